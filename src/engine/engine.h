@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine: the door of the room that decides.
+ *
+ * An engine holds, for each of the 99 layers, the filters that run there, in the order in which they are
+ * asked: sublayers by weight, filters in a sublayer by weight. A committed transaction builds the next
+ * version of the layers it touched and publishes it with one release store; a classify pins the version it
+ * started with and sees nothing else (OBJ-11). The packet path takes no lock and allocates nothing.
+ *
+ *   bfe  --engine_txn_*-->  snapshot (immutable)  <--pin--  engine_classify  --> verdict
+ *                                                              |
+ *                                                              +--> registered callouts (classifyFn)
+ *
+ * Values and filters are the documented types: FWPS_INCOMING_VALUES0 in, FWPS_FILTER3 inside.
+ * Beside the index that engine_classify() uses stands engine_classify_naive(), which asks every filter in
+ * turn with engine_match(): the oracle of the differential tests and of explain's assignments.
+ */
+#ifndef WEIR_ENGINE_ENGINE_H
+#define WEIR_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fwpsk.h"
+#include "engine/facts.h"
+
+struct engine;
+struct engine_filter;
+struct engine_snapshot;
+struct engine_reader;
+struct engine_txn;
+
+/* ---- life ------------------------------------------------------------------------------------------ */
+
+/* Returns 0 or -ENOMEM. The engine has one owner, who destroys it after its readers. */
+int engine_create(struct engine **out);
+void engine_destroy(struct engine *e);
+
+/* ---- filters --------------------------------------------------------------------------------------- */
+
+/*
+ * What the engine needs to run a filter. `fwps` is copied deeply; its weight is an FWP_UINT64 (the
+ * effective weight), its conditions' fieldId are field indexes of the layer, action.calloutId is the
+ * callout's run-time id (0 when action is no callout).
+ */
+struct engine_filter_desc {
+    UINT16 layer_id;
+    const FWPS_FILTER3 *fwps;
+    GUID filter_key;
+    GUID callout_key;
+    GUID sublayer_key;
+    UINT64 sublayer_seq; /* order of adding: decides between sublayers of equal weight (OBJ-20) */
+};
+
+/* Reference counted: create returns one reference. 0, -ENOMEM, -EINVAL (no such layer or field). */
+int engine_filter_create(const struct engine_filter_desc *desc, struct engine_filter **out);
+struct engine_filter *engine_filter_ref(struct engine_filter *f);
+void engine_filter_unref(struct engine_filter *f);
+const FWPS_FILTER3 *engine_filter_fwps(const struct engine_filter *f);
+const struct engine_filter_desc *engine_filter_desc(const struct engine_filter *f); /* desc->fwps == fwps() */
+
+/* Is this condition acceptable on this field (MATCH-05..10)? STATUS_SUCCESS or the STATUS_FWP_* to return. */
+NTSTATUS engine_condition_check(const struct engine_field *field, FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *value);
+
+/* Does the value satisfy the condition? Value and condition are as engine_condition_check() accepted them;
+ * anything else is no match. MATCH-08..18, 28. */
+bool engine_match(FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *condition, const FWP_VALUE0 *value);
+
+/* ---- changing policy ------------------------------------------------------------------------------- */
+
+/* One transaction at a time per engine (bfe's lock serialises them). Removal is by filter id. Nothing is
+ * visible before commit; commit may fail with -ENOMEM, then nothing has changed. abort/commit end it. */
+int engine_txn_begin(struct engine *e, struct engine_txn **out);
+int engine_txn_add(struct engine_txn *t, struct engine_filter *f); /* takes its own reference */
+int engine_txn_remove(struct engine_txn *t, UINT16 layer_id, UINT64 filter_id);
+int engine_txn_commit(struct engine_txn *t);
+void engine_txn_abort(struct engine_txn *t);
+
+/* ---- callouts -------------------------------------------------------------------------------------- */
+
+enum engine_callout_state {
+    ENGINE_CALLOUT_UNREGISTERED, /* substitute action: OBJ-22..24 */
+    ENGINE_CALLOUT_REGISTERED,   /* a classifyFn is called */
+    ENGINE_CALLOUT_FOREIGN,      /* belongs to the machine a policy was exported from: verdict depends on it */
+};
+
+/* A registered callout. version 0..3 says which member of `fn` is called and which FWPS_FILTERn it sees. */
+struct engine_callout {
+    GUID key;
+    UINT32 flags; /* FWP_CALLOUT_FLAG_* */
+    unsigned version;
+    union {
+        FWPS_CALLOUT_CLASSIFY_FN0 v0;
+        FWPS_CALLOUT_CLASSIFY_FN1 v1;
+        FWPS_CALLOUT_CLASSIFY_FN2 v2;
+        FWPS_CALLOUT_CLASSIFY_FN3 v3;
+    } classify;
+};
+
+/* By key; effective for every classify that starts afterwards. unregister returns when no classify runs it. */
+int engine_callout_register(struct engine *e, const struct engine_callout *callout);
+int engine_callout_unregister(struct engine *e, const GUID *key);
+int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign);
+enum engine_callout_state engine_callout_state(struct engine *e, const GUID *key);
+
+/* ---- classifying ----------------------------------------------------------------------------------- */
+
+/* One a thread (a lane); holds its pin. */
+int engine_reader_create(struct engine *e, struct engine_reader **out);
+void engine_reader_destroy(struct engine_reader *r);
+const struct engine_snapshot *engine_pin(struct engine_reader *r); /* nests */
+void engine_unpin(struct engine_reader *r);
+
+/* A layer's filters in the order of evaluation; valid while pinned. */
+size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id, const struct engine_filter *const **out);
+UINT64 engine_snapshot_version(const struct engine_snapshot *s);
+
+/*
+ * The classes of an endpoint's opaque values (app id, user token, package ...) at one layer, so that they are
+ * not hashed again a packet. Zeroed by its owner, filled by the engine, valid until the owner changes
+ * the endpoint's values (then: zero it again); a new policy version is noticed by the stamp.
+ */
+#define ENGINE_CACHED_CLASSES 8
+struct engine_class_cache {
+    UINT64 stamp;
+    UINT32 cls[ENGINE_CACHED_CLASSES];
+};
+
+/* What a foreign callout is taken to answer: FWP_ACTION_PERMIT, _BLOCK or _CONTINUE. */
+struct engine_assumption {
+    GUID callout_key;
+    FWP_ACTION_TYPE action;
+};
+
+/* One filter that matched, and what it said. */
+enum engine_answer {
+    ENGINE_ANSWER_PERMIT,
+    ENGINE_ANSWER_BLOCK,
+    ENGINE_ANSWER_CONTINUE,
+    ENGINE_ANSWER_FOREIGN, /* unknown: a foreign callout without an assumption; taken as CONTINUE */
+};
+
+struct engine_sublayer_result {
+    const GUID *key;
+    UINT16 weight;
+    const struct engine_filter *filter; /* the filter that ended it, NULL if none did */
+    FWP_ACTION_TYPE action;             /* what that filter said: PERMIT or BLOCK; 0 if none */
+    FWP_ACTION_TYPE running;            /* the layer's running action after this sublayer; 0 if none yet */
+    UINT32 rights;                      /* running rights after this sublayer */
+    bool took_effect;                   /* the answer changed or confirmed the running state by arbitration */
+};
+
+/* Told of each step when set in a request: slower, for explain and tests. Any member may be NULL. */
+struct engine_trace {
+    void *ctx;
+    void (*filter)(void *ctx, const struct engine_filter *f, enum engine_answer answer, bool substitute);
+    void (*sublayer)(void *ctx, const struct engine_sublayer_result *r);
+};
+
+struct engine_request {
+    const FWPS_INCOMING_VALUES0 *values;
+    const FWPS_INCOMING_METADATA_VALUES0 *metadata; /* may be NULL */
+    void *layer_data;                               /* may be NULL */
+    const void *classify_context;                   /* may be NULL */
+    struct engine_class_cache *cache;               /* may be NULL */
+    const struct engine_trace *trace;               /* may be NULL */
+    const struct engine_assumption *assumptions;
+    size_t assumption_count;
+};
+
+#define ENGINE_VERDICT_IMPLICIT   0x01u /* nothing decided: the implicit permit (ARB-24), filter_id 0 */
+#define ENGINE_VERDICT_VETO       0x02u /* a callout's block against a hard permit (ARB-14) */
+#define ENGINE_VERDICT_ABSORB     0x04u /* ... by the callout that gave the final block (ARB-28) */
+#define ENGINE_VERDICT_SUBSTITUTE 0x08u /* decided by an unregistered callout's substitute (OBJ-22) */
+#define ENGINE_VERDICT_FOREIGN    0x10u /* a foreign callout was met: the answer may depend on it */
+
+struct engine_verdict {
+    FWP_ACTION_TYPE action; /* FWP_ACTION_PERMIT or FWP_ACTION_BLOCK */
+    UINT32 rights;
+    UINT32 flags;
+    UINT64 filter_id;
+    const struct engine_filter *filter; /* the deciding filter; valid only while the caller holds a pin */
+};
+
+/*
+ * Classify at values->layerId. Pins for itself. STATUS_SUCCESS; STATUS_FWP_LAYER_NOT_FOUND;
+ * STATUS_INVALID_PARAMETER when valueCount is not the layer's. Calls registered callouts on this stack.
+ */
+NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v);
+NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v);
+
+/* ---- observing ------------------------------------------------------------------------------------- */
+
+/* bfe's event log listens here; called on the classifying thread after a verdict, never under a lock. */
+struct engine_observer {
+    void *ctx;
+    bool want_permits;
+    void (*classified)(void *ctx, const struct engine_request *q, const struct engine_verdict *v);
+};
+void engine_set_observer(struct engine *e, const struct engine_observer *o); /* NULL: none. Before readers run. */
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The facts as tables: layers, their fields, and the names of GUIDs and constants. Generated from data/*.tsv
+ * by tools/ (see data/meson.build); nobody types a number twice.
+ */
+#ifndef WEIR_ENGINE_FACTS_H
+#define WEIR_ENGINE_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fwpmtypes.h"
+
+#define ENGINE_LAYER_COUNT 99
+#define ENGINE_MAX_FIELDS  64 /* no layer has more; asserted by the generator */
+
+struct engine_field {
+    const GUID *key;  /* the FWPM_CONDITION_* GUID */
+    const char *name; /* "FWPM_CONDITION_IP_LOCAL_ADDRESS" */
+    UINT16 index;
+    FWPM_FIELD_TYPE type;
+    FWP_DATA_TYPE data_type;
+};
+
+struct engine_layer {
+    UINT16 id;
+    const GUID *key;
+    const char *name;      /* "FWPM_LAYER_ALE_AUTH_CONNECT_V4" (FWPS name where no FWPM name exists) */
+    const char *fwps_name; /* "FWPS_LAYER_ALE_AUTH_CONNECT_V4" */
+    const char *display_name;
+    UINT32 flags; /* FWPM_LAYER_FLAG_* */
+    bool user_mode;
+    bool discard;
+    char family;    /* '4', '6' or 0 */
+    char direction; /* 'i', 'o', 'f' (forward) or 0 */
+    const GUID *default_sublayer;
+    UINT16 field_count;
+    const struct engine_field *fields;
+};
+
+const struct engine_layer *engine_layer_by_id(UINT16 id);         /* NULL: none */
+const struct engine_layer *engine_layer_by_key(const GUID *key);
+const struct engine_layer *engine_layer_by_name(const char *name); /* FWPM_ or FWPS_ name, or without prefix; any case */
+/* The index of the field with this condition key (aliases such as FWPM_CONDITION_ICMP_TYPE resolved), or -1. */
+int engine_layer_field(const struct engine_layer *layer, const GUID *condition_key);
+
+enum engine_guid_kind { ENGINE_GUID_LAYER, ENGINE_GUID_CONDITION, ENGINE_GUID_SUBLAYER, ENGINE_GUID_PROVIDER,
+                        ENGINE_GUID_CALLOUT, ENGINE_GUID_KEYING, ENGINE_GUID_KINDS };
+
+/* The documented name of a GUID, or NULL. */
+const char *engine_guid_name(enum engine_guid_kind kind, const GUID *guid);
+/* By documented name, or "{xxxxxxxx-....}" (braces optional). 0 or -ENOENT / -EINVAL. */
+int engine_guid_by_name(enum engine_guid_kind kind, const char *name, GUID *out);
+int engine_guid_parse(const char *text, GUID *out);
+#define ENGINE_GUID_TEXT 39
+const char *engine_guid_format(const GUID *guid, char out[ENGINE_GUID_TEXT]); /* "{...}", lower case */
+
+/* Named constants by their group in data/constants.tsv, e.g. ("FWP_MATCH_TYPE", 0) -> "FWP_MATCH_EQUAL". */
+const char *engine_constant_name(const char *group, UINT64 value);
+bool engine_constant_value(const char *name, UINT64 *out);
+/* Names of FWP_E_*, STATUS_FWP_*, NTSTATUS and Win32 codes; NULL if unknown. */
+const char *engine_status_name(UINT32 code);
+
+/* Built-in objects that every engine starts with (data/sublayers.tsv, data/providers.tsv; builtin=1 rows). */
+struct engine_builtin_sublayer { const GUID *key; const char *name; const char *display_name; UINT16 weight; const GUID *provider; };
+struct engine_builtin_provider { const GUID *key; const char *name; const char *display_name; const char *service; };
+size_t engine_builtin_sublayers(const struct engine_builtin_sublayer **out);
+size_t engine_builtin_providers(const struct engine_builtin_provider **out);
+
+#endif
