@@ -12,12 +12,15 @@
 
 /* ---- clock: nanoseconds, monotonic; and 100 ns units since 1601 for FILETIMEs -------------------------- */
 struct rt_clock;
-struct rt_clock *rt_clock_real(void);                    /* the host's; never freed */
-int rt_clock_manual_create(uint64_t start_ns, struct rt_clock **out); /* moves only when told (tests, replay) */
+struct rt_clock *rt_clock_real(void); /* the host's; never freed */
+int rt_clock_manual_create(uint64_t start_ns,
+                           struct rt_clock **out); /* moves only when told (tests, replay) */
 void rt_clock_manual_destroy(struct rt_clock *c);
 void rt_clock_manual_advance(struct rt_clock *c, uint64_t ns); /* wakes waits whose time has come */
+/* Returns when at least so many waits with a deadline by this manual clock are under way: then advance. */
+void rt_clock_manual_await(struct rt_clock *c, unsigned waits);
 uint64_t rt_clock_now(struct rt_clock *c);
-uint64_t rt_clock_filetime(struct rt_clock *c);
+uint64_t rt_clock_filetime(struct rt_clock *c); /* a manual clock counts from 1970 */
 
 /* ---- mutex, condition, thread ------------------------------------------------------------------------ */
 struct rt_mutex;
@@ -30,7 +33,8 @@ struct rt_cond;
 #define RT_FOREVER UINT64_MAX
 int rt_cond_create(struct rt_clock *clock, struct rt_cond **out);
 void rt_cond_destroy(struct rt_cond *c);
-/* Waits until signalled or the clock reaches deadline_ns: 0 or -ETIMEDOUT. May wake without cause. */
+/* Waits until signalled or the clock reaches deadline_ns: 0 or -ETIMEDOUT. May wake without cause. Broadcast
+ * after the state was changed under the mutex, with or without still holding it. */
 int rt_cond_wait(struct rt_cond *c, struct rt_mutex *m, uint64_t deadline_ns);
 void rt_cond_broadcast(struct rt_cond *c);
 

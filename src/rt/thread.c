@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads and the current context. The context is the one thing that is per thread: it says which engine host
+ * an exported Windows function means, and a thread starts with the one of its starter.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rt/internal.h"
+
+struct rt_thread {
+    pthread_t id;
+    void (*fn)(void *arg);
+    void *arg;
+    void *context;
+    char name[16]; /* what the kernel keeps */
+};
+
+static _Thread_local void *current;
+
+void *rt_current(void)
+{
+    return current;
+}
+
+void *rt_set_current(void *context)
+{
+    void *before = current;
+
+    current = context;
+    return before;
+}
+
+static void *run(void *arg)
+{
+    struct rt_thread *t = arg;
+
+    pthread_setname_np(pthread_self(), t->name);
+    current = t->context;
+    t->fn(t->arg);
+    return NULL;
+}
+
+int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out)
+{
+    struct rt_thread *t = calloc(1, sizeof(*t));
+    int rc;
+
+    if (t == NULL)
+        return -ENOMEM;
+    t->fn = fn;
+    t->arg = arg;
+    t->context = current;
+    strncpy(t->name, name, sizeof(t->name) - 1);
+    rc = pthread_create(&t->id, NULL, run, t);
+    if (rc != 0) {
+        free(t);
+        return -rc;
+    }
+    *out = t;
+    return 0;
+}
+
+void rt_thread_join(struct rt_thread *t)
+{
+    if (t == NULL)
+        return;
+    pthread_join(t->id, NULL);
+    free(t);
+}
