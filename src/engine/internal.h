@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine, inside: filters as they run, the snapshot of a layer, readers and pins, and the seam between the
+ * engine and its index. Only files of src/engine include this.
+ *
+ *   filter.c   deep copy and compilation of a filter       match.c     one condition against one value
+ *   engine.c   life, callouts, readers, pins, reclamation   commit.c    transactions: the next snapshot
+ *   classify.c indexed and naive classify (run.h the loop)  arbitrate.h rights and vetoes, pure
+ *   index*.c   which filters of a layer match, in order
+ *
+ * Invariants
+ * - A layer snapshot never changes after it was published; arrays are in order of evaluation, position 0
+ * first: sublayer weight descending, sublayer_seq ascending (OBJ-20), filter weight descending, filter id
+ *   descending (OBJ-33). A position is an index into these arrays.
+ * - The engine holds one reference to each filter from the commit that adds it until no reader can see a
+ *   snapshot that has it; a snapshot holds none, so that a commit costs no walk over reference counts.
+ * - Writers (transactions, callout registration) hold engine->lock; readers take none.
+ */
+#ifndef WEIR_ENGINE_INTERNAL_H
+#define WEIR_ENGINE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+#include "rt/rt.h"
+
+/* ---- filters --------------------------------------------------------------------------------------- */
+
+/*
+ * A condition, compiled. Most conditions on integers and V4 addresses are one of two tests on the value's
+ * bits, taken as a number n of the type's width: RANGE: ((n - low) & keep) <= span    EQUAL, ordering, RANGE,
+ * V4 mask; NOT_EQUAL with `negate`. Modulo the width, so that signed types need no case of their own
+ *   *_SET: n & low                       FLAGS_*: low is the mask
+ * Everything else is ENGINE_TEST_MATCH: engine_match() on the condition itself.
+ */
+enum engine_test_op {
+    ENGINE_TEST_RANGE,
+    ENGINE_TEST_ALL_SET,
+    ENGINE_TEST_ANY_SET,
+    ENGINE_TEST_NONE_SET,
+    ENGINE_TEST_NEVER, /* holds for no value: an empty open range such as "greater than the greatest" */
+    ENGINE_TEST_MATCH,
+};
+
+struct engine_test {
+    UINT8 op;    /* enum engine_test_op */
+    UINT8 type;  /* RANGE, *_SET: the type the value must have. FWP_EMPTY: matches if `negate` (MATCH-14) */
+    bool negate; /* RANGE: NOT_EQUAL */
+    bool wide;   /* the number is behind a pointer (64-bit types) */
+    UINT16 field;
+    UINT16 rest; /* tests from this one to the last of its group, both counted */
+    UINT64 low;
+    UINT64 span;
+    UINT64 keep; /* all ones of the type's width */
+    const FWPS_FILTER_CONDITION0 *condition;
+};
+
+/* The conditions on one field: alternatives (MATCH-03). Groups are requirements, all must hold (MATCH-02). */
+struct engine_group {
+    UINT16 field;
+    UINT16 count; /* at most 65535 conditions on a field: engine_filter_create refuses more */
+    UINT32 first; /* into tests */
+};
+
+struct engine_filter {
+    /* Compiled: see tests[] at the end. Groups stand in the order in which they are cheap to ask, ties by
+     * field. */
+    UINT32 test_count;
+    UINT32 group_count;
+    const struct engine_group *groups;
+    /* what evaluation order and arbitration ask */
+    UINT64 weight; /* effective weight */
+    UINT64 id;
+    UINT16 sublayer_weight;
+    UINT16 flags; /* FWPS_FILTER_FLAG_* */
+    FWP_ACTION_TYPE action;
+    atomic_uint refs;
+    FWPS_FILTER3 fwps; /* deep copy, conditions in the caller's order; each passed engine_condition_check() */
+    struct engine_filter_desc desc;
+    struct engine_test tests[]; /* group after group; inside a group in the order of the conditions */
+};
+
+/* Does a test hold? Inline: the naive walk is this. */
+static inline bool engine_test_holds(const struct engine_test *t, const FWP_VALUE0 *v)
+{
+    UINT64 n;
+
+    if (t->op == ENGINE_TEST_MATCH)
+        return engine_match(t->condition->matchType, &t->condition->conditionValue, v);
+    if (v->type != t->type)
+        return t->negate && v->type == FWP_EMPTY;
+    if (t->wide) {
+        if (v->uint64 == NULL)
+            return false;
+        n = *v->uint64;
+    } else {
+        n = v->uint32;
+    }
+    switch (t->op) {
+    case ENGINE_TEST_RANGE:
+        return (((n - t->low) & t->keep) <= t->span) != t->negate;
+    case ENGINE_TEST_ALL_SET:
+        return (n & t->low) == t->low;
+    case ENGINE_TEST_ANY_SET:
+        return (n & t->low) != 0;
+    case ENGINE_TEST_NONE_SET:
+        return (n & t->low) == 0;
+    default:
+        return false;
+    }
+}
+
+/* Does the filter match these values (indexed by field)? */
+static inline bool engine_filter_holds(const struct engine_filter *f, const FWPS_INCOMING_VALUE0 *values)
+{
+    const struct engine_test *t = f->tests, *end = t + f->test_count;
+
+    while (t < end) {
+        if (engine_test_holds(t, &values[t->field].value))
+            t += t->rest;
+        else if (t->rest == 1)
+            return false;
+        else
+            t++;
+    }
+    return true;
+}
+
+/* ---- callouts -------------------------------------------------------------------------------------- */
+
+/* One registration. Readers that run it count themselves in; it is freed when none can reach it. */
+struct engine_registration {
+    struct engine_callout callout;
+    atomic_uint running;
+    atomic_bool leaving; /* unregister waits: the last one out signals */
+};
+
+/* What a key means to this engine, from the first mention of the key to the engine's end. */
+struct engine_callout_slot {
+    GUID key;
+    _Atomic(struct engine_registration *) registration; /* NULL: not registered */
+    atomic_bool foreign;
+    struct engine_callout_slot *next; /* hash chain */
+};
+
+/* ---- snapshots ------------------------------------------------------------------------------------- */
+
+#define ENGINE_NO_POSITION UINT32_MAX
+
+/* What the arbitration loop needs of a filter without touching the filter; one a position. */
+struct engine_entry {
+    struct engine_callout_slot *slot; /* NULL: plain filter */
+    UINT32 sublayer;                  /* into sublayers */
+    UINT8 kind;                       /* enum engine_entry_kind */
+    UINT8 flags;                      /* the low FWPS_FILTER_FLAG_* bits that arbitration needs */
+};
+enum engine_entry_kind {
+    ENGINE_ENTRY_PERMIT,
+    ENGINE_ENTRY_BLOCK,
+    ENGINE_ENTRY_TERMINATING,
+    ENGINE_ENTRY_UNKNOWN,
+    ENGINE_ENTRY_INSPECTION,
+};
+
+struct engine_sublayer_group {
+    GUID key;
+    UINT64 seq;
+    UINT16 weight;
+    UINT32 first;
+    UINT32 end; /* one past its last position; the next group's first */
+};
+
+struct engine_index;
+
+struct engine_layer_snapshot {
+    const struct engine_layer *layer;
+    UINT64 version; /* of the commit that made it; > 0, differs whenever the layer's filters differ */
+    UINT32 field_count;
+    UINT32 callout_end; /* one past the last position with a callout; 0: none */
+    UINT32 count;       /* filters; never 0: a layer without filters has no snapshot */
+    UINT32 sublayer_count;
+    const struct engine_filter **filters;
+    UINT64 *ids; /* filter ids, so that removal by id scans one dense array */
+    struct engine_entry *entries;
+    struct engine_sublayer_group *sublayers;
+    struct engine_index *index;
+};
+
+struct engine_snapshot {
+    UINT64 version;
+    const struct engine_layer_snapshot *layers[ENGINE_LAYER_COUNT]; /* NULL: no filters */
+};
+
+/* ---- the seam to the index ------------------------------------------------------------------------- */
+
+/*
+ * engine/index.h, the index's own door inside the room, gives:
+ *
+ *   int  engine_index_build(const struct engine_layer_snapshot *prev, struct engine_layer_snapshot *next,
+ *                           const struct engine_layer_delta *delta);
+ *        prev NULL: first filters of the layer. Sets next->index; 0 or -ENOMEM (then nothing changed, and
+ * prev's index is as good as before). Called under engine->lock. prev's index stays in use by readers: what
+ * the two share is counted by the index, and never written. void engine_index_destroy(struct engine_index
+ * *ix); Called under engine->lock, when no reader can see it. struct engine_cursor: on the classifying stack,
+ * not to be copied. static inline void engine_index_begin(const struct engine_layer_snapshot *ls, const
+ * FWPS_INCOMING_VALUE0 *values, struct engine_class_cache *cache, struct engine_cursor *c); values has
+ * layer->field_count members. cache may be NULL. static inline UINT32 engine_index_next(struct engine_cursor
+ * *c, UINT32 from); The first position >= from whose filter matches, or ENGINE_NO_POSITION. `from` never
+ * decreases. After a decision the loop asks from the end of the sublayer: so a sublayer is skipped by `from`
+ * alone.
+ *
+ * A value of a type other than the field's declared type or FWP_EMPTY satisfies no condition; a field of type
+ * TOKEN_ACCESS_INFORMATION or TOKEN_INFORMATION may carry either of the two.
+ */
+struct engine_layer_delta {
+    const UINT32 *removed; /* positions in prev, ascending */
+    size_t removed_count;
+    const UINT32 *added; /* positions in next, ascending */
+    size_t added_count;
+};
+
+/* ---- the engine ------------------------------------------------------------------------------------ */
+
+/*
+ * Reclamation by epoch. A reader that is pinned shows an epoch in its own cache line (0: not pinned); a
+ * writer publishes, then raises the epoch, then may free what it replaced once no reader shows an older one.
+ * Pin: store the epoch, then load the snapshot, both sequentially consistent; a writer's publish and its
+ * reading of the readers' lines are sequentially consistent as well: either the writer sees the pin or the
+ * reader sees the new snapshot.
+ */
+struct engine_reader {
+    _Alignas(64) atomic_ullong epoch; /* written by the reader's thread, read by writers */
+    unsigned depth;                   /* pins nest */
+    const struct engine_snapshot *pinned;
+    struct engine *engine;
+    struct engine_reader *prev, *next; /* engine->readers, under engine->lock */
+};
+
+/* What one change of policy took out of sight: freed when no reader shows an epoch below `epoch`. */
+struct engine_retired {
+    struct engine_retired *next;
+    unsigned long long epoch;
+    const struct engine_snapshot *snapshot;
+    struct engine_registration *registration;
+    struct engine_layer_snapshot **layers; /* allocated with this struct, like filters */
+    size_t layer_count;
+    struct engine_filter **filters; /* one reference each */
+    size_t filter_count;
+};
+
+struct engine {
+    _Atomic(const struct engine_snapshot *) current;
+    atomic_ullong epoch;
+    struct engine_observer observer;
+    bool has_observer;
+    _Alignas(64) struct rt_mutex *lock;
+    struct rt_cond *changed; /* a reader unpinned under a waiter, a registration was left */
+    struct engine_reader *readers;
+    struct engine_retired *retired, **retired_tail; /* oldest first */
+    struct engine_txn *txn;
+    struct engine_callout_slot **slots;
+    size_t slot_count, slot_buckets;
+};
+
+/* All under e->lock. Slot of a key, made at first mention; NULL: no memory. */
+struct engine_callout_slot *engine_slot(struct engine *e, const GUID *key, bool create);
+void engine_reclaim(struct engine *e);
+
+void engine_layer_snapshot_free(struct engine_layer_snapshot *ls); /* and its index; not its filters */
+
+#endif
