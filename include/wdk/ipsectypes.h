@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ipsectypes.h: what the management structures hold of IPsec; policies are only named (see iketypes.h). */
+#ifndef WEIR_WDK_IPSECTYPES_H
+#define WEIR_WDK_IPSECTYPES_H
+
+#include "iketypes.h"
+
+typedef UINT32 IPSEC_SA_SPI;
+typedef UINT64 IPSEC_TOKEN_HANDLE;
+
+typedef struct IPSEC_KEYING_POLICY0_ IPSEC_KEYING_POLICY0;
+typedef struct IPSEC_KEYING_POLICY1_ IPSEC_KEYING_POLICY1;
+typedef struct IPSEC_TRANSPORT_POLICY0_ IPSEC_TRANSPORT_POLICY0;
+typedef struct IPSEC_TRANSPORT_POLICY1_ IPSEC_TRANSPORT_POLICY1;
+typedef struct IPSEC_TRANSPORT_POLICY2_ IPSEC_TRANSPORT_POLICY2;
+typedef struct IPSEC_TUNNEL_POLICY0_ IPSEC_TUNNEL_POLICY0;
+typedef struct IPSEC_TUNNEL_POLICY1_ IPSEC_TUNNEL_POLICY1;
+typedef struct IPSEC_TUNNEL_POLICY2_ IPSEC_TUNNEL_POLICY2;
+typedef struct IPSEC_TUNNEL_POLICY3_ IPSEC_TUNNEL_POLICY3;
+typedef struct _IPSEC_DOSP_OPTIONS0 IPSEC_DOSP_OPTIONS0;
+
+typedef struct IPSEC_TOKEN0_ {
+    IPSEC_TOKEN_TYPE type;
+    IPSEC_TOKEN_PRINCIPAL principal;
+    IPSEC_TOKEN_MODE mode;
+    IPSEC_TOKEN_HANDLE token;
+} IPSEC_TOKEN0;
+
+typedef struct _IPSEC_VIRTUAL_IF_TUNNEL_INFO0 {
+    UINT64 virtualIfTunnelId;
+    UINT64 trafficSelectorId;
+} IPSEC_VIRTUAL_IF_TUNNEL_INFO0;
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ndis.h: NET_BUFFER_LIST and NET_BUFFER, laid out as NDIS 6.50 has them on x64.
+ *
+ *   NET_BUFFER_LIST --Next--> NET_BUFFER_LIST ...        a chain: what one indication carries
+ *        | FirstNetBuffer
+ *   NET_BUFFER --Next--> NET_BUFFER ...                  each one frame, or one packet of the list
+ *        | MdlChain
+ *   MDL --Next--> MDL ...                                 the bytes; CurrentMdl/CurrentMdlOffset point at the
+ *                                                         first byte of data, DataOffset counts from MdlChain
+ * NDIS' functions and its other structures come with the ndis room.
+ */
+#ifndef WEIR_WDK_NDIS_H
+#define WEIR_WDK_NDIS_H
+
+#include "ifdef.h"
+#include "wdm.h"
+
+typedef PVOID NDIS_HANDLE, *PNDIS_HANDLE;
+typedef int NDIS_STATUS, *PNDIS_STATUS;
+typedef ULONG NDIS_PORT_NUMBER, *PNDIS_PORT_NUMBER;
+typedef UINT32 NDIS_SWITCH_PORT_ID, *PNDIS_SWITCH_PORT_ID;
+typedef USHORT NDIS_SWITCH_NIC_INDEX, *PNDIS_SWITCH_NIC_INDEX;
+typedef struct _NDIS_SWITCH_PARAMETERS NDIS_SWITCH_PARAMETERS, *PNDIS_SWITCH_PARAMETERS;
+typedef struct _NDIS_SWITCH_PORT_PARAMETERS NDIS_SWITCH_PORT_PARAMETERS, *PNDIS_SWITCH_PORT_PARAMETERS;
+typedef struct _NDIS_SWITCH_NIC_PARAMETERS NDIS_SWITCH_NIC_PARAMETERS, *PNDIS_SWITCH_NIC_PARAMETERS;
+typedef struct _NDIS_SWITCH_PORT_PROPERTY_PARAMETERS NDIS_SWITCH_PORT_PROPERTY_PARAMETERS;
+typedef struct _NDIS_SWITCH_PORT_PROPERTY_DELETE_PARAMETERS NDIS_SWITCH_PORT_PROPERTY_DELETE_PARAMETERS;
+
+typedef struct _NDIS_OBJECT_HEADER {
+    UCHAR Type;
+    UCHAR Revision;
+    USHORT Size;
+} NDIS_OBJECT_HEADER, *PNDIS_OBJECT_HEADER;
+
+typedef struct _NET_BUFFER NET_BUFFER, *PNET_BUFFER;
+typedef struct _NET_BUFFER_LIST NET_BUFFER_LIST, *PNET_BUFFER_LIST;
+typedef struct _NET_BUFFER_LIST_CONTEXT NET_BUFFER_LIST_CONTEXT, *PNET_BUFFER_LIST_CONTEXT;
+typedef struct _NET_BUFFER_SHARED_MEMORY NET_BUFFER_SHARED_MEMORY, *PNET_BUFFER_SHARED_MEMORY;
+
+typedef union _NET_BUFFER_DATA_LENGTH {
+    ULONG DataLength;
+    SIZE_T stDataLength;
+} NET_BUFFER_DATA_LENGTH, *PNET_BUFFER_DATA_LENGTH;
+
+typedef struct _NET_BUFFER_DATA {
+    PNET_BUFFER Next;
+    PMDL CurrentMdl;
+    ULONG CurrentMdlOffset;
+    union {
+        ULONG DataLength;
+        SIZE_T stDataLength;
+    };
+    PMDL MdlChain;
+    ULONG DataOffset;
+} NET_BUFFER_DATA, *PNET_BUFFER_DATA;
+
+typedef union _NET_BUFFER_HEADER {
+    struct {
+        PNET_BUFFER Next;
+        PMDL CurrentMdl;
+        ULONG CurrentMdlOffset;
+        union {
+            ULONG DataLength;
+            SIZE_T stDataLength;
+        };
+        PMDL MdlChain;
+        ULONG DataOffset;
+    };
+    SLIST_HEADER Link;
+} NET_BUFFER_HEADER, *PNET_BUFFER_HEADER;
+
+struct _NET_BUFFER {
+    union {
+        struct {
+            PNET_BUFFER Next;
+            PMDL CurrentMdl;
+            ULONG CurrentMdlOffset;
+            union {
+                ULONG DataLength;
+                SIZE_T stDataLength;
+            };
+            PMDL MdlChain;
+            ULONG DataOffset;
+        };
+        SLIST_HEADER Link;
+        NET_BUFFER_HEADER NetBufferHeader;
+    };
+    USHORT ChecksumBias;
+    USHORT Reserved;
+    NDIS_HANDLE NdisPoolHandle;
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) PVOID NdisReserved[2];
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) PVOID ProtocolReserved[6];
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) PVOID MiniportReserved[4];
+    PHYSICAL_ADDRESS DataPhysicalAddress;
+    union {
+        PNET_BUFFER_SHARED_MEMORY SharedMemoryInfo;
+        PSCATTER_GATHER_LIST ScatterGatherList;
+    };
+};
+
+struct _NET_BUFFER_LIST_CONTEXT {
+    PNET_BUFFER_LIST_CONTEXT Next;
+    USHORT Size;
+    USHORT Offset;
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) UCHAR ContextData[];
+};
+
+typedef struct _NET_BUFFER_LIST_DATA {
+    PNET_BUFFER_LIST Next;
+    PNET_BUFFER FirstNetBuffer;
+} NET_BUFFER_LIST_DATA, *PNET_BUFFER_LIST_DATA;
+
+typedef union _NET_BUFFER_LIST_HEADER {
+    struct {
+        PNET_BUFFER_LIST Next;
+        PNET_BUFFER FirstNetBuffer;
+    };
+    SLIST_HEADER Link;
+} NET_BUFFER_LIST_HEADER, *PNET_BUFFER_LIST_HEADER;
+
+struct _NET_BUFFER_LIST {
+    union {
+        struct {
+            PNET_BUFFER_LIST Next;
+            PNET_BUFFER FirstNetBuffer;
+        };
+        SLIST_HEADER Link;
+        NET_BUFFER_LIST_HEADER NetBufferListHeader;
+    };
+    PNET_BUFFER_LIST_CONTEXT Context;
+    PNET_BUFFER_LIST ParentNetBufferList;
+    NDIS_HANDLE NdisPoolHandle;
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) PVOID NdisReserved[2];
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) PVOID ProtocolReserved[4];
+    DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) PVOID MiniportReserved[2];
+    PVOID Scratch;
+    NDIS_HANDLE SourceHandle;
+    ULONG NblFlags;
+    LONG ChildRefCount;
+    ULONG Flags;
+    union {
+        NDIS_STATUS Status;
+        ULONG NdisReserved2;
+    };
+    PVOID NetBufferListInfo[MaxNetBufferListInfo];
+};
+
+#define NET_BUFFER_LIST_NEXT_NBL(nbl)     ((nbl)->Next)
+#define NET_BUFFER_LIST_FIRST_NB(nbl)     ((nbl)->FirstNetBuffer)
+#define NET_BUFFER_LIST_STATUS(nbl)       ((nbl)->Status)
+#define NET_BUFFER_LIST_INFO(nbl, id)     ((nbl)->NetBufferListInfo[(id)])
+#define NET_BUFFER_NEXT_NB(nb)            ((nb)->Next)
+#define NET_BUFFER_FIRST_MDL(nb)          ((nb)->MdlChain)
+#define NET_BUFFER_CURRENT_MDL(nb)        ((nb)->CurrentMdl)
+#define NET_BUFFER_CURRENT_MDL_OFFSET(nb) ((nb)->CurrentMdlOffset)
+#define NET_BUFFER_DATA_LENGTH(nb)        ((nb)->DataLength)
+#define NET_BUFFER_DATA_OFFSET(nb)        ((nb)->DataOffset)
+#define NET_BUFFER_PROTOCOL_RESERVED(nb)  ((nb)->ProtocolReserved)
+
+#endif
