@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The facts as tables: layers, their fields, and the names of GUIDs and constants. Generated from data/*.tsv
+ * The facts as tables: layers, their fields, and the names of GUIDs and constants. Generated from the tables in data/
  * by tools/ (see data/meson.build); nobody types a number twice.
  */
 #ifndef WEIR_ENGINE_FACTS_H
