@@ -24,6 +24,7 @@
 
 #include "fwpsk.h"
 #include "engine/facts.h"
+#include "engine/arbitrate.h"
 
 struct engine;
 struct engine_filter;
@@ -51,38 +52,89 @@ struct engine_filter_desc {
     GUID callout_key;
     GUID sublayer_key;
     UINT64 sublayer_seq; /* order of adding: decides between sublayers of equal weight (OBJ-20) */
+    /* What fwps->providerContext points into is not copied: an owner may be held instead. release(owner) is
+     * called when the last reference goes, on the thread that drops it; a failed create does not call it. */
+    void *owner;
+    void (*release)(void *owner);
 };
 
-/* Reference counted: create returns one reference. 0, -ENOMEM, -EINVAL (no such layer or field). */
+/* Reference counted: create returns one reference. 0, -ENOMEM, -EINVAL (no such layer or field, an action or
+ * a weight of another type, a condition that engine_condition_check() refuses). */
 int engine_filter_create(const struct engine_filter_desc *desc, struct engine_filter **out);
 struct engine_filter *engine_filter_ref(struct engine_filter *f);
 void engine_filter_unref(struct engine_filter *f);
 const FWPS_FILTER3 *engine_filter_fwps(const struct engine_filter *f);
 const struct engine_filter_desc *engine_filter_desc(const struct engine_filter *f); /* desc->fwps == fwps() */
 
-/* Is this condition acceptable on this field (MATCH-05..10)? STATUS_SUCCESS or the STATUS_FWP_* to return. */
-NTSTATUS engine_condition_check(const struct engine_field *field, FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *value);
+/*
+ * Is this condition acceptable on this field? STATUS_SUCCESS, or in this order of checking:
+ * STATUS_FWP_CONDITION_NOT_FOUND (field NULL: MATCH-05), STATUS_FWP_INVALID_ENUMERATOR (no such match type),
+ * STATUS_FWP_TYPE_MISMATCH (MATCH-06), STATUS_FWP_MATCH_TYPE_MISMATCH (MATCH-07), STATUS_FWP_NULL_POINTER,
+ * STATUS_FWP_INVALID_RANGE (MATCH-09), STATUS_FWP_INVALID_NET_MASK (MATCH-10),
+ * STATUS_INVALID_SECURITY_DESCR, STATUS_INVALID_SID. Any thread, any IRQL.
+ */
+NTSTATUS engine_condition_check(const struct engine_field *field, FWP_MATCH_TYPE match,
+                                const FWP_CONDITION_VALUE0 *value);
 
-/* Does the value satisfy the condition? Value and condition are as engine_condition_check() accepted them;
- * anything else is no match. MATCH-08..18, 28. */
+/*
+ * Does the value satisfy the condition? Value and condition are as engine_condition_check() accepted them;
+ * anything else is no match. MATCH-08..18, 28.
+ * FWP_MATCH_PREFIX tests, as Microsoft documents against its name, whether the value *ends* with the
+ * condition's string or blob; a blob's own terminating zero counts only if the condition has one too.
+ */
 bool engine_match(FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *condition, const FWP_VALUE0 *value);
+
+/* Three values: unknown fields leave a filter undecided unless another field already refuses it. */
+enum engine_match3 { ENGINE_MATCH_NO, ENGINE_MATCH_YES, ENGINE_MATCH_DEPENDS };
+
+/* values: indexed by field, field_count of them; known[i]: is values[i] known? known NULL: all are. */
+enum engine_match3 engine_filter_match3(const struct engine_filter *f, const FWPS_INCOMING_VALUE0 *values,
+                                        const bool *known);
+
+/* The filter's conditions on one field against one value (NULL: unknown). YES when it has none there. An
+ * unknown value is still YES or NO when the conditions hold for every value, or for none (MATCH-04). */
+enum engine_match3 engine_filter_field_match(const struct engine_filter *f, UINT16 field,
+                                             const FWP_VALUE0 *value);
+
+/* The fields that the filter has conditions on, ascending; returns how many there are, writes at most `max`.
+ */
+size_t engine_filter_fields(const struct engine_filter *f, UINT16 *out, size_t max);
+
+/*
+ * The app id of a program (MATCH-16): its path in UTF-16, lower-cased, with the terminating zero; "System",
+ * the kernel's, keeps its capital. `path` is UTF-8. One malloc'd block, the caller frees. 0, -ENOMEM, -EINVAL
+ * (not UTF-8, or empty).
+ */
+int engine_app_id_from_path(const char *path, FWP_BYTE_BLOB **out);
+/* One UTF-16 unit in lower case, as file names are folded; used by EQUAL_CASE_INSENSITIVE too. */
+WCHAR engine_lower(WCHAR c);
 
 /* ---- changing policy ------------------------------------------------------------------------------- */
 
-/* One transaction at a time per engine (bfe's lock serialises them). Removal is by filter id. Nothing is
- * visible before commit; commit may fail with -ENOMEM, then nothing has changed. abort/commit end it. */
+/*
+ * One transaction at a time per engine (bfe's lock serialises them): begin returns -EBUSY while one is open.
+ * Removal is by filter id; ids are unique in a layer, that is the caller's to keep (they come from one
+ * counter). The changes apply in the order given: a filter added and removed again leaves no trace, one
+ * removed may be added anew. Nothing is visible before commit; commit may fail with -ENOMEM, or -ENOENT (a
+ * removed id is not there), then nothing has changed. abort and commit, also a failed one, end the
+ * transaction. PASSIVE_LEVEL.
+ */
 int engine_txn_begin(struct engine *e, struct engine_txn **out);
 int engine_txn_add(struct engine_txn *t, struct engine_filter *f); /* takes its own reference */
 int engine_txn_remove(struct engine_txn *t, UINT16 layer_id, UINT64 filter_id);
 int engine_txn_commit(struct engine_txn *t);
 void engine_txn_abort(struct engine_txn *t);
 
+/* Frees what earlier commits replaced and no reader can see any more (every commit does this too). Returns
+ * whether all of it is gone. Never waits. */
+bool engine_collect(struct engine *e);
+
 /* ---- callouts -------------------------------------------------------------------------------------- */
 
 enum engine_callout_state {
     ENGINE_CALLOUT_UNREGISTERED, /* substitute action: OBJ-22..24 */
     ENGINE_CALLOUT_REGISTERED,   /* a classifyFn is called */
-    ENGINE_CALLOUT_FOREIGN,      /* belongs to the machine a policy was exported from: verdict depends on it */
+    ENGINE_CALLOUT_FOREIGN, /* belongs to the machine a policy was exported from: verdict depends on it */
 };
 
 /* A registered callout. version 0..3 says which member of `fn` is called and which FWPS_FILTERn it sees. */
@@ -98,7 +150,11 @@ struct engine_callout {
     } classify;
 };
 
-/* By key; effective for every classify that starts afterwards. unregister returns when no classify runs it. */
+/*
+ * By key; effective for every classify that starts afterwards. register: 0, -ENOMEM, -EEXIST. unregister
+ * returns when no classify runs it, so not from inside its own classifyFn; 0, -ENOENT. A key that is
+ * registered is not foreign, whatever was set.
+ */
 int engine_callout_register(struct engine *e, const struct engine_callout *callout);
 int engine_callout_unregister(struct engine *e, const GUID *key);
 int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign);
@@ -109,11 +165,15 @@ enum engine_callout_state engine_callout_state(struct engine *e, const GUID *key
 /* One a thread (a lane); holds its pin. */
 int engine_reader_create(struct engine *e, struct engine_reader **out);
 void engine_reader_destroy(struct engine_reader *r);
-const struct engine_snapshot *engine_pin(struct engine_reader *r); /* nests */
+/* Returns the newest committed version, which stays valid until the matching unpin. Pins nest; an inner one
+ * may be newer than the outer (a callout that changes policy and classifies again sees its change: OBJ-11).
+ */
+const struct engine_snapshot *engine_pin(struct engine_reader *r);
 void engine_unpin(struct engine_reader *r);
 
 /* A layer's filters in the order of evaluation; valid while pinned. */
-size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id, const struct engine_filter *const **out);
+size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id,
+                               const struct engine_filter *const **out);
 UINT64 engine_snapshot_version(const struct engine_snapshot *s);
 
 /*
@@ -127,7 +187,9 @@ struct engine_class_cache {
     UINT32 cls[ENGINE_CACHED_CLASSES];
 };
 
-/* What a foreign callout is taken to answer: FWP_ACTION_PERMIT, _BLOCK or _CONTINUE. */
+/* What a foreign callout is taken to answer: FWP_ACTION_PERMIT, _BLOCK or _CONTINUE. It is taken to do as the
+ * contract asks: it clears WRITE with a block, and with a permit when the filter says CLEAR_ACTION_RIGHT
+ * (CLS-07). */
 struct engine_assumption {
     GUID callout_key;
     FWP_ACTION_TYPE action;
@@ -151,11 +213,22 @@ struct engine_sublayer_result {
     bool took_effect;                   /* the answer changed or confirmed the running state by arbitration */
 };
 
-/* Told of each step when set in a request: slower, for explain and tests. Any member may be NULL. */
+/* Told of each step when set in a request: slower, for explain and tests. Any member may be NULL. Every
+ * sublayer that has filters in the layer is told of, also those in which nothing matched. */
 struct engine_trace {
     void *ctx;
     void (*filter)(void *ctx, const struct engine_filter *f, enum engine_answer answer, bool substitute);
     void (*sublayer)(void *ctx, const struct engine_sublayer_result *r);
+    /* A registered callout returned: what it was shown, what it gave back, ENGINE_CONDUCT_* (arbitrate.h). */
+    void (*callout)(void *ctx, const struct engine_filter *f, const FWPS_CLASSIFY_OUT0 *shown,
+                    const FWPS_CLASSIFY_OUT0 *returned, UINT32 conduct);
+};
+
+/* The flow that a classify belongs to: its context for a callout at this layer, 0 if it has none (CLS-21,
+ * 22). */
+struct engine_flow {
+    void *ctx;
+    UINT64 (*context)(void *ctx, UINT16 layer_id, UINT32 callout_id);
 };
 
 struct engine_request {
@@ -163,22 +236,18 @@ struct engine_request {
     const FWPS_INCOMING_METADATA_VALUES0 *metadata; /* may be NULL */
     void *layer_data;                               /* may be NULL */
     const void *classify_context;                   /* may be NULL */
-    struct engine_class_cache *cache;               /* may be NULL */
-    const struct engine_trace *trace;               /* may be NULL */
+    const struct engine_flow *flow;                 /* may be NULL: no flow */
+    const bool *pended; /* may be NULL; set by the host when a callout pends during this classify (CLS-13) */
+    struct engine_class_cache *cache; /* may be NULL */
+    const struct engine_trace *trace; /* may be NULL */
     const struct engine_assumption *assumptions;
     size_t assumption_count;
 };
 
-#define ENGINE_VERDICT_IMPLICIT   0x01u /* nothing decided: the implicit permit (ARB-24), filter_id 0 */
-#define ENGINE_VERDICT_VETO       0x02u /* a callout's block against a hard permit (ARB-14) */
-#define ENGINE_VERDICT_ABSORB     0x04u /* ... by the callout that gave the final block (ARB-28) */
-#define ENGINE_VERDICT_SUBSTITUTE 0x08u /* decided by an unregistered callout's substitute (OBJ-22) */
-#define ENGINE_VERDICT_FOREIGN    0x10u /* a foreign callout was met: the answer may depend on it */
-
 struct engine_verdict {
     FWP_ACTION_TYPE action; /* FWP_ACTION_PERMIT or FWP_ACTION_BLOCK */
     UINT32 rights;
-    UINT32 flags;
+    UINT32 flags; /* ENGINE_VERDICT_* (arbitrate.h) */
     UINT64 filter_id;
     const struct engine_filter *filter; /* the deciding filter; valid only while the caller holds a pin */
 };
@@ -188,7 +257,8 @@ struct engine_verdict {
  * STATUS_INVALID_PARAMETER when valueCount is not the layer's. Calls registered callouts on this stack.
  */
 NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v);
-NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v);
+NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q,
+                               struct engine_verdict *v);
 
 /* ---- observing ------------------------------------------------------------------------------------- */
 
@@ -198,6 +268,7 @@ struct engine_observer {
     bool want_permits;
     void (*classified)(void *ctx, const struct engine_request *q, const struct engine_verdict *v);
 };
-void engine_set_observer(struct engine *e, const struct engine_observer *o); /* NULL: none. Before readers run. */
+void engine_set_observer(struct engine *e,
+                         const struct engine_observer *o); /* NULL: none. Before readers run. */
 
 #endif

@@ -5,7 +5,8 @@
  *
  *   filter.c   deep copy and compilation of a filter       match.c     one condition against one value
  *   engine.c   life, callouts, readers, pins, reclamation   commit.c    transactions: the next snapshot
- *   classify.c indexed and naive classify (run.h the loop)  arbitrate.h rights and vetoes, pure
+ *   classify.c indexed and naive classify                   callout.c   asking a filter's callout
+ *   match3.c   three-valued matching, for explain           arbitrate.* rights and vetoes, pure
  *   index*.c   which filters of a layer match, in order
  *
  * Invariants
@@ -132,7 +133,8 @@ static inline bool engine_filter_holds(const struct engine_filter *f, const FWPS
 struct engine_registration {
     struct engine_callout callout;
     atomic_uint running;
-    atomic_bool leaving; /* unregister waits: the last one out signals */
+    atomic_bool leaving;            /* unregister waits: the last one out signals */
+    struct engine_retired *retired; /* allocated with it, so that unregistering cannot fail */
 };
 
 /* What a key means to this engine, from the first mention of the key to the engine's end. */
@@ -230,8 +232,7 @@ struct engine_layer_delta {
  */
 struct engine_reader {
     _Alignas(64) atomic_ullong epoch; /* written by the reader's thread, read by writers */
-    unsigned depth;                   /* pins nest */
-    const struct engine_snapshot *pinned;
+    unsigned depth;                   /* pins nest; the outermost shows the epoch */
     struct engine *engine;
     struct engine_reader *prev, *next; /* engine->readers, under engine->lock */
 };
@@ -262,10 +263,47 @@ struct engine {
     size_t slot_count, slot_buckets;
 };
 
-/* All under e->lock. Slot of a key, made at first mention; NULL: no memory. */
+/* Under e->lock. Slot of a key, made at first mention; NULL: no memory. */
 struct engine_callout_slot *engine_slot(struct engine *e, const GUID *key, bool create);
+
+/* Under e->lock. Queues what a change took out of sight, after the change was published; frees what it can.
+ */
+void engine_retire(struct engine *e, struct engine_retired *r);
 void engine_reclaim(struct engine *e);
 
 void engine_layer_snapshot_free(struct engine_layer_snapshot *ls); /* and its index; not its filters */
+
+/* What came of asking the callout of an entry: callout.c. */
+struct engine_asked {
+    struct engine_arb_step step;
+    enum engine_answer answer;
+    bool substitute;
+};
+
+/*
+ * Asks the callout that a matching filter names: calls it when it is registered, supposes its answer when it
+ * is foreign, stands in for it otherwise, and puts the answer through arbitration. The caller holds a pin, no
+ * lock.
+ */
+struct engine_asked engine_ask_callout(struct engine *e, const struct engine_request *q,
+                                       const struct engine_entry *entry, const struct engine_filter *f,
+                                       struct engine_arbitration *a);
+
+/* Counts the caller out of a registration that it ran. The caller still holds its pin. */
+void engine_registration_leave(struct engine *e, struct engine_registration *r);
+
+/* Inline, for classify; engine_pin() and engine_unpin() are these. */
+static inline const struct engine_snapshot *engine_reader_pin(struct engine_reader *r)
+{
+    if (r->depth++ == 0)
+        atomic_store(&r->epoch, atomic_load(&r->engine->epoch));
+    return atomic_load(&r->engine->current);
+}
+
+static inline void engine_reader_unpin(struct engine_reader *r)
+{
+    if (--r->depth == 0)
+        atomic_store_explicit(&r->epoch, 0, memory_order_release);
+}
 
 #endif

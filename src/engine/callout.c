@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asking a filter's callout. Three cases: it is registered and its classifyFn is called on this stack; it
+ * belongs to the machine that a policy was exported from and its answer is supposed; or it is not
+ * registered and the filter's substitute action stands in (OBJ-22..24).
+ *
+ * No lock is held across the call. The caller's pin keeps the filter and the registration alive; counting in
+ * keeps the callout registered until it returns (engine_callout_unregister waits).
+ */
+#include <string.h>
+
+#include "engine/internal.h"
+
+static FWP_ACTION_TYPE action_of(UINT8 kind)
+{
+    switch (kind) {
+    case ENGINE_ENTRY_TERMINATING:
+        return FWP_ACTION_CALLOUT_TERMINATING;
+    case ENGINE_ENTRY_INSPECTION:
+        return FWP_ACTION_CALLOUT_INSPECTION;
+    default:
+        return FWP_ACTION_CALLOUT_UNKNOWN;
+    }
+}
+
+static enum engine_answer answer_of(FWP_ACTION_TYPE said)
+{
+    return said == FWP_ACTION_PERMIT  ? ENGINE_ANSWER_PERMIT
+           : said == FWP_ACTION_BLOCK ? ENGINE_ANSWER_BLOCK
+                                      : ENGINE_ANSWER_CONTINUE;
+}
+
+static const struct engine_asked continued = {
+    {FWP_ACTION_CONTINUE, false, false}, ENGINE_ANSWER_CONTINUE, false};
+
+/* The documented versions differ in what they are given; the filter's layout is one (structs.tsv). */
+static void call(const struct engine_callout *c, const struct engine_request *q, const FWPS_FILTER3 *filter,
+                 UINT64 flow_context, FWPS_CLASSIFY_OUT0 *out)
+{
+    static const FWPS_INCOMING_METADATA_VALUES0 none;
+    const FWPS_INCOMING_METADATA_VALUES0 *meta = q->metadata != NULL ? q->metadata : &none;
+
+    switch (c->version) {
+    case 0:
+        c->classify.v0(q->values, meta, q->layer_data, (const FWPS_FILTER0 *)filter, flow_context, out);
+        break;
+    case 1:
+        c->classify.v1(q->values, meta, q->layer_data, q->classify_context, (const FWPS_FILTER1 *)filter,
+                       flow_context, out);
+        break;
+    case 2:
+        c->classify.v2(q->values, meta, q->layer_data, q->classify_context, (const FWPS_FILTER2 *)filter,
+                       flow_context, out);
+        break;
+    default:
+        c->classify.v3(q->values, meta, q->layer_data, q->classify_context, filter, flow_context, out);
+        break;
+    }
+}
+
+static struct engine_asked ask_registered(const struct engine_callout *c, const struct engine_request *q,
+                                          const struct engine_entry *entry, const struct engine_filter *f,
+                                          struct engine_arbitration *a)
+{
+    FWPS_CLASSIFY_OUT0 shown, returned;
+    UINT64 context = 0;
+    UINT32 conduct;
+    struct engine_asked asked = continued;
+
+    if (q->flow != NULL)
+        context = q->flow->context(q->flow->ctx, q->values->layerId, f->fwps.action.calloutId);
+    if ((c->flags & FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW) && context == 0) /* CLS-22, 23 */
+        return asked;
+    engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
+    returned = shown;
+    call(c, q, &f->fwps, context, &returned);
+    asked.step = engine_arb_callout(
+        a, f, action_of(entry->kind), f->flags, &shown, &returned,
+        engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended), &conduct);
+    asked.answer = answer_of(asked.step.said);
+    if (q->trace != NULL && q->trace->callout != NULL)
+        q->trace->callout(q->trace->ctx, f, &shown, &returned, conduct);
+    return asked;
+}
+
+/* A foreign callout: as assumed, else unknown and taken as CONTINUE. */
+static struct engine_asked ask_foreign(const struct engine_request *q, const struct engine_entry *entry,
+                                       const struct engine_filter *f, struct engine_arbitration *a)
+{
+    struct engine_asked asked = continued;
+
+    if (entry->kind == ENGINE_ENTRY_INSPECTION) /* ARB-19: whatever it says */
+        return asked;
+    for (size_t i = 0; i < q->assumption_count; i++) {
+        if (memcmp(&q->assumptions[i].callout_key, &entry->slot->key, sizeof(GUID)) != 0)
+            continue;
+        asked.step = engine_arb_supposed(a, f, action_of(entry->kind), f->flags, q->assumptions[i].action);
+        asked.answer = answer_of(asked.step.said);
+        return asked;
+    }
+    asked.answer = ENGINE_ANSWER_FOREIGN;
+    if (!engine_arb_final(a))
+        a->flags |= ENGINE_VERDICT_FOREIGN;
+    return asked;
+}
+
+/* OBJ-22..24: as a filter's own block, or its own permit. */
+static struct engine_asked substitute(const struct engine_entry *entry, const struct engine_filter *f,
+                                      struct engine_arbitration *a)
+{
+    struct engine_asked asked = continued;
+    FWP_ACTION_TYPE action =
+        f->flags & FWPS_FILTER_FLAG_PERMIT_IF_CALLOUT_UNREGISTERED ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK;
+
+    if (entry->kind == ENGINE_ENTRY_INSPECTION)
+        return asked;
+    asked.step = engine_arb_filter(a, f, action, f->flags, ENGINE_VERDICT_SUBSTITUTE);
+    asked.answer = answer_of(action);
+    asked.substitute = true;
+    return asked;
+}
+
+struct engine_asked engine_ask_callout(struct engine *e, const struct engine_request *q,
+                                       const struct engine_entry *entry, const struct engine_filter *f,
+                                       struct engine_arbitration *a)
+{
+    struct engine_callout_slot *slot = entry->slot;
+    struct engine_registration *r = atomic_load(&slot->registration);
+    struct engine_asked asked;
+
+    if (r != NULL) {
+        atomic_fetch_add(&r->running, 1);
+        if (atomic_load(&slot->registration) == r) {
+            asked = ask_registered(&r->callout, q, entry, f, a);
+            engine_registration_leave(e, r);
+            return asked;
+        }
+        engine_registration_leave(e, r); /* it went just now */
+    }
+    if (atomic_load_explicit(&slot->foreign, memory_order_relaxed))
+        return ask_foreign(q, entry, f, a);
+    return substitute(entry, f, a);
+}

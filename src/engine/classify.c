@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Classify: the matching filters of a layer in order of evaluation, asked until the layer has its verdict.
+ *
+ *   pin -> layer's snapshot -> next match -> plain filter or callout -> arbitration --+
+ *                                  ^                                                  |
+ *                                  +---- after it, or after its sublayer's end -------+--> verdict -> unpin
+ *
+ * One loop (walk) serves the index and the naive walk, with and without a trace: it is inlined into four
+ * functions with its matcher and its trace switch as constants. Plain filters are decided from the dense
+ * entries; a filter itself is touched only when a callout is asked, a trace is kept, or it decides in the
+ * end.
+ *
+ * Hot path: no lock, no allocation, no division. Works at any IRQL; a callout runs at the caller's.
+ */
+#include "engine/index.h"
+#include "engine/internal.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+typedef UINT32 (*next_fn)(void *cursor, UINT32 from);
+
+/* ---- the trace ------------------------------------------------------------------------------------- */
+
+/* The sublayer that the walk stands in, while a trace is kept. */
+struct traced_sublayer {
+    UINT32 index;
+    const struct engine_filter *ended_by;
+    struct engine_arb_step step;
+};
+
+static void trace_sublayer(const struct engine_trace *trace, const struct engine_layer_snapshot *ls,
+                           struct traced_sublayer *t, const struct engine_arbitration *a)
+{
+    struct engine_sublayer_result r = {
+        .key = &ls->sublayers[t->index].key,
+        .weight = ls->sublayers[t->index].weight,
+        .filter = t->ended_by,
+        .action = t->ended_by != NULL ? t->step.said : 0,
+        .running = a->action,
+        .rights = a->rights,
+        .took_effect = t->ended_by != NULL && t->step.took_effect,
+    };
+
+    if (trace->sublayer != NULL)
+        trace->sublayer(trace->ctx, &r);
+    t->index++;
+    t->ended_by = NULL;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------------- */
+
+static struct engine_asked ask_plain(const struct engine_entry *entry, const struct engine_filter *f,
+                                     struct engine_arbitration *a)
+{
+    bool permit = entry->kind == ENGINE_ENTRY_PERMIT;
+    FWP_ACTION_TYPE action = permit ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK;
+
+    return (struct engine_asked){engine_arb_filter(a, f, action, entry->flags, 0),
+                                 permit ? ENGINE_ANSWER_PERMIT : ENGINE_ANSWER_BLOCK, false};
+}
+
+ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
+                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a, void *cursor,
+                        next_fn next, bool traced)
+{
+    struct traced_sublayer here = {0};
+    UINT32 from = 0, at;
+
+    while ((at = next(cursor, from)) != ENGINE_NO_POSITION) {
+        const struct engine_entry *entry = &ls->entries[at];
+        const struct engine_filter *f = ls->filters[at];
+        struct engine_asked asked;
+
+        if (traced)
+            while (here.index < entry->sublayer)
+                trace_sublayer(q->trace, ls, &here, a);
+        asked = __builtin_expect(entry->slot == NULL, 1) ? ask_plain(entry, f, a)
+                                                         : engine_ask_callout(e, q, entry, f, a);
+        from = asked.step.ends ? ls->sublayers[entry->sublayer].end : at + 1;
+        if (traced) {
+            if (asked.step.ends) {
+                here.ended_by = f;
+                here.step = asked.step;
+            }
+            if (q->trace->filter != NULL)
+                q->trace->filter(q->trace->ctx, f, asked.answer, asked.substitute);
+        } else if (a->rights == 0 && from >= ls->callout_end) {
+            return; /* only callouts could still do anything: ARB-05, ARB-15 */
+        }
+    }
+    if (traced)
+        while (here.index < ls->sublayer_count)
+            trace_sublayer(q->trace, ls, &here, a);
+}
+
+/* ---- the two matchers ------------------------------------------------------------------------------ */
+
+ALWAYS_INLINE UINT32 indexed_next(void *cursor, UINT32 from)
+{
+    return engine_index_next(cursor, from);
+}
+
+struct naive_cursor {
+    const struct engine_layer_snapshot *ls;
+    const FWPS_INCOMING_VALUE0 *values;
+};
+
+ALWAYS_INLINE UINT32 naive_next(void *cursor, UINT32 from)
+{
+    const struct naive_cursor *c = cursor;
+
+    for (UINT32 i = from; i < c->ls->count; i++)
+        if (engine_filter_holds(c->ls->filters[i], c->values))
+            return i;
+    return ENGINE_NO_POSITION;
+}
+
+static void run_indexed(struct engine *e, const struct engine_request *q,
+                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a)
+{
+    struct engine_cursor c;
+
+    engine_index_begin(ls, q->values->incomingValue, q->cache, &c);
+    if (__builtin_expect(q->trace == NULL, 1))
+        walk(e, q, ls, a, &c, indexed_next, false);
+    else
+        walk(e, q, ls, a, &c, indexed_next, true);
+}
+
+static void run_naive(struct engine *e, const struct engine_request *q,
+                      const struct engine_layer_snapshot *ls, struct engine_arbitration *a)
+{
+    struct naive_cursor c = {ls, q->values->incomingValue};
+
+    if (q->trace == NULL)
+        walk(e, q, ls, a, &c, naive_next, false);
+    else
+        walk(e, q, ls, a, &c, naive_next, true);
+}
+
+/* ---- the doors ------------------------------------------------------------------------------------- */
+
+/* A layer without filters still has its rules about what may be asked of it. */
+static NTSTATUS check_empty(const FWPS_INCOMING_VALUES0 *values)
+{
+    const struct engine_layer *layer = engine_layer_by_id(values->layerId);
+
+    if (layer == NULL)
+        return STATUS_FWP_LAYER_NOT_FOUND;
+    return values->valueCount == layer->field_count ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+}
+
+ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_request *q,
+                                struct engine_verdict *v,
+                                void (*run)(struct engine *, const struct engine_request *,
+                                            const struct engine_layer_snapshot *,
+                                            struct engine_arbitration *))
+{
+    const FWPS_INCOMING_VALUES0 *values = q->values;
+    struct engine *e = r->engine;
+    const struct engine_layer_snapshot *ls;
+    struct engine_arbitration a;
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (values->layerId >= ENGINE_LAYER_COUNT)
+        return STATUS_FWP_LAYER_NOT_FOUND;
+    engine_arb_start(&a);
+    ls = engine_reader_pin(r)->layers[values->layerId];
+    if (ls == NULL)
+        status = check_empty(values);
+    else if (values->valueCount != ls->field_count)
+        status = STATUS_INVALID_PARAMETER;
+    else
+        run(e, q, ls, &a);
+    if (status == STATUS_SUCCESS) {
+        engine_arb_finish(&a);
+        *v = (struct engine_verdict){a.action, a.rights, a.flags, a.filter != NULL ? a.filter->id : 0,
+                                     a.filter};
+        if (e->has_observer && (a.action == FWP_ACTION_BLOCK || e->observer.want_permits))
+            e->observer.classified(e->observer.ctx, q, v);
+    }
+    engine_reader_unpin(r);
+    return status;
+}
+
+NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v)
+{
+    return classify(r, q, v, run_indexed);
+}
+
+NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q,
+                               struct engine_verdict *v)
+{
+    return classify(r, q, v, run_naive);
+}

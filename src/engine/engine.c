@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's life: readers and their pins, callouts by key, and giving back what no reader can see.
+ *
+ * Locks: engine->lock guards the lists of readers, retired things and callout slots, and is held through a
+ * commit. It is a leaf towards other rooms: nothing is called out to under it, except the release hooks of
+ * filters (which must not call back). Readers never take it, but for the last one to leave a callout that is
+ * being unregistered.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/index.h"
+#include "engine/internal.h"
+
+#define SLOT_BUCKETS                                                                                         \
+    1024 /* a chain is a few long at the 100,000 callouts that OBJ-38 allows, and read only at commit */
+
+/* ---- life ------------------------------------------------------------------------------------------ */
+
+int engine_create(struct engine **out)
+{
+    struct engine_snapshot *empty = calloc(1, sizeof(*empty));
+    struct engine *e = aligned_alloc(64, (sizeof(*e) + 63) / 64 * 64);
+    int err = -ENOMEM;
+
+    if (empty == NULL || e == NULL)
+        goto fail;
+    memset(e, 0, sizeof(*e));
+    e->slots = calloc(SLOT_BUCKETS, sizeof(*e->slots));
+    if (e->slots == NULL)
+        goto fail;
+    e->slot_buckets = SLOT_BUCKETS;
+    err = rt_mutex_create(&e->lock);
+    if (err)
+        goto fail_slots;
+    err = rt_cond_create(rt_clock_real(), &e->changed);
+    if (err)
+        goto fail_lock;
+    e->retired_tail = &e->retired;
+    atomic_init(&e->epoch, 1); /* 0 is "not pinned" */
+    atomic_init(&e->current, empty);
+    *out = e;
+    return 0;
+
+fail_lock:
+    rt_mutex_destroy(e->lock);
+fail_slots:
+    free(e->slots);
+fail:
+    free(e);
+    free(empty);
+    return err;
+}
+
+void engine_layer_snapshot_free(struct engine_layer_snapshot *ls)
+{
+    if (ls == NULL)
+        return;
+    if (ls->index != NULL)
+        engine_index_destroy(ls->index);
+    free(ls);
+}
+
+static void retired_free(struct engine_retired *r)
+{
+    for (size_t i = 0; i < r->layer_count; i++)
+        engine_layer_snapshot_free(r->layers[i]);
+    for (size_t i = 0; i < r->filter_count; i++)
+        engine_filter_unref(r->filters[i]);
+    if (r->registration != NULL)
+        free(r->registration);
+    free((void *)r->snapshot);
+    free(r);
+}
+
+static void slots_free(struct engine *e)
+{
+    for (size_t b = 0; b < e->slot_buckets; b++) {
+        while (e->slots[b] != NULL) {
+            struct engine_callout_slot *s = e->slots[b];
+            struct engine_registration *r = atomic_load(&s->registration);
+
+            e->slots[b] = s->next;
+            if (r != NULL)
+                free(r->retired);
+            free(r);
+            free(s);
+        }
+    }
+    free(e->slots);
+}
+
+void engine_destroy(struct engine *e)
+{
+    const struct engine_snapshot *s;
+
+    if (e == NULL)
+        return;
+    if (e->txn != NULL)
+        engine_txn_abort(e->txn);
+    s = atomic_load(&e->current);
+    while (e->retired != NULL) {
+        struct engine_retired *r = e->retired;
+
+        e->retired = r->next;
+        retired_free(r);
+    }
+    for (size_t i = 0; i < ENGINE_LAYER_COUNT; i++) {
+        struct engine_layer_snapshot *ls = (struct engine_layer_snapshot *)s->layers[i];
+
+        if (ls == NULL)
+            continue;
+        for (UINT32 k = 0; k < ls->count; k++)
+            engine_filter_unref((struct engine_filter *)ls->filters[k]);
+        engine_layer_snapshot_free(ls);
+    }
+    free((void *)s);
+    slots_free(e);
+    rt_cond_destroy(e->changed);
+    rt_mutex_destroy(e->lock);
+    free(e);
+}
+
+void engine_set_observer(struct engine *e, const struct engine_observer *o)
+{
+    e->has_observer = o != NULL && o->classified != NULL;
+    if (o != NULL)
+        e->observer = *o;
+}
+
+/* ---- reclamation ----------------------------------------------------------------------------------- */
+
+void engine_reclaim(struct engine *e)
+{
+    unsigned long long oldest = ~0ULL;
+
+    if (e->retired == NULL)
+        return;
+    for (struct engine_reader *r = e->readers; r != NULL; r = r->next) {
+        unsigned long long epoch = atomic_load(&r->epoch);
+
+        if (epoch != 0 && epoch < oldest)
+            oldest = epoch;
+    }
+    while (e->retired != NULL && e->retired->epoch <= oldest) {
+        struct engine_retired *r = e->retired;
+
+        e->retired = r->next;
+        if (e->retired == NULL)
+            e->retired_tail = &e->retired;
+        retired_free(r);
+    }
+}
+
+void engine_retire(struct engine *e, struct engine_retired *r)
+{
+    r->epoch = atomic_fetch_add(&e->epoch, 1) + 1;
+    r->next = NULL;
+    *e->retired_tail = r;
+    e->retired_tail = &r->next;
+    engine_reclaim(e);
+}
+
+bool engine_collect(struct engine *e)
+{
+    bool clean;
+
+    rt_mutex_lock(e->lock);
+    engine_reclaim(e);
+    clean = e->retired == NULL;
+    rt_mutex_unlock(e->lock);
+    return clean;
+}
+
+/* ---- readers --------------------------------------------------------------------------------------- */
+
+int engine_reader_create(struct engine *e, struct engine_reader **out)
+{
+    struct engine_reader *r = aligned_alloc(64, (sizeof(*r) + 63) / 64 * 64);
+
+    if (r == NULL)
+        return -ENOMEM;
+    memset(r, 0, sizeof(*r));
+    atomic_init(&r->epoch, 0);
+    r->engine = e;
+    rt_mutex_lock(e->lock);
+    r->next = e->readers;
+    if (r->next != NULL)
+        r->next->prev = r;
+    e->readers = r;
+    rt_mutex_unlock(e->lock);
+    *out = r;
+    return 0;
+}
+
+void engine_reader_destroy(struct engine_reader *r)
+{
+    struct engine *e;
+
+    if (r == NULL)
+        return;
+    e = r->engine;
+    rt_mutex_lock(e->lock);
+    if (r->prev != NULL)
+        r->prev->next = r->next;
+    else
+        e->readers = r->next;
+    if (r->next != NULL)
+        r->next->prev = r->prev;
+    engine_reclaim(e);
+    rt_mutex_unlock(e->lock);
+    free(r);
+}
+
+const struct engine_snapshot *engine_pin(struct engine_reader *r)
+{
+    return engine_reader_pin(r);
+}
+
+void engine_unpin(struct engine_reader *r)
+{
+    engine_reader_unpin(r);
+}
+
+size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id,
+                               const struct engine_filter *const **out)
+{
+    const struct engine_layer_snapshot *ls = layer_id < ENGINE_LAYER_COUNT ? s->layers[layer_id] : NULL;
+
+    *out = ls != NULL ? ls->filters : NULL;
+    return ls != NULL ? ls->count : 0;
+}
+
+UINT64 engine_snapshot_version(const struct engine_snapshot *s)
+{
+    return s->version;
+}
+
+/* ---- callouts -------------------------------------------------------------------------------------- */
+
+static size_t bucket_of(const struct engine *e, const GUID *key)
+{
+    UINT64 half[2];
+
+    memcpy(half, key, sizeof(half));
+    return ((half[0] ^ half[1]) * 0x9e3779b97f4a7c15ULL >> 32) % e->slot_buckets;
+}
+
+struct engine_callout_slot *engine_slot(struct engine *e, const GUID *key, bool create)
+{
+    struct engine_callout_slot **head = &e->slots[bucket_of(e, key)], *s;
+
+    for (s = *head; s != NULL; s = s->next)
+        if (memcmp(&s->key, key, sizeof(*key)) == 0)
+            return s;
+    if (!create)
+        return NULL;
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return NULL;
+    s->key = *key;
+    atomic_init(&s->registration, NULL);
+    atomic_init(&s->foreign, false);
+    s->next = *head;
+    *head = s;
+    e->slot_count++;
+    return s;
+}
+
+static struct engine_registration *registration_create(const struct engine_callout *callout)
+{
+    struct engine_registration *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return NULL;
+    r->retired = calloc(1, sizeof(*r->retired));
+    if (r->retired == NULL) {
+        free(r);
+        return NULL;
+    }
+    r->callout = *callout;
+    r->retired->registration = r;
+    return r;
+}
+
+int engine_callout_register(struct engine *e, const struct engine_callout *callout)
+{
+    struct engine_registration *r;
+    struct engine_callout_slot *s;
+    int err = 0;
+
+    if (callout->version > 3 || callout->classify.v0 == NULL)
+        return -EINVAL;
+    r = registration_create(callout);
+    if (r == NULL)
+        return -ENOMEM;
+    rt_mutex_lock(e->lock);
+    s = engine_slot(e, &callout->key, true);
+    if (s == NULL)
+        err = -ENOMEM;
+    else if (atomic_load(&s->registration) != NULL)
+        err = -EEXIST;
+    else
+        atomic_store(&s->registration, r);
+    rt_mutex_unlock(e->lock);
+    if (err) {
+        free(r->retired);
+        free(r);
+    }
+    return err;
+}
+
+/*
+ * A classify that is about to run the callout counts itself in and then looks again whether it is still
+ * registered; here the slot is emptied and then the count is read. Both are sequentially consistent: either
+ * the classify sees the empty slot, or this sees its count.
+ */
+int engine_callout_unregister(struct engine *e, const GUID *key)
+{
+    struct engine_callout_slot *s;
+    struct engine_registration *r = NULL;
+
+    rt_mutex_lock(e->lock);
+    s = engine_slot(e, key, false);
+    if (s != NULL)
+        r = atomic_exchange(&s->registration, NULL);
+    if (r == NULL) {
+        rt_mutex_unlock(e->lock);
+        return -ENOENT;
+    }
+    atomic_store(&r->leaving, true);
+    while (atomic_load(&r->running) != 0)
+        rt_cond_wait(e->changed, e->lock, RT_FOREVER);
+    engine_retire(e, r->retired);
+    rt_mutex_unlock(e->lock);
+    return 0;
+}
+
+void engine_registration_leave(struct engine *e, struct engine_registration *r)
+{
+    if (atomic_fetch_sub(&r->running, 1) != 1 || !atomic_load(&r->leaving))
+        return;
+    rt_mutex_lock(e->lock);
+    rt_cond_broadcast(e->changed);
+    rt_mutex_unlock(e->lock);
+}
+
+int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign)
+{
+    struct engine_callout_slot *s;
+
+    rt_mutex_lock(e->lock);
+    s = engine_slot(e, key, true);
+    if (s != NULL)
+        atomic_store(&s->foreign, foreign);
+    rt_mutex_unlock(e->lock);
+    return s != NULL ? 0 : -ENOMEM;
+}
+
+enum engine_callout_state engine_callout_state(struct engine *e, const GUID *key)
+{
+    enum engine_callout_state state = ENGINE_CALLOUT_UNREGISTERED;
+    struct engine_callout_slot *s;
+
+    rt_mutex_lock(e->lock);
+    s = engine_slot(e, key, false);
+    if (s != NULL && atomic_load(&s->registration) != NULL)
+        state = ENGINE_CALLOUT_REGISTERED;
+    else if (s != NULL && atomic_load(&s->foreign))
+        state = ENGINE_CALLOUT_FOREIGN;
+    rt_mutex_unlock(e->lock);
+    return state;
+}
