@@ -5,6 +5,11 @@ import os
 import re
 
 
+def unsigned(text):
+    """A table's number as the 64-bit pattern that C sees."""
+    return int(text, 0) & 0xFFFFFFFFFFFFFFFF
+
+
 class Tables:
     def __init__(self, folder):
         self.folder = folder
@@ -30,8 +35,8 @@ class Tables:
         """Groups of (name, value) in the order of the tables: constants.tsv, winnt.tsv, metadata_fields.tsv."""
         groups = {}
         for row in self.rows("constants") + self.rows("winnt"):
-            groups.setdefault(row["group"], []).append((row["name"], int(row["value"], 0)))
-        groups["FWPS_METADATA_FIELD"] = [(r["name"], int(r["value"], 0)) for r in self.rows("metadata_fields")]
+            groups.setdefault(row["group"], []).append((row["name"], unsigned(row["value"])))
+        groups["FWPS_METADATA_FIELD"] = [(r["name"], unsigned(r["value"])) for r in self.rows("metadata_fields")]
         return groups
 
     def layers(self):
