@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes to events: encodings, the roots one after another, and where in the file we are.
+ *
+ * netsh writes two root elements into one file, which XML does not allow: expat is stopped where a root closes
+ * and a fresh parse starts behind it. Places are kept as byte offsets of the whole file and only turned into
+ * line and column when somebody is to read them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define PIECE (64 * 1024) /* a call of XML_Parse copies its input: keep the copy in cache */
+#define MAX_FILE ((size_t)1 << 30)
+
+size_t xml_here(const struct import *im)
+{
+    XML_Index at = XML_GetCurrentByteIndex(im->parser);
+    return im->base + (at < 0 ? 0 : (size_t)at);
+}
+
+/* The code unit at `at`; 0 past the end. */
+static unsigned unit_at(const struct import *im, size_t at)
+{
+    if (at + im->unit > im->size)
+        return 0;
+    if (im->unit == 1)
+        return im->bytes[at];
+    return (unsigned)im->bytes[at + !im->big_endian] << 8 | im->bytes[at + im->big_endian];
+}
+
+void xml_position(const struct import *im, size_t at, unsigned long *line, unsigned long *column)
+{
+    *line = *column = 1;
+    if (at > im->size)
+        at = im->size;
+    for (size_t i = 0; i + im->unit <= at; i += im->unit) {
+        unsigned c = unit_at(im, i);
+        if (c == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (im->unit == 1 ? (c & 0xc0) != 0x80 : (c & 0xfc00) != 0xdc00) {
+            ++*column; /* characters, not bytes */
+        }
+    }
+}
+
+void import_fail(struct import *im, size_t at, const char *format, ...)
+{
+    if (im->status != 0)
+        return;
+    im->status = -EINVAL;
+    if (im->parser != NULL)
+        XML_StopParser(im->parser, XML_FALSE);
+    struct policy_error *err = im->err;
+    int n;
+    if (at == SIZE_MAX) {
+        err->line = err->column = 0;
+        n = snprintf(err->text, sizeof(err->text), "%s: ", im->name);
+    } else {
+        xml_position(im, at, &err->line, &err->column);
+        n = snprintf(err->text, sizeof(err->text), "%s:%lu:%lu: ", im->name, err->line, err->column);
+    }
+    if (n < 0 || (size_t)n >= sizeof(err->text))
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text + n, sizeof(err->text) - (size_t)n, format, args);
+    va_end(args);
+    /* one line, whatever stood in the file */
+    for (char *c = err->text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    }
+}
+
+void import_no_memory(struct import *im)
+{
+    if (im->status != 0)
+        return;
+    im->status = -ENOMEM;
+    if (im->parser != NULL)
+        XML_StopParser(im->parser, XML_FALSE);
+    im->err->line = im->err->column = 0;
+    snprintf(im->err->text, sizeof(im->err->text), "%s: out of memory", im->name);
+}
+
+/* What stands at `at`, for a message: up to a few words of its line. */
+static void excerpt(const struct import *im, size_t at, char out[48])
+{
+    size_t n = 0;
+    for (; n < 40 && at + im->unit <= im->size; at += im->unit) {
+        unsigned c = unit_at(im, at);
+        if (c == '\n' || c == '\r')
+            break;
+        out[n++] = c >= ' ' && c < 0x7f ? (char)c : '?';
+        if (c == '>')
+            break;
+    }
+    out[n] = '\0';
+}
+
+/* expat gave up: say so in our words. */
+static void syntax_error(struct import *im)
+{
+    enum XML_Error code = XML_GetErrorCode(im->parser);
+    size_t at = xml_here(im);
+    char found[48];
+    excerpt(im, at, found);
+    const char *open = import_open_name(im);
+    if (code == XML_ERROR_NO_MEMORY) {
+        import_no_memory(im);
+    } else if (code == XML_ERROR_NO_ELEMENTS || code == XML_ERROR_UNCLOSED_TOKEN || code == XML_ERROR_PARTIAL_CHAR ||
+               code == XML_ERROR_UNCLOSED_CDATA_SECTION || at >= im->size) {
+        if (open[0] != '\0')
+            import_fail(im, im->size, "expected </%s>, found the end of the file", open);
+        else if (!im->any_root)
+            import_fail(im, im->size, "expected <wfpstate>, <wfpdiag> or <netEvents>, found the end of the file");
+        else
+            import_fail(im, im->size, "expected the end of a tag, found the end of the file");
+    } else if (code == XML_ERROR_TAG_MISMATCH) {
+        import_fail(im, at, "expected </%s>, found \"%s\"", open, found);
+    } else if (code == XML_ERROR_UNKNOWN_ENCODING || code == XML_ERROR_INCORRECT_ENCODING) {
+        import_fail(im, at, "expected UTF-8 or UTF-16, found another encoding in \"%s\"", found);
+    } else if (!im->any_root) {
+        import_fail(im, at, "expected XML (<wfpstate>, <wfpdiag> or <netEvents>), found \"%s\" (%s)", found,
+                    XML_ErrorString(code));
+    } else {
+        import_fail(im, at, "expected well-formed XML, found \"%s\" (%s)", found, XML_ErrorString(code));
+    }
+}
+
+/* One root element. Sets base for the next; *end when nothing but blanks and comments was left. */
+static int read_root(struct import *im, const char *encoding, bool first, bool *end)
+{
+    *end = false;
+    while (im->base + im->unit <= im->size) { /* an XML declaration may not follow blanks; nothing else minds */
+        unsigned c = unit_at(im, im->base);
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && !(c == 0 && !first))
+            break;
+        im->base += im->unit;
+    }
+    if (im->base + im->unit > im->size && !first) {
+        *end = true;
+        return 0;
+    }
+    if (im->parser == NULL) {
+        im->parser = XML_ParserCreate(encoding);
+    } else if (XML_ParserReset(im->parser, encoding) != XML_TRUE) {
+        import_no_memory(im);
+        return im->status;
+    }
+    if (im->parser == NULL) {
+        import_no_memory(im);
+        return im->status;
+    }
+    import_handlers(im);
+    im->root_done = false;
+    for (size_t at = im->base;;) {
+        size_t piece = im->size - at < PIECE ? im->size - at : PIECE;
+        bool final = at + piece == im->size;
+        enum XML_Status ok = XML_Parse(im->parser, (const char *)im->bytes + at, (int)piece, final);
+        if (im->status != 0)
+            return im->status;
+        if (im->root_done) {
+            im->base = xml_here(im) + (size_t)XML_GetCurrentByteCount(im->parser);
+            return 0;
+        }
+        if (ok != XML_STATUS_OK) {
+            /* comments behind the last root are no root */
+            if (!first && im->depth == 1 && XML_GetErrorCode(im->parser) == XML_ERROR_NO_ELEMENTS) {
+                *end = true;
+                return 0;
+            }
+            syntax_error(im);
+            return im->status;
+        }
+        at += piece;
+    }
+}
+
+int xml_read(struct import *im)
+{
+    const unsigned char *b = im->bytes;
+    const char *encoding = NULL; /* as declared, UTF-8 otherwise */
+    size_t bom = 0;
+    im->unit = 1;
+    if (im->size >= 3 && b[0] == 0xef && b[1] == 0xbb && b[2] == 0xbf) {
+        bom = 3;
+        encoding = "UTF-8";
+    } else if (im->size >= 2 && ((b[0] == 0xff && b[1] == 0xfe) || (b[0] == '<' && b[1] == 0))) {
+        bom = b[0] == '<' ? 0 : 2;
+        im->unit = 2;
+        encoding = "UTF-16LE"; /* a shell's redirection re-codes netsh's text and leaves "UTF-8" declared in it */
+    } else if (im->size >= 2 && ((b[0] == 0xfe && b[1] == 0xff) || (b[0] == 0 && b[1] == '<'))) {
+        bom = b[0] == 0 ? 0 : 2;
+        im->unit = 2;
+        im->big_endian = true;
+        encoding = "UTF-16BE";
+    }
+    im->bytes += bom;
+    im->size -= bom;
+    for (bool first = true, end = false; !end; first = false) {
+        int rc = read_root(im, encoding, first, &end);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- the door: loading ------------------------------------------------------------------------------ */
+
+static void import_free(struct import *im)
+{
+    if (im->parser != NULL)
+        XML_ParserFree(im->parser);
+    for (size_t i = 0; i < sizeof(im->items) / sizeof(im->items[0]); i++)
+        free(im->items[i].data);
+    free(im->text.data);
+    free(im->raw.data);
+    memo_free(&im->memo);
+    free(im);
+}
+
+int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t size, struct policy **out,
+                       struct policy_error *err)
+{
+    struct policy_error unread;
+    struct import *im = calloc(1, sizeof(*im));
+    struct policy_internal *in = calloc(1, sizeof(*in));
+    struct policy *p = in == NULL ? NULL : arena_alloc(&in->arena, sizeof(*p));
+    int rc = -ENOMEM;
+
+    *out = NULL;
+    if (err == NULL)
+        err = &unread;
+    *err = (struct policy_error){0};
+    if (im == NULL || p == NULL) {
+        snprintf(err->text, sizeof(err->text), "%s: out of memory", name);
+        goto out;
+    }
+    p->internal = in;
+    in->last_section = &in->sections;
+    for (int i = 0; i < R_COUNT; i++)
+        in->records[i].last = &in->records[i].first;
+    im->policy = p;
+    im->in = in;
+    im->err = err;
+    im->name = name;
+    im->bytes = (const unsigned char *)text;
+    im->size = size;
+    im->unit = 1;
+    schema_init(&im->schema);
+    im->stack[0] = (struct frame){.context = C_DOCUMENT, .object = p, .expected = UINT64_MAX};
+    im->depth = 1;
+    p->file = arena_copy(&in->arena, name, strlen(name));
+    if (p->file == NULL) {
+        import_no_memory(im);
+        rc = im->status;
+        goto out;
+    }
+    if (size > MAX_FILE) {
+        import_fail(im, SIZE_MAX, "expected at most 1 GiB, found %zu bytes", size);
+        rc = im->status;
+        goto out;
+    }
+    rc = xml_read(im);
+    if (rc == 0)
+        rc = load_records(im, b);
+    if (rc == 0) {
+        *out = p;
+        in = NULL; /* belongs to the policy now */
+    }
+out:
+    if (in != NULL) {
+        arena_free(&in->arena);
+        free(in);
+    }
+    if (im != NULL)
+        import_free(im);
+    return rc;
+}
+
+static int read_all(int fd, struct buffer *b)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    size_t want = S_ISREG(st.st_mode) && (size_t)st.st_size < MAX_FILE ? (size_t)st.st_size + 1 : PIECE;
+    for (;;) {
+        if (b->size > MAX_FILE)
+            return -EFBIG;
+        if (b->capacity - b->size < want) {
+            char *data = realloc(b->data, b->size + want);
+            if (data == NULL)
+                return -ENOMEM;
+            b->data = data;
+            b->capacity = b->size + want;
+        }
+        ssize_t n = read(fd, b->data + b->size, b->capacity - b->size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return 0;
+        b->size += (size_t)n;
+        if (b->size == b->capacity)
+            want = b->size;
+    }
+}
+
+int policy_load_file(struct bfe *b, const char *path, struct policy **out, struct policy_error *err)
+{
+    struct policy_error unread;
+    struct buffer text = {0};
+    *out = NULL;
+    if (err == NULL)
+        err = &unread;
+    *err = (struct policy_error){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : read_all(fd, &text);
+    if (fd >= 0)
+        close(fd);
+    if (rc != 0)
+        snprintf(err->text, sizeof(err->text), "%s: expected a readable file, found: %s", path, strerror(-rc));
+    else
+        rc = policy_load_memory(b, path, text.data, text.size, out, err);
+    free(text.data);
+    return rc;
+}
+
+void policy_free(struct policy *p)
+{
+    if (p == NULL)
+        return;
+    struct policy_internal *in = p->internal;
+    arena_free(&in->arena); /* the policy itself lies in it */
+    free(in);
+}
