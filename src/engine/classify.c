@@ -48,6 +48,39 @@ static void trace_sublayer(const struct engine_trace *trace, const struct engine
     t->ended_by = NULL;
 }
 
+/* ---- who ended what ------------------------------------------------------------------------------- */
+
+/* The sublayers' ends as the walk meets them. Where it stopped early, only plain filters were left. */
+struct ends {
+    UINT32 count;
+    UINT32 stopped_at; /* the position from which on nothing was asked; ENGINE_NO_POSITION: all was */
+    struct engine_ended list[ENGINE_MAX_ENDED];
+};
+
+ALWAYS_INLINE void note_end(struct ends *ends, const struct engine_filter *f, FWP_ACTION_TYPE said)
+{
+    if (ends->count < ENGINE_MAX_ENDED)
+        ends->list[ends->count++] = (struct engine_ended){f, said};
+}
+
+/* Asks the plain filters that could not matter to the verdict: off the hot path, for the observer only. */
+static void complete_ends(struct ends *ends, const struct engine_layer_snapshot *ls,
+                          const FWPS_INCOMING_VALUE0 *values)
+{
+    UINT32 at = ends->stopped_at;
+
+    while (at < ls->count && ends->count < ENGINE_MAX_ENDED) {
+        const struct engine_entry *entry = &ls->entries[at];
+        if (entry->slot != NULL || !engine_filter_holds(ls->filters[at], values)) {
+            at++;
+            continue;
+        }
+        note_end(ends, ls->filters[at],
+                 entry->kind == ENGINE_ENTRY_PERMIT ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK);
+        at = ls->sublayers[entry->sublayer].end;
+    }
+}
+
 /* ---- the walk -------------------------------------------------------------------------------------- */
 
 static struct engine_asked ask_plain(const struct engine_entry *entry, const struct engine_filter *f,
@@ -61,8 +94,8 @@ static struct engine_asked ask_plain(const struct engine_entry *entry, const str
 }
 
 ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
-                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a, void *cursor,
-                        next_fn next, bool traced)
+                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                        struct ends *ends, void *cursor, next_fn next, bool traced)
 {
     struct traced_sublayer here = {0};
     UINT32 from = 0, at;
@@ -77,7 +110,11 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
                 trace_sublayer(q->trace, ls, &here, a);
         asked = __builtin_expect(entry->slot == NULL, 1) ? ask_plain(entry, f, a)
                                                          : engine_ask_callout(e, q, entry, f, a);
-        from = asked.step.ends ? ls->sublayers[entry->sublayer].end : at + 1;
+        from = at + 1;
+        if (asked.step.ends) {
+            from = ls->sublayers[entry->sublayer].end;
+            note_end(ends, f, asked.step.said);
+        }
         if (traced) {
             if (asked.step.ends) {
                 here.ended_by = f;
@@ -86,6 +123,7 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
             if (q->trace->filter != NULL)
                 q->trace->filter(q->trace->ctx, f, asked.answer, asked.substitute);
         } else if (a->rights == 0 && from >= ls->callout_end) {
+            ends->stopped_at = from;
             return; /* only callouts could still do anything: ARB-05, ARB-15 */
         }
     }
@@ -117,26 +155,27 @@ ALWAYS_INLINE UINT32 naive_next(void *cursor, UINT32 from)
 }
 
 static void run_indexed(struct engine *e, const struct engine_request *q,
-                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a)
+                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                        struct ends *ends)
 {
     struct engine_cursor c;
 
     engine_index_begin(ls, q->values->incomingValue, q->cache, &c);
     if (__builtin_expect(q->trace == NULL, 1))
-        walk(e, q, ls, a, &c, indexed_next, false);
+        walk(e, q, ls, a, ends, &c, indexed_next, false);
     else
-        walk(e, q, ls, a, &c, indexed_next, true);
+        walk(e, q, ls, a, ends, &c, indexed_next, true);
 }
 
 static void run_naive(struct engine *e, const struct engine_request *q,
-                      const struct engine_layer_snapshot *ls, struct engine_arbitration *a)
+                      const struct engine_layer_snapshot *ls, struct engine_arbitration *a, struct ends *ends)
 {
     struct naive_cursor c = {ls, q->values->incomingValue};
 
     if (q->trace == NULL)
-        walk(e, q, ls, a, &c, naive_next, false);
+        walk(e, q, ls, a, ends, &c, naive_next, false);
     else
-        walk(e, q, ls, a, &c, naive_next, true);
+        walk(e, q, ls, a, ends, &c, naive_next, true);
 }
 
 /* ---- the doors ------------------------------------------------------------------------------------- */
@@ -151,34 +190,55 @@ static NTSTATUS check_empty(const FWPS_INCOMING_VALUES0 *values)
     return values->valueCount == layer->field_count ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
 }
 
+/* Not inlined: few classifies come here. */
+static __attribute__((noinline)) void observe(struct engine *e, const struct engine_request *q,
+                                              const struct engine_layer_snapshot *ls, struct ends *ends,
+                                              struct engine_verdict *v)
+{
+    if (ls != NULL && ends->stopped_at != ENGINE_NO_POSITION)
+        complete_ends(ends, ls, q->values->incomingValue);
+    v->ended = ends->list;
+    v->ended_count = ends->count;
+    e->observer.classified(e->observer.ctx, q, v);
+    v->ended = NULL;
+    v->ended_count = 0;
+}
+
 ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_request *q,
                                 struct engine_verdict *v,
                                 void (*run)(struct engine *, const struct engine_request *,
-                                            const struct engine_layer_snapshot *,
-                                            struct engine_arbitration *))
+                                            const struct engine_layer_snapshot *, struct engine_arbitration *,
+                                            struct ends *))
 {
     const FWPS_INCOMING_VALUES0 *values = q->values;
     struct engine *e = r->engine;
     const struct engine_layer_snapshot *ls;
     struct engine_arbitration a;
+    struct ends ends;
     NTSTATUS status = STATUS_SUCCESS;
 
     if (values->layerId >= ENGINE_LAYER_COUNT)
         return STATUS_FWP_LAYER_NOT_FOUND;
     engine_arb_start(&a);
+    ends.count = 0;
+    ends.stopped_at = ENGINE_NO_POSITION;
     ls = engine_reader_pin(r)->layers[values->layerId];
     if (ls == NULL)
         status = check_empty(values);
     else if (values->valueCount != ls->field_count)
         status = STATUS_INVALID_PARAMETER;
     else
-        run(e, q, ls, &a);
+        run(e, q, ls, &a, &ends);
     if (status == STATUS_SUCCESS) {
         engine_arb_finish(&a);
-        *v = (struct engine_verdict){a.action, a.rights, a.flags, a.filter != NULL ? a.filter->id : 0,
-                                     a.filter};
-        if (e->has_observer && (a.action == FWP_ACTION_BLOCK || e->observer.want_permits))
-            e->observer.classified(e->observer.ctx, q, v);
+        *v = (struct engine_verdict){.action = a.action,
+                                     .rights = a.rights,
+                                     .flags = a.flags,
+                                     .filter_id = a.filter != NULL ? a.filter->id : 0,
+                                     .filter = a.filter};
+        if (e->has_observer &&
+            (a.action == FWP_ACTION_BLOCK || __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED)))
+            observe(e, q, ls, &ends, v);
     }
     engine_reader_unpin(r);
     return status;

@@ -130,6 +130,11 @@ void engine_set_observer(struct engine *e, const struct engine_observer *o)
         e->observer = *o;
 }
 
+void engine_observe_permits(struct engine *e, bool want)
+{
+    __atomic_store_n(&e->observer.want_permits, want, __ATOMIC_RELAXED);
+}
+
 /* ---- reclamation ----------------------------------------------------------------------------------- */
 
 void engine_reclaim(struct engine *e)

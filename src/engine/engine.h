@@ -244,12 +244,23 @@ struct engine_request {
     size_t assumption_count;
 };
 
+/* A filter that ended its sublayer. */
+struct engine_ended {
+    const struct engine_filter *filter;
+    FWP_ACTION_TYPE action; /* what it said: FWP_ACTION_PERMIT or FWP_ACTION_BLOCK */
+};
+#define ENGINE_MAX_ENDED 32 /* of the heaviest sublayers; lighter ones are not listed */
+
 struct engine_verdict {
     FWP_ACTION_TYPE action; /* FWP_ACTION_PERMIT or FWP_ACTION_BLOCK */
     UINT32 rights;
     UINT32 flags; /* ENGINE_VERDICT_* (arbitrate.h) */
     UINT64 filter_id;
     const struct engine_filter *filter; /* the deciding filter; valid only while the caller holds a pin */
+    /* Which filters ended their sublayers, from the heaviest on (AUD-09). For the observer, during its call;
+     * NULL and 0 otherwise. */
+    const struct engine_ended *ended;
+    UINT32 ended_count;
 };
 
 /*
@@ -262,13 +273,16 @@ NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_requ
 
 /* ---- observing ------------------------------------------------------------------------------------- */
 
-/* bfe's event log listens here; called on the classifying thread after a verdict, never under a lock. */
+/* bfe's event log listens here; called on the classifying thread after a verdict, under no lock but with the
+ * snapshot pinned. */
 struct engine_observer {
     void *ctx;
-    bool want_permits;
+    bool want_permits; /* to begin with; see engine_observe_permits() */
     void (*classified)(void *ctx, const struct engine_request *q, const struct engine_verdict *v);
 };
 void engine_set_observer(struct engine *e,
                          const struct engine_observer *o); /* NULL: none. Before readers run. */
+/* Tells the observer of permits too, or no longer; at any time, seen by classifies soon. */
+void engine_observe_permits(struct engine *e, bool want);
 
 #endif
