@@ -2,44 +2,44 @@
 /*
  * bfe's inside: the object model that the files of this room share. No other room includes it.
  *
- * OBJECTS. An object (struct bfe_object) is one malloc'd block: header, documented struct (FWPM_FILTER0 ...), and
- * everything that struct points to. The documented part never changes once the object is linked; a change of
- * an object's security descriptor swaps the pointer `sd`. Blocks are reference counted: the tables own one
+ * OBJECTS. An object (struct bfe_object) is one malloc'd block: header, documented struct (FWPM_FILTER0 ...),
+ * and everything that struct points to. The documented part never changes once the object is linked; a change
+ * of an object's security descriptor swaps the pointer `sd`. Blocks are reference counted: the tables own one
  * reference, each undo entry one, each enumeration snapshot one a row. All counts are guarded by the mutex.
  *
  * TABLES. One a kind: chained hash by key and (where the kind has one) by run-time id, and a list in
- * the order of adding. Linking sets the pointers to what the object refers to (ref[]) and counts `users` there, so
- * that IN_USE (OBJ-14) is one comparison. Dynamic objects are also on their session's list.
+ * the order of adding. Linking sets the pointers to what the object refers to (ref[]) and counts `users`
+ * there, so that IN_USE (OBJ-14) is one comparison. Dynamic objects are also on their session's list.
  *
  * TRANSACTIONS. Tables are changed in place by the one session that holds the write lock, with an undo log:
  * one entry an add, delete or descriptor change. Others cannot see the uncommitted state, because each of
- * their calls needs at least the read lock (OBJ-07); classification cannot, because the engine is told at commit
- * only (OBJ-11). A failing call rolls the log back to its own mark (OBJ-06); abort rolls back to 0; links are
- * undone in exact reverse, so that lists return to the order they had. Commit takes the net changes (an object
- * both added and deleted in the transaction cancels out):
- *     resolve late references -> store prepare -> engine_txn_* -> store commit -> publish -> release the log.
- * Whatever fails before the engine's commit undoes all of it: nothing has changed.
+ * their calls needs at least the read lock (OBJ-07); classification cannot, because the engine is told at
+ * commit only (OBJ-11). A failing call rolls the log back to its own mark (OBJ-06); abort rolls back to 0;
+ * links are undone in exact reverse, so that lists return to the order they had. Commit takes the net changes
+ * (an object both added and deleted in the transaction cancels out): resolve late references -> store prepare
+ * -> engine_txn_* -> store commit -> publish -> release the log. Whatever fails before the engine's commit
+ * undoes all of it: nothing has changed.
  *
- * THE LOCK. `mutex` guards everything in struct bfe and is held for the whole of each call, never across a wait
- * or a call out of the room except into engine, store and security, which never call back. The transaction
- * lock is a state under the mutex: `writer` (a session in a write transaction) or `readers` (sessions in
- * read-only ones). Calls outside a transaction need the lock for their own length only, and as the mutex
- * is held all that while they never show up in `readers`. Waiting is on `changed`, to the session's own time-out
- * (OBJ-09) or the holder's hour (OBJ-10), whichever comes first: the waiter then aborts the holder's transaction.
- * A waiting writer keeps new read-only *transactions* out, so that it is not starved; single reads pass.
- * Order: mutex, then whatever bfe's outer half guards its queues with. Never the reverse.
+ * THE LOCK. `mutex` guards everything in struct bfe and is held for the whole of each call, never across a
+ * wait or a call out of the room except into engine, store and security, which never call back. The
+ * transaction lock is a state under the mutex: `writer` (a session in a write transaction) or `readers`
+ * (sessions in read-only ones). Calls outside a transaction need the lock for their own length only, and as
+ * the mutex is held all that while they never show up in `readers`. Waiting is on `changed`, to the session's
+ * own time-out (OBJ-09) or the holder's hour (OBJ-10), whichever comes first: the waiter then aborts the
+ * holder's transaction. A waiting writer keeps new read-only *transactions* out, so that it is not starved;
+ * single reads pass. Order: mutex, then whatever bfe's outer half guards its queues with. Never the reverse.
  *
  * SESSIONS.  OPEN --service stops--> ABORTED (each call: SESSION_ABORTED) --close--> gone
- *            OPEN --close--> its transaction is aborted --> its dynamic objects go, one atomic change --> gone
- * If another session holds the lock at that moment, the closed session stays as an ORPHAN and whoever releases
- * the lock removes its objects first: nobody could tell the difference, for nobody else could have looked.
- * `busy` counts calls that wait inside a session; close waits for them to leave.
- * Transaction of a session:  NONE --begin--> READ | WRITE --commit, abort--> NONE
- *                            READ | WRITE --one hour, user mode--> EXPIRED (calls: TXN_ABORTED) --abort--> NONE
+ *            OPEN --close--> its transaction is aborted --> its dynamic objects go, one atomic change -->
+ * gone If another session holds the lock at that moment, the closed session stays as an ORPHAN and whoever
+ * releases the lock removes its objects first: nobody could tell the difference, for nobody else could have
+ * looked. `busy` counts calls that wait inside a session; close waits for them to leave. Transaction of a
+ * session:  NONE --begin--> READ | WRITE --commit, abort--> NONE READ | WRITE --one hour, user mode-->
+ * EXPIRED (calls: TXN_ABORTED) --end--> NONE
  *
- * LIFETIMES. BUILTIN objects are there whenever the service runs. PERSISTENT ones are written to the store at commit
- * and read at start; BOOTTIME filters count as persistent. STATIC ones go when the service stops, DYNAMIC ones
- * with their session.
+ * LIFETIMES. BUILTIN objects are there whenever the service runs. PERSISTENT ones are written to the store at
+ * commit and read at start; BOOTTIME filters count as persistent. STATIC ones go when the service stops,
+ * DYNAMIC ones with their session.
  *
  * WHO CALLS WHOM. The outer half (enumeration, access, subscriptions, events) implements the functions
  * at the end of this file. All of them are called with the mutex held, so they only look, copy and enqueue;
@@ -67,20 +67,20 @@ enum bfe_ref { BFE_REF_PROVIDER, BFE_REF_SUBLAYER, BFE_REF_CALLOUT, BFE_REF_CONT
 struct bfe_object {
     /* Fixed while linked. */
     GUID key;
-    UINT64 id; /* filterId, calloutId, providerContextId; 0 for kinds without */
+    UINT64 id;  /* filterId, calloutId, providerContextId; 0 for kinds without */
     UINT64 seq; /* order of adding, never reused */
     enum bfe_kind kind;
     enum bfe_lifetime lifetime;
     UINT32 refs;
-    UINT32 users; /* linked objects that refer to this one */
-    bool linked;  /* in the tables */
-    bool fresh;   /* added by the transaction now open */
+    UINT32 users;  /* linked objects that refer to this one */
+    bool linked;   /* in the tables */
+    bool fresh;    /* added by the transaction now open */
     bool restored; /* came by bfe_restore_*: may refer to what is not there; a callout is foreign */
-    const GUID *provider_key; /* into the block, or NULL */
-    struct bfe_session *owner; /* DYNAMIC: its session; NULL otherwise, and once the session is gone */
-    struct bfe_sd *sd;         /* NULL: as its container says */
-    struct bfe_object *ref[BFE_REFS];
-    struct engine_filter *running; /* a filter's form in the engine; NULL when it does not run there */
+    const GUID *provider_key;         /* into the block, or NULL */
+    struct bfe_session *owner;        /* DYNAMIC: its session; NULL otherwise, and once the session is gone */
+    struct bfe_sd *sd;                /* NULL: as its container says */
+    struct bfe_object *ref[BFE_REFS]; /* look at them only while linked */
+    struct engine_filter *running;    /* a filter's form in the engine; NULL when it does not run there */
     /* Links. */
     struct bfe_object *key_next, *id_next;
     struct bfe_object *prev, *next;             /* all of this kind in the order of adding */
@@ -104,7 +104,7 @@ struct bfe_table {
 
 /* Unlinked objects have one reference, the caller's. */
 struct bfe_object *bfe_object_ref(struct bfe_object *o);
-void bfe_object_unref(struct bfe_object *o); /* NULL is harmless */
+void bfe_object_unref(struct bfe_object *o);               /* NULL is harmless */
 struct bfe_sd *bfe_sd_create(const void *sd, size_t size); /* NULL: no memory */
 void bfe_sd_unref(struct bfe_sd *sd);
 
@@ -114,7 +114,9 @@ NTSTATUS bfe_not_found(enum bfe_kind kind); /* STATUS_FWP_FILTER_NOT_FOUND ... *
 
 /* ---- sessions, transactions -------------------------------------------------------------------------- */
 
-enum bfe_txn_state { BFE_TXN_NONE, BFE_TXN_READ, BFE_TXN_WRITE, BFE_TXN_EXPIRED };
+/* EXPIRED: forcibly aborted, the next call says so; EXPIRED_TOLD: it has said so, commit, abort or begin move
+ * on. */
+enum bfe_txn_state { BFE_TXN_NONE, BFE_TXN_READ, BFE_TXN_WRITE, BFE_TXN_EXPIRED, BFE_TXN_EXPIRED_TOLD };
 
 struct bfe_session {
     struct bfe *bfe;
@@ -122,10 +124,10 @@ struct bfe_session {
     FWPM_SESSION0 *desc;             /* one block, bfe_free; what session enumeration shows */
     struct bfe_caller caller;        /* token by reference; sid and user name are in `desc` */
     bool dynamic;
-    bool aborted; /* the service stopped under it */
-    bool closing; /* bfe_session_close has begun */
-    bool orphan;  /* closed; lives on until its dynamic objects can go */
-    UINT32 busy;  /* calls inside, close waits for them */
+    bool aborted;   /* the service stopped under it */
+    bool closing;   /* bfe_session_close has begun */
+    bool orphan;    /* closed; lives on until its dynamic objects can go */
+    UINT32 busy;    /* calls inside, close waits for them */
     UINT64 wait_ns; /* RT_FOREVER: INFINITE */
     enum bfe_txn_state txn;
     UINT64 txn_deadline; /* when the hour is over; RT_FOREVER for kernel callers */
@@ -163,7 +165,7 @@ struct bfe {
     size_t log_count, log_capacity;
 
     UINT64 next_seq, next_filter_id, next_context_id, guid_state;
-    UINT32 next_callout_id, sublayer_limit, callout_limit;
+    UINT32 next_callout_id;
 
     /* The outer half's. */
     struct bfe_access *access;
@@ -196,20 +198,29 @@ void bfe_leave(struct bfe_session *s);
  * Statuses: STATUS_NO_MEMORY; unlink: IN_USE, BUILTIN_OBJECT. */
 NTSTATUS bfe_link(struct bfe *b, struct bfe_object *o);
 NTSTATUS bfe_unlink(struct bfe *b, struct bfe_object *o);
-NTSTATUS bfe_change_sd(struct bfe *b, struct bfe_object *o, struct bfe_sd *sd); /* takes over sd; NULL: the default */
+NTSTATUS bfe_change_sd(struct bfe *b, struct bfe_object *o,
+                       struct bfe_sd *sd); /* takes over sd; NULL: the default */
 
 /* ---- copies ------------------------------------------------------------------------------------------- */
 /*
- * A deep copy of a documented struct as one malloc'd block, the struct first. kind BFE_PROVIDER .. BFE_SESSION.
- * The source must have been checked. NULL: no memory.
+ * A deep copy of a documented struct as one malloc'd block, the struct first. kind BFE_PROVIDER ..
+ * BFE_SESSION. The source must have been checked. NULL: no memory.
  */
 void *bfe_copy(enum bfe_kind kind, const void *src);
+/* ... with room for a header of that many bytes (a multiple of 8) in front, not initialised. */
+void *bfe_copy_after(size_t header, enum bfe_kind kind, const void *src);
+size_t bfe_kind_size(enum bfe_kind kind); /* of the documented struct */
 /* The same for an enumeration's page: an array of count pointers, then the copies, in one block. */
 void **bfe_copy_array(enum bfe_kind kind, const void *const *src, size_t count);
-/* The documented form of a built-in layer: static shell in *shell and *fields (ENGINE_MAX_FIELDS) to copy from. */
+/* What to copy of an object: its data, except for a callout that is registered just now, whose flag goes in
+ * scratch. */
+const void *bfe_object_view(struct bfe *b, const struct bfe_object *o, FWPM_CALLOUT0 *scratch);
+/* The documented form of a built-in layer: static shell in *shell and *fields (ENGINE_MAX_FIELDS) to copy
+ * from. */
 void bfe_layer_describe(const struct engine_layer *layer, FWPM_LAYER0 *shell, FWPM_FIELD0 *fields);
 
-/* ---- what the outer half implements ---------------------------------------------------------------------- */
+/* ---- what the outer half implements ----------------------------------------------------------------------
+ */
 
 /* One net change of a committed transaction. */
 struct bfe_change {
@@ -223,7 +234,8 @@ struct bfe_change {
 
 /* May the session's caller do this? object NULL: the kind's container. Kernel callers never get here:
  * call bfe_may(). STATUS_SUCCESS or STATUS_ACCESS_DENIED. */
-NTSTATUS bfe_access_check(struct bfe_session *s, enum bfe_kind kind, const struct bfe_object *object, UINT32 right);
+NTSTATUS bfe_access_check(struct bfe_session *s, enum bfe_kind kind, const struct bfe_object *object,
+                          UINT32 right);
 
 static inline NTSTATUS bfe_may(struct bfe_session *s, enum bfe_kind kind, const struct bfe_object *object,
                                UINT32 right)
@@ -231,9 +243,22 @@ static inline NTSTATUS bfe_may(struct bfe_session *s, enum bfe_kind kind, const 
     return s->caller.kernel ? STATUS_SUCCESS : bfe_access_check(s, kind, object, right);
 }
 
+/* The same for one layer, which is no stored object. */
+NTSTATUS bfe_access_check_layer(struct bfe_session *s, const struct engine_layer *layer, UINT32 right);
+
+static inline NTSTATUS bfe_may_layer(struct bfe_session *s, const struct engine_layer *layer, UINT32 right)
+{
+    return s->caller.kernel ? STATUS_SUCCESS : bfe_access_check_layer(s, layer, right);
+}
+
+/* The service's state changes: subscribers are told (FWPM_SERVICE_START_PENDING also empties the event log).
+ */
+void bfe_state_publish(struct bfe *b, FWPM_SERVICE_STATE state);
+
 /* A transaction of session s (NULL: the service itself, start or stop) was committed. Must not fail: what
  * cannot be queued is dropped, and counted as FWP_E_NOTIFICATION_DROPPED. */
-void bfe_changes_publish(struct bfe *b, struct bfe_session *s, const struct bfe_change *changes, size_t count);
+void bfe_changes_publish(struct bfe *b, struct bfe_session *s, const struct bfe_change *changes,
+                         size_t count);
 
 /* The session ends or is aborted: free its enumerations and subscriptions. The second is called without the
  * mutex, before the session goes, and returns when no callback of the session runs any more. */
