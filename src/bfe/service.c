@@ -204,8 +204,10 @@ int bfe_stop(struct bfe *b)
 
     rt_mutex_lock(b->mutex);
     if (b->service != BFE_STOPPED) {
+        bfe_state_publish(b, FWPM_SERVICE_STOP_PENDING);
         bfe_sessions_abort(b);
         rc = change_state(b, BFE_STOPPED);
+        bfe_state_publish(b, rc == 0 ? FWPM_SERVICE_STOPPED : FWPM_SERVICE_RUNNING);
         rt_cond_broadcast(b->changed);
     }
     rt_mutex_unlock(b->mutex);
@@ -217,8 +219,11 @@ int bfe_start(struct bfe *b)
     int rc = 0;
 
     rt_mutex_lock(b->mutex);
-    if (b->service != BFE_RUNNING)
+    if (b->service != BFE_RUNNING) {
+        bfe_state_publish(b, FWPM_SERVICE_START_PENDING);
         rc = change_state(b, BFE_RUNNING);
+        bfe_state_publish(b, rc == 0 ? FWPM_SERVICE_RUNNING : FWPM_SERVICE_STOPPED);
+    }
     rt_mutex_unlock(b->mutex);
     return rc;
 }
