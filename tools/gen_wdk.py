@@ -259,12 +259,14 @@ def parameters(row):
                 "const FWPS_VSWITCH_EVENT_DISPATCH_TABLE*": "const FWPS_VSWITCH_EVENT_DISPATCH_TABLE0*"}.get(kind, kind)
         stars = len(kind) - len(kind.rstrip("*"))
         out.append(kind.rstrip("*").strip() + " " + "*" * stars + m.group(2))
-    return ", ".join(out) or "void"
+    return out or ["void"]
 
 
 def prototype(row, result, suffix=""):
-    text = "%s %s(%s)%s;" % (result, row["name"], parameters(row), suffix)
-    return textwrap.fill(text, 118, subsequent_indent="    ", break_long_words=False).split("\n")
+    # A parameter stays on one line: its spaces are hidden from the wrapping.
+    text = "%s %s(%s)%s;" % (result, row["name"], ", ".join(p.replace(" ", "\0") for p in parameters(row)), suffix)
+    lines = textwrap.wrap(text, 110, subsequent_indent="    ", break_long_words=False)
+    return [line.replace("\0", " ") for line in lines]
 
 
 # What only user programs see of the run time; on Windows fwpsu.h, which fwpmu.h stands in for.

@@ -353,9 +353,9 @@ typedef struct FWPS_TRANSPORT_SEND_PARAMS1_ {
 
 /* ---- virtual switch --------------------------------------------------------------------------------------
  */
-typedef NTSTATUS(NTAPI *FWPS_VSWITCH_LIFETIME_EVENT_CALLBACK0)(void *notifyContext, void *completionContext,
-                                                               FWPS_VSWITCH_EVENT_TYPE eventType,
-                                                               const NDIS_SWITCH_PARAMETERS *vSwitch);
+typedef NTSTATUS(NTAPI *FWPS_VSWITCH_LIFETIME_EVENT_CALLBACK0)(
+    void *notifyContext, FWPS_VSWITCH_EVENT_TYPE eventType, const NDIS_SWITCH_PARAMETERS *vSwitch,
+    const NDIS_SWITCH_PORT_ARRAY *vSwitchPorts, const NDIS_SWITCH_NIC_ARRAY *vSwitchInterfaces);
 typedef NTSTATUS(NTAPI *FWPS_VSWITCH_PORT_EVENT_CALLBACK0)(void *notifyContext, void *completionContext,
                                                            FWPS_VSWITCH_EVENT_TYPE eventType,
                                                            const NDIS_SWITCH_PARAMETERS *vSwitch,
@@ -364,10 +364,9 @@ typedef NTSTATUS(NTAPI *FWPS_VSWITCH_INTERFACE_EVENT_CALLBACK0)(void *notifyCont
                                                                 FWPS_VSWITCH_EVENT_TYPE eventType,
                                                                 const NDIS_SWITCH_PARAMETERS *vSwitch,
                                                                 const NDIS_SWITCH_NIC_PARAMETERS *vSwitchNic);
-typedef NTSTATUS(NTAPI *FWPS_VSWITCH_FILTER_ENGINE_REORDER_CALLBACK0)(void *notifyContext,
-                                                                      void *completionContext,
-                                                                      BOOLEAN bInRequiredPosition,
-                                                                      const NDIS_SWITCH_PARAMETERS *vSwitch);
+typedef NTSTATUS(NTAPI *FWPS_VSWITCH_FILTER_ENGINE_REORDER_CALLBACK0)(
+    void *notifyContext, void *completionContext, BOOLEAN isInRequiredPosition,
+    const NDIS_ENUM_FILTERS *vSwitchExtensionLwfList);
 typedef NTSTATUS(NTAPI *FWPS_VSWITCH_POLICY_EVENT_CALLBACK0)(
     void *notifyContext, void *completionContext, FWPS_VSWITCH_EVENT_TYPE eventType,
     const NDIS_SWITCH_PARAMETERS *vSwitch, const NDIS_SWITCH_PORT_PROPERTY_PARAMETERS *vSwitchPortProperty,

@@ -127,6 +127,14 @@ int engine_guid_by_name(enum engine_guid_kind kind, const char *name, GUID *out)
     if (engine_guid_parse(name, out) == 0)
         return 0;
 
+    if (kind == ENGINE_GUID_LAYER) { /* which have run-time names too */
+        const struct engine_layer *layer = engine_layer_by_name(name);
+        if (layer != NULL) {
+            *out = *layer->key;
+            return 0;
+        }
+    }
+
     const char *prefix = facts_guid_prefix[kind];
     const char *bare = without_prefix(name, prefix);
     unsigned low = facts_guid_first[kind], high = facts_guid_first[kind + 1];

@@ -20,7 +20,7 @@ struct facts_guid {
 extern const struct facts_guid facts_guids[];
 extern const unsigned facts_guid_first[ENGINE_GUID_KINDS + 1]; /* kind k is [first[k], first[k + 1]) */
 extern const unsigned short
-    facts_guids_by_name[]; /* indexes into facts_guids, by (kind, name), in the same ranges */
+    facts_guids_by_name[]; /* indexes into facts_guids, by (kind, name without prefix) */
 extern const char *const facts_guid_prefix[ENGINE_GUID_KINDS]; /* "FWPM_LAYER_" ... */
 
 extern const struct engine_layer facts_layers[ENGINE_LAYER_COUNT]; /* by id */
