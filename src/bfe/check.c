@@ -54,6 +54,12 @@ void bfe_check_access(struct bfe_adding *a, enum bfe_kind kind, const struct bfe
         a->status = bfe_may(a->session, kind, o, right);
 }
 
+void bfe_check_layer_link(struct bfe_adding *a, const struct engine_layer *layer)
+{
+    if (a->status == STATUS_SUCCESS)
+        a->status = bfe_may_layer(a->session, layer, FWPM_ACTRL_ADD_LINK);
+}
+
 void bfe_check_flags(struct bfe_adding *a, UINT32 flags, UINT32 allowed)
 {
     if ((flags & ~allowed) != 0)

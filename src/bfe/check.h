@@ -26,6 +26,7 @@ void bfe_check_display(struct bfe_adding *a, const FWPM_DISPLAY_DATA0 *d);
 void bfe_check_blob(struct bfe_adding *a, const FWP_BYTE_BLOB *b);
 void bfe_check_sd(struct bfe_adding *a, const void *sd, size_t size);
 void bfe_check_access(struct bfe_adding *a, enum bfe_kind kind, const struct bfe_object *o, UINT32 right);
+void bfe_check_layer_link(struct bfe_adding *a, const struct engine_layer *layer);
 /* All pointers that the value's type calls for are there, and its parts well formed. */
 void bfe_check_value(struct bfe_adding *a, const FWP_VALUE0 *v);
 void bfe_check_condition_value(struct bfe_adding *a, const FWP_CONDITION_VALUE0 *v);

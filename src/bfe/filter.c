@@ -142,7 +142,7 @@ static void check_references(struct bfe_adding *a, const FWPM_FILTER0 *f, const 
 {
     const struct bfe_object *callout;
 
-    bfe_check_access(a, BFE_LAYER, NULL, FWPM_ACTRL_ADD_LINK);
+    bfe_check_layer_link(a, layer);
     bfe_check_provider(a, f->providerKey);
     bfe_check_ref(a, BFE_REF_SUBLAYER, &f->subLayerKey);
     if (is_callout_action(f->action.type)) {

@@ -103,7 +103,7 @@ NTSTATUS bfe_callout_add(struct bfe_session *s, const FWPM_CALLOUT0 *c, const vo
         a.status = STATUS_FWP_LAYER_NOT_FOUND;
     else if (a.status == STATUS_SUCCESS && layer->user_mode)
         a.status = STATUS_FWP_INCOMPATIBLE_LAYER; /* OTH-03 */
-    bfe_check_access(&a, BFE_LAYER, NULL, FWPM_ACTRL_ADD_LINK);
+    bfe_check_layer_link(&a, layer);
     bfe_check_provider(&a, c->providerKey);
     bfe_check_key(&a, &own.calloutKey);
     if (a.status == STATUS_SUCCESS && b->tables[BFE_CALLOUT].count >= BFE_CALLOUT_LIMIT)
@@ -166,7 +166,7 @@ NTSTATUS bfe_layer_get(struct bfe_session *s, const GUID *key, UINT16 id, FWPM_L
     if (status != STATUS_SUCCESS)
         return status;
     layer = key != NULL ? engine_layer_by_key(key) : engine_layer_by_id(id);
-    status = layer == NULL ? STATUS_FWP_LAYER_NOT_FOUND : bfe_may(s, BFE_LAYER, NULL, FWPM_ACTRL_READ);
+    status = layer == NULL ? STATUS_FWP_LAYER_NOT_FOUND : bfe_may_layer(s, layer, FWPM_ACTRL_READ);
     if (status == STATUS_SUCCESS) {
         bfe_layer_describe(layer, &shell, fields);
         *out = bfe_copy(BFE_LAYER, &shell);
