@@ -384,9 +384,14 @@ static void XMLCALL element_end(void *ctx, const XML_Char *name)
     }
 }
 
+/* Nearly always a line end or the tabs behind one. */
 static bool blank(const XML_Char *text, int size)
 {
-    for (int i = 0; i < size; i++) {
+    static const char tabs[8] = {'\t', '\t', '\t', '\t', '\t', '\t', '\t', '\t'};
+    int i = 0;
+    for (; size - i >= (int)sizeof(tabs) && memcmp(text + i, tabs, sizeof(tabs)) == 0; i += (int)sizeof(tabs))
+        continue;
+    for (; i < size; i++) {
         if (text[i] != '\t' && text[i] != '\n' && text[i] != ' ' && text[i] != '\r')
             return false;
     }

@@ -16,6 +16,7 @@
 
 #include <expat.h>
 
+#include "policy/inet.h"
 #include "policy/policy.h"
 
 /* ---- arena.c ---------------------------------------------------------------------------------------- */
@@ -168,9 +169,10 @@ struct element {
 };
 
 /* Names to numbers, (context, number) to element: made once an import. */
-#define SCHEMA_NAMES 256 /* slots; a power of two well above the number of names */
+#define SCHEMA_NAMES 512 /* slots; a power of two well above the number of names */
 struct schema {
     const char *names[SCHEMA_NAMES];
+    size_t sizes[SCHEMA_NAMES];
     UINT16 rows[C_COUNT][SCHEMA_NAMES]; /* index into the table + 1 */
 };
 void schema_init(struct schema *s);
@@ -314,8 +316,6 @@ int note_finish(struct import *im); /* sorts, finds the lines, hands over to the
 WCHAR *text_wide(struct arena *a, const char *text, size_t size);      /* UTF-8 (expat has checked it) to UTF-16 */
 void text_narrow(struct buffer *b, const WCHAR *text);                 /* UTF-16 to UTF-8, unescaped */
 bool text_guid(const char *text, size_t size, GUID *out); /* with or without braces */
-bool text_ipv4(const char *text, size_t size, UINT32 *out);            /* host order */
-bool text_ipv6(const char *text, size_t size, UINT8 out[16]);
 bool text_hex(const char *text, size_t size, UINT8 *out);              /* size / 2 bytes */
 bool text_unsigned(const char *text, size_t size, UINT64 max, UINT64 *out); /* decimal or 0x... */
 bool text_signed(const char *text, size_t size, INT64 min, INT64 max, INT64 *out);

@@ -287,15 +287,25 @@ const struct constant_names constant_groups[G_COUNT] = {
     [G_EVENT_FLAG] = {"FWPM_NET_EVENT_FLAG_", "net event flag"},
 };
 
+/* Names are told apart by their ends: the last eight bytes and the length. */
+static UINT32 name_hash(const char *name, size_t size)
+{
+    UINT64 word = 0;
+    if (size >= sizeof(word))
+        memcpy(&word, name + size - sizeof(word), sizeof(word));
+    else
+        memcpy(&word, name, size);
+    word = (word ^ size * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    return (UINT32)(word >> 40) % SCHEMA_NAMES;
+}
+
 static UINT32 name_slot(const struct schema *s, const char *name)
 {
-    UINT32 h = 2166136261u;
-    for (const char *c = name; *c != '\0'; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
-    h = (h ^ h >> 15) % SCHEMA_NAMES;
-    while (s->names[h] != NULL && strcmp(s->names[h], name) != 0)
-        h = (h + 1) % SCHEMA_NAMES;
-    return h;
+    size_t size = strlen(name);
+    UINT32 at = name_hash(name, size);
+    while (s->names[at] != NULL && (s->sizes[at] != size || memcmp(s->names[at], name, size) != 0))
+        at = (at + 1) % SCHEMA_NAMES;
+    return at;
 }
 
 void schema_init(struct schema *s)
@@ -305,6 +315,7 @@ void schema_init(struct schema *s)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         UINT32 slot = name_slot(s, table[i].name);
         s->names[slot] = table[i].name;
+        s->sizes[slot] = strlen(table[i].name);
         s->rows[table[i].context][slot] = (UINT16)(i + 1);
     }
 }

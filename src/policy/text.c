@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The notations of single values in an export: numbers, addresses, hex, UTF-8. Strict: a text either is one
+ * The notations of single values in an export: numbers, keys, hex, UTF-8. Strict: a text either is one
  * such value from its first to its last character, or it is refused.
  */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "internal.h"
@@ -84,33 +83,6 @@ bool text_signed(const char *text, size_t size, INT64 min, INT64 max, INT64 *out
         return false;
     *out = negative ? (INT64)(0 - value) : (INT64)value;
     return true;
-}
-
-bool text_ipv4(const char *text, size_t size, UINT32 *out)
-{
-    char copy[INET_ADDRSTRLEN];
-    struct in_addr address;
-    if (size >= sizeof(copy))
-        return false;
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    if (inet_pton(AF_INET, copy, &address) != 1)
-        return false;
-    *out = ntohl(address.s_addr);
-    return true;
-}
-
-bool text_ipv6(const char *text, size_t size, UINT8 out[16])
-{
-    char copy[INET6_ADDRSTRLEN];
-    const char *scope = memchr(text, '%', size); /* fe80::1%4: the scope is an interface, not the address */
-    if (scope != NULL)
-        size = (size_t)(scope - text);
-    if (size >= sizeof(copy))
-        return false;
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    return inet_pton(AF_INET6, copy, out) == 1;
 }
 
 WCHAR *text_wide(struct arena *a, const char *text, size_t size)

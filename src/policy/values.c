@@ -340,7 +340,7 @@ static void value_payload(struct import *im, const struct element *e, struct fra
         break;
     case FWP_UINT32:
         if (memchr(text, '.', size) != NULL) {
-            if (!text_ipv4(text, size, &v->uint32))
+            if (!inet_v4_parse(text, size, &v->uint32))
                 refuse(im, at, "an IPv4 address", text, size);
             break;
         }
@@ -385,7 +385,7 @@ static void value_payload(struct import *im, const struct element *e, struct fra
         break;
     case FWP_BYTE_ARRAY16_TYPE: {
         FWP_BYTE_ARRAY16 a = {{0}};
-        if (!text_ipv6(text, size, a.byteArray16) && !(size == 32 && text_hex(text, size, a.byteArray16)))
+        if (!inet_v6_parse(text, size, a.byteArray16) && !(size == 32 && text_hex(text, size, a.byteArray16)))
             refuse(im, at, "an IPv6 address or 32 hex digits", text, size);
         v->byteArray16 = make(im, &a, sizeof(a));
         break;
@@ -498,13 +498,13 @@ static void address_leaf(struct import *im, const struct element *e, FWP_VALUE0 
     if (size == 0)
         return;
     if (e->arg == 4) {
-        if (!text_ipv4(text, size, &v->uint32))
+        if (!inet_v4_parse(text, size, &v->uint32))
             refuse(im, at, "an IPv4 address", text, size);
         v->type = FWP_UINT32;
         return;
     }
     FWP_BYTE_ARRAY16 a = {{0}};
-    if (!text_ipv6(text, size, a.byteArray16))
+    if (!inet_v6_parse(text, size, a.byteArray16))
         refuse(im, at, "an IPv6 address", text, size);
     v->byteArray16 = make(im, &a, sizeof(a));
     v->type = FWP_BYTE_ARRAY16_TYPE;
@@ -583,11 +583,11 @@ void value_leaf(struct import *im, const struct element *e, struct frame *f, con
         address_leaf(im, e, to, text, size, at);
         break;
     case E_V4:
-        if (!text_ipv4(text, size, to))
+        if (!inet_v4_parse(text, size, to))
             refuse(im, at, "an IPv4 address", text, size);
         break;
     case E_V6:
-        if (!text_ipv6(text, size, to))
+        if (!inet_v6_parse(text, size, to))
             refuse(im, at, "an IPv6 address", text, size);
         break;
     case E_VALUE:

@@ -17,7 +17,7 @@
 
 #include "internal.h"
 
-#define PIECE (64 * 1024) /* a call of XML_Parse copies its input: keep the copy in cache */
+#define PIECE (64 * 1024)
 #define MAX_FILE ((size_t)1 << 30)
 
 size_t xml_here(const struct import *im)
@@ -163,27 +163,22 @@ static int read_root(struct import *im, const char *encoding, bool first, bool *
     }
     import_handlers(im);
     im->root_done = false;
-    for (size_t at = im->base;;) {
-        size_t piece = im->size - at < PIECE ? im->size - at : PIECE;
-        bool final = at + piece == im->size;
-        enum XML_Status ok = XML_Parse(im->parser, (const char *)im->bytes + at, (int)piece, final);
-        if (im->status != 0)
-            return im->status;
-        if (im->root_done) {
-            im->base = xml_here(im) + (size_t)XML_GetCurrentByteCount(im->parser);
-            return 0;
-        }
-        if (ok != XML_STATUS_OK) {
-            /* comments behind the last root are no root */
-            if (!first && im->depth == 1 && XML_GetErrorCode(im->parser) == XML_ERROR_NO_ELEMENTS) {
-                *end = true;
-                return 0;
-            }
-            syntax_error(im);
-            return im->status;
-        }
-        at += piece;
+    /* In one call: between calls expat would walk over all bytes once more to count lines. */
+    enum XML_Status ok =
+        XML_Parse(im->parser, (const char *)im->bytes + im->base, (int)(im->size - im->base), XML_TRUE);
+    if (im->status != 0)
+        return im->status;
+    if (im->root_done) {
+        im->base = xml_here(im) + (size_t)XML_GetCurrentByteCount(im->parser);
+        return 0;
     }
+    /* comments behind the last root are no root */
+    if (ok != XML_STATUS_OK && !first && im->depth == 1 && XML_GetErrorCode(im->parser) == XML_ERROR_NO_ELEMENTS) {
+        *end = true;
+        return 0;
+    }
+    syntax_error(im);
+    return im->status;
 }
 
 int xml_read(struct import *im)
