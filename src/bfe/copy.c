@@ -144,6 +144,8 @@ static void fix_value(struct writer *w, FWP_VALUE0 *v)
 }
 
 /* FWP_CONDITION_VALUE0 is FWP_VALUE0 with a few more types. */
+_Static_assert(sizeof(FWP_VALUE0) == sizeof(FWP_CONDITION_VALUE0), "the two value types share their layout");
+
 static void fix_condition_value(struct writer *w, FWP_CONDITION_VALUE0 *v)
 {
     FWP_RANGE0 range, *at;
@@ -168,7 +170,6 @@ static void fix_condition_value(struct writer *w, FWP_CONDITION_VALUE0 *v)
         v->rangeValue = at;
         break;
     default:
-        _Static_assert(sizeof(plain) == sizeof(*v), "the two value types share their layout");
         memcpy(&plain, v, sizeof(plain));
         fix_value(w, &plain);
         memcpy(v, &plain, sizeof(plain));
