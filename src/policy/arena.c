@@ -117,7 +117,7 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     va_end(args);
 }
 
-void buffer_escaped(struct buffer *b, const char *text, size_t size)
+void buffer_escaped(struct buffer *b, const char *text, size_t size, bool attribute)
 {
     size_t start = 0;
     for (size_t i = 0; i < size; i++) {
@@ -133,6 +133,8 @@ void buffer_escaped(struct buffer *b, const char *text, size_t size)
             as = "&amp;";
             break;
         case '"':
+            if (!attribute)
+                continue;
             as = "&quot;";
             break;
         case '\r':
@@ -188,7 +190,8 @@ static bool memo_grow(struct memo *m)
     return true;
 }
 
-struct memo_entry *memo_find(struct memo *m, struct arena *a, UINT8 kind, const char *text, size_t size, bool *fresh)
+struct memo_entry *memo_find(struct memo *m, struct arena *a, UINT8 kind, const char *text, size_t size,
+                             bool *fresh)
 {
     *fresh = false;
     if ((m->slots == NULL || m->used >= (m->mask + 1) / 2) && !memo_grow(m))

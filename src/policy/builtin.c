@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Weir assumes of Windows' built-in callouts. An export names them, but the code behind them is on the machine
- * it came from: where documentation says what they answer to plain traffic, that is taken, everywhere else nothing.
+ * What Weir assumes of Windows' built-in callouts. An export names them, but the code behind them is on the
+ * machine it came from: where documentation says what they answer to plain traffic, that is taken, everywhere
+ * else nothing.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The import proper: expat's events against the schema. A stack of open containers, at most one open leaf, and a
- * mode in which an element nobody models is written down as text until it closes.
+ * The import proper: expat's events against the schema. A stack of open containers, at most one open leaf,
+ * and a mode in which an element nobody models is written down as text until it closes.
  *
  * Invariant: a frame's `object` points to zeroed memory of the struct that its context describes, and a leaf
  * writes only within it. Once `status` is set nothing more happens: expat may still deliver a few events.
@@ -63,7 +63,7 @@ static void raw_tag(struct import *im, const XML_Char *name, const XML_Char **at
     buffer_text(&im->raw, name);
     for (; attributes[0] != NULL; attributes += 2) {
         buffer_printf(&im->raw, " %s=\"", attributes[0]);
-        buffer_escaped(&im->raw, attributes[1], strlen(attributes[1]));
+        buffer_escaped(&im->raw, attributes[1], strlen(attributes[1]), true);
         buffer_text(&im->raw, "\"");
     }
     buffer_text(&im->raw, ">");
@@ -83,14 +83,16 @@ static void XMLCALL raw_text(void *ctx, const XML_Char *text, int size)
 {
     struct import *im = ctx;
     if (im->status == 0)
-        buffer_escaped(&im->raw, text, (size_t)size);
+        buffer_escaped(&im->raw, text, (size_t)size, false);
 }
 
-/* The element is complete: to its record, or a section of its own; and a note unless it is empty and known. */
+/* The element is complete: to its record, or a section of its own; and a note unless it is empty and known.
+ */
 static void raw_finish(struct import *im)
 {
     struct frame *top = &im->stack[im->depth - 1];
-    bool empty = im->raw.size >= 2 && im->raw.data[im->raw.size - 2] == '/' && strchr(im->raw.data, ' ') == NULL;
+    bool empty =
+        im->raw.size >= 2 && im->raw.data[im->raw.size - 2] == '/' && strchr(im->raw.data, ' ') == NULL;
     const char *text;
     if (im->raw.failed) {
         import_no_memory(im);
@@ -115,11 +117,12 @@ static void raw_finish(struct import *im)
     }
     top->raw_inside = true;
     if (!im->raw_known)
-        note_add(im, POLICY_NOTE_UNKNOWN, im->raw_at, text, "<%s> in a %s: unknown to Weir, kept as text", im->raw_name,
-                 where(im, top));
+        note_add(im, POLICY_NOTE_UNKNOWN, im->raw_at, text, "<%s> in a %s: unknown to Weir, kept as text",
+                 im->raw_name, where(im, top));
     else if (!empty)
         note_add(im, POLICY_NOTE_KEPT, im->raw_at, text, "<%s>%s%s: kept as text, takes no part in decisions",
-                 im->raw_name, top->record == NULL ? "" : " of a ", top->record == NULL ? "" : where(im, top));
+                 im->raw_name, top->record == NULL ? "" : " of a ",
+                 top->record == NULL ? "" : where(im, top));
     if (top->context == C_DOCUMENT)
         im->root_done = true;
 }
@@ -231,8 +234,8 @@ static void begin_item(struct import *im, struct frame *list)
 static void end_list(struct import *im, struct frame *f)
 {
     if (f->expected != UINT64_MAX && f->expected != f->count)
-        note_add(im, POLICY_NOTE_DIFFERS, f->at, NULL, "<%s> says numItems=\"%llu\" and holds %u", f->row->name,
-                 f->expected, f->count);
+        note_add(im, POLICY_NOTE_DIFFERS, f->at, NULL, "<%s> says numItems=\"%llu\" and holds %u",
+                 f->row->name, f->expected, f->count);
     if (f->row->kind != E_ITEMS || f->count == 0)
         return;
     size_t size = (size_t)f->count * f->row->size;
@@ -248,7 +251,8 @@ static void end_list(struct import *im, struct frame *f)
     *(UINT32 *)((char *)f->object + f->row->offset2) = f->count;
 }
 
-static void begin_list(struct import *im, const struct element *row, void *object, const XML_Char **attributes)
+static void begin_list(struct import *im, const struct element *row, void *object,
+                       const XML_Char **attributes)
 {
     struct frame *f = push(im, row, row->kind == E_FLAGS ? C_FLAGS : C_LIST, object);
     if (f == NULL)
@@ -268,8 +272,8 @@ static void unknown_attributes(struct import *im, const XML_Char *name, const XM
 {
     for (; attributes[0] != NULL; attributes += 2) {
         if (strcmp(attributes[0], "numItems") != 0)
-            note_add(im, POLICY_NOTE_UNKNOWN, xml_here(im), NULL, "attribute %s=\"%s\" of <%s>: unknown to Weir",
-                     attributes[0], attributes[1], name);
+            note_add(im, POLICY_NOTE_UNKNOWN, xml_here(im), NULL,
+                     "attribute %s=\"%s\" of <%s>: unknown to Weir", attributes[0], attributes[1], name);
     }
 }
 
@@ -375,6 +379,10 @@ static void XMLCALL element_end(void *ctx, const XML_Char *name)
     case C_RANGE_VALUE:
         value_finish(im, f);
         break;
+    case C_FILTER:
+        if (f->record->unusable != NULL)
+            f->record->source = xml_source(im, f->at, xml_behind(im));
+        break;
     default:
         break;
     }
@@ -418,7 +426,8 @@ static void XMLCALL element_text(void *ctx, const XML_Char *text, int size)
              size < 60 ? size : 60, text, import_open_name(im));
 }
 
-static void XMLCALL no_doctype(void *ctx, const XML_Char *name, const XML_Char *system, const XML_Char *public, int has)
+static void XMLCALL no_doctype(void *ctx, const XML_Char *name, const XML_Char *system,
+                               const XML_Char *public, int has)
 {
     struct import *im = ctx;
     (void)system, (void)public, (void)has;

@@ -35,7 +35,8 @@ bool inet_v6_parse(const char *text, size_t size, uint8_t out[16])
 
 const char *inet_v4_format(uint32_t address, char out[INET_TEXT])
 {
-    snprintf(out, INET_TEXT, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+    snprintf(out, INET_TEXT, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
+             address & 255);
     return out;
 }
 

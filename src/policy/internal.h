@@ -25,7 +25,7 @@ struct arena {
     struct arena_chunk *chunks;
     char *next, *end;
 };
-void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned to 16; NULL: no memory */
+void *arena_alloc(struct arena *a, size_t size);                 /* zeroed, aligned to 16; NULL: no memory */
 char *arena_copy(struct arena *a, const char *text, size_t len); /* and a NUL */
 void arena_free(struct arena *a);
 
@@ -38,7 +38,8 @@ struct buffer {
 void buffer_add(struct buffer *b, const char *data, size_t size);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buffer_escaped(struct buffer *b, const char *text, size_t size); /* as XML character data */
+/* As XML character data, or the value of an attribute in double quotes. */
+void buffer_escaped(struct buffer *b, const char *text, size_t size, bool attribute);
 
 /*
  * Texts seen before and what they mean: names of keys and constants, SIDs, descriptors, hex blobs. A state
@@ -61,8 +62,24 @@ struct memo {
     UINT32 mask, used;
 };
 /* The entry for this text; *fresh when it was just made (then the caller fills it in). NULL: no memory. */
-struct memo_entry *memo_find(struct memo *m, struct arena *a, UINT8 kind, const char *text, size_t size, bool *fresh);
+struct memo_entry *memo_find(struct memo *m, struct arena *a, UINT8 kind, const char *text, size_t size,
+                             bool *fresh);
 void memo_free(struct memo *m);
+
+/* ---- keys.c ----------------------------------------------------------------------------------------- */
+struct key_slot {
+    const GUID *key;
+    void *value;
+};
+struct key_set {
+    struct key_slot *slots;
+    size_t mask, used;
+};
+/* The slot of this key, made when it was not there (*fresh); the key is not copied. NULL: no memory. */
+struct key_slot *key_add(struct key_set *s, const GUID *key, bool *fresh);
+bool key_has(const struct key_set *s, const GUID *key);
+void *key_get(const struct key_set *s, const GUID *key); /* NULL: not there */
+void key_free(struct key_set *s);
 
 /* ---- schema.c --------------------------------------------------------------------------------------- */
 
@@ -111,24 +128,24 @@ enum element_kind {
     E_FLAGS,   /* a UINT32 of named flags to offset */
     E_RAW,     /* known, not modelled: kept as text */
     /* leaves */
-    E_IGNORE,  /* says nothing that its neighbour does not (asString) */
-    E_GUID,    /* of engine_guid_kind `arg`, to offset */
+    E_IGNORE, /* says nothing that its neighbour does not (asString) */
+    E_GUID,   /* of engine_guid_kind `arg`, to offset */
     E_GUID_PTR,
     E_UINT8,
     E_UINT16,
     E_UINT32,
     E_UINT64,
-    E_BOOL, /* BOOL to offset */
-    E_BOOL8, /* bool to offset */
-    E_WIDE, /* WCHAR * */
-    E_TEXT, /* char * */
-    E_HEX,  /* FWP_BYTE_BLOB */
-    E_SID,  /* SID * */
-    E_ENUM, /* a constant of group `arg`, UINT32 */
+    E_BOOL,    /* BOOL to offset */
+    E_BOOL8,   /* bool to offset */
+    E_WIDE,    /* WCHAR * */
+    E_TEXT,    /* char * */
+    E_HEX,     /* FWP_BYTE_BLOB */
+    E_SID,     /* SID * */
+    E_ENUM,    /* a constant of group `arg`, UINT32 */
     E_ADDRESS, /* FWP_VALUE0: IPv4 or IPv6 as written */
-    E_V4, /* UINT32, host order */
-    E_V6, /* UINT8[16] */
-    E_VALUE, /* the payload of an FWP_VALUE0 (the frame's object), of FWP_DATA_TYPE `arg` */
+    E_V4,      /* UINT32, host order */
+    E_V6,      /* UINT8[16] */
+    E_VALUE,   /* the payload of an FWP_VALUE0 (the frame's object), of FWP_DATA_TYPE `arg` */
 };
 
 /* Groups of constants (names that an E_ENUM or E_FLAGS may have). */
@@ -158,7 +175,16 @@ struct constant_names {
 extern const struct constant_names constant_groups[G_COUNT];
 
 enum record_kind {
-    R_SESSION, R_LAYER, R_CALLOUT, R_FILTER, R_PROVIDER, R_PROVIDER_CONTEXT, R_SUBLAYER, R_ENDPOINT, R_EVENT, R_COUNT
+    R_SESSION,
+    R_LAYER,
+    R_CALLOUT,
+    R_FILTER,
+    R_PROVIDER,
+    R_PROVIDER_CONTEXT,
+    R_SUBLAYER,
+    R_ENDPOINT,
+    R_EVENT,
+    R_COUNT
 };
 
 struct element {
@@ -200,14 +226,15 @@ struct part_list {
 /* Before each object. */
 struct record {
     struct record *next;
-    size_t at;               /* byte offset in the file */
-    struct part_list raw;    /* elements not modelled, as XML */
-    struct part_list flags;  /* names of flags that Weir does not know */
-    const char *unusable;    /* why a filter cannot be judged; NULL: it can */
-    bool unplaced;           /* the bfe would not take it */
+    size_t at;              /* byte offset in the file */
+    struct part_list raw;   /* elements not modelled, as XML */
+    struct part_list flags; /* names of flags that Weir does not know */
+    const char *unusable;   /* why a filter cannot be judged; NULL: it can */
+    const char *source;     /* unusable since read: the item's text in the file, to save it unharmed */
+    bool unplaced;          /* the bfe would not take it */
     _Alignas(16) char object[];
 };
-#define RECORD_OF(pointer) ((struct record *)((char *)(pointer) - offsetof(struct record, object)))
+#define RECORD_OF(pointer) ((struct record *)((char *)(pointer)-offsetof(struct record, object)))
 
 struct record_list {
     struct record *first, **last;
@@ -227,11 +254,19 @@ struct note_entry {
     struct policy_note note;
 };
 
+/* A key that Weir made for a name it does not know. */
+struct made_name {
+    struct made_name *next;
+    GUID key;
+    const char *name;
+};
+
 /* policy->internal: what save needs beyond the bfe, and all memory. */
 struct policy_internal {
     struct arena arena;
     struct record_list records[R_COUNT];
     struct section *sections, **last_section;
+    struct made_name *made_names;
 };
 
 struct frame {
@@ -288,7 +323,9 @@ struct import {
 /* xml.c */
 int xml_read(struct import *im);
 void xml_position(const struct import *im, size_t at, unsigned long *line, unsigned long *column);
-size_t xml_here(const struct import *im); /* offset of the current event */
+size_t xml_here(const struct import *im);                    /* offset of the current event */
+size_t xml_behind(const struct import *im);                  /* of what follows it */
+char *xml_source(struct import *im, size_t from, size_t to); /* the file's text as UTF-8, in the arena; LF */
 /* Ends the import: "file:line:col: expected ..., found ...". `at` SIZE_MAX: not about a place. */
 void import_fail(struct import *im, size_t at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void import_no_memory(struct import *im);
@@ -298,7 +335,8 @@ void import_handlers(struct import *im);
 const char *import_open_name(const struct import *im); /* the innermost open element that we know of */
 
 /* values.c: 0 or sets the import's status */
-void value_leaf(struct import *im, const struct element *e, struct frame *f, const char *text, size_t size, size_t at);
+void value_leaf(struct import *im, const struct element *e, struct frame *f, const char *text, size_t size,
+                size_t at);
 /* One name (or hex number) of the flags `list`, a frame that an E_FLAGS row opened. */
 void value_flag(struct import *im, struct frame *list, const char *text, size_t size, size_t at);
 void value_finish(struct import *im, struct frame *f);
@@ -308,15 +346,15 @@ bool part_add(struct import *im, struct part_list *list, const char *text, size_
 int load_records(struct import *im, struct bfe *b);
 
 /* notes.c: a note about `at`; the same text again only counts. SIZE_MAX: the file as a whole. */
-void note_add(struct import *im, enum policy_note_kind kind, size_t at, const char *raw, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void note_add(struct import *im, enum policy_note_kind kind, size_t at, const char *raw, const char *format,
+              ...) __attribute__((format(printf, 5, 6)));
 int note_finish(struct import *im); /* sorts, finds the lines, hands over to the policy */
 
 /* text.c */
-WCHAR *text_wide(struct arena *a, const char *text, size_t size);      /* UTF-8 (expat has checked it) to UTF-16 */
-void text_narrow(struct buffer *b, const WCHAR *text);                 /* UTF-16 to UTF-8, unescaped */
-bool text_guid(const char *text, size_t size, GUID *out); /* with or without braces */
-bool text_hex(const char *text, size_t size, UINT8 *out);              /* size / 2 bytes */
+WCHAR *text_wide(struct arena *a, const char *text, size_t size); /* UTF-8 (expat has checked it) to UTF-16 */
+void text_narrow(struct buffer *b, const WCHAR *text);            /* UTF-16 to UTF-8, unescaped */
+bool text_guid(const char *text, size_t size, GUID *out);         /* with or without braces */
+bool text_hex(const char *text, size_t size, UINT8 *out);         /* size / 2 bytes */
 bool text_unsigned(const char *text, size_t size, UINT64 max, UINT64 *out); /* decimal or 0x... */
 bool text_signed(const char *text, size_t size, INT64 min, INT64 max, INT64 *out);
 

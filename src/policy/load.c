@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records to the bfe: providers, provider contexts, sublayers, callouts, then filters, in one write transaction of a
- * kernel session. Whatever the file names and does not list is found out here, and so is what the bfe will not
- * take; both are noted. Nothing is visible to a classify before the commit; any failure aborts.
+ * Records to the bfe: providers, provider contexts, sublayers, callouts, then filters, in one write
+ * transaction of a kernel session. Whatever the file names and does not list is found out here, and so is
+ * what the bfe will not take; both are noted. Nothing is visible to a classify before the commit; any failure
+ * aborts.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,71 +17,10 @@
  * sublayers (all below 16), below its IPsec and universal ones (from 8192 on). */
 #define ASSUMED_WEIGHT 4096u
 
-#define EACH(r, im, kind) struct record *r = (im)->in->records[kind].first; r != NULL; r = r->next
-
-/* ---- sets of keys ----------------------------------------------------------------------------------- */
-
-struct key_set {
-    struct key_slot {
-        const GUID *key;
-        void *value;
-    } *slots;
-    size_t mask, used;
-};
-
-static UINT64 key_hash(const GUID *key)
-{
-    UINT64 w[2];
-    memcpy(w, key, sizeof(w));
-    UINT64 h = (w[0] ^ w[1] * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
-    return h ^ h >> 31;
-}
-
-static struct key_slot *key_slot(const struct key_set *s, const GUID *key)
-{
-    size_t at = (size_t)key_hash(key) & s->mask;
-    while (s->slots[at].key != NULL && memcmp(s->slots[at].key, key, sizeof(GUID)) != 0)
-        at = (at + 1) & s->mask;
-    return &s->slots[at];
-}
-
-static bool key_room(struct key_set *s)
-{
-    if (s->slots != NULL && s->used < (s->mask + 1) / 2)
-        return true;
-    struct key_set grown = {.mask = s->slots == NULL ? 63 : 2 * s->mask + 1};
-    grown.slots = calloc(grown.mask + 1, sizeof(struct key_slot));
-    if (grown.slots == NULL)
-        return false;
-    for (size_t i = 0; s->slots != NULL && i <= s->mask; i++) {
-        if (s->slots[i].key != NULL) {
-            *key_slot(&grown, s->slots[i].key) = s->slots[i];
-            grown.used++;
-        }
-    }
-    free(s->slots);
-    *s = grown;
-    return true;
-}
-
-/* The slot of this key, made when it was not there (*fresh). NULL: no memory. */
-static struct key_slot *key_add(struct key_set *s, const GUID *key, bool *fresh)
-{
-    if (!key_room(s))
-        return NULL;
-    struct key_slot *slot = key_slot(s, key);
-    *fresh = slot->key == NULL;
-    if (*fresh) {
-        slot->key = key;
-        s->used++;
-    }
-    return slot;
-}
-
-static bool key_has(const struct key_set *s, const GUID *key)
-{
-    return s->slots != NULL && key_slot(s, key)->key != NULL;
-}
+#define EACH(r, im, kind)                                                                                    \
+    struct record *r = (im)->in->records[kind].first;                                                        \
+    r != NULL;                                                                                               \
+    r = r->next
 
 /* ---- names for notes --------------------------------------------------------------------------------- */
 
@@ -130,8 +70,8 @@ static void object_name(const struct record *r, enum record_kind kind, struct bu
     buffer_printf(b, " %s", engine_guid_format(key, text));
 }
 
-static void note_object(struct import *im, enum policy_note_kind note, const struct record *r, enum record_kind kind,
-                        const char *what, const char *why)
+static void note_object(struct import *im, enum policy_note_kind note, const struct record *r,
+                        enum record_kind kind, const char *what, const char *why)
 {
     struct buffer b = {0};
     object_name(r, kind, &b);
@@ -267,7 +207,8 @@ static void assume_sublayers(struct loader *l)
     }
     if (builtin_used)
         note_add(im, POLICY_NOTE_ASSUMED, SIZE_MAX, NULL,
-                 "filters name Windows' own sublayers, which the file does not list: their usual weights are assumed");
+                 "filters name Windows' own sublayers, which the file does not list: their usual weights are "
+                 "assumed");
     for (size_t i = 0; i < n && im->status == 0; i++) {
         const FWPM_FILTER0 *f = (const void *)order[i]->object;
         char name[NAME_TEXT];
@@ -282,7 +223,8 @@ static void assume_sublayers(struct loader *l)
         if (NT_SUCCESS(status))
             im->policy->counts.assumed_sublayers++;
         note_add(im, POLICY_NOTE_ASSUMED, order[i]->at, NULL,
-                 "the file does not list the sublayer %s: weight %u is assumed (above Windows' firewall sublayers, below "
+                 "the file does not list the sublayer %s: weight %u is assumed (above Windows' firewall "
+                 "sublayers, below "
                  "the universal one; of %zu such sublayers the one named first is asked first)",
                  key_name(ENGINE_GUID_SUBLAYER, &f->subLayerKey, name), s.weight, n);
     }
@@ -296,9 +238,9 @@ static bool is_callout_action(FWP_ACTION_TYPE type)
 }
 
 /*
- * Callouts. `show filters` lists none, so each that a filter names is taken to be there, registered. A whole state
- * lists all there are: one that is missing there was not registered, and its filters' substitute
- * action holds (OBJ-22).
+ * Callouts. `show filters` lists none, so each that a filter names is taken to be there, registered. A whole
+ * state lists all there are: one that is missing there was not registered, and its filters' substitute action
+ * holds (OBJ-22).
  */
 static void assume_callouts(struct loader *l)
 {
@@ -352,7 +294,8 @@ static void dangling(struct loader *l, const struct record *r, const FWPM_FILTER
 {
     char name[NAME_TEXT];
     if (l->providers.used > 0 && f->providerKey != NULL && !key_has(&l->providers, f->providerKey))
-        note_add(l->im, POLICY_NOTE_DIFFERS, r->at, NULL, "filters name the provider %s, which the file does not list",
+        note_add(l->im, POLICY_NOTE_DIFFERS, r->at, NULL,
+                 "filters name the provider %s, which the file does not list",
                  key_name(ENGINE_GUID_PROVIDER, f->providerKey, name));
     if ((f->flags & FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT) != 0 && !is_zero(&f->providerContextKey)) {
         if (l->contexts.used == 0)
@@ -361,7 +304,7 @@ static void dangling(struct loader *l, const struct record *r, const FWPM_FILTER
         else if (!key_has(&l->contexts, &f->providerContextKey))
             note_add(l->im, POLICY_NOTE_DIFFERS, r->at, NULL,
                      "filters name the provider context %s, which the file does not list",
-                     key_name(ENGINE_GUID_KINDS, &f->providerContextKey, name));
+                     key_name(ENGINE_GUID_PROVIDER, &f->providerContextKey, name));
     }
 }
 
@@ -384,7 +327,8 @@ static void effective_weight(struct loader *l, struct record *r, FWPM_FILTER0 *f
     if (f->weight.type == FWP_UINT8)
         *weight |= (UINT64)(f->weight.uint8 & 15) << 60;
     f->effectiveWeight = (FWP_VALUE0){.type = FWP_UINT64, .uint64 = weight};
-    note_add(l->im, POLICY_NOTE_ASSUMED, r->at, NULL, "filters without an effective weight: Weir computed it from <weight>");
+    note_add(l->im, POLICY_NOTE_ASSUMED, r->at, NULL,
+             "filters without an effective weight: Weir computed it from <weight>");
 }
 
 /* Why this filter cannot run here, or NULL. */
@@ -395,7 +339,8 @@ static const char *unusable_reason(struct import *im, const struct record *r, co
         return r->unusable;
     const struct engine_layer *layer = engine_layer_by_key(&f->layerKey);
     if (layer == NULL) {
-        snprintf(text, sizeof(text), "Weir does not know its layer %s", key_name(ENGINE_GUID_LAYER, &f->layerKey, name));
+        snprintf(text, sizeof(text), "Weir does not know its layer %s",
+                 key_name(ENGINE_GUID_LAYER, &f->layerKey, name));
         return arena_copy(&im->in->arena, text, strlen(text));
     }
     for (UINT32 i = 0; i < f->numFilterConditions; i++) {
@@ -438,7 +383,8 @@ static void restore_filters(struct loader *l)
                      "boot-time filters: kept, not applied (they act only while a machine starts)");
         } else if (f->flags & FWPM_FILTER_FLAG_DISABLED) {
             counts->filters_disabled++;
-            note_add(im, POLICY_NOTE_NOT_APPLIED, r->at, NULL, "disabled filters: kept, not applied, as on the machine");
+            note_add(im, POLICY_NOTE_NOT_APPLIED, r->at, NULL,
+                     "disabled filters: kept, not applied, as on the machine");
         } else if (why != NULL) {
             counts->filters_unusable++;
             as.flags |= FWPM_FILTER_FLAG_DISABLED; /* kept where people look for it, without effect */
@@ -452,12 +398,13 @@ static void restore_filters(struct loader *l)
         else if (!idle)
             counts->filters_unusable++;
     }
-    free(seen.slots);
+    key_free(&seen);
 }
 
 /* ---- layers, and what only the policy keeps ------------------------------------------------------------ */
 
-/* The file's list of a layer's fields against ours: another Windows build lists more, or fewer, or other types. */
+/* The file's list of a layer's fields against ours: another Windows build lists more, or fewer, or other
+ * types. */
 static void compare_layer(struct import *im, const struct record *r)
 {
     const FWPM_LAYER0 *given = (const void *)r->object;
@@ -469,25 +416,30 @@ static void compare_layer(struct import *im, const struct record *r)
         return;
     }
     if (given->layerId != layer->id)
-        note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: number %u on that machine, %u here", name, given->layerId,
-                 layer->id);
+        note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: number %u on that machine, %u here", name,
+                 given->layerId, layer->id);
     for (UINT32 i = 0; i < given->numFields; i++) {
         const FWPM_FIELD0 *f = &given->field[i];
         int index = f->fieldKey == NULL ? -1 : engine_layer_field(layer, f->fieldKey);
-        const char *key = f->fieldKey == NULL ? "(none)" : key_name(ENGINE_GUID_CONDITION, f->fieldKey, field);
+        const char *key =
+            f->fieldKey == NULL ? "(none)" : key_name(ENGINE_GUID_CONDITION, f->fieldKey, field);
         if (index < 0)
-            note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: field %s of that machine is none here", name, key);
+            note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: field %s of that machine is none here",
+                     name, key);
         else if (f->dataType != layer->fields[index].data_type || f->type != layer->fields[index].type)
-            note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: field %s has another type on that machine (%s)", name,
-                     key, engine_constant_name("FWP_DATA_TYPE", f->dataType));
+            note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL,
+                     "layer %s: field %s has another type on that machine (%s)", name, key,
+                     engine_constant_name("FWP_DATA_TYPE", f->dataType));
     }
     for (UINT16 i = 0; i < layer->field_count; i++) {
         bool there = false;
         for (UINT32 k = 0; k < given->numFields && !there; k++)
-            there = given->field[k].fieldKey != NULL && engine_layer_field(layer, given->field[k].fieldKey) == i;
+            there =
+                given->field[k].fieldKey != NULL && engine_layer_field(layer, given->field[k].fieldKey) == i;
         /* reserved slots say nothing; the same field is missing at many layers */
         if (!there && strstr(layer->fields[i].name, "_RESERVED") == NULL)
-            note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "the machine's Windows has no field %s at layers that have it here",
+            note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL,
+                     "the machine's Windows has no field %s at layers that have it here",
                      layer->fields[i].name);
     }
 }
@@ -546,7 +498,8 @@ static void keep(struct import *im)
 
 int load_records(struct import *im, struct bfe *b)
 {
-    struct loader l = {.im = im, .lists_state = im->in->records[R_LAYER].count + im->in->records[R_CALLOUT].count > 0};
+    struct loader l = {.im = im,
+                       .lists_state = im->in->records[R_LAYER].count + im->in->records[R_CALLOUT].count > 0};
     struct bfe_caller caller = {.kernel = true};
     FWPM_SESSION0 desc = {0};
     bool open = false, writing = false;
@@ -587,18 +540,19 @@ refused:
         import_no_memory(im);
     } else {
         const char *text = engine_status_name((UINT32)status);
-        import_fail(im, SIZE_MAX, "expected an engine that takes a policy, found %s", text == NULL ? "an error" : text);
+        import_fail(im, SIZE_MAX, "expected an engine that takes a policy, found %s",
+                    text == NULL ? "an error" : text);
     }
 out:
     if (writing)
         (void)bfe_txn_abort(l.session);
     if (open)
         (void)bfe_session_close(l.session);
-    free(l.providers.slots);
-    free(l.contexts.slots);
-    free(l.sublayers.slots);
-    free(l.callouts.slots);
-    free(l.assumed_sublayers.slots);
-    free(l.missing_callouts.slots);
+    key_free(&l.providers);
+    key_free(&l.contexts);
+    key_free(&l.sublayers);
+    key_free(&l.callouts);
+    key_free(&l.assumed_sublayers);
+    key_free(&l.missing_callouts);
     return im->status;
 }

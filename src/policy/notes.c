@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Notes: what the file holds and Weir did not understand, apply or expect. A text that comes again only counts,
- * so that 616 filters with the same unknown flag are one line. Lines are found at the end, in one pass.
+ * Notes: what the file holds and Weir did not understand, apply or expect. A text that comes again only
+ * counts, so that 616 filters with the same unknown flag are one line. Lines are found at the end, in one
+ * pass.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 
 enum { NOTE_MEMO = 200 }; /* memo kind, beside those of values.c */
 
-void note_add(struct import *im, enum policy_note_kind kind, size_t at, const char *raw, const char *format, ...)
+void note_add(struct import *im, enum policy_note_kind kind, size_t at, const char *raw, const char *format,
+              ...)
 {
     char text[1024];
     va_list args;
@@ -23,7 +25,8 @@ void note_add(struct import *im, enum policy_note_kind kind, size_t at, const ch
         return;
     size_t size = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
     bool fresh;
-    struct memo_entry *seen = memo_find(&im->memo, &im->in->arena, (UINT8)(NOTE_MEMO + kind), text, size, &fresh);
+    struct memo_entry *seen =
+        memo_find(&im->memo, &im->in->arena, (UINT8)(NOTE_MEMO + kind), text, size, &fresh);
     if (seen == NULL) {
         import_no_memory(im);
         return;

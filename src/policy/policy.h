@@ -6,10 +6,10 @@
  *                                   |
  *                                   +--> endpoints, sessions, net events, notes: kept in struct policy
  *
- * All or nothing: a file that is broken (no XML, cut off, a number that is none) changes nothing in the bfe. What
- * is sound but unknown to Weir - an element, a flag's name, a value type, a layer of a newer Windows - never
- * fails and is never dropped in silence: it is kept and reported as a note; a filter that cannot be judged
- * because of it is loaded but not applied.
+ * All or nothing: a file that is broken (no XML, cut off, a number that is none) changes nothing in the bfe.
+ * What is sound but unknown to Weir - an element, a flag's name, a value type, a layer of a newer Windows -
+ * never fails and is never dropped in silence: it is kept and reported as a note; a filter that cannot be
+ * judged because of it is loaded but not applied.
  */
 #ifndef WEIR_POLICY_POLICY_H
 #define WEIR_POLICY_POLICY_H
@@ -22,11 +22,13 @@ struct policy_error {
     unsigned long line, column; /* 1-based; 0: not about a place */
 };
 
-/* A live endpoint that the export recorded (aleConnectedEndpoints). Strings and blobs belong to the policy. */
+/* A live endpoint that the export recorded (aleConnectedEndpoints). Strings and blobs belong to the policy.
+ */
 struct policy_endpoint {
     UINT64 id;
     FWP_IP_VERSION ip_version;
-    FWP_VALUE0 local_address, remote_address; /* FWP_UINT32 (host order) or FWP_BYTE_ARRAY16_TYPE; FWP_EMPTY: none */
+    FWP_VALUE0 local_address,
+        remote_address; /* FWP_UINT32 (host order) or FWP_BYTE_ARRAY16_TYPE; FWP_EMPTY: none */
     UINT8 protocol;
     UINT16 local_port, remote_port;
     FWP_BYTE_BLOB app_id; /* size 0: none */
@@ -83,13 +85,15 @@ struct policy_note {
 
 struct policy_counts {
     /* What the file lists. */
-    UINT32 layers, sublayers, providers, provider_contexts, callouts, filters, sessions, endpoints, net_events;
-    /* Of the filters: applied + boottime + disabled + unusable == filters (a filter counts once, leftmost reason
-     * first: boot-time, disabled on the machine, unusable to Weir). */
+    UINT32 layers, sublayers, providers, provider_contexts, callouts, filters, sessions, endpoints,
+        net_events;
+    /* Of the filters: applied + boottime + disabled + unusable == filters (a filter counts once, leftmost
+     * reason first: boot-time, disabled on the machine, unusable to Weir). */
     UINT32 filters_applied, filters_boottime, filters_disabled, filters_unusable;
     /* Objects that the bfe would not take, of any kind; they live on in the policy and are noted. */
     UINT32 unplaced;
-    /* Objects that the file only names and that were made up so that its filters have something to refer to. */
+    /* Objects that the file only names and that were made up so that its filters have something to refer to.
+     */
     UINT32 assumed_sublayers, assumed_callouts;
 };
 
@@ -97,8 +101,8 @@ struct policy {
     const char *file;
     const char *time_stamp; /* NULL: not given */
     struct policy_counts counts;
-    struct policy_session *sessions;    /* counts.sessions */
-    struct policy_endpoint *endpoints;  /* counts.endpoints */
+    struct policy_session *sessions;     /* counts.sessions */
+    struct policy_endpoint *endpoints;   /* counts.endpoints */
     struct policy_net_event *net_events; /* counts.net_events */
     struct policy_note *notes;
     UINT32 note_count;
@@ -106,10 +110,10 @@ struct policy {
 };
 
 /*
- * Loads into the (empty) bfe through a kernel session of its own. 0; -ENOENT, -EACCES, -EIO... (the file cannot be
- * read); -EINVAL (broken: err says where and what was expected); -ENOMEM. On error nothing has changed in the
- * bfe and *out is NULL. UTF-8 and UTF-16, with or without byte order mark. The bytes are not needed afterwards.
- * PASSIVE; the caller owns *out.
+ * Loads into the (empty) bfe through a kernel session of its own. 0; -ENOENT, -EACCES, -EIO... (the file
+ * cannot be read); -EINVAL (broken: err says where and what was expected); -ENOMEM. On error nothing has
+ * changed in the bfe and *out is NULL. UTF-8 and UTF-16, with or without byte order mark. The bytes are not
+ * needed afterwards. PASSIVE; the caller owns *out.
  */
 int policy_load_file(struct bfe *b, const char *path, struct policy **out, struct policy_error *err);
 int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t size, struct policy **out,
@@ -117,10 +121,10 @@ int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t
 void policy_free(struct policy *p);
 
 /*
- * Writes a bfe's objects as `netsh wfp show state` would: UTF-8 with BOM, CRLF, <wfpstate> and <firewallState>.
- * With the policy they came from (may be NULL) also what only it keeps: sessions, endpoints, time stamp, and the
- * parts kept as text. Loading the result gives an equal policy. 0 or negative errno; an existing file is
- * replaced only by a complete one.
+ * Writes a bfe's objects as `netsh wfp show state` would: UTF-8 with BOM, CRLF, <wfpstate> and
+ * <firewallState>. With the policy they came from (may be NULL) also what only it keeps: sessions, endpoints,
+ * time stamp, and the parts kept as text. Loading the result gives an equal policy. 0 or negative errno; an
+ * existing file is replaced only by a complete one.
  */
 int policy_save_file(struct bfe *b, const struct policy *p, const char *path, struct policy_error *err);
 int policy_save_memory(struct bfe *b, const struct policy *p, char **out, size_t *size); /* *out: free() */
@@ -134,7 +138,8 @@ enum policy_builtin_answer {
     POLICY_BUILTIN_CONTINUE,
 };
 
-/* What Weir takes a callout of Windows to answer for plain traffic (no IPsec, no offload, no tenant policy ...). */
+/* What Weir takes a callout of Windows to answer for plain traffic (no IPsec, no offload, no tenant policy
+ * ...). */
 struct policy_builtin_callout {
     const GUID *key;
     const char *name; /* FWPM_CALLOUT_... where documented, otherwise the display name */

@@ -13,21 +13,56 @@
 #include "internal.h"
 
 /* The short forms of rows. */
-#define INTO(ctx, name, to, type, member) {ctx, E_INTO, to, 0, offsetof(type, member), 0, 0, name}
-#define SAME(ctx, name, to) {ctx, E_INTO, to, 0, 0, 0, 0, name}
-#define NEW(ctx, name, to, type, member, made) {ctx, E_NEW, to, 0, offsetof(type, member), 0, sizeof(made), name}
-#define PAYLOAD(name, to, member, made, type) \
-    {C_VALUE, E_NEW, to, 0, offsetof(FWP_CONDITION_VALUE0, member), type, sizeof(made), name}
-#define RECORDS(ctx, name, what) {ctx, E_RECORDS, what, 0, 0, 0, 0, name}
-#define RECORD(ctx, name, what) {ctx, E_RECORD, what, 0, 0, 0, 0, name}
-#define ITEMS(ctx, name, to, type, array, count, item) \
-    {ctx, E_ITEMS, to, 0, offsetof(type, array), offsetof(type, count), sizeof(item), name}
-#define FLAGS(ctx, name, group, type, member) {ctx, E_FLAGS, group, 0, offsetof(type, member), 0, 0, name}
-#define RAW(ctx, name) {ctx, E_RAW, 0, 0, 0, 0, 0, name}
-#define IGNORE(ctx, name) {ctx, E_IGNORE, 0, 0, 0, 0, 0, name}
-#define LEAF(ctx, name, kind, arg, type, member) {ctx, kind, arg, 0, offsetof(type, member), 0, 0, name}
-#define VALUE(name, type) {C_VALUE, E_VALUE, type, 0, 0, 0, 0, name}, {C_RANGE_VALUE, E_VALUE, type, 0, 0, 0, 0, name}
-#define DISPLAY(ctx, type) INTO(ctx, "displayData", C_DISPLAY, type, displayData)
+#define INTO(ctx, name, to, type, member)                                                                    \
+    {                                                                                                        \
+        ctx, E_INTO, to, 0, offsetof(type, member), 0, 0, name                                               \
+    }
+#define SAME(ctx, name, to)                                                                                  \
+    {                                                                                                        \
+        ctx, E_INTO, to, 0, 0, 0, 0, name                                                                    \
+    }
+#define NEW(ctx, name, to, type, member, made)                                                               \
+    {                                                                                                        \
+        ctx, E_NEW, to, 0, offsetof(type, member), 0, sizeof(made), name                                     \
+    }
+#define PAYLOAD(name, to, member, made, type)                                                                \
+    {                                                                                                        \
+        C_VALUE, E_NEW, to, 0, offsetof(FWP_CONDITION_VALUE0, member), type, sizeof(made), name              \
+    }
+#define RECORDS(ctx, name, what)                                                                             \
+    {                                                                                                        \
+        ctx, E_RECORDS, what, 0, 0, 0, 0, name                                                               \
+    }
+#define RECORD(ctx, name, what)                                                                              \
+    {                                                                                                        \
+        ctx, E_RECORD, what, 0, 0, 0, 0, name                                                                \
+    }
+#define ITEMS(ctx, name, to, type, array, count, item)                                                       \
+    {                                                                                                        \
+        ctx, E_ITEMS, to, 0, offsetof(type, array), offsetof(type, count), sizeof(item), name                \
+    }
+#define FLAGS(ctx, name, group, type, member)                                                                \
+    {                                                                                                        \
+        ctx, E_FLAGS, group, 0, offsetof(type, member), 0, 0, name                                           \
+    }
+#define RAW(ctx, name)                                                                                       \
+    {                                                                                                        \
+        ctx, E_RAW, 0, 0, 0, 0, 0, name                                                                      \
+    }
+#define IGNORE(ctx, name)                                                                                    \
+    {                                                                                                        \
+        ctx, E_IGNORE, 0, 0, 0, 0, 0, name                                                                   \
+    }
+#define LEAF(ctx, name, kind, arg, type, member)                                                             \
+    {                                                                                                        \
+        ctx, kind, arg, 0, offsetof(type, member), 0, 0, name                                                \
+    }
+#define VALUE(name, type)                                                                                    \
+    {C_VALUE, E_VALUE, type, 0, 0, 0, 0, name},                                                              \
+    {                                                                                                        \
+        C_RANGE_VALUE, E_VALUE, type, 0, 0, 0, 0, name                                                       \
+    }
+#define DISPLAY(ctx, type)            INTO(ctx, "displayData", C_DISPLAY, type, displayData)
 #define BLOB(ctx, name, type, member) INTO(ctx, name, C_BLOB, type, member)
 
 static const struct element table[] = {
@@ -102,7 +137,7 @@ static const struct element table[] = {
           FWPM_FILTER_CONDITION0),
     INTO(C_FILTER, "action", C_ACTION, FWPM_FILTER0, action),
     LEAF(C_FILTER, "rawContext", E_UINT64, 0, FWPM_FILTER0, rawContext),
-    LEAF(C_FILTER, "providerContextKey", E_GUID, ENGINE_GUID_KINDS, FWPM_FILTER0, providerContextKey),
+    LEAF(C_FILTER, "providerContextKey", E_GUID, ENGINE_GUID_PROVIDER, FWPM_FILTER0, providerContextKey),
     LEAF(C_FILTER, "reserved", E_GUID_PTR, ENGINE_GUID_KINDS, FWPM_FILTER0, reserved),
     LEAF(C_FILTER, "filterId", E_UINT64, 0, FWPM_FILTER0, filterId),
     INTO(C_FILTER, "effectiveWeight", C_VALUE, FWPM_FILTER0, effectiveWeight),
@@ -153,11 +188,12 @@ static const struct element table[] = {
     LEAF(C_PROVIDER, "serviceName", E_WIDE, 0, FWPM_PROVIDER0, serviceName),
 
     /* provider context: data and classify options are read, IPsec's policies are kept as text */
-    LEAF(C_PROVIDER_CONTEXT, "providerContextKey", E_GUID, ENGINE_GUID_KINDS, FWPM_PROVIDER_CONTEXT3,
+    LEAF(C_PROVIDER_CONTEXT, "providerContextKey", E_GUID, ENGINE_GUID_PROVIDER, FWPM_PROVIDER_CONTEXT3,
          providerContextKey),
     DISPLAY(C_PROVIDER_CONTEXT, FWPM_PROVIDER_CONTEXT3),
     FLAGS(C_PROVIDER_CONTEXT, "flags", G_CONTEXT_FLAG, FWPM_PROVIDER_CONTEXT3, flags),
-    LEAF(C_PROVIDER_CONTEXT, "providerKey", E_GUID_PTR, ENGINE_GUID_PROVIDER, FWPM_PROVIDER_CONTEXT3, providerKey),
+    LEAF(C_PROVIDER_CONTEXT, "providerKey", E_GUID_PTR, ENGINE_GUID_PROVIDER, FWPM_PROVIDER_CONTEXT3,
+         providerKey),
     BLOB(C_PROVIDER_CONTEXT, "providerData", FWPM_PROVIDER_CONTEXT3, providerData),
     LEAF(C_PROVIDER_CONTEXT, "type", E_ENUM, G_CONTEXT_TYPE, FWPM_PROVIDER_CONTEXT3, type),
     NEW(C_PROVIDER_CONTEXT, "dataBuffer", C_BLOB, FWPM_PROVIDER_CONTEXT3, dataBuffer, FWP_BYTE_BLOB),
@@ -310,7 +346,8 @@ static UINT32 name_slot(const struct schema *s, const char *name)
 
 void schema_init(struct schema *s)
 {
-    _Static_assert(sizeof(table) / sizeof(table[0]) < SCHEMA_NAMES, "the table of names must keep free slots");
+    _Static_assert(sizeof(table) / sizeof(table[0]) < SCHEMA_NAMES,
+                   "the table of names must keep free slots");
     memset(s, 0, sizeof(*s));
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         UINT32 slot = name_slot(s, table[i].name);

@@ -102,8 +102,8 @@ static GUID made_key(const char *name)
     return key;
 }
 
-static struct memo_entry *key_entry(struct import *im, enum engine_guid_kind kind, const char *text, size_t size,
-                                    size_t at)
+static struct memo_entry *key_entry(struct import *im, enum engine_guid_kind kind, const char *text,
+                                    size_t size, size_t at)
 {
     bool fresh;
     struct memo_entry *e = memo(im, (UINT8)(MEMO_GUID + kind), text, size, &fresh);
@@ -111,23 +111,32 @@ static struct memo_entry *key_entry(struct import *im, enum engine_guid_kind kin
         return e;
     if (text_guid(text, size, &e->guid))
         return e;
-    if (size > 0 && text[0] != '{' && strspn(e->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == size) {
+    if (size > 0 && text[0] != '{' &&
+        strspn(e->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == size) {
         for (int k = 0; k < ENGINE_GUID_KINDS; k++) {
             if ((kind == ENGINE_GUID_KINDS || k == (int)kind) &&
                 engine_guid_by_name((enum engine_guid_kind)k, e->text, &e->guid) == 0)
                 return e;
         }
         char key[ENGINE_GUID_TEXT];
+        struct made_name *made = arena_alloc(&im->in->arena, sizeof(*made));
+        if (made == NULL) {
+            import_no_memory(im);
+            return NULL;
+        }
         e->guid = made_key(e->text);
-        note_add(im, POLICY_NOTE_UNKNOWN, at, NULL, "the key named %s: unknown to Weir, %s stands for it", e->text,
-                 engine_guid_format(&e->guid, key));
+        *made = (struct made_name){.next = im->in->made_names, .key = e->guid, .name = e->text};
+        im->in->made_names = made;
+        note_add(im, POLICY_NOTE_UNKNOWN, at, NULL, "the key named %s: unknown to Weir, %s stands for it",
+                 e->text, engine_guid_format(&e->guid, key));
         return e;
     }
     refuse(im, at, "a GUID {xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx} or a name", text, size);
     return NULL;
 }
 
-static void guid_leaf(struct import *im, const struct element *e, char *to, const char *text, size_t size, size_t at)
+static void guid_leaf(struct import *im, const struct element *e, char *to, const char *text, size_t size,
+                      size_t at)
 {
     if (size == 0)
         return; /* no key: zero, or NULL */
@@ -148,8 +157,8 @@ static void guid_leaf(struct import *im, const struct element *e, char *to, cons
 /* ---- constants and flags ---------------------------------------------------------------------------- */
 
 /* The number of a constant's name; entry->known says whether there is one. */
-static struct memo_entry *constant(struct import *im, enum constant_group group, const char *text, size_t size,
-                                   size_t at)
+static struct memo_entry *constant(struct import *im, enum constant_group group, const char *text,
+                                   size_t size, size_t at)
 {
     bool fresh;
     struct memo_entry *e = memo(im, (UINT8)(MEMO_CONSTANT + group), text, size, &fresh);
@@ -160,12 +169,13 @@ static struct memo_entry *constant(struct import *im, enum constant_group group,
     if (!e->known && text_unsigned(text, size, UINT32_MAX, &e->number))
         e->known = true;
     if (!e->known)
-        note_add(im, POLICY_NOTE_UNKNOWN, at, NULL, "the %s %.80s: unknown to Weir", constant_groups[group].what, e->text);
+        note_add(im, POLICY_NOTE_UNKNOWN, at, NULL, "the %s %.80s: unknown to Weir",
+                 constant_groups[group].what, e->text);
     return e;
 }
 
-static void enum_leaf(struct import *im, const struct element *e, struct frame *f, const char *text, size_t size,
-                      size_t at)
+static void enum_leaf(struct import *im, const struct element *e, struct frame *f, const char *text,
+                      size_t size, size_t at)
 {
     if (size == 0) {
         char expected[64];
@@ -202,7 +212,8 @@ void value_flag(struct import *im, struct frame *list, const char *text, size_t 
         text++;
         size--;
     }
-    while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == '\t' || text[size - 1] == '\n' || text[size - 1] == '\r'))
+    while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == '\t' || text[size - 1] == '\n' ||
+                        text[size - 1] == '\r'))
         size--;
     /* what has no name is left over as eight hex digits */
     if (size > 0 && size <= 8) {
@@ -224,7 +235,8 @@ void value_flag(struct import *im, struct frame *list, const char *text, size_t 
         return;
     if (fresh) {
         const char *prefix = constant_groups[group].prefix;
-        e->known = strncmp(e->text, prefix, strlen(prefix)) == 0 && engine_constant_value(e->text, &e->number);
+        e->known =
+            strncmp(e->text, prefix, strlen(prefix)) == 0 && engine_constant_value(e->text, &e->number);
     }
     if (e->known) {
         *flags |= (UINT32)e->number;
@@ -283,8 +295,9 @@ static FWP_BYTE_BLOB *sd_of(struct import *im, struct frame *f, const char *text
             e->blob.size = (UINT32)sd_size;
             e->known = true;
         } else {
-            note_add(im, POLICY_NOTE_UNKNOWN, at, NULL, "the security descriptor \"%.200s\": not understood from \"%.40s\" on",
-                     e->text, e->text + (error_at < size ? error_at : size));
+            note_add(im, POLICY_NOTE_UNKNOWN, at, NULL,
+                     "the security descriptor \"%.200s\": not understood from \"%.40s\" on", e->text,
+                     e->text + (error_at < size ? error_at : size));
         }
         free(sd);
     }
@@ -319,8 +332,8 @@ static bool number_text(const char *text, size_t size, double *out)
     return *end == '\0';
 }
 
-static void value_payload(struct import *im, const struct element *e, struct frame *f, const char *text, size_t size,
-                          size_t at)
+static void value_payload(struct import *im, const struct element *e, struct frame *f, const char *text,
+                          size_t size, size_t at)
 {
     FWP_VALUE0 *v = f->object;
     UINT64 u = 0;
@@ -424,7 +437,8 @@ void value_finish(struct import *im, struct frame *f)
     FWP_VALUE0 *v = f->object;
     if (!f->typed) {
         if (f->seen != 0)
-            import_fail(im, f->at, "expected <type> in <%s>, found only <%s>", f->row->name, form_of(f->seen));
+            import_fail(im, f->at, "expected <type> in <%s>, found only <%s>", f->row->name,
+                        form_of(f->seen));
         return;
     }
     const char *form = f->type_known ? form_of(v->type) : NULL;
@@ -433,13 +447,14 @@ void value_finish(struct import *im, struct frame *f)
         if (f->raw_inside)
             unusable(im, f, "it holds a value in a form that Weir does not know");
         else if (f->seen == 0)
-            import_fail(im, f->at, "expected <%s> for the type %s in <%s>, found none", form, name, f->row->name);
+            import_fail(im, f->at, "expected <%s> for the type %s in <%s>, found none", form, name,
+                        f->row->name);
         else if (form == NULL)
-            import_fail(im, f->at, "expected nothing beside the type %s in <%s>, found <%s>", name, f->row->name,
-                        form_of(f->seen));
+            import_fail(im, f->at, "expected nothing beside the type %s in <%s>, found <%s>", name,
+                        f->row->name, form_of(f->seen));
         else
-            import_fail(im, f->at, "expected <%s> for the type %s in <%s>, found <%s>", form, name, f->row->name,
-                        form_of(f->seen));
+            import_fail(im, f->at, "expected <%s> for the type %s in <%s>, found <%s>", form, name,
+                        f->row->name, form_of(f->seen));
     }
     bool pointer = v->type == FWP_SID || v->type == FWP_SECURITY_DESCRIPTOR_TYPE;
     if (!f->type_known || f->seen != v->type || (pointer && v->sid == NULL))
@@ -479,7 +494,8 @@ static void blob_leaf(struct import *im, FWP_BYTE_BLOB *blob, const char *text, 
     }
 }
 
-static void bool_leaf(struct import *im, const struct element *e, void *to, const char *text, size_t size, size_t at)
+static void bool_leaf(struct import *im, const struct element *e, void *to, const char *text, size_t size,
+                      size_t at)
 {
     bool yes = (size == 4 && memcmp(text, "true", 4) == 0) || (size == 1 && text[0] == '1');
     if (!yes && !(size == 5 && memcmp(text, "false", 5) == 0) && !(size == 1 && text[0] == '0')) {
@@ -492,8 +508,8 @@ static void bool_leaf(struct import *im, const struct element *e, void *to, cons
         *(bool *)to = yes;
 }
 
-static void address_leaf(struct import *im, const struct element *e, FWP_VALUE0 *v, const char *text, size_t size,
-                         size_t at)
+static void address_leaf(struct import *im, const struct element *e, FWP_VALUE0 *v, const char *text,
+                         size_t size, size_t at)
 {
     if (size == 0)
         return;
@@ -510,10 +526,13 @@ static void address_leaf(struct import *im, const struct element *e, FWP_VALUE0 
     v->type = FWP_BYTE_ARRAY16_TYPE;
 }
 
-static void number_leaf(struct import *im, const struct element *e, void *to, const char *text, size_t size, size_t at)
+static void number_leaf(struct import *im, const struct element *e, void *to, const char *text, size_t size,
+                        size_t at)
 {
-    UINT64 max = e->kind == E_UINT8 ? UINT8_MAX : e->kind == E_UINT16 ? UINT16_MAX : e->kind == E_UINT32 ? UINT32_MAX
-                                                                                                       : UINT64_MAX;
+    UINT64 max = e->kind == E_UINT8    ? UINT8_MAX
+                 : e->kind == E_UINT16 ? UINT16_MAX
+                 : e->kind == E_UINT32 ? UINT32_MAX
+                                       : UINT64_MAX;
     UINT64 u;
     if (e->arg != 0)
         max = e->arg;
@@ -533,7 +552,8 @@ static void number_leaf(struct import *im, const struct element *e, void *to, co
         *(UINT64 *)to = u;
 }
 
-void value_leaf(struct import *im, const struct element *e, struct frame *f, const char *text, size_t size, size_t at)
+void value_leaf(struct import *im, const struct element *e, struct frame *f, const char *text, size_t size,
+                size_t at)
 {
     void *to = (char *)f->object + e->offset;
     if (text == NULL)

@@ -2,9 +2,9 @@
 /*
  * Bytes to events: encodings, the roots one after another, and where in the file we are.
  *
- * netsh writes two root elements into one file, which XML does not allow: expat is stopped where a root closes
- * and a fresh parse starts behind it. Places are kept as byte offsets of the whole file and only turned into
- * line and column when somebody is to read them.
+ * netsh writes two root elements into one file, which XML does not allow: expat is stopped where a root
+ * closes and a fresh parse starts behind it. Places are kept as byte offsets of the whole file and only
+ * turned into line and column when somebody is to read them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +17,18 @@
 
 #include "internal.h"
 
-#define PIECE (64 * 1024)
+#define PIECE    (64 * 1024)
 #define MAX_FILE ((size_t)1 << 30)
 
 size_t xml_here(const struct import *im)
 {
     XML_Index at = XML_GetCurrentByteIndex(im->parser);
     return im->base + (at < 0 ? 0 : (size_t)at);
+}
+
+size_t xml_behind(const struct import *im)
+{
+    return xml_here(im) + (size_t)XML_GetCurrentByteCount(im->parser);
 }
 
 /* The code unit at `at`; 0 past the end. */
@@ -50,6 +55,35 @@ void xml_position(const struct import *im, size_t at, unsigned long *line, unsig
             ++*column; /* characters, not bytes */
         }
     }
+}
+
+char *xml_source(struct import *im, size_t from, size_t to)
+{
+    struct buffer b = {0};
+    if (im->unit == 1) {
+        buffer_add(&b, (const char *)im->bytes + from, to - from);
+    } else {
+        WCHAR *wide = malloc(to - from + sizeof(WCHAR));
+        size_t n = 0;
+        b.failed = wide == NULL;
+        for (size_t at = from; wide != NULL && at + 2 <= to; at += 2)
+            wide[n++] = (WCHAR)unit_at(im, at);
+        if (wide != NULL) {
+            wide[n] = 0;
+            text_narrow(&b, wide);
+        }
+        free(wide);
+    }
+    char *text = b.failed ? NULL : arena_alloc(&im->in->arena, b.size + 1);
+    size_t n = 0;
+    for (size_t i = 0; text != NULL && i < b.size; i++) {
+        if (b.data[i] != '\r' || i + 1 == b.size || b.data[i + 1] != '\n')
+            text[n++] = b.data[i];
+    }
+    free(b.data);
+    if (text == NULL)
+        import_no_memory(im);
+    return text;
 }
 
 void import_fail(struct import *im, size_t at, const char *format, ...)
@@ -117,12 +151,13 @@ static void syntax_error(struct import *im)
     const char *open = import_open_name(im);
     if (code == XML_ERROR_NO_MEMORY) {
         import_no_memory(im);
-    } else if (code == XML_ERROR_NO_ELEMENTS || code == XML_ERROR_UNCLOSED_TOKEN || code == XML_ERROR_PARTIAL_CHAR ||
-               code == XML_ERROR_UNCLOSED_CDATA_SECTION || at >= im->size) {
+    } else if (code == XML_ERROR_NO_ELEMENTS || code == XML_ERROR_UNCLOSED_TOKEN ||
+               code == XML_ERROR_PARTIAL_CHAR || code == XML_ERROR_UNCLOSED_CDATA_SECTION || at >= im->size) {
         if (open[0] != '\0')
             import_fail(im, im->size, "expected </%s>, found the end of the file", open);
         else if (!im->any_root)
-            import_fail(im, im->size, "expected <wfpstate>, <wfpdiag> or <netEvents>, found the end of the file");
+            import_fail(im, im->size,
+                        "expected <wfpstate>, <wfpdiag> or <netEvents>, found the end of the file");
         else
             import_fail(im, im->size, "expected the end of a tag, found the end of the file");
     } else if (code == XML_ERROR_TAG_MISMATCH) {
@@ -141,7 +176,8 @@ static void syntax_error(struct import *im)
 static int read_root(struct import *im, const char *encoding, bool first, bool *end)
 {
     *end = false;
-    while (im->base + im->unit <= im->size) { /* an XML declaration may not follow blanks; nothing else minds */
+    while (im->base + im->unit <=
+           im->size) { /* an XML declaration may not follow blanks; nothing else minds */
         unsigned c = unit_at(im, im->base);
         if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && !(c == 0 && !first))
             break;
@@ -169,11 +205,12 @@ static int read_root(struct import *im, const char *encoding, bool first, bool *
     if (im->status != 0)
         return im->status;
     if (im->root_done) {
-        im->base = xml_here(im) + (size_t)XML_GetCurrentByteCount(im->parser);
+        im->base = xml_behind(im);
         return 0;
     }
     /* comments behind the last root are no root */
-    if (ok != XML_STATUS_OK && !first && im->depth == 1 && XML_GetErrorCode(im->parser) == XML_ERROR_NO_ELEMENTS) {
+    if (ok != XML_STATUS_OK && !first && im->depth == 1 &&
+        XML_GetErrorCode(im->parser) == XML_ERROR_NO_ELEMENTS) {
         *end = true;
         return 0;
     }
@@ -193,7 +230,8 @@ int xml_read(struct import *im)
     } else if (im->size >= 2 && ((b[0] == 0xff && b[1] == 0xfe) || (b[0] == '<' && b[1] == 0))) {
         bom = b[0] == '<' ? 0 : 2;
         im->unit = 2;
-        encoding = "UTF-16LE"; /* a shell's redirection re-codes netsh's text and leaves "UTF-8" declared in it */
+        encoding =
+            "UTF-16LE"; /* a shell's redirection re-codes netsh's text and leaves "UTF-8" declared in it */
     } else if (im->size >= 2 && ((b[0] == 0xfe && b[1] == 0xff) || (b[0] == 0 && b[1] == '<'))) {
         bom = b[0] == 0 ? 0 : 2;
         im->unit = 2;
@@ -325,7 +363,8 @@ int policy_load_file(struct bfe *b, const char *path, struct policy **out, struc
     if (fd >= 0)
         close(fd);
     if (rc != 0)
-        snprintf(err->text, sizeof(err->text), "%s: expected a readable file, found: %s", path, strerror(-rc));
+        snprintf(err->text, sizeof(err->text), "%s: expected a readable file, found: %s", path,
+                 strerror(-rc));
     else
         rc = policy_load_memory(b, path, text.data, text.size, out, err);
     free(text.data);
