@@ -485,6 +485,26 @@ static void free_subscription(void *ctx)
     free(sub);
 }
 
+static void call_back(const struct bfe_event_subscription *sub, const void *event)
+{
+    switch (sub->version) {
+    case 1:
+        ((FWPM_NET_EVENT_CALLBACK0)sub->callback)(sub->context, event);
+        break;
+    case 2:
+        ((FWPM_NET_EVENT_CALLBACK1)sub->callback)(sub->context, event);
+        break;
+    case 3:
+        ((FWPM_NET_EVENT_CALLBACK2)sub->callback)(sub->context, event);
+        break;
+    case 4:
+        ((FWPM_NET_EVENT_CALLBACK3)sub->callback)(sub->context, event);
+        break;
+    default:
+        ((FWPM_NET_EVENT_CALLBACK4)sub->callback)(sub->context, event);
+    }
+}
+
 static void deliver_event(void *ctx, const void *payload)
 {
     struct bfe_event_subscription *sub = ctx;
@@ -500,7 +520,7 @@ static void deliver_event(void *ctx, const void *payload)
         return;
     copy = net_event_copy_array(&e, 1, sub->version);
     if (copy)
-        sub->callback(sub->context, copy[0]);
+        call_back(sub, copy[0]);
     free(copy);
 }
 
@@ -514,7 +534,7 @@ NTSTATUS bfe_event_subscribe(struct bfe_session *s, const FWPM_NET_EVENT_SUBSCRI
 
     if (!subscription || !callback || !out)
         return STATUS_FWP_NULL_POINTER;
-    if (version > BFE_NET_EVENT_NEWEST)
+    if (version < 1 || version > BFE_NET_EVENT_NEWEST)
         return STATUS_INVALID_PARAMETER;
     if (subscription->flags)
         return STATUS_FWP_INVALID_FLAGS;

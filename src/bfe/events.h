@@ -45,8 +45,9 @@ NTSTATUS bfe_net_event_next(struct bfe_session *s, struct bfe_enum *e, unsigned 
 NTSTATUS bfe_enum_check(struct bfe_session *s, enum bfe_kind kind, const struct bfe_enum *e);
 
 struct bfe_event_subscription;
-/* event: an FWPM_NET_EVENT<version>, valid during the call, on bfe's thread. */
-typedef void (*bfe_event_callback)(void *context, const void *event);
+/* The documented callback, cast to this: FWPM_NET_EVENT_CALLBACK<version - 1>, which is given
+ * FWPM_NET_EVENT<version>. */
+typedef void (*bfe_event_callback)(void);
 /*
  * Needs FWPM_ACTRL_SUBSCRIBE on the events' container, and FWPM_ACTRL_READ when an event is delivered
  * (AUD-12). STATUS_FWP_TXN_IN_PROGRESS; STATUS_FWP_NULL_POINTER; errors of the template as for an

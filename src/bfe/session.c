@@ -378,6 +378,14 @@ void bfe_session_destroy(struct bfe_session *s)
     free(s);
 }
 
+void bfe_session_cancel(struct bfe_session *s)
+{
+    rt_mutex_lock(s->bfe->mutex);
+    s->closing = true;
+    rt_cond_broadcast(s->bfe->changed);
+    rt_mutex_unlock(s->bfe->mutex);
+}
+
 NTSTATUS bfe_session_close(struct bfe_session *s)
 {
     struct bfe *b;

@@ -163,7 +163,22 @@ static void deliver(void *ctx, const void *payload)
 {
     struct bfe_subscription *sub = ctx;
 
-    sub->callback(sub->context, payload);
+    switch (sub->kind) {
+    case BFE_PROVIDER:
+        ((FWPM_PROVIDER_CHANGE_CALLBACK0)sub->callback)(sub->context, payload);
+        break;
+    case BFE_PROVIDER_CONTEXT:
+        ((FWPM_PROVIDER_CONTEXT_CHANGE_CALLBACK0)sub->callback)(sub->context, payload);
+        break;
+    case BFE_SUBLAYER:
+        ((FWPM_SUBLAYER_CHANGE_CALLBACK0)sub->callback)(sub->context, payload);
+        break;
+    case BFE_CALLOUT:
+        ((FWPM_CALLOUT_CHANGE_CALLBACK0)sub->callback)(sub->context, payload);
+        break;
+    default:
+        ((FWPM_FILTER_CHANGE_CALLBACK0)sub->callback)(sub->context, payload);
+    }
 }
 
 static void free_subscription(void *ctx)

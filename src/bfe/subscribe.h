@@ -14,9 +14,9 @@
 struct bfe_subscription;
 struct bfe_state_subscription;
 
-/* change: the FWPM_<KIND>_CHANGE0, valid during the call. One shape for the five documented callback types.
- */
-typedef void (*bfe_change_callback)(void *context, const void *change);
+/* The kind's documented callback (FWPM_FILTER_CHANGE_CALLBACK0 ...), cast to this; it is called as what it
+ * is. */
+typedef void (*bfe_change_callback)(void);
 
 /*
  * kind: provider, provider context, sublayer, callout or filter; subscription: its FWPM_<KIND>_SUBSCRIPTION0,
