@@ -3,17 +3,17 @@
  * index.h: the index's door inside the room. Which filters of a layer match these values, in the order of
  * evaluation, asked one after the other and only as far as the caller goes.
  *
- * Each field that a filter of the layer tests has its values cut into cells: two values in one cell satisfy the
- * same conditions. A cell has a bit vector, one bit a filter; the AND over the fields is the set of filters that
- * match. Two forms of it:
+ * Each field that a filter of the layer tests has its values cut into cells: two values in one cell satisfy
+ * the same conditions. A cell has a bit vector, one bit a filter; the AND over the fields is the set of
+ * filters that match. Two forms of it:
  *
- *   flat      up to config.flat_max filters: each cell has its whole vector beside the others; a commit copies it and
- *             moves bits
- *   columns   beyond: vectors as a summary and shared pieces of 512 filters; built once, shared by the
- *             snapshots that follow, with a mask of removed filters and a flat index of added ones ("recent")
- *             until a commit finds it worth building anew
+ *   flat      up to config.flat_max filters: each cell has its whole vector beside the others; a commit
+ * copies it and moves bits columns   beyond: vectors as a summary and shared pieces of 512 filters; built
+ * once, shared by the snapshots that follow, with a mask of removed filters and a flat index of added ones
+ * ("recent") until a commit finds it worth building anew
  *
- * Nothing here owns filters, and nothing is written after engine_index_build() but token classes (index_token.c).
+ * Nothing here owns filters, and nothing is written after engine_index_build() but token classes
+ * (index_token.c).
  */
 #ifndef WEIR_ENGINE_INDEX_H
 #define WEIR_ENGINE_INDEX_H
@@ -35,7 +35,8 @@ struct engine_index_config {
     UINT32 flat_max;      /* filters in a flat index, at most 1024 */
     UINT32 recent_max;    /* added filters before columns are built anew, at most 1024 */
     UINT32 block_columns; /* columns in a block, 1 .. ENGINE_INDEX_COLUMNS */
-    UINT32 flag_cells;    /* cells of a field with FLAGS_* conditions; beyond, its filters are verified one by one */
+    UINT32 flag_cells;    /* cells of a field with FLAGS_* conditions; beyond, its filters are verified one by
+                             one */
     UINT32 patch_max;     /* changes of a flat index that are patched, not built anew */
     enum engine_index_kernel kernel;
     void *(*alloc)(void *ctx, size_t align, size_t size); /* NULL: aligned_alloc; freed with free() */
@@ -55,20 +56,21 @@ struct ix_line;
 
 /* Where a classify stands. On its stack; not to be copied. */
 struct engine_cursor {
-    _Alignas(64) UINT64 bits[ENGINE_INDEX_FLAT_WORDS]; /* flat: the filters that match, as far as `live` says */
-    UINT32 live;                                       /* which words of bits are not 0 */
-    UINT32 verify;                                     /* flat: bits are candidates, `doubt` says on which fields */
+    _Alignas(
+        64) UINT64 bits[ENGINE_INDEX_FLAT_WORDS]; /* flat: the filters that match, as far as `live` says */
+    UINT32 live;                                  /* which words of bits are not 0 */
+    UINT32 verify; /* flat: bits are candidates, `doubt` says on which fields */
     UINT32 (*next)(struct engine_cursor *c, UINT32 from); /* NULL: bits say all */
     const struct engine_layer_snapshot *ls;
     const FWPS_INCOMING_VALUE0 *values;
     UINT64 doubt; /* fields whose cell here does not decide: the filter is asked itself */
     /* columns */
-    UINT32 block;           /* whose lines are loaded; UINT32_MAX: none */
-    UINT32 column;          /* which is in `piece`; UINT32_MAX: none */
+    UINT32 block;  /* whose lines are loaded; UINT32_MAX: none */
+    UINT32 column; /* which is in `piece`; UINT32_MAX: none */
     UINT32 piece_live;
-    UINT32 base_at;         /* with a recent index: next match of the columns and of the recent, as positions */
+    UINT32 base_at; /* with a recent index: next match of the columns and of the recent, as positions */
     UINT32 recent_at;
-    UINT64 columns;         /* of the block that have candidates */
+    UINT64 columns; /* of the block that have candidates */
     _Alignas(64) UINT64 piece[8];
     _Alignas(64) UINT64 summary[8];
     const struct ix_line *line[ENGINE_MAX_FIELDS];
@@ -79,8 +81,9 @@ struct engine_cursor {
 int engine_index_build(const struct engine_layer_snapshot *prev, struct engine_layer_snapshot *next,
                        const struct engine_layer_delta *delta);
 /* The same with thresholds of one's own, for a first build (tests, benchmarks). */
-int engine_index_build_with(const struct engine_index_config *config, const struct engine_layer_snapshot *prev,
-                            struct engine_layer_snapshot *next, const struct engine_layer_delta *delta);
+int engine_index_build_with(const struct engine_index_config *config,
+                            const struct engine_layer_snapshot *prev, struct engine_layer_snapshot *next,
+                            const struct engine_layer_delta *delta);
 void engine_index_destroy(struct engine_index *ix);
 
 struct engine_index_stats {
@@ -96,8 +99,9 @@ struct engine_index_stats {
 };
 void engine_index_stats(const struct engine_index *ix, struct engine_index_stats *out);
 
-static inline void engine_index_begin(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
-                                      struct engine_class_cache *cache, struct engine_cursor *c)
+static inline void engine_index_begin(const struct engine_layer_snapshot *ls,
+                                      const FWPS_INCOMING_VALUE0 *values, struct engine_class_cache *cache,
+                                      struct engine_cursor *c)
 {
     ls->index->begin(ls, values, cache, c);
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The index's kernel for AVX-512 (F, BW, DQ, VL: x86-64-v4): a row, a line and a column are one register
+ * each. */
+#include "engine/index_parts.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                                                \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt,lzcnt"))),                     \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt,lzcnt")
+#endif
+
+#define IX_FN(name) name##_avx512
+
+static inline UINT32 ix_count16(const UINT32 *node, UINT32 v)
+{
+    return (UINT32)__builtin_popcount(
+        _mm512_cmple_epu32_mask(_mm512_load_si512(node), _mm512_set1_epi32((int)v)));
+}
+
+static inline UINT64 ix_press(UINT64 v, UINT64 mask)
+{
+    return _pext_u64(v, mask);
+}
+
+#define ix_live8(a)  ((UINT32)_mm512_test_epi64_mask((__m512i)(a), (__m512i)(a)))
+#define ix_live64(a) ((UINT64)_mm512_test_epi8_mask((__m512i)(a), (__m512i)(a)))
+
+static inline UINT32 ix_piece(struct engine_cursor *c, const struct ix_block_field *bf, UINT32 fields,
+                              UINT32 column)
+{
+    UINT64 bit = 1ULL << column;
+    __m512i a = _mm512_set1_epi64(-1);
+
+    for (UINT32 i = 0; i < fields; i++) {
+        const struct ix_line *line = c->line[i];
+        __mmask8 has = ((const UINT8 *)line->summary)[column];
+        UINT32 start = bf[i].usual[column];
+
+        if (line->other & bit)
+            start = bf[i].refs[line->ref + (UINT32)__builtin_popcountll(line->other & (bit - 1))];
+        a = _mm512_and_epi64(a, _mm512_maskz_expandloadu_epi64(has, bf[i].pool + start));
+    }
+    _mm512_store_si512(c->piece, a);
+    return _mm512_test_epi64_mask(a, a);
+}
+
+#include "engine/index_kernel.h"
+
+const struct ix_kernel ix_kernel_avx512 = {"avx512", begin_flat_avx512, begin_columns_avx512,
+                                           next_column_avx512};
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The paths of a classify through the index, written once and compiled for each instruction set: the
+ * including file defines, under its target options,
+ *
+ *   IX_FN(name)          the name with the set's suffix
+ *   IX_NAME              the set's name, a string
+ *   ix_count16(node, v)  how many of 16 keys are <= v
+ *   ix_press(v, mask)    the bits of v under mask, pressed together
+ *   ix_live8(words)      a bit for each of 8 words that is not 0
+ *   ix_live64(bytes)     a bit for each of 64 bytes that is not 0
+ *   ix_piece(c, bf, nf, column)  loads one column of the block into c->piece; returns its live words
+ *
+ * Vectors are GCC's generic ones: one zmm, two ymm or four xmm as the target has it.
+ */
+#ifndef IX_FN
+#error "include from a kernel"
+#endif
+
+typedef UINT64 IX_FN(v8) __attribute__((vector_size(64), aligned(64), may_alias));
+
+#define IX_INLINE static inline __attribute__((always_inline))
+
+/* ---- a value's cell -------------------------------------------------------------------------------- */
+
+IX_INLINE UINT32 IX_FN(search32)(const struct ix_map *m, UINT32 v)
+{
+    UINT32 at = 0;
+
+    if (v == UINT32_MAX) /* which is what pads the nodes */
+        return m->count - 1;
+    for (UINT32 k = m->depth; k-- > 0;)
+        at = at * 16 + ix_count16(m->tree + m->level[k] + at * 16, v) - 1;
+    return at;
+}
+
+IX_INLINE UINT32 IX_FN(search64)(const struct ix_map *m, UINT64 v)
+{
+    const UINT64 *s = m->starts;
+    UINT32 at = 0;
+
+    for (UINT32 n = m->count; n > 1;) {
+        UINT32 half = n / 2;
+
+        at += s[at + half] <= v ? half : 0;
+        n -= half;
+    }
+    return at;
+}
+
+IX_INLINE UINT32 IX_FN(search128)(const struct ix_map *m, const UINT8 *bytes)
+{
+    ix_num v = ix_load128(bytes);
+    UINT32 at = 0;
+
+    for (UINT32 n = m->count; n > 1;) {
+        UINT32 half = n / 2;
+        const UINT64 *s = m->starts + 2 * (size_t)(at + half);
+
+        at += ((ix_num)s[0] << 64 | s[1]) <= v ? half : 0;
+        n -= half;
+    }
+    return at;
+}
+
+IX_INLINE bool IX_FN(number)(const FWP_VALUE0 *v, UINT64 *out)
+{
+    switch (v->type) {
+    case FWP_UINT8:
+    case FWP_INT8:
+        *out = v->uint8;
+        return true;
+    case FWP_UINT16:
+    case FWP_INT16:
+        *out = v->uint16;
+        return true;
+    case FWP_UINT32:
+    case FWP_INT32:
+        *out = v->uint32;
+        return true;
+    default:
+        if (v->uint64 == NULL)
+            return false;
+        *out = *v->uint64;
+        return true;
+    }
+}
+
+static __attribute__((noinline)) UINT32 IX_FN(odd_cell)(const struct ix_map *m, const FWP_VALUE0 *v)
+{
+    if (v->type == FWP_EMPTY)
+        return IX_CELL_EMPTY;
+    if (m->kind == IX_TOKEN &&
+        (v->type == FWP_TOKEN_ACCESS_INFORMATION_TYPE || v->type == FWP_TOKEN_INFORMATION_TYPE) &&
+        v->tokenInformation != NULL)
+        return IX_CELL_FIRST;
+    return IX_CELL_OFF;
+}
+
+IX_INLINE UINT32 IX_FN(cell)(const struct ix_map *m, UINT8 kind, const FWP_VALUE0 *v)
+{
+    const UINT8 *data;
+    UINT32 size;
+    UINT64 n;
+
+    if (v->type != m->type)
+        return IX_FN(odd_cell)(m, v);
+    switch (kind) {
+    case IX_U8:
+        return IX_CELL_FIRST + m->cell16[v->uint8];
+    case IX_U16:
+        return IX_CELL_FIRST + m->cell16[m->page[v->uint16 >> 8] * 256u + (v->uint16 & 255u)];
+    case IX_U32:
+        return IX_CELL_FIRST + IX_FN(search32)(m, v->uint32);
+    case IX_U64:
+        if (v->uint64 == NULL)
+            return IX_CELL_OFF;
+        n = m->type == FWP_BYTE_ARRAY6_TYPE ? ix_load48(v->byteArray6->byteArray6) : *v->uint64;
+        return IX_CELL_FIRST + IX_FN(search64)(m, n);
+    case IX_U128:
+        if (v->byteArray16 == NULL)
+            return IX_CELL_OFF;
+        return IX_CELL_FIRST + IX_FN(search128)(m, v->byteArray16->byteArray16);
+    case IX_FLAGS:
+        if (!IX_FN(number)(v, &n))
+            return IX_CELL_OFF;
+        return IX_CELL_FIRST + (IX_FN(search64)(m, n) << m->bits) + (UINT32)ix_press(n, m->mask);
+    case IX_BYTES:
+        if (!ix_value_bytes(m->type, v, &data, &size))
+            return IX_CELL_OFF;
+        return IX_CELL_KEYS + ix_find_key(m, data, size); /* none: UINT32_MAX, so CELL_FIRST */
+    case IX_TOKEN:
+        return v->tokenInformation != NULL ? IX_CELL_FIRST : IX_CELL_OFF;
+    default:
+        return IX_CELL_FIRST;
+    }
+}
+
+/* ---- flat ------------------------------------------------------------------------------------------ */
+
+IX_INLINE UINT64 IX_FN(doubt)(const struct ix_field *f, UINT32 cell)
+{
+    return (UINT64)(cell - IX_CELL_FIRST < f->doubt) << f->value;
+}
+
+/* The AND over a flat index's fields, into c->bits. vectors: 1 or 2, a constant. */
+IX_INLINE void IX_FN(and_rows)(const struct ix_flat *fl, const FWPS_INCOMING_VALUE0 *values,
+                               const struct engine_class_cache *cache, struct engine_cursor *c,
+                               const unsigned vectors)
+{
+    const struct ix_fields *fs = fl->fields;
+    const struct ix_field *f = fs->of, *end = f + fs->count;
+    const IX_FN(v8) *row = (const void *)fl->all;
+    IX_FN(v8) a = row[0], b = vectors > 1 ? row[1] : row[0];
+    UINT64 doubt = 0;
+    UINT32 cell;
+
+    if (cache != NULL) {
+        for (const struct ix_field *cached = f + fs->cached; f < cached; f++) {
+            cell = cache->cls[f->cached];
+            doubt |= IX_FN(doubt)(f, cell);
+            row = (const void *)(f->rows + (size_t)cell * (8 * vectors));
+            a &= row[0];
+            if (vectors > 1)
+                b &= row[1];
+        }
+    }
+    for (; f < end; f++) {
+        cell = IX_FN(cell)(f->map, f->kind, &values[f->value].value);
+        doubt |= IX_FN(doubt)(f, cell);
+        row = (const void *)(f->rows + (size_t)cell * (8 * vectors));
+        a &= row[0];
+        if (vectors > 1)
+            b &= row[1];
+    }
+    *(IX_FN(v8) *)(void *)c->bits = a;
+    c->live = ix_live8(a);
+    if (vectors > 1) {
+        *(IX_FN(v8) *)(void *)(c->bits + 8) = b;
+        c->live |= ix_live8(b) << 8;
+    }
+    c->doubt |= doubt;
+}
+
+static void IX_FN(begin_flat)(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
+                              struct engine_class_cache *cache, struct engine_cursor *c)
+{
+    const struct ix_index *ix = ix_of(ls);
+
+    if (cache != NULL && cache->stamp != ix->stamp)
+        ix_cache_fill(ix, values, cache);
+    c->doubt = 0;
+    if (ix->flat->words == 8)
+        IX_FN(and_rows)(ix->flat, values, cache, c, 1);
+    else
+        IX_FN(and_rows)(ix->flat, values, cache, c, 2);
+    c->next = NULL;
+    if (c->doubt != 0) {
+        c->ls = ls;
+        c->values = values;
+        c->next = ix_next_flat_verified;
+    }
+}
+
+/* ---- columns --------------------------------------------------------------------------------------- */
+
+IX_INLINE void IX_FN(load_block)(struct engine_cursor *c, const struct ix_columns *base, UINT32 block)
+{
+    const struct ix_block *b = &base->blocks[block];
+    IX_FN(v8) a = ~(IX_FN(v8)){0};
+
+    for (UINT32 i = 0; i < base->fields->count; i++) {
+        const struct ix_block_field *bf = &b->of[i];
+        const struct ix_line *line = &bf->lines[bf->class_of[c->cell[i]]];
+
+        c->line[i] = line;
+        a &= *(const IX_FN(v8) *)(const void *)line;
+    }
+    *(IX_FN(v8) *)(void *)c->summary = a;
+    c->columns = ix_live64(a) & ((1ULL << b->columns) - 1);
+    c->block = block;
+    c->column = UINT32_MAX;
+}
+
+static UINT32 IX_FN(next_column)(struct engine_cursor *c, UINT32 from)
+{
+    const struct ix_columns *base = ix_of(c->ls)->base;
+
+    while (from < base->count) {
+        UINT32 block = base->block_count == 1 ? 0 : from / base->block_slots;
+        const struct ix_block *b = &base->blocks[block];
+        UINT32 slot = from - b->first, column = slot / 512, bit;
+        UINT64 left;
+
+        if (block != c->block)
+            IX_FN(load_block)(c, base, block);
+        left = c->columns & (~0ULL << column);
+        if (column == c->column) {
+            bit = engine_index_bit(c->piece, c->piece_live, slot % 512);
+            if (bit != ENGINE_NO_POSITION)
+                return b->first + column * 512 + bit;
+            left &= ~(1ULL << column);
+        }
+        for (; left != 0; left &= left - 1) {
+            UINT32 k = (UINT32)__builtin_ctzll(left);
+
+            c->piece_live = ix_piece(c, b->of, base->fields->count, k);
+            c->column = k;
+            bit = engine_index_bit(c->piece, c->piece_live, k == column ? slot % 512 : 0);
+            if (bit != ENGINE_NO_POSITION)
+                return b->first + k * 512 + bit;
+        }
+        from = b->first + b->count;
+    }
+    return ENGINE_NO_POSITION;
+}
+
+static void IX_FN(begin_columns)(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
+                                 struct engine_class_cache *cache, struct engine_cursor *c)
+{
+    const struct ix_index *ix = ix_of(ls);
+    const struct ix_columns *base = ix->base;
+    const struct ix_fields *fs = base->fields;
+    UINT64 doubt = 0;
+    UINT32 i = 0;
+
+    if (cache != NULL && cache->stamp != ix->stamp)
+        ix_cache_fill(ix, values, cache);
+    for (; cache != NULL && i < fs->cached; i++) {
+        c->cell[i] = cache->cls[fs->of[i].cached];
+        doubt |= IX_FN(doubt)(&fs->of[i], c->cell[i]);
+    }
+    for (; i < fs->count; i++) {
+        c->cell[i] = IX_FN(cell)(fs->of[i].map, fs->of[i].kind, &values[fs->of[i].value].value);
+        doubt |= IX_FN(doubt)(&fs->of[i], c->cell[i]);
+    }
+    c->doubt = doubt;
+    c->ls = ls;
+    c->values = values;
+    IX_FN(load_block)(c, base, 0);
+    c->next = doubt != 0 ? ix_next_columns_verified : IX_FN(next_column);
+    if (ix->alive == NULL)
+        return;
+    if (ix->flat != NULL && ix->flat->words == 8)
+        IX_FN(and_rows)(ix->flat, values, cache, c, 1);
+    else if (ix->flat != NULL)
+        IX_FN(and_rows)(ix->flat, values, cache, c, 2);
+    c->base_at = c->recent_at = IX_UNASKED;
+    c->next = ix_next_recent;
+}
