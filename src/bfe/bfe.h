@@ -54,7 +54,8 @@ struct bfe_caller {
 NTSTATUS bfe_session_open(struct bfe *b, const struct bfe_caller *caller, const FWPM_SESSION0 *session,
                           struct bfe_session **out);
 NTSTATUS bfe_session_close(struct bfe_session *s); /* NULL is harmless */
-/* Announces the close: calls that wait in the session, and all later ones, return STATUS_FWP_SESSION_ABORTED. */
+/* Announces the close: calls that wait in the session, and all later ones, return STATUS_FWP_SESSION_ABORTED.
+ */
 void bfe_session_cancel(struct bfe_session *s);
 NTSTATUS bfe_txn_begin(struct bfe_session *s, UINT32 flags);
 NTSTATUS bfe_txn_commit(struct bfe_session *s);
