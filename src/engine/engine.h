@@ -92,7 +92,8 @@ enum engine_match3 engine_filter_match3(const struct engine_filter *f, const FWP
                                         const bool *known);
 
 /* The filter's conditions on one field against one value (NULL: unknown). YES when it has none there. An
- * unknown value is still YES or NO when the conditions hold for every value, or for none (MATCH-04). */
+ * unknown value is still YES or NO when the conditions hold for every value of the field's type and for FWP_EMPTY,
+ * or for none (MATCH-04). */
 enum engine_match3 engine_filter_field_match(const struct engine_filter *f, UINT16 field,
                                              const FWP_VALUE0 *value);
 
