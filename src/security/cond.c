@@ -129,7 +129,7 @@ int sec_cond_next(const uint8_t **p, const uint8_t *end, struct sec_cond_item *o
     }
     out->data = *p;
     *p += out->size;
-    if (out->token == COND_SID && sec_sid_at(out->data, out->size) != out->size) {
+    if (out->token == COND_SID && (out->size == 0 || sec_sid_at(out->data, out->size) != out->size)) {
         return -1;
     }
     if ((out->token == COND_STRING || class == SEC_COND_ATTRIBUTE) && out->size % 2 != 0) {

@@ -329,6 +329,66 @@ static void object_and_foreign_aces(void **state)
     free(sd.data);
 }
 
+/* An expression of raw tokens behind "artx", as an allow and as a deny ACE see it. */
+static int value_of_tokens(const uint8_t *tokens, size_t size)
+{
+    struct lab_sd allow = lab_sd("D:(XA;;CC;;;WD;(WIN://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA))");
+    struct lab_sd deny = lab_sd("D:(XD;;CC;;;WD;(WIN://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA))(A;;CC;;;WD)");
+    struct security_token *t = lab_token("{" USER ", 'attributes': {'a': [1]}}");
+    const struct lab_sd *both[] = {&allow, &deny};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *ace = (uint8_t *)both[i]->data + ((SECURITY_DESCRIPTOR_RELATIVE *)both[i]->data)->Dacl + 8;
+        memset(ace + 24, 0, 80);
+        memcpy(ace + 24, tokens, size);
+    }
+    bool allowed = security_access_check(allow.data, allow.size, security_token_blob(t), MATCH);
+    bool denied = !security_access_check(deny.data, deny.size, security_token_blob(t), MATCH);
+    security_token_destroy(t);
+    free(allow.data);
+    free(deny.data);
+    assert_false(allowed && !denied);
+    return allowed ? 1 : denied ? -1 : 0;
+}
+
+static void malformed_expressions_are_unknown(void **state)
+{
+#define A   0xf8, 2, 0, 0, 0, 'a', 0
+#define ONE 0x04, 1, 0, 0, 0, 0, 0, 0, 0, 3, 2
+    static const struct {
+        uint8_t tokens[64];
+        size_t size;
+        int value;
+    } table[] = {
+        {{A, ONE, 0x80}, 19, 1},
+        {{A, ONE, 0, 0, 0x80}, 21, 1}, /* padding is passed over */
+        {{A, ONE, 0x81}, 19, 0},
+        {{0}, 0, -1},                                       /* nothing */
+        {{0x80}, 1, -1},                                    /* an operator without operands */
+        {{A, A}, 14, -1},                                   /* too much left */
+        {{ONE}, 11, -1},                                    /* a literal has no truth */
+        {{ONE, ONE, 0x80}, 23, -1},                         /* nor is it a left side */
+        {{A, A, ONE, 0x80}, 26, -1},                        /* one operand too many */
+        {{A, ONE, 0x80, A, ONE, 0x80, 0xa0, 0x77}, 40, -1}, /* no such token */
+        {{A, 0x10, 0xff, 0xff, 0xff, 0xff}, 12, -1},        /* longer than the ACE */
+        {{A, 0x10, 1, 0, 0, 0, 'x', 0x80}, 14, -1},         /* half a character */
+        {{0x51, 0, 0, 0, 0, 0x89}, 6, -1},                  /* a SID of nothing */
+        {{0x51, 4, 0, 0, 0, 1, 0, 0, 0, 0x89}, 10, -1},     /* half a SID */
+        {{0x51, 12, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0x89}, 18, 1},
+        {{ONE, 0x89}, 12, -1}, /* no SID */
+        {{A, 0x89}, 8, -1},
+        {{ONE, 0x87}, 12, -1},
+        {{A, 0x50, 6, 0, 0, 0, 0x50, 1, 0, 0, 0, 0, 0x86}, 19, -1}, /* a composite in a composite */
+        {{A, 0x50, 0, 0, 0, 0, 0x86}, 13, 1},                       /* everything contains nothing */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        int value = value_of_tokens(table[i].tokens, table[i].size);
+        if (value != table[i].value) {
+            fail_msg("row %zu: %d, not %d", i, value, table[i].value);
+        }
+    }
+}
+
 static void token_information_is_a_user_and_groups(void **state)
 {
     struct lab_sid user, users, admins;
@@ -519,6 +579,7 @@ int main(void)
         cmocka_unit_test(expressions_are_three_valued),
         cmocka_unit_test(resource_attributes_come_from_the_sacl),
         cmocka_unit_test(object_and_foreign_aces),
+        cmocka_unit_test(malformed_expressions_are_unknown),
         cmocka_unit_test(token_information_is_a_user_and_groups),
         cmocka_unit_test(malformed_tokens_are_refused),
         cmocka_unit_test(tokens_have_the_documented_form),
