@@ -139,6 +139,8 @@ ALWAYS_INLINE UINT32 indexed_next(void *cursor, UINT32 from)
     return engine_index_next(cursor, from);
 }
 
+#define NAIVE_AHEAD 6 /* filters whose tests are fetched before they are asked */
+
 struct naive_cursor {
     const struct engine_layer_snapshot *ls;
     const FWPS_INCOMING_VALUE0 *values;
@@ -148,9 +150,12 @@ ALWAYS_INLINE UINT32 naive_next(void *cursor, UINT32 from)
 {
     const struct naive_cursor *c = cursor;
 
-    for (UINT32 i = from; i < c->ls->count; i++)
+    for (UINT32 i = from; i < c->ls->count; i++) {
+        if (i + NAIVE_AHEAD < c->ls->count)
+            __builtin_prefetch(c->ls->filters[i + NAIVE_AHEAD]->tests);
         if (engine_filter_holds(c->ls->filters[i], c->values))
             return i;
+    }
     return ENGINE_NO_POSITION;
 }
 

@@ -206,6 +206,21 @@ static void compile_number(struct engine_test *t, FWP_MATCH_TYPE match, UINT64 v
     }
 }
 
+static bool is_equality(FWP_MATCH_TYPE m)
+{
+    return m == FWP_MATCH_EQUAL || m == FWP_MATCH_NOT_EQUAL;
+}
+
+/* The one formula for numbers: see engine_test_holds(). */
+static void set_formula(struct engine_test *t)
+{
+    t->flip = t->negate || t->op == ENGINE_TEST_ANY_SET || t->op == ENGINE_TEST_NEVER;
+    if (t->op == ENGINE_TEST_NEVER)
+        return;
+    t->mask = t->op == ENGINE_TEST_RANGE ? t->keep : t->low;
+    t->base = t->op == ENGINE_TEST_RANGE || t->op == ENGINE_TEST_ALL_SET ? t->low : 0;
+}
+
 static struct engine_test compile(const FWPS_FILTER_CONDITION0 *c)
 {
     struct engine_test t = {.op = ENGINE_TEST_MATCH, .field = c->fieldId, .condition = c};
@@ -225,30 +240,47 @@ static struct engine_test compile(const FWPS_FILTER_CONDITION0 *c)
         t.negate = c->matchType == FWP_MATCH_NOT_EQUAL;
         t.type = FWP_UINT32;
     } else {
+        if (v->type == FWP_BYTE_BLOB_TYPE && is_equality(c->matchType) &&
+            v->byteBlob->size >= ENGINE_BLOB_TAIL) {
+            t.blob = true;
+            t.negate = c->matchType == FWP_MATCH_NOT_EQUAL;
+            t.span = v->byteBlob->size;
+            t.low = engine_blob_tail(v->byteBlob->data, t.span);
+        }
         return t;
     }
     t.keep = n.keep;
     t.wide = n.wide;
+    set_formula(&t);
     return t;
 }
 
-/* What asking costs, roughly: groups are asked cheapest first. */
-static unsigned cost_of(const FWPS_FILTER_CONDITION0 *c)
+/*
+ * When to ask a condition: first what refuses most for little (a port, a program), last what costs most. A
+ * walk over many filters then mostly ends at each one's first test, which a processor predicts well.
+ */
+static unsigned rank_of(const FWPS_FILTER_CONDITION0 *c)
 {
+    bool equal = c->matchType == FWP_MATCH_EQUAL;
+
     switch (c->conditionValue.type) {
-    case FWP_SECURITY_DESCRIPTOR_TYPE:
-        return 2;
+    case FWP_UINT16:
+    case FWP_UINT64:
+        return equal ? 0 : 2;
     case FWP_BYTE_BLOB_TYPE:
+        return equal ? 1 : 3;
     case FWP_SID:
     case FWP_UNICODE_STRING_TYPE:
-        return 1;
+        return 3;
+    case FWP_SECURITY_DESCRIPTOR_TYPE:
+        return 4;
     default:
-        return 0;
+        return 2;
     }
 }
 
 struct order { /* a condition's place among the tests */
-    UINT16 cost;
+    UINT16 rank;
     UINT16 field;
     UINT32 index;
 };
@@ -257,30 +289,30 @@ static int order_compare(const void *pa, const void *pb)
 {
     const struct order *a = pa, *b = pb;
 
-    if (a->cost != b->cost)
-        return a->cost < b->cost ? -1 : 1;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
     if (a->field != b->field)
         return a->field < b->field ? -1 : 1;
     return (a->index > b->index) - (a->index < b->index);
 }
 
-/* Places for the conditions, groups together: a group costs what its dearest condition costs. */
+/* Places for the conditions, groups together: a group ranks as the last of its conditions. */
 static UINT32 arrange(const FWPS_FILTER_CONDITION0 *c, UINT32 n, struct order *out)
 {
-    UINT16 cost[ENGINE_MAX_FIELDS] = {0};
+    UINT16 rank[ENGINE_MAX_FIELDS] = {0};
     bool seen[ENGINE_MAX_FIELDS] = {false};
     UINT32 groups = 0;
 
     for (UINT32 i = 0; i < n; i++) {
-        UINT16 mine = (UINT16)cost_of(&c[i]);
+        UINT16 mine = (UINT16)rank_of(&c[i]);
 
         groups += !seen[c[i].fieldId];
         seen[c[i].fieldId] = true;
-        if (cost[c[i].fieldId] < mine)
-            cost[c[i].fieldId] = mine;
+        if (rank[c[i].fieldId] < mine)
+            rank[c[i].fieldId] = mine;
     }
     for (UINT32 i = 0; i < n; i++)
-        out[i] = (struct order){cost[c[i].fieldId], c[i].fieldId, i};
+        out[i] = (struct order){rank[c[i].fieldId], c[i].fieldId, i};
     if (n > 1)
         qsort(out, n, sizeof(*out), order_compare);
     return groups;

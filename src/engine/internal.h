@@ -21,6 +21,7 @@
 #define WEIR_ENGINE_INTERNAL_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "engine/engine.h"
 #include "rt/rt.h"
@@ -44,15 +45,18 @@ enum engine_test_op {
 };
 
 struct engine_test {
-    UINT8 op;    /* enum engine_test_op */
-    UINT8 type;  /* RANGE, *_SET: the type the value must have. FWP_EMPTY: matches if `negate` (MATCH-14) */
-    bool negate; /* RANGE: NOT_EQUAL */
-    bool wide;   /* the number is behind a pointer (64-bit types) */
+    UINT8 op;   /* enum engine_test_op */
+    UINT8 type; /* RANGE, *_SET: the type the value must have. FWP_EMPTY: matches if `negate` (MATCH-14) */
+    bool negate : 1; /* RANGE, and MATCH when `blob`: NOT_EQUAL */
+    bool wide : 1;   /* the number is behind a pointer (64-bit types) */
+    bool flip : 1;   /* see engine_test_holds() */
+    bool blob : 1;   /* MATCH: (NOT_)EQUAL of a blob of `span` bytes whose engine_blob_tail() is `low` */
     UINT16 field;
     UINT16 rest; /* tests from this one to the last of its group, both counted */
     UINT64 low;
     UINT64 span;
-    UINT64 keep; /* all ones of the type's width */
+    UINT64 keep;       /* all ones of the type's width */
+    UINT64 mask, base; /* see engine_test_holds() */
     const FWPS_FILTER_CONDITION0 *condition;
 };
 
@@ -64,11 +68,6 @@ struct engine_group {
 };
 
 struct engine_filter {
-    /* Compiled: see tests[] at the end. Groups stand in the order in which they are cheap to ask, ties by
-     * field. */
-    UINT32 test_count;
-    UINT32 group_count;
-    const struct engine_group *groups;
     /* what evaluation order and arbitration ask */
     UINT64 weight; /* effective weight */
     UINT64 id;
@@ -78,37 +77,54 @@ struct engine_filter {
     atomic_uint refs;
     FWPS_FILTER3 fwps; /* deep copy, conditions in the caller's order; each passed engine_condition_check() */
     struct engine_filter_desc desc;
+    /* Compiled. Groups stand in the order in which they are best asked, ties by field. */
+    const struct engine_group *groups;
+    UINT32 group_count;
+    UINT32 test_count;
     struct engine_test tests[]; /* group after group; inside a group in the order of the conditions */
 };
 
-/* Does a test hold? Inline: the naive walk is this. */
+/* A few of the last bytes of a blob of at least ENGINE_BLOB_TAIL bytes, mixed: paths differ there. */
+#define ENGINE_BLOB_TAIL 24
+static inline UINT64 engine_blob_tail(const UINT8 *data, UINT64 size)
+{
+    UINT64 w[3];
+
+    memcpy(w, data + size - ENGINE_BLOB_TAIL, sizeof(w));
+    return w[0] ^ (w[1] << 21 | w[1] >> 43) ^ (w[2] << 42 | w[2] >> 22);
+}
+
+/* The tests that are engine_match()'s: but most blobs differ in their size or tail. */
+static inline bool engine_test_matches(const struct engine_test *t, const FWP_VALUE0 *v)
+{
+    if (t->blob && v->type == FWP_BYTE_BLOB_TYPE && v->byteBlob != NULL && v->byteBlob->data != NULL &&
+        (v->byteBlob->size != t->span || engine_blob_tail(v->byteBlob->data, t->span) != t->low))
+        return t->negate;
+    return engine_match(t->condition->matchType, &t->condition->conditionValue, v);
+}
+
+/*
+ * Does a test hold? Inline and with few branches: the naive walk is this. All tests on numbers are one
+ * formula,
+ *   ((n & mask) - base) & keep <= span, the other way round with `flip`:
+ *   RANGE     mask = keep, base = low          ALL_SET   mask = low, base = low, span = 0
+ *   ANY_SET   NONE_SET flipped                 NONE_SET  mask = low, base = 0, span = 0
+ *   NEVER     0 <= 0 flipped
+ */
 static inline bool engine_test_holds(const struct engine_test *t, const FWP_VALUE0 *v)
 {
     UINT64 n;
 
     if (t->op == ENGINE_TEST_MATCH)
-        return engine_match(t->condition->matchType, &t->condition->conditionValue, v);
-    if (v->type != t->type)
-        return t->negate && v->type == FWP_EMPTY;
-    if (t->wide) {
+        return engine_test_matches(t, v);
+    n = v->uint32;
+    if (t->wide && v->type == t->type) {
         if (v->uint64 == NULL)
             return false;
         n = *v->uint64;
-    } else {
-        n = v->uint32;
     }
-    switch (t->op) {
-    case ENGINE_TEST_RANGE:
-        return (((n - t->low) & t->keep) <= t->span) != t->negate;
-    case ENGINE_TEST_ALL_SET:
-        return (n & t->low) == t->low;
-    case ENGINE_TEST_ANY_SET:
-        return (n & t->low) != 0;
-    case ENGINE_TEST_NONE_SET:
-        return (n & t->low) == 0;
-    default:
-        return false;
-    }
+    return ((v->type == t->type) & (((((n & t->mask) - t->base) & t->keep) <= t->span) != t->flip)) |
+           ((v->type == FWP_EMPTY) & t->negate);
 }
 
 /* Does the filter match these values (indexed by field)? */
