@@ -4,7 +4,7 @@
  * or by the file's name alone. What a drive letter stands for is not in an export, but the programs that
  * filters and endpoints name usually settle it.
  */
-#include "explain/state.h"
+#include "explain/question.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -167,4 +167,32 @@ int explain_app_resolve(const struct explain_state *s, struct explain_arena *a, 
         strcasecmp(text, "System") != 0)
         return resolve_name(s, a, text, blob, note, error);
     return make_app(a, text, blob);
+}
+
+static bool contains(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+enum explain_subject explain_plain_subject(struct explain_arena *a, const FWP_BYTE_BLOB *app,
+                                           const char **why)
+{
+    const char *text = app != NULL ? app_text(a, app) : "";
+
+    if (text == NULL)
+        text = "";
+    if (strcmp(text, "System") == 0) {
+        *why = "System is the kernel: it runs as SYSTEM";
+        return SUBJECT_SYSTEM;
+    }
+    if (contains(text, "\\svchost.exe")) {
+        *why = "svchost.exe runs services: which of them, and as whom, is not known; it is no AppContainer";
+        return SUBJECT_PROGRAM;
+    }
+    if (contains(text, "\\windowsapps\\") || contains(text, "\\systemapps\\")) {
+        *why = "the program is installed as a packaged app: whether it runs in an AppContainer is not known";
+        return SUBJECT_ANY;
+    }
+    *why = "the program is taken to be an ordinary user's, and no AppContainer (--assume plain)";
+    return SUBJECT_ORDINARY;
 }

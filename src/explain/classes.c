@@ -378,11 +378,16 @@ int explain_slot_values(struct explain_problem *p, const struct explain_var *v, 
                         const struct explain_values *preferred, const struct explain_value **out,
                         uint32_t *count)
 {
-    struct gather g = {.p = p, .field = v->field[__builtin_ctz(slots)]};
+    struct gather g = {.p = p};
     uint32_t var = (uint32_t)(v - p->vars);
-    bool numeric = g.field->data_type != FWP_BYTE_BLOB_TYPE && g.field->data_type != FWP_SID;
+    bool numeric;
     u128 border;
 
+    for (unsigned s = 0; s < EXPLAIN_SLOTS && g.field == NULL; s++)
+        g.field = slots >> s & 1 ? v->field[s] : NULL;
+    if (g.field == NULL)
+        return -EINVAL;
+    numeric = g.field->data_type != FWP_BYTE_BLOB_TYPE && g.field->data_type != FWP_SID;
     for (uint32_t i = 0; preferred != NULL && i < preferred->count; i++)
         add_value(&g, &preferred->first[i]);
     for (uint32_t i = 0; preferred != NULL && i < preferred->cut_count; i++) {
