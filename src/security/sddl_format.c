@@ -133,7 +133,7 @@ static int format_ace(struct sec_buf *b, const struct sec_ace *ace)
     if (type == NULL || ace->sid == NULL) {
         return -EINVAL;
     }
-    /* An OA without GUIDs would be read as an A, and other bits than those of the GUIDs not at all. */
+    /* SDDL tells which GUIDs are there by writing them, and has no word for other bits. */
     if (ace->object_flags & ~(uint32_t)(ACE_OBJECT_TYPE_PRESENT | ACE_INHERITED_OBJECT_TYPE_PRESENT)) {
         return -EINVAL;
     }

@@ -108,6 +108,20 @@ static void from_text(const uint8_t *data, size_t size)
     free(text);
 }
 
+/* Equal, but for an OA without GUIDs, which is documented to be read as an A. */
+static bool same_text(const char *a, const char *b)
+{
+    for (; *a != '\0' || *b != '\0'; a++, b++) {
+        if (a[0] == 'O' && a[1] == 'A' && a[2] == ';' && b[0] == 'A') {
+            a++;
+        }
+        if (*a != *b) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void from_bytes(const uint8_t *data, size_t size)
 {
     char *text, *again;
@@ -121,7 +135,7 @@ static void from_bytes(const uint8_t *data, size_t size)
         REQUIRE(security_sd_valid(exact, size));
         if (security_sddl_parse(text, &sd, &sd_size, NULL) == 0) {
             REQUIRE(security_sddl_format(sd, sd_size, &again) == 0);
-            REQUIRE(strcmp(text, again) == 0);
+            REQUIRE(same_text(text, again));
             free(again);
             free(sd);
         }

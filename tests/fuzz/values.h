@@ -97,8 +97,8 @@ static inline const FWP_BYTE_BLOB *take_token(struct stream *s)
     static const char *const json[] = {
         "{\"user\": \"S-1-5-21-1-2-3-1001\"}",
         "{\"user\": \"SY\", \"attributes\": {\"WIN://SYSAPPID\": [\"a\"]}}",
-        "{\"user\": \"S-1-5-21-1-2-3-1001\", \"package\": \"S-1-15-2-1-2-3-4-5-6-7\", \"capabilities\": "
-        "[\"internetClient\"]}",
+        ("{\"user\": \"S-1-5-21-1-2-3-1001\", \"package\": \"S-1-15-2-1-2-3-4-5-6-7\", \"capabilities\": "
+         "[\"internetClient\"]}"),
     };
     unsigned n = take_below(s, 3);
     if (tokens[n] == NULL) {
