@@ -40,9 +40,10 @@ struct engine_filter;
 #define ENGINE_CONDUCT_CONTINUED        0x020u /* ARB-22: a terminating callout that gave no answer */
 #define ENGINE_CONDUCT_SOFT_BLOCK       0x040u /* CLS-07: BLOCK with WRITE left set */
 #define ENGINE_CONDUCT_SOFT_PERMIT      0x080u /* ARB-13: PERMIT with WRITE under CLEAR_ACTION_RIGHT */
-#define ENGINE_CONDUCT_ABSORB_IGNORED   0x100u /* CLS-12..14: ABSORB without BLOCK, or where a layer has none \
-                                                */
-#define ENGINE_CONDUCT_SOFT_ABSORB 0x200u      /* ARB-31: BLOCK and ABSORB with WRITE left set */
+#define ENGINE_CONDUCT_ABSORB_IGNORED                                                                        \
+    0x100u                                /* CLS-12..14: ABSORB without BLOCK, or where a layer has none     \
+                                           */
+#define ENGINE_CONDUCT_SOFT_ABSORB 0x200u /* ARB-31: BLOCK and ABSORB with WRITE left set */
 
 struct engine_arbitration {
     FWP_ACTION_TYPE action;             /* running: 0 (none yet), FWP_ACTION_PERMIT or FWP_ACTION_BLOCK */

@@ -54,6 +54,7 @@ static void trace_sublayer(const struct engine_trace *trace, const struct engine
 struct ends {
     UINT32 count;
     UINT32 stopped_at; /* the position from which on nothing was asked; ENGINE_NO_POSITION: all was */
+    UINT32 decided_at; /* of the filter whose answer stands */
     struct engine_ended list[ENGINE_MAX_ENDED];
 };
 
@@ -77,14 +78,14 @@ static void complete_ends(struct ends *ends, const struct engine_layer_snapshot 
         }
         note_end(ends, ls->filters[at],
                  entry->kind == ENGINE_ENTRY_PERMIT ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK);
-        at = ls->sublayers[entry->sublayer].end;
+        at = entry->end;
     }
 }
 
 /* ---- the walk -------------------------------------------------------------------------------------- */
 
-static struct engine_asked ask_plain(const struct engine_entry *entry, const struct engine_filter *f,
-                                     struct engine_arbitration *a)
+ALWAYS_INLINE struct engine_asked ask_plain(const struct engine_entry *entry, const struct engine_filter *f,
+                                            struct engine_arbitration *a)
 {
     bool permit = entry->kind == ENGINE_ENTRY_PERMIT;
     FWP_ACTION_TYPE action = permit ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK;
@@ -111,8 +112,10 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
         asked = __builtin_expect(entry->slot == NULL, 1) ? ask_plain(entry, f, a)
                                                          : engine_ask_callout(e, q, entry, f, a);
         from = at + 1;
+        if (asked.step.took_effect)
+            ends->decided_at = at;
         if (asked.step.ends) {
-            from = ls->sublayers[entry->sublayer].end;
+            from = entry->end;
             note_end(ends, f, asked.step.said);
         }
         if (traced) {
@@ -239,7 +242,7 @@ ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_req
         *v = (struct engine_verdict){.action = a.action,
                                      .rights = a.rights,
                                      .flags = a.flags,
-                                     .filter_id = a.filter != NULL ? a.filter->id : 0,
+                                     .filter_id = a.filter != NULL ? ls->ids[ends.decided_at] : 0,
                                      .filter = a.filter};
         if (e->has_observer &&
             (a.action == FWP_ACTION_BLOCK || __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED)))

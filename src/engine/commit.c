@@ -393,8 +393,10 @@ static void merge_sublayers(const struct engine_layer_snapshot *prev, struct eng
             continue;
         s->first = at;
         s->end = at + n;
-        for (; at < s->end; at++)
-            next->entries[at].sublayer = next->sublayer_count;
+        for (; at < s->end; at++) {
+            next->entries[at].sublayer = (UINT16)next->sublayer_count;
+            next->entries[at].end = s->end;
+        }
         next->sublayer_count++;
     }
     for (UINT32 i = next->count; i > 0 && next->callout_end == 0; i--)

@@ -53,7 +53,8 @@ struct engine_filter_desc {
     GUID sublayer_key;
     UINT64 sublayer_seq; /* order of adding: decides between sublayers of equal weight (OBJ-20) */
     /* What fwps->providerContext points into is not copied: an owner may be held instead. release(owner) is
-     * called when the last reference goes, on the thread that drops it; a failed create does not call it. */
+     * called when the last reference goes, on the thread that drops it, perhaps inside a commit: it must not
+     * call the engine. A failed create does not call it. */
     void *owner;
     void (*release)(void *owner);
 };
@@ -92,8 +93,8 @@ enum engine_match3 engine_filter_match3(const struct engine_filter *f, const FWP
                                         const bool *known);
 
 /* The filter's conditions on one field against one value (NULL: unknown). YES when it has none there. An
- * unknown value is still YES or NO when the conditions hold for every value of the field's type and for FWP_EMPTY,
- * or for none (MATCH-04). */
+ * unknown value is still YES or NO when the conditions hold for every value of the field's type and for
+ * FWP_EMPTY, or for none (MATCH-04). */
 enum engine_match3 engine_filter_field_match(const struct engine_filter *f, UINT16 field,
                                              const FWP_VALUE0 *value);
 

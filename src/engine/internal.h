@@ -168,7 +168,8 @@ struct engine_callout_slot {
 /* What the arbitration loop needs of a filter without touching the filter; one a position. */
 struct engine_entry {
     struct engine_callout_slot *slot; /* NULL: plain filter */
-    UINT32 sublayer;                  /* into sublayers */
+    UINT32 end;                       /* of its sublayer: sublayers[sublayer].end */
+    UINT16 sublayer;                  /* into sublayers; there are at most 65,536 (OBJ-19) */
     UINT8 kind;                       /* enum engine_entry_kind */
     UINT8 flags;                      /* the low FWPS_FILTER_FLAG_* bits that arbitration needs */
 };

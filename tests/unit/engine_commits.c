@@ -275,6 +275,71 @@ static void bad_filters_are_refused(void **state)
     assert_int_equal(engine_filter_create(&desc, &f), -EINVAL);
 }
 
+/* ---- a callout that changes policy and classifies again ------------------------------------------------ */
+
+static struct {
+    int depth;
+    FWP_ACTION_TYPE inner;
+} nested;
+
+static void NTAPI change_policy(const FWPS_INCOMING_VALUES0 *values,
+                                const FWPS_INCOMING_METADATA_VALUES0 *meta, void *data, const void *context,
+                                const FWPS_FILTER1 *filter, UINT64 flow, FWPS_CLASSIFY_OUT0 *out)
+{
+    struct engine_request q = {.values = values};
+    struct engine_verdict v;
+    struct engine_txn *t;
+
+    (void)meta, (void)data, (void)context, (void)flow, (void)out;
+    if (nested.depth++ > 0)
+        return;
+    t = begin(); /* the block goes, and so does the filter that runs */
+    assert_int_equal(engine_txn_remove(t, LAYER, 1), 0);
+    assert_int_equal(engine_txn_remove(t, LAYER, 2), 0);
+    assert_int_equal(engine_txn_commit(t), 0);
+    assert_int_equal(engine_classify(reader, &q, &v), STATUS_SUCCESS);
+    nested.inner = v.action;
+    assert_true(filter->filterId == 2); /* still there */
+    assert_int_equal(released, 0);
+}
+
+static void OBJ_11_classify_inside_a_classify(void **state)
+{
+    const GUID key = {.Data1 = 9};
+    struct engine_callout callout = {.key = key, .version = 1, .classify.v1 = change_policy};
+    FWPS_INCOMING_VALUE0 values[ENGINE_MAX_FIELDS] = {{{0}}};
+    FWPS_INCOMING_VALUES0 in = {LAYER, engine_layer_by_id(LAYER)->field_count, values};
+    struct engine_request q = {.values = &in};
+    struct engine_verdict v;
+    UINT64 weight = 1;
+    FWPS_FILTER3 fwps = {
+        .filterId = 1, .weight = {.type = FWP_UINT64, .uint64 = &weight}, .action.type = FWP_ACTION_BLOCK};
+    struct engine_filter_desc desc = {
+        .layer_id = LAYER, .fwps = &fwps, .callout_key = key, .owner = &released, .release = on_release};
+    struct engine_filter *block, *ask;
+    struct engine_txn *t = begin();
+
+    (void)state;
+    memset(&nested, 0, sizeof(nested));
+    assert_int_equal(engine_filter_create(&desc, &block), 0);
+    fwps.filterId = 2;
+    fwps.subLayerWeight = 9;
+    fwps.action.type = FWP_ACTION_CALLOUT_INSPECTION;
+    desc.sublayer_key.Data1 = 9;
+    assert_int_equal(engine_filter_create(&desc, &ask), 0);
+    add(t, block);
+    add(t, ask);
+    assert_int_equal(engine_txn_commit(t), 0);
+    assert_int_equal(engine_callout_register(engine, &callout), 0);
+    assert_int_equal(engine_classify(reader, &q, &v), STATUS_SUCCESS);
+    assert_int_equal(nested.depth, 1);
+    assert_int_equal(nested.inner, FWP_ACTION_PERMIT); /* the inner saw the change at once */
+    assert_int_equal(v.action, FWP_ACTION_BLOCK);      /* the outer goes on with its version */
+    assert_true(v.filter_id == 1);
+    assert_true(engine_collect(engine));
+    assert_int_equal(released, 2);
+}
+
 /* ---- order, against a sorted list ---------------------------------------------------------------------- */
 
 struct entry {
@@ -342,15 +407,11 @@ static void random_transactions_keep_the_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(one_transaction_at_a_time),
-        TEST(nothing_is_seen_before_commit),
-        TEST(operations_apply_in_order),
-        TEST(a_failed_commit_changes_nothing),
-        TEST(OBJ_11_a_pin_keeps_its_version),
-        TEST(untouched_layers_are_shared),
-        TEST(engines_are_apart),
-        TEST(bad_filters_are_refused),
-        TEST(random_transactions_keep_the_order),
+        TEST(one_transaction_at_a_time),      TEST(nothing_is_seen_before_commit),
+        TEST(operations_apply_in_order),      TEST(a_failed_commit_changes_nothing),
+        TEST(OBJ_11_a_pin_keeps_its_version), TEST(OBJ_11_classify_inside_a_classify),
+        TEST(untouched_layers_are_shared),    TEST(engines_are_apart),
+        TEST(bad_filters_are_refused),        TEST(random_transactions_keep_the_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -442,7 +442,8 @@ static void check_matching(struct world *w)
     bool known[ENGINE_MAX_FIELDS];
 
     assert_int_equal(n, w->count);
-    for (UINT16 i = 0; i < w->layer->field_count; i++) /* unknown values are taken to be of the field's type */
+    for (UINT16 i = 0; i < w->layer->field_count;
+         i++) /* unknown values are taken to be of the field's type */
         known[i] = chance(60) || (w->values[i].value.type != FWP_EMPTY &&
                                   w->values[i].value.type != w->layer->fields[i].data_type);
     for (size_t i = 0; i < n; i++) {
