@@ -245,23 +245,6 @@ void bfe_check_key(struct bfe_adding *a, GUID *key)
     while (bfe_find(b, a->kind, key) != NULL);
 }
 
-/* Where the documented struct in an object's block keeps its provider key. */
-static const GUID *provider_key_of(const struct bfe_object *o)
-{
-    switch (o->kind) {
-    case BFE_PROVIDER_CONTEXT:
-        return o->context->providerKey;
-    case BFE_SUBLAYER:
-        return o->sublayer->providerKey;
-    case BFE_CALLOUT:
-        return o->callout->providerKey;
-    case BFE_FILTER:
-        return o->filter->providerKey;
-    default:
-        return NULL;
-    }
-}
-
 struct bfe_object *bfe_make(const struct bfe_adding *a, const void *src, const GUID *key, UINT64 id)
 {
     struct bfe_object *o = bfe_object_create(a->kind, src);
@@ -272,7 +255,7 @@ struct bfe_object *bfe_make(const struct bfe_adding *a, const void *src, const G
     o->id = id;
     o->lifetime = a->lifetime;
     o->owner = a->lifetime == BFE_DYNAMIC ? a->session : NULL;
-    o->provider_key = provider_key_of(o);
+    o->provider_key = bfe_object_provider_key(o);
     memcpy(o->ref, a->ref, sizeof(o->ref));
     return o;
 }

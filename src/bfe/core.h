@@ -18,14 +18,16 @@ void bfe_log_release(struct bfe *b);           /* the changes are final */
  * ... */
 struct bfe_object *bfe_object_create(enum bfe_kind kind, const void *src);
 
+/* Another block (of bfe_copy) in place of the object's data; takes it over, also on failure. */
+NTSTATUS bfe_change_data(struct bfe *b, struct bfe_object *o, void *block);
+const GUID *bfe_object_provider_key(const struct bfe_object *o); /* as its data has it, or NULL */
+
 /* transactions (txn.c), write lock held: makes the log's changes final, everywhere at once. On failure
  * nothing has changed outside the tables; the caller undoes the log. */
 enum bfe_apply { BFE_APPLY_SAVE, BFE_APPLY_SERVICE /* start or stop: the store is not written */ };
 NTSTATUS bfe_txn_apply(struct bfe *b, struct bfe_session *s, enum bfe_apply how);
 /* A dynamic session's objects, in dependency order, as one change (OBJ-02). */
 NTSTATUS bfe_txn_drop_owned(struct bfe *b, struct bfe_session *s);
-/* bfe_unlink() for a built-in object that its imported record is about to replace. */
-NTSTATUS bfe_unlink_builtin(struct bfe *b, struct bfe_object *o);
 /* Unlinks every object, in dependency order. */
 NTSTATUS bfe_unlink_all(struct bfe *b);
 

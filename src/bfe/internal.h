@@ -3,9 +3,10 @@
  * bfe's inside: the object model that the files of this room share. No other room includes it.
  *
  * OBJECTS. An object (struct bfe_object) is one malloc'd block: header, documented struct (FWPM_FILTER0 ...),
- * and everything that struct points to. The documented part never changes once the object is linked; a change
- * of an object's security descriptor swaps the pointer `sd`. Blocks are reference counted: the tables own one
- * reference, each undo entry one, each enumeration snapshot one a row. All counts are guarded by the mutex.
+ * and everything that struct points to. The documented part never changes once the object is linked (an
+ * import exchanges a built-in object's as a whole); a change of its security descriptor swaps the pointer
+ * `sd`. Blocks are reference counted: the tables own one reference, each undo entry one, each enumeration
+ * snapshot one a row. All counts are guarded by the mutex.
  *
  * TABLES. One a kind: chained hash by key and (where the kind has one) by run-time id, and a list in
  * the order of adding. Linking sets the pointers to what the object refers to (ref[]) and counts `users`
@@ -80,7 +81,9 @@ struct bfe_object {
     struct bfe_session *owner;        /* DYNAMIC: its session; NULL otherwise, and once the session is gone */
     struct bfe_sd *sd;                /* NULL: as its container says */
     struct bfe_object *ref[BFE_REFS]; /* look at them only while linked */
-    struct engine_filter *running;    /* a filter's form in the engine; NULL when it does not run there */
+    void *replaced; /* a block that took the place of the data (an imported record of a built-in object), or
+                       NULL */
+    struct engine_filter *running; /* a filter's form in the engine; NULL when it does not run there */
     /* Links. */
     struct bfe_object *key_next, *id_next;
     struct bfe_object *prev, *next;             /* all of this kind in the order of adding */
@@ -135,11 +138,14 @@ struct bfe_session {
     struct bfe_enum *enums; /* open enumerations: the outer half's, freed by bfe_enums_drop() */
 };
 
-enum bfe_undo_op { BFE_UNDO_ADD, BFE_UNDO_DELETE, BFE_UNDO_SD };
+enum bfe_undo_op { BFE_UNDO_ADD, BFE_UNDO_DELETE, BFE_UNDO_SD, BFE_UNDO_DATA };
 struct bfe_undo {
     enum bfe_undo_op op;
     struct bfe_object *object; /* a reference */
-    struct bfe_sd *sd;         /* BFE_UNDO_SD: what it was */
+    union {                    /* what it was */
+        struct bfe_sd *sd;
+        void *replaced;
+    };
 };
 
 enum bfe_service { BFE_BOOTING, BFE_RUNNING, BFE_STOPPED };

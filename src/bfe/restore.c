@@ -4,8 +4,8 @@
  *
  * Ids, weights and flags are taken as recorded. What the source refers to but does not list is accepted: the
  * key stays in the object, the reference is empty; one that comes later in the source is found at commit
- * (bfe_restore_resolve). Built-in objects are there already: the record takes the place of ours, if it says
- * the same and more.
+ * (bfe_restore_resolve). Built-in objects are there already: what the record says of them takes the place
+ * of what we knew.
  */
 #include <string.h>
 
@@ -103,29 +103,16 @@ static NTSTATUS restore(struct bfe_session *s, enum bfe_kind kind, const void *s
     return bfe_link(b, o);
 }
 
-/* A built-in object that the source lists too: the source's flags and weight hold, ours stays built in. */
+/* A built-in object that the source lists too: what the source says of it holds, and it stays built in. A
+ * sublayer that filters are in already keeps its weight, and with it everything else. */
 static NTSTATUS merge_builtin(struct bfe *b, struct bfe_object *ours, const void *src)
 {
-    struct bfe_object *o;
-    NTSTATUS status;
+    void *block;
 
-    if (ours->users != 0)
-        return STATUS_SUCCESS; /* in use before the import: as it is */
-    o = bfe_object_create(ours->kind, src);
-    if (o == NULL)
-        return STATUS_NO_MEMORY;
-    o->key = ours->key;
-    o->seq = ours->seq;
-    o->lifetime = BFE_BUILTIN;
-    o->restored = true;
-    o->provider_key = ours->kind == BFE_SUBLAYER ? o->sublayer->providerKey : NULL;
-    find_refs(b, o, o->ref);
-    status = bfe_unlink_builtin(b, ours);
-    if (status != STATUS_SUCCESS) {
-        bfe_object_unref(o);
-        return status;
-    }
-    return bfe_link(b, o);
+    if (ours->kind == BFE_SUBLAYER && ours->users != 0)
+        return STATUS_SUCCESS;
+    block = bfe_copy(ours->kind, src);
+    return block == NULL ? STATUS_NO_MEMORY : bfe_change_data(b, ours, block);
 }
 
 static struct bfe_object *builtin(struct bfe *b, enum bfe_kind kind, const GUID *key)

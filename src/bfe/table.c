@@ -28,6 +28,22 @@ struct bfe_object *bfe_object_create(enum bfe_kind kind, const void *src)
     return o;
 }
 
+const GUID *bfe_object_provider_key(const struct bfe_object *o)
+{
+    switch (o->kind) {
+    case BFE_PROVIDER_CONTEXT:
+        return o->context->providerKey;
+    case BFE_SUBLAYER:
+        return o->sublayer->providerKey;
+    case BFE_CALLOUT:
+        return o->callout->providerKey;
+    case BFE_FILTER:
+        return o->filter->providerKey;
+    default:
+        return NULL;
+    }
+}
+
 struct bfe_object *bfe_object_ref(struct bfe_object *o)
 {
     o->refs++;
@@ -41,6 +57,7 @@ void bfe_object_unref(struct bfe_object *o)
     if (o->running != NULL)
         engine_filter_unref(o->running);
     bfe_sd_unref(o->sd);
+    free(o->replaced);
     free(o);
 }
 
@@ -259,7 +276,7 @@ static void unlink_keeping_neighbours(struct bfe *b, struct bfe_object *o)
 
 /* ---- the undo log ------------------------------------------------------------------------------------- */
 
-static NTSTATUS log_change(struct bfe *b, enum bfe_undo_op op, struct bfe_object *o, struct bfe_sd *sd)
+static NTSTATUS log_change(struct bfe *b, enum bfe_undo_op op, struct bfe_object *o)
 {
     if (b->log_count == b->log_capacity) {
         size_t capacity = b->log_capacity == 0 ? 64 : b->log_capacity * 2;
@@ -270,14 +287,14 @@ static NTSTATUS log_change(struct bfe *b, enum bfe_undo_op op, struct bfe_object
         b->log = log;
         b->log_capacity = capacity;
     }
-    b->log[b->log_count++] = (struct bfe_undo){.op = op, .object = bfe_object_ref(o), .sd = sd};
+    b->log[b->log_count++] = (struct bfe_undo){.op = op, .object = bfe_object_ref(o)};
     return STATUS_SUCCESS;
 }
 
 NTSTATUS bfe_link(struct bfe *b, struct bfe_object *o)
 {
     struct bfe_table *t = &b->tables[o->kind];
-    NTSTATUS status = log_change(b, BFE_UNDO_ADD, o, NULL);
+    NTSTATUS status = log_change(b, BFE_UNDO_ADD, o);
 
     if (status != STATUS_SUCCESS) {
         bfe_object_unref(o);
@@ -300,18 +317,13 @@ NTSTATUS bfe_link(struct bfe *b, struct bfe_object *o)
 
 NTSTATUS bfe_unlink(struct bfe *b, struct bfe_object *o)
 {
-    if (o->lifetime == BFE_BUILTIN && b->service == BFE_RUNNING)
-        return STATUS_FWP_BUILTIN_OBJECT;
-    return bfe_unlink_builtin(b, o);
-}
-
-NTSTATUS bfe_unlink_builtin(struct bfe *b, struct bfe_object *o)
-{
     NTSTATUS status;
 
+    if (o->lifetime == BFE_BUILTIN && b->service == BFE_RUNNING)
+        return STATUS_FWP_BUILTIN_OBJECT;
     if (o->users != 0)
         return STATUS_FWP_IN_USE;
-    status = log_change(b, BFE_UNDO_DELETE, o, NULL);
+    status = log_change(b, BFE_UNDO_DELETE, o);
     if (status == STATUS_SUCCESS)
         unlink_keeping_neighbours(b, o); /* the tables' reference is dropped at commit */
     return status;
@@ -319,13 +331,35 @@ NTSTATUS bfe_unlink_builtin(struct bfe *b, struct bfe_object *o)
 
 NTSTATUS bfe_change_sd(struct bfe *b, struct bfe_object *o, struct bfe_sd *sd)
 {
-    NTSTATUS status = log_change(b, BFE_UNDO_SD, o, o->sd);
+    NTSTATUS status = log_change(b, BFE_UNDO_SD, o);
 
     if (status != STATUS_SUCCESS) {
         bfe_sd_unref(sd);
         return status;
     }
+    b->log[b->log_count - 1].sd = o->sd;
     o->sd = sd;
+    return STATUS_SUCCESS;
+}
+
+/* block NULL: the data that the object was made with. */
+static void set_data(struct bfe_object *o, void *block)
+{
+    o->replaced = block;
+    o->data = block != NULL ? block : (void *)(o + 1);
+    o->provider_key = bfe_object_provider_key(o);
+}
+
+NTSTATUS bfe_change_data(struct bfe *b, struct bfe_object *o, void *block)
+{
+    NTSTATUS status = log_change(b, BFE_UNDO_DATA, o);
+
+    if (status != STATUS_SUCCESS) {
+        bfe_free(block);
+        return status;
+    }
+    b->log[b->log_count - 1].replaced = o->replaced;
+    set_data(o, block);
     return STATUS_SUCCESS;
 }
 
@@ -346,6 +380,10 @@ void bfe_log_undo(struct bfe *b, size_t mark)
             bfe_sd_unref(u->object->sd);
             u->object->sd = u->sd;
             break;
+        case BFE_UNDO_DATA:
+            free(u->object->replaced);
+            set_data(u->object, u->replaced);
+            break;
         }
         bfe_object_unref(u->object);
     }
@@ -356,12 +394,21 @@ void bfe_log_release(struct bfe *b)
     for (size_t i = 0; i < b->log_count; i++) {
         struct bfe_undo *u = &b->log[i];
 
-        if (u->op == BFE_UNDO_ADD)
+        switch (u->op) {
+        case BFE_UNDO_ADD:
             u->object->fresh = false;
-        else if (u->op == BFE_UNDO_DELETE)
+            break;
+        case BFE_UNDO_DELETE:
+            u->object->owner = NULL;     /* the session may go before whoever still looks at the object */
             bfe_object_unref(u->object); /* the tables' */
-        else
+            break;
+        case BFE_UNDO_SD:
             bfe_sd_unref(u->sd);
+            break;
+        case BFE_UNDO_DATA:
+            free(u->replaced);
+            break;
+        }
         bfe_object_unref(u->object);
     }
     b->log_count = 0;
