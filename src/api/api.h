@@ -26,6 +26,7 @@ struct api_config {
     const struct security_token *token;
     UINT32 process_id;      /* what session enumeration shows; 0: this process */
     const WCHAR *user_name; /* copied; may be NULL */
+    void *owner;            /* whoever made it: api_owner() */
 };
 
 /* 0 or -ENOMEM. One context may be current in many threads. */
@@ -37,6 +38,7 @@ void api_context_destroy(struct api_context *c);
 struct api_context *api_set_current(struct api_context *c);
 
 struct engine *api_engine(struct api_context *c);
+void *api_owner(struct api_context *c); /* NULL: none was given */
 struct bfe *api_bfe(struct api_context *c);
 
 /* The Win32 code for a status, as the user flavour returns it: FWP_E_* for STATUS_FWP_*, else as Windows maps

@@ -39,6 +39,7 @@ struct api_context {
     const struct security_token *token;
     UINT32 process_id;
     WCHAR *user_name;
+    void *owner;
 
     struct rt_mutex *lock;
     struct rt_cond *left; /* a call has left a closing slot */
@@ -90,6 +91,7 @@ int api_context_create(const struct api_config *config, struct api_context **out
     if (!c)
         return -ENOMEM;
     c->engine = config->engine;
+    c->owner = config->owner;
     c->bfe = config->bfe;
     c->token = config->token;
     c->process_id = config->process_id ? config->process_id : (UINT32)getpid();
@@ -142,6 +144,11 @@ struct api_context *api_current(void)
 struct engine *api_engine(struct api_context *c)
 {
     return c->engine;
+}
+
+void *api_owner(struct api_context *c)
+{
+    return c->owner;
 }
 
 struct bfe *api_bfe(struct api_context *c)
