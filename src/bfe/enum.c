@@ -136,7 +136,7 @@ static NTSTATUS take(struct bfe_session *s, struct bfe_enum *e, const void *tmpl
 
     if (e->kind == BFE_NET_EVENT)
         return bfe_events_snapshot(s, tmpl, &e->events, &e->count);
-    status = template_create(e->kind, tmpl, &t);
+    status = template_create(e->kind, tmpl, true, &t);
     if (status != STATUS_SUCCESS)
         return status;
     if (e->kind == BFE_LAYER)

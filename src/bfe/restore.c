@@ -53,10 +53,17 @@ static void find_refs(struct bfe *b, const struct bfe_object *o, struct bfe_obje
         ref[BFE_REF_CONTEXT] = find(b, BFE_PROVIDER_CONTEXT, &o->filter->providerContextKey);
 }
 
+static UINT16 sublayer_weight(const struct bfe_object *filter)
+{
+    return filter->ref[BFE_REF_SUBLAYER] != NULL ? filter->ref[BFE_REF_SUBLAYER]->sublayer->weight : 0;
+}
+
 NTSTATUS bfe_restore_resolve(struct bfe *b, struct bfe_object *o)
 {
     struct bfe_object *ref[BFE_REFS];
+    struct engine_filter *before;
     bool changed = false;
+    NTSTATUS status;
 
     find_refs(b, o, ref);
     for (int r = 0; r < BFE_REFS; r++) {
@@ -66,13 +73,18 @@ NTSTATUS bfe_restore_resolve(struct bfe *b, struct bfe_object *o)
         ref[r]->users++;
         changed = true;
     }
-    if (!changed || o->kind != BFE_FILTER)
+    /* Made without its callout's id, or its sublayer's weight as it is now? */
+    if (o->running == NULL ||
+        (!changed && engine_filter_fwps(o->running)->subLayerWeight == sublayer_weight(o)))
         return STATUS_SUCCESS;
-    if (o->running != NULL) { /* was made without its sublayer's weight or its callout's id */
-        engine_filter_unref(o->running);
-        o->running = NULL;
-    }
-    return bfe_filter_prepare(b, o);
+    before = o->running;
+    o->running = NULL;
+    status = bfe_filter_prepare(b, o);
+    if (status == STATUS_SUCCESS)
+        engine_filter_unref(before);
+    else
+        o->running = before; /* the commit fails, and may be tried again */
+    return status;
 }
 
 /* Dynamic objects' sessions are not here, so theirs live like static ones. */
@@ -103,13 +115,26 @@ static NTSTATUS restore(struct bfe_session *s, enum bfe_kind kind, const void *s
     return bfe_link(b, o);
 }
 
+/* Do filters from before this transaction stand in the sublayer? They run with the weight that it has. */
+static bool in_use_before(struct bfe *b, const struct bfe_object *sublayer)
+{
+    if (sublayer->users == 0)
+        return false;
+    for (const struct bfe_object *o = b->tables[BFE_FILTER].first; o != NULL; o = o->next) {
+        if (o->ref[BFE_REF_SUBLAYER] == sublayer && !o->fresh)
+            return true;
+    }
+    return false;
+}
+
 /* A built-in object that the source lists too: what the source says of it holds, and it stays built in. A
- * sublayer that filters are in already keeps its weight, and with it everything else. */
+ * sublayer whose weight filters already run with stays as it is. */
 static NTSTATUS merge_builtin(struct bfe *b, struct bfe_object *ours, const void *src)
 {
     void *block;
 
-    if (ours->kind == BFE_SUBLAYER && ours->users != 0)
+    if (ours->kind == BFE_SUBLAYER && ours->sublayer->weight != ((const FWPM_SUBLAYER0 *)src)->weight &&
+        in_use_before(b, ours))
         return STATUS_SUCCESS;
     block = bfe_copy(ours->kind, src);
     return block == NULL ? STATUS_NO_MEMORY : bfe_change_data(b, ours, block);

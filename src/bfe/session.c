@@ -261,7 +261,7 @@ NTSTATUS bfe_txn_commit(struct bfe_session *s)
     } else if (status == STATUS_SUCCESS && s->txn == BFE_TXN_NONE) {
         status = STATUS_FWP_NO_TXN_IN_PROGRESS;
     } else if (status == STATUS_SUCCESS) {
-        /* A commit that fails for want of memory leaves the transaction open: retry or abort (OBJ-06). */
+        /* A commit that fails for want of memory leaves the transaction open: retry, or give up (OBJ-06). */
         if (s->txn == BFE_TXN_WRITE)
             status = bfe_txn_apply(s->bfe, s, BFE_APPLY_SAVE);
         if (status == STATUS_SUCCESS)
@@ -368,9 +368,12 @@ NTSTATUS bfe_session_open(struct bfe *b, const struct bfe_caller *caller, const 
     return status;
 }
 
-/* Out of the list and freed; it owns nothing any more. Mutex held. */
+/* Out of the list and freed. What it still owns (only when the whole bfe is torn down without memory to do it
+ * in order) has no owner from now on. Mutex held. */
 void bfe_session_destroy(struct bfe_session *s)
 {
+    for (struct bfe_object *o = s->owned_first; o != NULL; o = o->owned_next)
+        o->owner = NULL;
     *(s->prev == NULL ? &s->bfe->sessions : &s->prev->next) = s->next;
     if (s->next != NULL)
         s->next->prev = s->prev;

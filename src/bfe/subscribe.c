@@ -237,7 +237,7 @@ NTSTATUS bfe_subscribe(struct bfe_session *s, enum bfe_kind kind, const void *su
     sub->flags = head.flags;
     sub->callback = callback;
     sub->context = context;
-    status = template_create(kind, head.enumTemplate, &sub->template);
+    status = template_create(kind, head.enumTemplate, false, &sub->template);
     if (status != STATUS_SUCCESS)
         goto leave;
     if (notifier_open(s->bfe->subscriptions->notifier, deliver, sub, &sub->sink)) {

@@ -96,9 +96,10 @@ static size_t key_slot(const GUID *key, unsigned bits)
     return (size_t)(mix(half[0] ^ mix(half[1])) >> (64 - bits));
 }
 
+/* Ids are given out one after the other: they spread best, and nearest to each other, as they are. */
 static size_t id_slot(UINT64 id, unsigned bits)
 {
-    return (size_t)(mix(id) >> (64 - bits));
+    return (size_t)id & (((size_t)1 << bits) - 1);
 }
 
 #define FIRST_BITS 6

@@ -23,7 +23,8 @@
 struct template
 {
     enum bfe_kind kind;
-    bool any; /* there was none */
+    bool any;   /* there was none */
+    bool brief; /* the caller's outlives it */
     union {
         UINT64 reserved;
         FWPM_PROVIDER_CONTEXT_ENUM_TEMPLATE0 context;
@@ -92,7 +93,7 @@ static NTSTATUS check_conditions(const struct template *t, const FWPM_FILTER_CON
             return STATUS_FWP_DUPLICATE_CONDITION;
         seen |= 1ull << index;
         const struct engine_field *field = &t->layer->fields[index];
-        if (!asks_for_token(field, &conditions[i])) {
+        if (!asks_for_token(field, &conditions[i]) || !t->brief) {
             NTSTATUS status =
                 engine_condition_check(field, conditions[i].matchType, &conditions[i].conditionValue);
             if (status != STATUS_SUCCESS)
@@ -121,6 +122,9 @@ static NTSTATUS copy_conditions(struct template *t, const FWPM_FILTER_ENUM_TEMPL
     if (!t->conditions)
         return STATUS_NO_MEMORY;
     t->described.filter.filterCondition = t->conditions->filterCondition;
+    for (UINT32 i = 0; i < src->numFilterConditions; i++)
+        if (src->filterCondition[i].conditionValue.type == FWP_TOKEN_ACCESS_INFORMATION_TYPE)
+            t->conditions->filterCondition[i].conditionValue = src->filterCondition[i].conditionValue;
     return STATUS_SUCCESS;
 }
 
@@ -159,7 +163,7 @@ static NTSTATUS create_filter(struct template *t, const FWPM_FILTER_ENUM_TEMPLAT
     return copy_conditions(t, src);
 }
 
-NTSTATUS template_create(enum bfe_kind kind, const void *tmpl, struct template **out)
+NTSTATUS template_create(enum bfe_kind kind, const void *tmpl, bool brief, struct template **out)
 {
     struct template *t = calloc(1, sizeof(*t));
     NTSTATUS status = STATUS_SUCCESS;
@@ -168,6 +172,7 @@ NTSTATUS template_create(enum bfe_kind kind, const void *tmpl, struct template *
         return STATUS_NO_MEMORY;
     t->kind = kind;
     t->any = !tmpl;
+    t->brief = brief;
     if (tmpl) {
         switch (kind) {
         case BFE_FILTER:

@@ -379,6 +379,8 @@ static bool same_operand(const FWPM_FILTER_CONDITION0 *a, const FWPM_FILTER_COND
     return engine_match(FWP_MATCH_EQUAL, &a->conditionValue, &value);
 }
 
+/* Does PREFIX of a's operand hold for of's operand? Then every value for which of's holds satisfies a's too.
+ */
 static bool is_prefix(const FWPM_FILTER_CONDITION0 *a, const FWPM_FILTER_CONDITION0 *of)
 {
     FWP_VALUE0 value = as_value(&of->conditionValue);
