@@ -195,6 +195,32 @@ static void built_in_objects_are_merged(void **state)
     assert_int_equal(bfe_sublayer_delete(s, &FWPM_SUBLAYER_TEREDO), STATUS_FWP_BUILTIN_OBJECT);
 }
 
+/* A file may list filters before the sublayer they are in: they run with the weight that it says. */
+static void built_in_sublayers_weigh_what_the_file_says(void **state)
+{
+    struct bfe_lab *l = *state;
+    struct bfe_session *s = l->kernel;
+    FWPM_SUBLAYER0 u = bfe_lab_sublayer(&FWPM_SUBLAYER_TEREDO, 0xfffe);
+    UINT64 weight = 1;
+    FWPM_FILTER0 f = recorded(1, 100, &weight);
+    FWP_ACTION_TYPE action;
+
+    assert_int_equal(bfe_txn_begin(s, 0), STATUS_SUCCESS);
+    f.subLayerKey = FWPM_SUBLAYER_TEREDO;
+    assert_int_equal(bfe_restore_filter(s, &f), STATUS_SUCCESS);
+    f = recorded(2, 101, &weight); /* in the universal sublayer */
+    assert_int_equal(bfe_restore_filter(s, &f), STATUS_SUCCESS);
+    assert_int_equal(bfe_restore_sublayer(s, &u), STATUS_SUCCESS);
+    assert_int_equal(bfe_txn_commit(s), STATUS_SUCCESS);
+    assert_true(bfe_lab_decider(l, 80, &action) == 100);
+    /* Later, with filters running in it, it cannot change any more. */
+    assert_int_equal(bfe_txn_begin(s, 0), STATUS_SUCCESS);
+    u.weight = 1;
+    assert_int_equal(bfe_restore_sublayer(s, &u), STATUS_SUCCESS);
+    assert_int_equal(bfe_txn_commit(s), STATUS_SUCCESS);
+    assert_int_equal(weight_of_teredo(s), 0xfffe);
+}
+
 static void an_aborted_import_leaves_nothing(void **state)
 {
     struct bfe_lab *l = *state;
@@ -225,6 +251,7 @@ int main(void)
         TEST(any_order_and_holes),
         TEST(imported_callouts_are_foreign),
         TEST(built_in_objects_are_merged),
+        TEST(built_in_sublayers_weigh_what_the_file_says),
         TEST(an_aborted_import_leaves_nothing),
     };
 
