@@ -147,6 +147,8 @@ static void syntax_error(struct import *im)
     enum XML_Error code = XML_GetErrorCode(im->parser);
     size_t at = xml_here(im);
     char found[48];
+    if (code == XML_ERROR_TAG_MISMATCH && at >= 2 * im->unit)
+        at -= 2 * im->unit; /* expat points behind "</" */
     excerpt(im, at, found);
     const char *open = import_open_name(im);
     if (code == XML_ERROR_NO_MEMORY) {
