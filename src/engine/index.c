@@ -20,6 +20,7 @@ const struct engine_index_config engine_index_defaults = {
     .recent_max = 512,
     .block_columns = ENGINE_INDEX_COLUMNS,
     .flag_cells = 1024,
+    .combine_max = 4096,
     .patch_max = 8,
 };
 

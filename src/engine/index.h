@@ -37,6 +37,7 @@ struct engine_index_config {
     UINT32 block_columns; /* columns in a block, 1 .. ENGINE_INDEX_COLUMNS */
     UINT32 flag_cells;    /* cells of a field with FLAGS_* conditions; beyond, its filters are verified one by
                              one */
+    UINT32 combine_max;   /* combinations of fields with few classes, made one (columns) */
     UINT32 patch_max;     /* changes of a flat index that are patched, not built anew */
     enum engine_index_kernel kernel;
     void *(*alloc)(void *ctx, size_t align, size_t size); /* NULL: aligned_alloc; freed with free() */
@@ -54,24 +55,33 @@ struct engine_index {
 
 struct ix_line;
 
+enum engine_cursor_form {
+    ENGINE_CURSOR_BITS,  /* bits say all */
+    ENGINE_CURSOR_WORDS, /* words, then `next` */
+    ENGINE_CURSOR_CALL,  /* `next` */
+};
+
 /* Where a classify stands. On its stack; not to be copied. */
+#define ENGINE_CURSOR_ROOM 64
 struct engine_cursor {
-    _Alignas(
-        64) UINT64 bits[ENGINE_INDEX_FLAT_WORDS]; /* flat: the filters that match, as far as `live` says */
-    UINT32 live;                                  /* which words of bits are not 0 */
-    UINT32 verify; /* flat: bits are candidates, `doubt` says on which fields */
-    UINT32 (*next)(struct engine_cursor *c, UINT32 from); /* NULL: bits say all */
+    UINT32 form;
+    UINT32 live;      /* which words of bits are not 0 */
+    UINT32 found, at; /* words, and the first that is not behind */
+    UINT32 (*next)(struct engine_cursor *c, UINT32 from);
     const struct engine_layer_snapshot *ls;
     const FWPS_INCOMING_VALUE0 *values;
-    UINT64 doubt; /* fields whose cell here does not decide: the filter is asked itself */
-    /* columns */
-    UINT32 block;  /* whose lines are loaded; UINT32_MAX: none */
-    UINT32 column; /* which is in `piece`; UINT32_MAX: none */
-    UINT32 piece_live;
+    UINT64 doubt; /* fields whose cell does not decide: the filter is asked itself */
+    _Alignas(
+        64) UINT64 bits[ENGINE_INDEX_FLAT_WORDS]; /* flat: the filters that match, as far as `live` says */
+    /* columns: words of matches that are not 0, the slots they begin at */
+    _Alignas(64) UINT64 word[ENGINE_CURSOR_ROOM];
+    UINT32 base[ENGINE_CURSOR_ROOM];
+    bool eager;     /* find all at once */
+    bool more;      /* there may be matches behind the words */
+    UINT32 block;   /* whose lines are loaded; UINT32_MAX: none */
+    UINT64 columns; /* of the block that have candidates not looked at */
     UINT32 base_at; /* with a recent index: next match of the columns and of the recent, as positions */
     UINT32 recent_at;
-    UINT64 columns; /* of the block that have candidates */
-    _Alignas(64) UINT64 piece[8];
     _Alignas(64) UINT64 summary[8];
     const struct ix_line *line[ENGINE_MAX_FIELDS];
     UINT32 cell[ENGINE_MAX_FIELDS];
@@ -127,11 +137,33 @@ static inline UINT32 engine_index_bit(const UINT64 *bits, UINT32 live, UINT32 fr
     return w * 64 + (UINT32)__builtin_ctzll(bits[w]);
 }
 
+/* The first slot >= from among the cursor's words. */
+static inline UINT32 engine_index_word(struct engine_cursor *c, UINT32 from)
+{
+    for (; c->at < c->found; c->at++) {
+        UINT32 base = c->base[c->at];
+        UINT64 x = c->word[c->at];
+
+        if (from > base)
+            x &= from - base < 64 ? ~0ULL << (from - base) : 0;
+        if (x != 0)
+            return base + (UINT32)__builtin_ctzll(x);
+    }
+    return ENGINE_NO_POSITION;
+}
+
 static inline UINT32 engine_index_next(struct engine_cursor *c, UINT32 from)
 {
-    if (c->next != NULL)
-        return c->next(c, from);
-    return engine_index_bit(c->bits, c->live, from);
+    UINT32 at;
+
+    if (c->form == ENGINE_CURSOR_BITS)
+        return engine_index_bit(c->bits, c->live, from);
+    if (c->form == ENGINE_CURSOR_WORDS) {
+        at = engine_index_word(c, from);
+        if (at != ENGINE_NO_POSITION || !c->more)
+            return at;
+    }
+    return c->next(c, from);
 }
 
 #endif

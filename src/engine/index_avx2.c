@@ -54,7 +54,7 @@ static inline UINT64 live32(const UINT64 *w)
 #include "engine/index_piece.h"
 #include "engine/index_kernel.h"
 
-const struct ix_kernel ix_kernel_avx2 = {"avx2", begin_flat_avx2, begin_columns_avx2, next_column_avx2};
+const struct ix_kernel ix_kernel_avx2 = {"avx2", begin_flat_avx2, begin_columns_avx2, next_slot_avx2};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -32,29 +32,32 @@ static inline UINT64 ix_press(UINT64 v, UINT64 mask)
 #define ix_live8(a)  ((UINT32)_mm512_test_epi64_mask((__m512i)(a), (__m512i)(a)))
 #define ix_live64(a) ((UINT64)_mm512_test_epi8_mask((__m512i)(a), (__m512i)(a)))
 
-static inline UINT32 ix_piece(struct engine_cursor *c, const struct ix_block_field *bf, UINT32 fields,
-                              UINT32 column)
+static inline void ix_piece(struct engine_cursor *c, const struct ix_block *b, UINT32 column)
 {
-    UINT64 bit = 1ULL << column;
+    const __m256i steps = _mm256_setr_epi32(0, 64, 128, 192, 256, 320, 384, 448);
     __m512i a = _mm512_set1_epi64(-1);
+    __mmask8 live;
 
-    for (UINT32 i = 0; i < fields; i++) {
+    for (UINT32 i = 0; i < b->dims; i++) {
         const struct ix_line *line = c->line[i];
-        __mmask8 has = ((const UINT8 *)line->summary)[column];
-        UINT32 start = bf[i].usual[column];
+        const UINT64 *words = b->of[i].pool + ix_start(&b->of[i], line, column);
 
-        if (line->other & bit)
-            start = bf[i].refs[line->ref + (UINT32)__builtin_popcountll(line->other & (bit - 1))];
-        a = _mm512_and_epi64(a, _mm512_maskz_expandloadu_epi64(has, bf[i].pool + start));
+        a = _mm512_and_epi64(a,
+                             _mm512_maskz_expandloadu_epi64(((const UINT8 *)line->summary)[column], words));
     }
-    _mm512_store_si512(c->piece, a);
-    return _mm512_test_epi64_mask(a, a);
+    live = _mm512_test_epi64_mask(a, a);
+    _mm512_storeu_si512(c->word + c->found, _mm512_maskz_compress_epi64(live, a));
+    _mm256_storeu_si256(
+        (void *)(c->base + c->found),
+        _mm256_maskz_compress_epi32(
+            live, _mm256_add_epi32(steps, _mm256_set1_epi32((int)(b->first + column * 512)))));
+    c->found += (UINT32)__builtin_popcount(live);
 }
 
 #include "engine/index_kernel.h"
 
 const struct ix_kernel ix_kernel_avx512 = {"avx512", begin_flat_avx512, begin_columns_avx512,
-                                           next_column_avx512};
+                                           next_slot_avx512};
 
 #if defined(__clang__)
 #pragma clang attribute pop

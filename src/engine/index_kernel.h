@@ -9,7 +9,7 @@
  *   ix_press(v, mask)    the bits of v under mask, pressed together
  *   ix_live8(words)      a bit for each of 8 words that is not 0
  *   ix_live64(bytes)     a bit for each of 64 bytes that is not 0
- *   ix_piece(c, bf, nf, column)  loads one column of the block into c->piece; returns its live words
+ *   ix_piece(c, block, column)  appends the words of one column that are not 0 to c->word
  *
  * Vectors are GCC's generic ones: one zmm, two ymm or four xmm as the target has it.
  */
@@ -25,11 +25,16 @@ typedef UINT64 IX_FN(v8) __attribute__((vector_size(64), aligned(64), may_alias)
 
 IX_INLINE UINT32 IX_FN(search32)(const struct ix_map *m, UINT32 v)
 {
+    const UINT32 *node;
     UINT32 at = 0;
 
     if (v == UINT32_MAX) /* which is what pads the nodes */
         return m->count - 1;
-    for (UINT32 k = m->depth; k-- > 0;)
+    node = m->tree + m->level[m->depth - 1];
+    for (UINT32 k = 0; k < m->root; k++)
+        at += ix_count16(node + k * 16, v);
+    at--;
+    for (UINT32 k = m->depth - 1u; k-- > 0;)
         at = at * 16 + ix_count16(m->tree + m->level[k] + at * 16, v) - 1;
     return at;
 }
@@ -194,10 +199,11 @@ static void IX_FN(begin_flat)(const struct engine_layer_snapshot *ls, const FWPS
         IX_FN(and_rows)(ix->flat, values, cache, c, 1);
     else
         IX_FN(and_rows)(ix->flat, values, cache, c, 2);
-    c->next = NULL;
+    c->form = ENGINE_CURSOR_BITS;
     if (c->doubt != 0) {
         c->ls = ls;
         c->values = values;
+        c->form = ENGINE_CURSOR_CALL;
         c->next = ix_next_flat_verified;
     }
 }
@@ -209,58 +215,76 @@ IX_INLINE void IX_FN(load_block)(struct engine_cursor *c, const struct ix_column
     const struct ix_block *b = &base->blocks[block];
     IX_FN(v8) a = ~(IX_FN(v8)){0};
 
-    for (UINT32 i = 0; i < base->fields->count; i++) {
-        const struct ix_block_field *bf = &b->of[i];
-        const struct ix_line *line = &bf->lines[bf->class_of[c->cell[i]]];
+    for (UINT32 i = 0; i < b->dims; i++) {
+        const struct ix_dim *d = &b->of[i];
+        UINT32 class = d->part[0][c->cell[d->field[0]]];
 
-        c->line[i] = line;
-        a &= *(const IX_FN(v8) *)(const void *)line;
+        if (d->table != NULL) {
+            for (UINT32 k = 1; k < d->members; k++)
+                class += d->part[k][c->cell[d->field[k]]];
+            class = d->table[class];
+        }
+        c->line[i] = &d->lines[class];
+        a &= *(const IX_FN(v8) *)(const void *)c->line[i];
     }
     *(IX_FN(v8) *)(void *)c->summary = a;
     c->columns = ix_live64(a) & ((1ULL << b->columns) - 1);
     c->block = block;
-    c->column = UINT32_MAX;
 }
 
-static UINT32 IX_FN(next_column)(struct engine_cursor *c, UINT32 from)
+/*
+ * Fills c->word with words of matches at slots >= from: one column's, or, where all sublayers will be asked,
+ * as many as there is room for, so that their loads overlap.
+ */
+static void IX_FN(fill)(struct engine_cursor *c, const struct ix_columns *base, UINT32 from)
 {
-    const struct ix_columns *base = ix_of(c->ls)->base;
+    UINT32 enough = c->eager ? IX_WORDS - 8 : 0;
 
-    while (from < base->count) {
+    c->at = c->found = 0;
+    while (from < base->count && c->found == 0) {
         UINT32 block = base->block_count == 1 ? 0 : from / base->block_slots;
         const struct ix_block *b = &base->blocks[block];
-        UINT32 slot = from - b->first, column = slot / 512, bit;
         UINT64 left;
 
         if (block != c->block)
             IX_FN(load_block)(c, base, block);
-        left = c->columns & (~0ULL << column);
-        if (column == c->column) {
-            bit = engine_index_bit(c->piece, c->piece_live, slot % 512);
-            if (bit != ENGINE_NO_POSITION)
-                return b->first + column * 512 + bit;
-            left &= ~(1ULL << column);
-        }
-        for (; left != 0; left &= left - 1) {
-            UINT32 k = (UINT32)__builtin_ctzll(left);
-
-            c->piece_live = ix_piece(c, b->of, base->fields->count, k);
-            c->column = k;
-            bit = engine_index_bit(c->piece, c->piece_live, k == column ? slot % 512 : 0);
-            if (bit != ENGINE_NO_POSITION)
-                return b->first + k * 512 + bit;
-        }
+        left = c->columns & (~0ULL << ((from - b->first) / 512));
+        for (; left != 0 && c->found <= enough; left &= left - 1)
+            ix_piece(c, b, (UINT32)__builtin_ctzll(left));
+        c->columns = left;
         from = b->first + b->count;
+        if (b->dims == 0)
+            ix_trim(c, from);
     }
-    return ENGINE_NO_POSITION;
+    c->more = c->columns != 0 || from < base->count;
+}
+
+static __attribute__((noinline)) UINT32 IX_FN(more_slots)(struct engine_cursor *c, UINT32 from)
+{
+    const struct ix_columns *base = ix_of(c->ls)->base;
+    UINT32 slot;
+
+    do {
+        IX_FN(fill)(c, base, from);
+        if (c->found == 0)
+            return ENGINE_NO_POSITION;
+        slot = engine_index_word(c, from);
+    } while (slot == ENGINE_NO_POSITION); /* all that was found lies before `from` */
+    return slot;
+}
+
+static UINT32 IX_FN(next_slot)(struct engine_cursor *c, UINT32 from)
+{
+    UINT32 slot = engine_index_word(c, from);
+
+    return slot != ENGINE_NO_POSITION ? slot : IX_FN(more_slots)(c, from);
 }
 
 static void IX_FN(begin_columns)(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
                                  struct engine_class_cache *cache, struct engine_cursor *c)
 {
     const struct ix_index *ix = ix_of(ls);
-    const struct ix_columns *base = ix->base;
-    const struct ix_fields *fs = base->fields;
+    const struct ix_fields *fs = ix->base->fields;
     UINT64 doubt = 0;
     UINT32 i = 0;
 
@@ -277,14 +301,21 @@ static void IX_FN(begin_columns)(const struct engine_layer_snapshot *ls, const F
     c->doubt = doubt;
     c->ls = ls;
     c->values = values;
-    IX_FN(load_block)(c, base, 0);
-    c->next = doubt != 0 ? ix_next_columns_verified : IX_FN(next_column);
-    if (ix->alive == NULL)
-        return;
-    if (ix->flat != NULL && ix->flat->words == 8)
-        IX_FN(and_rows)(ix->flat, values, cache, c, 1);
-    else if (ix->flat != NULL)
-        IX_FN(and_rows)(ix->flat, values, cache, c, 2);
-    c->base_at = c->recent_at = IX_UNASKED;
-    c->next = ix_next_recent;
+    c->eager = ls->sublayer_count > 1;
+    c->block = UINT32_MAX;
+    IX_FN(fill)(c, ix->base, 0);
+    c->form = ENGINE_CURSOR_WORDS;
+    c->next = IX_FN(more_slots);
+    if (ix->alive != NULL) {
+        if (ix->flat != NULL && ix->flat->words == 8)
+            IX_FN(and_rows)(ix->flat, values, cache, c, 1);
+        else if (ix->flat != NULL)
+            IX_FN(and_rows)(ix->flat, values, cache, c, 2);
+        c->base_at = c->recent_at = IX_UNASKED;
+        c->form = ENGINE_CURSOR_CALL;
+        c->next = ix_next_recent;
+    } else if (doubt != 0) {
+        c->form = ENGINE_CURSOR_CALL;
+        c->next = ix_next_columns_verified;
+    }
 }

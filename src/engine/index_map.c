@@ -252,9 +252,9 @@ static UINT32 fill_pages(const ix_num *starts, UINT32 count, UINT8 *page, UINT16
 static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
                                   const ix_num *starts, UINT32 count, UINT64 mask)
 {
-    struct layout l = {NULL, sizeof(struct ix_map)};
+    struct layout l = {NULL, (sizeof(struct ix_map) + 63) & ~(size_t)63};
     size_t at_starts = 0, at_cells = 0, at_page = 0;
-    UINT32 level[IX_LEVELS] = {0}, depth = 0, total = 0;
+    UINT32 level[IX_LEVELS] = {0}, depth = 0, total = 0, root = 0;
     UINT8 page[256];
     struct ix_map *m;
 
@@ -262,7 +262,8 @@ static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 k
         for (UINT32 n = count; depth < IX_LEVELS; n = up16(n) / 16) {
             level[depth++] = total;
             total += up16(n);
-            if (n <= 16)
+            root = up16(n) / 16;
+            if (n <= 64) /* the highest level is up to four nodes */
                 break;
         }
         at_starts = place(&l, total * sizeof(UINT32));
@@ -286,6 +287,7 @@ static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 k
 
         m->tree = tree;
         m->depth = (UINT8)depth;
+        m->root = (UINT8)root;
         memcpy(m->level, level, sizeof(level));
         memset(tree, 0xff, total * sizeof(*tree));
         for (UINT32 i = 0; i < count; i++)
@@ -348,7 +350,7 @@ struct bytes_source {
 static struct ix_map *map_bytes(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
                                 const struct bytes_source *keys, UINT32 count)
 {
-    struct layout l = {NULL, sizeof(struct ix_map)};
+    struct layout l = {NULL, (sizeof(struct ix_map) + 63) & ~(size_t)63};
     size_t at_slots, at_keys, at_bytes, total = 0;
     UINT32 room = 8;
     struct ix_key *k;

@@ -23,8 +23,9 @@ typedef unsigned __int128 ix_num; /* a value as a number: addresses are big-endi
 #define IX_CELL_OFF   0u
 #define IX_CELL_EMPTY 1u
 #define IX_CELL_FIRST 2u /* BYTES: any unlisted; TOKEN: not checked yet; ANY: any */
-#define IX_CELL_KEYS  3u /* BYTES: one a key; TOKEN: two a descriptor, filters with EQUAL and with NOT_EQUAL \
-                          */
+#define IX_CELL_KEYS                                                                                         \
+    3u /* BYTES: one a key; TOKEN: two a descriptor, filters with EQUAL and with NOT_EQUAL                   \
+        */
 
 #define IX_DESCRIPTORS 256 /* a field with more distinct descriptors has no token classes */
 #define IX_TOKENS      64  /* token classes a field */
@@ -48,11 +49,12 @@ struct ix_key {
     UINT32 size;
 };
 
-#define IX_LEVELS 8
+#define IX_LEVELS 6 /* 64 * 16^5 starts */
 struct ix_map {
     UINT8 kind;
     UINT8 type;           /* FWP_DATA_TYPE of the values */
     UINT8 depth;          /* U32: levels of the tree */
+    UINT8 root;           /* U32: nodes of the highest, searched together */
     UINT8 bits;           /* FLAGS: set bits of mask */
     UINT32 cells;         /* all, the fixed ones counted */
     UINT32 doubt;         /* so many cells from IX_CELL_FIRST do not decide */
@@ -219,19 +221,40 @@ struct ix_line {
     UINT32 spare;
 };
 
-struct ix_block_field {
+/*
+ * The vectors of one field in a block; or of several with few classes each, which are then one: a class for
+ * each combination, found by the sum of the members' parts.
+ */
+#define IX_MEMBERS 8
+struct ix_dim {
     struct ix_line *lines;
-    UINT32 *class_of; /* cell -> class */
     UINT32 *refs;
     UINT64 *pool;
+    UINT32 *table; /* sum of the parts -> class; NULL: one member, whose part is the class */
     UINT32 classes;
+    UINT32 members;
+    UINT8 field[IX_MEMBERS];
+    UINT32 *part[IX_MEMBERS]; /* cell -> part */
     UINT32 usual[ENGINE_INDEX_COLUMNS];
 };
+
+/* Where the words of a column start in the pool. Without a branch: which column is asked follows no pattern.
+ */
+static inline UINT32 ix_start(const struct ix_dim *d, const struct ix_line *line, UINT32 column)
+{
+    UINT64 bit = 1ULL << column, own = -(line->other >> column & 1);
+    uintptr_t usual = (uintptr_t)&d->usual[column];
+    uintptr_t other =
+        (uintptr_t)(d->refs + line->ref + (UINT32)__builtin_popcountll(line->other & (bit - 1)));
+
+    return *(const UINT32 *)(usual ^ ((usual ^ other) & own));
+}
 
 struct ix_block {
     UINT32 first, count; /* slots */
     UINT32 columns;
-    struct ix_block_field *of; /* one a field */
+    UINT32 dims;
+    struct ix_dim *of;
 };
 
 struct ix_columns {
@@ -245,6 +268,46 @@ struct ix_columns {
     struct ix_block blocks[];
 };
 
+/* Vectors while they are made: pieces and classes by content (index_pieces.c). */
+struct ix_piece {
+    UINT32 start; /* in the pool */
+    UINT8 mask;
+    bool used;
+};
+
+struct ix_builder {
+    const struct engine_index_config *cfg;
+    UINT32 columns;
+    UINT64 *pool;
+    UINT32 pool_count, pool_room;
+    struct ix_piece *pieces; /* hash table */
+    UINT32 piece_count, piece_mask;
+    struct ix_line *lines; /* one a class */
+    UINT32 class_count, line_room;
+    UINT32 *starts; /* of a class, one a column */
+    UINT32 start_room;
+    UINT32 *classes; /* hash table of class + 1 */
+    UINT32 class_mask;
+    UINT64 *hashes; /* of a class */
+    UINT32 hash_room;
+    /* the vector that is next */
+    _Alignas(64) UINT64 words[ENGINE_INDEX_COLUMNS * 8];
+    UINT8 mask[ENGINE_INDEX_COLUMNS + 16];
+    UINT32 start[ENGINE_INDEX_COLUMNS];
+    UINT64 hash;
+};
+
+int ix_builder_open(const struct engine_index_config *cfg, UINT32 columns, struct ix_builder **out);
+void ix_builder_close(struct ix_builder *b); /* may be NULL */
+/* A column of b->words has changed. */
+int ix_builder_touch(struct ix_builder *b, UINT32 column);
+/* The class of b->words. */
+int ix_builder_class(struct ix_builder *b, UINT32 *out);
+/* words &= the vector of a class. */
+void ix_builder_and(const struct ix_builder *b, UINT32 class, UINT64 *words);
+/* What a reader needs of it; adds to *size. */
+int ix_builder_finish(struct ix_builder *b, struct ix_dim *out, size_t *size);
+
 int ix_columns_build(const struct engine_index_config *cfg, const struct engine_layer *layer,
                      const struct engine_filter *const *filters, UINT32 count, struct ix_columns **out);
 void ix_columns_unref(struct ix_columns *c);
@@ -257,13 +320,15 @@ struct ix_kernel {
                        struct engine_class_cache *cache, struct engine_cursor *c);
     void (*begin_columns)(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
                           struct engine_class_cache *cache, struct engine_cursor *c);
-    UINT32 (*next_column)(struct engine_cursor *c, UINT32 from); /* slots */
+    /* The next match >= from of the columns alone, both slots. */
+    UINT32 (*next_slot)(struct engine_cursor *c, UINT32 from);
 };
 extern const struct ix_kernel ix_kernel_portable;
 #if defined(__x86_64__)
 extern const struct ix_kernel ix_kernel_avx2, ix_kernel_avx512;
 #endif
 
+#define IX_WORDS       ENGINE_CURSOR_ROOM
 #define IX_FROM_RECENT 0x80000000u
 #define IX_UNASKED     (ENGINE_NO_POSITION - 1) /* a cursor that has not looked yet */
 
@@ -301,6 +366,9 @@ bool ix_verify(const struct engine_cursor *c, UINT32 position);
 UINT32 ix_next_flat_verified(struct engine_cursor *c, UINT32 from);
 UINT32 ix_next_columns_verified(struct engine_cursor *c, UINT32 from);
 UINT32 ix_next_recent(struct engine_cursor *c, UINT32 from);
+
+/* Takes away bits of slots >= end, which only vectors cut off: where there are none. */
+void ix_trim(struct engine_cursor *c, UINT32 end);
 
 /* The cell of a value, portable (tools of the builder; the kernels have their own). */
 UINT32 ix_cell(const struct ix_map *m, const FWP_VALUE0 *v);

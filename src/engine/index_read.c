@@ -135,10 +135,18 @@ UINT32 ix_next_columns_verified(struct engine_cursor *c, UINT32 from)
     const struct ix_kernel *k = ix_of(c->ls)->kernel;
 
     for (;; from++) {
-        from = k->next_column(c, from);
+        from = k->next_slot(c, from);
         if (from == ENGINE_NO_POSITION || ix_verify(c, from))
             return from;
     }
+}
+
+void ix_trim(struct engine_cursor *c, UINT32 end)
+{
+    while (c->found > 0 && c->base[c->found - 1] >= end)
+        c->found--;
+    if (c->found > 0 && end - c->base[c->found - 1] < 64)
+        c->word[c->found - 1] &= (1ULL << (end - c->base[c->found - 1])) - 1;
 }
 
 /* ---- columns and recent ---------------------------------------------------------------------------- */
@@ -147,7 +155,7 @@ UINT32 ix_next_columns_verified(struct engine_cursor *c, UINT32 from)
 static UINT32 advance_base(const struct ix_index *ix, struct engine_cursor *c, UINT32 slot)
 {
     for (;; slot++) {
-        slot = ix->kernel->next_column(c, slot);
+        slot = ix->kernel->next_slot(c, slot);
         if (slot == ENGINE_NO_POSITION)
             return slot;
         if ((ix->alive[slot / 64] >> (slot % 64) & 1) && (c->doubt == 0 || ix_verify(c, ix->base_at[slot])))

@@ -60,6 +60,7 @@ static void random_thresholds(struct world *w)
     w->config.recent_max = CHOOSE(w, 512, 0, 3, 20, 1024);
     w->config.block_columns = CHOOSE(w, ENGINE_INDEX_COLUMNS, 1, 2, 3);
     w->config.flag_cells = CHOOSE(w, 1024, 1, 16);
+    w->config.combine_max = CHOOSE(w, 4096, 0, 60);
     w->config.patch_max = CHOOSE(w, 8, 0, 1, 3);
     w->config.kernel =
         CHOOSE(w, ENGINE_INDEX_BEST, ENGINE_INDEX_PORTABLE, ENGINE_INDEX_AVX2, ENGINE_INDEX_AVX512);
@@ -117,6 +118,7 @@ static void commit(struct world *w, UINT32 removals, UINT32 additions)
         return;
     }
     next = index_lab_snapshot(&w->lab, w->filters, w->count);
+    next->sublayer_count = 1 + index_lab_below(&w->lab, 2); /* one by one, or all at once */
     assert_int_equal(engine_index_build_with(&w->config, w->now, next, &c->delta), 0);
     drop_snapshot(w->now);
     w->now = next;
