@@ -410,8 +410,8 @@ NTSTATUS bfe_session_close(struct bfe_session *s)
     rt_mutex_lock(b->mutex);
     bfe_enums_drop(s);
     /* What another's transaction has deleted of it is in that one's log, and comes back if it is undone. */
-    bool may_own = s->owned_first != NULL ||
-                   (b->writer != NULL && (s->desc->flags & FWPM_SESSION_FLAG_DYNAMIC) != 0);
+    bool may_own =
+        s->owned_first != NULL || (b->writer != NULL && (s->desc->flags & FWPM_SESSION_FLAG_DYNAMIC) != 0);
     if (may_own && (!lock_is_free(b) || bfe_txn_drop_owned(b, s) != STATUS_SUCCESS))
         s->orphan = true;
     else
