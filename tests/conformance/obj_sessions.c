@@ -534,61 +534,6 @@ static void OBJ_11_a_classify_sees_one_version(void **state)
     assert_true(policy_version(l) == version + 1);
 }
 
-struct flip {
-    struct bfe_lab *l;
-    struct bfe_session *s;
-    int rounds;
-};
-
-/* Swaps the one filter that matches for another, in one transaction: at no time is there none or two. */
-static void flip_filters(void *arg)
-{
-    struct flip *f = arg;
-    UINT64 id = 0;
-
-    for (int i = 0; i < f->rounds; i++) {
-        UINT64 next = 0;
-        FWPM_FILTER0 filter = bfe_lab_filter(&FWPM_LAYER_ALE_AUTH_CONNECT_V4, FWP_ACTION_BLOCK);
-        NTSTATUS status = bfe_txn_begin(f->s, 0);
-
-        if (status == STATUS_SUCCESS && id != 0)
-            status = bfe_filter_delete(f->s, NULL, id);
-        if (status == STATUS_SUCCESS)
-            status = bfe_filter_add(f->s, &filter, NULL, 0, &next);
-        if (status == STATUS_SUCCESS)
-            status = bfe_txn_commit(f->s);
-        if (status != STATUS_SUCCESS) {
-            f->rounds = -1;
-            return;
-        }
-        id = next;
-    }
-}
-
-static void OBJ_11_readers_beside_a_committing_writer(void **state)
-{
-    struct bfe_lab *l = *state;
-    struct flip f = {.l = l, .s = bfe_lab_session(l, BFE_LAB_KERNEL, 0, 0), .rounds = 1};
-    struct rt_thread *t;
-    FWP_ACTION_TYPE action;
-    UINT64 last = 0;
-
-    flip_filters(&f);
-    f.rounds = 2000;
-    bfe_lab_add_port(l->kernel, 0, FWP_ACTION_BLOCK); /* one that stays, so that there is always one */
-    assert_int_equal(rt_thread_start("writer", flip_filters, &f, &t), 0);
-    for (int i = 0; i < 20000; i++) {
-        UINT64 id = bfe_lab_decider(l, 80, &action);
-
-        assert_true(id >= last); /* newer policy only, never none */
-        assert_int_equal(action, FWP_ACTION_BLOCK);
-        last = id;
-    }
-    rt_thread_join(t);
-    assert_int_equal(f.rounds, 2000);
-    bfe_session_close(f.s);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bfe_lab_setup, bfe_lab_teardown)
 
 int main(void)
@@ -612,7 +557,6 @@ int main(void)
         TEST(OBJ_10_an_hour_for_user_callers),
         TEST(OBJ_10_no_limit_for_kernel_callers),
         TEST(OBJ_11_a_classify_sees_one_version),
-        TEST(OBJ_11_readers_beside_a_committing_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
