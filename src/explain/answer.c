@@ -86,11 +86,32 @@ static void record_sublayer(void *ctx, const struct engine_sublayer_result *s)
     rec->first_match = r->match_count;
 }
 
-static FWP_ACTION_TYPE callout_action(uint32_t class)
+FWP_ACTION_TYPE explain_callout_action(enum solve_callout_class class)
 {
     return class == SOLVE_CALLOUT_PERMIT  ? FWP_ACTION_PERMIT
            : class == SOLVE_CALLOUT_BLOCK ? FWP_ACTION_BLOCK
                                           : FWP_ACTION_CONTINUE;
+}
+
+int explain_judge_values(const struct explain_state *state, struct explain_arena *a,
+                         const FWPS_INCOMING_VALUES0 *in, const struct engine_assumption *assumptions,
+                         size_t assumption_count, bool naive, struct explain_step_result *out)
+{
+    struct recorder rec = {.a = a, .r = out};
+    struct engine_trace trace = {.ctx = &rec, .filter = record_filter, .sublayer = record_sublayer};
+    struct engine_request request = {
+        .values = in, .trace = &trace, .assumptions = assumptions, .assumption_count = assumption_count};
+    struct engine_verdict verdict;
+    NTSTATUS status = naive ? engine_classify_naive(state->reader, &request, &verdict)
+                            : engine_classify(state->reader, &request, &verdict);
+
+    if (status != STATUS_SUCCESS)
+        return -EPROTO;
+    out->blocked = verdict.action == FWP_ACTION_BLOCK;
+    out->filter_id = verdict.filter_id;
+    out->flags = verdict.flags;
+    out->rights = verdict.rights;
+    return a->failed ? -ENOMEM : 0;
 }
 
 static int judge_step(struct explain_problem *p, const struct explain_world *w, uint32_t step,
@@ -98,25 +119,14 @@ static int judge_step(struct explain_problem *p, const struct explain_world *w, 
                       struct explain_step_result *out)
 {
     const struct engine_layer *layer = p->steps[step].layer;
-    struct recorder rec = {.a = &p->arena, .r = out};
-    struct engine_trace trace = {.ctx = &rec, .filter = record_filter, .sublayer = record_sublayer};
     FWPS_INCOMING_VALUE0 *values = explain_alloc(&p->arena, (layer->field_count + 1) * sizeof *values);
     FWPS_INCOMING_VALUES0 in = {layer->id, layer->field_count, values};
-    struct engine_request request = {
-        .values = &in, .trace = &trace, .assumptions = assumptions, .assumption_count = assumption_count};
-    struct engine_verdict verdict;
 
     if (values == NULL)
         return -ENOMEM;
     for (UINT16 i = 0; i < layer->field_count; i++)
         values[i].value = explain_world_value(p, w, step, i)->value;
-    if (engine_classify_naive(p->state->reader, &request, &verdict) != STATUS_SUCCESS)
-        return -EPROTO;
-    out->blocked = verdict.action == FWP_ACTION_BLOCK;
-    out->filter_id = verdict.filter_id;
-    out->flags = verdict.flags;
-    out->rights = verdict.rights;
-    return p->arena.failed ? -ENOMEM : 0;
+    return explain_judge_values(p->state, &p->arena, &in, assumptions, assumption_count, true, out);
 }
 
 /* The step whose answer people mean: the first block; without one, the layer that authorizes the operation.
@@ -157,7 +167,8 @@ int explain_world_judge(struct explain_problem *p, const uint32_t *classes, stru
         return -ENOMEM;
     for (uint32_t v = 0; v < p->var_count; v++) {
         if (p->vars[v].callout)
-            assumptions[n++] = (struct engine_assumption){p->vars[v].callout_key, callout_action(classes[v])};
+            assumptions[n++] =
+                (struct engine_assumption){p->vars[v].callout_key, explain_callout_action(classes[v])};
     }
     for (uint32_t s = 0; s < p->step_count; s++) {
         uint32_t decider;

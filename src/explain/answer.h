@@ -74,6 +74,13 @@ int explain_answer(struct explain_problem *p, uint64_t budget, struct explain_an
 int explain_world_judge(struct explain_problem *p, const uint32_t *classes, struct explain_world *out,
                         const char **error);
 
+/* One classification of known values, with its trace in the arena; naive: by the naive walk, else by the
+ * index. 0, -ENOMEM, -EPROTO (the values are not the layer's). */
+int explain_judge_values(const struct explain_state *state, struct explain_arena *a,
+                         const FWPS_INCOMING_VALUES0 *in, const struct engine_assumption *assumptions,
+                         size_t assumption_count, bool naive, struct explain_step_result *out);
+FWP_ACTION_TYPE explain_callout_action(enum solve_callout_class class);
+
 /* The value that a step's field has in a world. */
 const struct explain_value *explain_world_value(const struct explain_problem *p,
                                                 const struct explain_world *w, uint32_t step, UINT16 field);

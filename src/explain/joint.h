@@ -46,11 +46,12 @@ struct explain_flags_ctx {
 };
 explain_generate_fn explain_generate_flags;
 
-/* Constraints; `arg` as said. `decides`: the other end's address is known, and not one of the loopback range, so
- * that this is a loopback connection if and only if both are the same. */
+/* Constraints; `arg` as said. `decides`: the other end's address is known, and not one of the loopback range,
+ * so that this is a loopback connection if and only if both are the same. */
 #define EXPLAIN_LOCAL_BOUND   1u /* a step of the bind: the bound address counts */
 #define EXPLAIN_LOCAL_DECIDES 2u
-bool explain_flags_with_local(const struct explain_class *flags, const struct explain_class *local, uint64_t arg);
+bool explain_flags_with_local(const struct explain_class *flags, const struct explain_class *local,
+                              uint64_t arg);
 /* arg: it decides */
 bool explain_flags_with_remote(const struct explain_class *flags, const struct explain_class *remote,
                                uint64_t decides);

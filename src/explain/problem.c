@@ -136,9 +136,8 @@ static enum solve_callout_class class_of(enum policy_builtin_answer answer)
                                             : SOLVE_CALLOUT_CONTINUE;
 }
 
-/* What the callout is taken to answer. False: nothing is known of it. */
-static bool assumed_answer(const struct explain_problem *p, const GUID *key, enum solve_callout_class *answer,
-                           const char **why)
+bool explain_assumed_answer(const struct explain_problem *p, const GUID *key,
+                            enum solve_callout_class *answer, const char **why)
 {
     const struct policy_builtin_callout *b;
 
@@ -180,7 +179,7 @@ static uint32_t callout_var(struct explain_problem *p, const GUID *key)
         return UINT32_MAX;
     for (uint64_t c = 0; c < SOLVE_CALLOUT_CLASSES; c++)
         v.classes[c].tag = c;
-    v.given = assumed_answer(p, key, &answer, &v.why);
+    v.given = explain_assumed_answer(p, key, &answer, &v.why);
     if (v.given) /* the class's number is its meaning: the domain is narrowed when the problem is emitted */
         v.classes[0].tag = answer;
     return explain_add_var(p, &v);

@@ -143,6 +143,10 @@ uint32_t explain_add_step(struct explain_problem *p, const struct engine_layer *
 void explain_add_constraint(struct explain_problem *p, uint32_t a, uint32_t b, explain_allowed_fn *allowed,
                             uint64_t arg);
 
+/* What the callout is taken to answer. False: nothing is known of it. */
+bool explain_assumed_answer(const struct explain_problem *p, const GUID *key,
+                            enum solve_callout_class *answer, const char **why);
+
 /* For generators: a candidate for the variable; equal ones are merged by build, the first one is kept. */
 struct explain_class *explain_candidate(struct explain_problem *p, struct explain_var *v);
 

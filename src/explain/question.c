@@ -170,7 +170,7 @@ static bool names_field(const struct engine_layer *layer, const struct engine_fi
 }
 
 /* The setting that applies to the current field, read; NULL: none. A setting for a layer wins. */
-static const struct explain_value *setting(struct builder *b, bool *for_layer)
+static const struct explain_value *setting(struct builder *b, bool *for_layer, bool *soft)
 {
     const struct engine_layer *layer = b->p->steps[b->step].layer;
     struct explain_setting *found = NULL;
@@ -191,6 +191,7 @@ static const struct explain_value *setting(struct builder *b, bool *for_layer)
         return NULL;
     found->used = true;
     *for_layer = found->layer != NULL;
+    *soft = found->soft;
     value = explain_alloc(&b->p->arena, sizeof *value);
     err = value == NULL ? -ENOMEM : explain_value_parse(&b->p->arena, b->field, found->text, value, &error);
     if (err == 0)
@@ -522,8 +523,8 @@ static struct explain_source source_of(struct builder *b)
 static struct explain_source source_with_settings(struct builder *b)
 {
     const struct explain_field *e = explain_field_of(b->field);
-    bool for_layer;
-    const struct explain_value *value = setting(b, &for_layer);
+    bool for_layer, soft;
+    const struct explain_value *value = setting(b, &for_layer, &soft);
     struct explain_source s;
     const char *name;
 
@@ -533,7 +534,7 @@ static struct explain_source source_with_settings(struct builder *b)
         return source_of(b);
     if (!for_layer && value->value.type != FWP_EMPTY && e->part != PART_NONE) {
         s = source_of(b);
-        if (s.var != UINT32_MAX)
+        if (s.var != UINT32_MAX && (!soft || !b->p->vars[s.var].given))
             b->p->vars[s.var].fixed[s.slot] = value;
         return s;
     }

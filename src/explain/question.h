@@ -35,6 +35,7 @@ struct explain_setting {
     const struct engine_layer *layer; /* NULL: wherever the field is */
     const char *field;
     const char *text;
+    bool soft; /* said of the machine, not of a field: applies only where the field is indicated at all */
     bool used;
 };
 

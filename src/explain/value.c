@@ -310,7 +310,26 @@ static void destroy_token(void *t)
     security_token_destroy(t);
 }
 
-/* The JSON text of an account's ordinary token is its SID as a string. */
+/* An account's ordinary token; a service's SID means a process that hosts it, a package's an AppContainer of
+ * it. The JSON text is the SID as a string. */
+static int token_of_sid(const SID *sid, struct security_token **out)
+{
+    _Alignas(4) uint8_t account[SECURITY_MAX_SID_SIZE];
+
+    switch (security_sid_kind(sid)) {
+    case SECURITY_SID_SERVICE:
+        if (security_sid_parse("S-1-5-19", (SID *)account, sizeof account) != 0)
+            return -EINVAL;
+        return security_token_service((const SID *)account, &sid, 1, false, out);
+    case SECURITY_SID_PACKAGE:
+        if (security_sid_parse("S-1-5-21-0-0-0-1000", (SID *)account, sizeof account) != 0)
+            return -EINVAL;
+        return security_token_app_container((const SID *)account, sid, NULL, 0, out);
+    default:
+        return security_token_plain_user(sid, out);
+    }
+}
+
 static int plain_token(struct explain_arena *a, const char *text, struct explain_value *out,
                        const char **error)
 {
@@ -321,7 +340,7 @@ static int plain_token(struct explain_arena *a, const char *text, struct explain
 
     if (err != 0)
         return err;
-    err = security_token_plain_user(sid, &t);
+    err = token_of_sid(sid, &t);
     if (err != 0)
         return err;
     if (!explain_defer(a, destroy_token, t))
