@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OBJ-02, OBJ-07, OBJ-11 with real threads: several sessions at once, and classification beside them. Meant
  * for TSan. */
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -88,6 +89,7 @@ static void watch(void *arg)
             c->status = bfe_txn_begin(c->s, FWPM_TXN_READ_ONLY);
         if (c->status == STATUS_SUCCESS)
             c->status = read_counter(c->s, &a);
+        sched_yield(); /* let a writer try */
         if (c->status == STATUS_SUCCESS)
             c->status = read_counter(c->s, &b);
         if (c->status == STATUS_SUCCESS && (a < last || b < a || (in_transaction && a != b)))
