@@ -189,7 +189,6 @@ enum record_kind {
 
 struct element {
     UINT8 context, kind, arg;
-    UINT8 memo; /* 1: texts repeat, remember them */
     UINT16 offset, offset2, size;
     const char *name;
 };
@@ -201,6 +200,7 @@ struct schema {
     size_t sizes[SCHEMA_NAMES];
     UINT16 rows[C_COUNT][SCHEMA_NAMES]; /* index into the table + 1 */
 };
+extern const struct element schema_table[]; /* fewer than SCHEMA_NAMES */
 void schema_init(struct schema *s);
 const struct element *schema_find(const struct schema *s, enum context context, const char *name);
 
@@ -305,6 +305,7 @@ struct import {
     bool any_root; /* a root that holds a policy was there */
     struct schema schema;
     struct memo memo;
+    struct memo_entry *last[SCHEMA_NAMES]; /* by row of the schema: neighbours often say the same */
     struct frame stack[MAX_DEPTH];
     struct item_array items[MAX_DEPTH + 1];
     unsigned depth;

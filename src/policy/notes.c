@@ -61,7 +61,9 @@ static int by_place(const void *a, const void *b)
 
 /* Line ends before every STRIDE-th byte, so that a place costs a short count. */
 #define STRIDE ((size_t)4096)
+typedef unsigned char lanes __attribute__((vector_size(32)));
 
+/* Between two places at most STRIDE apart. */
 static unsigned long line_ends(const struct import *im, size_t from, size_t to)
 {
     unsigned long n = 0;
@@ -70,15 +72,15 @@ static unsigned long line_ends(const struct import *im, size_t from, size_t to)
             n += im->bytes[i + im->big_endian] == '\n' && im->bytes[i + !im->big_endian] == 0;
         return n;
     }
-    const UINT64 ones = 0x0101010101010101u, high = 0x8080808080808080u;
     size_t i = from;
-    for (; to - i >= 8; i += 8) { /* eight at a time: the top bit of each byte that is no '\n' */
-        UINT64 word;
-        memcpy(&word, im->bytes + i, 8);
-        word ^= ones * '\n';
-        word = (((word & ~high) + ~high) | word) & high;
-        n += 8 - (unsigned long)((word >> 7) * ones >> 56);
+    lanes count = {0}; /* a lane sees at most STRIDE / sizeof(lanes) bytes: it cannot run over */
+    for (; to - i >= sizeof(lanes); i += sizeof(lanes)) {
+        lanes v;
+        memcpy(&v, im->bytes + i, sizeof(v));
+        count -= (lanes)(v == '\n'); /* true is -1 */
     }
+    for (size_t k = 0; k < sizeof(lanes); k++)
+        n += count[k];
     for (; i < to; i++)
         n += im->bytes[i] == '\n';
     return n;

@@ -15,57 +15,57 @@
 /* The short forms of rows. */
 #define INTO(ctx, name, to, type, member)                                                                    \
     {                                                                                                        \
-        ctx, E_INTO, to, 0, offsetof(type, member), 0, 0, name                                               \
+        ctx, E_INTO, to, offsetof(type, member), 0, 0, name                                                  \
     }
 #define SAME(ctx, name, to)                                                                                  \
     {                                                                                                        \
-        ctx, E_INTO, to, 0, 0, 0, 0, name                                                                    \
+        ctx, E_INTO, to, 0, 0, 0, name                                                                       \
     }
 #define NEW(ctx, name, to, type, member, made)                                                               \
     {                                                                                                        \
-        ctx, E_NEW, to, 0, offsetof(type, member), 0, sizeof(made), name                                     \
+        ctx, E_NEW, to, offsetof(type, member), 0, sizeof(made), name                                        \
     }
 #define PAYLOAD(name, to, member, made, type)                                                                \
     {                                                                                                        \
-        C_VALUE, E_NEW, to, 0, offsetof(FWP_CONDITION_VALUE0, member), type, sizeof(made), name              \
+        C_VALUE, E_NEW, to, offsetof(FWP_CONDITION_VALUE0, member), type, sizeof(made), name                 \
     }
 #define RECORDS(ctx, name, what)                                                                             \
     {                                                                                                        \
-        ctx, E_RECORDS, what, 0, 0, 0, 0, name                                                               \
+        ctx, E_RECORDS, what, 0, 0, 0, name                                                                  \
     }
 #define RECORD(ctx, name, what)                                                                              \
     {                                                                                                        \
-        ctx, E_RECORD, what, 0, 0, 0, 0, name                                                                \
+        ctx, E_RECORD, what, 0, 0, 0, name                                                                   \
     }
 #define ITEMS(ctx, name, to, type, array, count, item)                                                       \
     {                                                                                                        \
-        ctx, E_ITEMS, to, 0, offsetof(type, array), offsetof(type, count), sizeof(item), name                \
+        ctx, E_ITEMS, to, offsetof(type, array), offsetof(type, count), sizeof(item), name                   \
     }
 #define FLAGS(ctx, name, group, type, member)                                                                \
     {                                                                                                        \
-        ctx, E_FLAGS, group, 0, offsetof(type, member), 0, 0, name                                           \
+        ctx, E_FLAGS, group, offsetof(type, member), 0, 0, name                                              \
     }
 #define RAW(ctx, name)                                                                                       \
     {                                                                                                        \
-        ctx, E_RAW, 0, 0, 0, 0, 0, name                                                                      \
+        ctx, E_RAW, 0, 0, 0, 0, name                                                                         \
     }
 #define IGNORE(ctx, name)                                                                                    \
     {                                                                                                        \
-        ctx, E_IGNORE, 0, 0, 0, 0, 0, name                                                                   \
+        ctx, E_IGNORE, 0, 0, 0, 0, name                                                                      \
     }
 #define LEAF(ctx, name, kind, arg, type, member)                                                             \
     {                                                                                                        \
-        ctx, kind, arg, 0, offsetof(type, member), 0, 0, name                                                \
+        ctx, kind, arg, offsetof(type, member), 0, 0, name                                                   \
     }
 #define VALUE(name, type)                                                                                    \
-    {C_VALUE, E_VALUE, type, 0, 0, 0, 0, name},                                                              \
+    {C_VALUE, E_VALUE, type, 0, 0, 0, name},                                                                 \
     {                                                                                                        \
-        C_RANGE_VALUE, E_VALUE, type, 0, 0, 0, 0, name                                                       \
+        C_RANGE_VALUE, E_VALUE, type, 0, 0, 0, name                                                          \
     }
 #define DISPLAY(ctx, type)            INTO(ctx, "displayData", C_DISPLAY, type, displayData)
 #define BLOB(ctx, name, type, member) INTO(ctx, name, C_BLOB, type, member)
 
-static const struct element table[] = {
+const struct element schema_table[] = {
     /* roots: wfpstate (show state), wfpdiag (show filters, capture), netEvents (show netevents) */
     SAME(C_DOCUMENT, "wfpstate", C_STATE),
     SAME(C_DOCUMENT, "wfpdiag", C_STATE),
@@ -73,9 +73,9 @@ static const struct element table[] = {
     RAW(C_DOCUMENT, "firewallState"),
 
     /* sections */
-    {C_STATE, E_TEXT, 0, 0, offsetof(struct policy, time_stamp), 0, 0, "timeStamp"},
+    {C_STATE, E_TEXT, 0, offsetof(struct policy, time_stamp), 0, 0, "timeStamp"},
     RECORDS(C_STATE, "sessions", R_SESSION),
-    {C_STATE, E_RECORDS, R_COUNT, 0, 0, 0, 0, "layers"},
+    {C_STATE, E_RECORDS, R_COUNT, 0, 0, 0, "layers"},
     RECORDS(C_STATE, "callouts", R_CALLOUT),
     RECORDS(C_STATE, "filters", R_FILTER),
     RECORDS(C_STATE, "providers", R_PROVIDER),
@@ -101,7 +101,7 @@ static const struct element table[] = {
     LEAF(C_DISPLAY, "name", E_WIDE, 0, FWPM_DISPLAY_DATA0, name),
     LEAF(C_DISPLAY, "description", E_WIDE, 0, FWPM_DISPLAY_DATA0, description),
 
-    {C_BLOB, E_HEX, 0, 1, 0, 0, 0, "data"},
+    {C_BLOB, E_HEX, 0, 0, 0, 0, "data"},
     IGNORE(C_BLOB, "asString"),
 
     /* layer */
@@ -346,19 +346,19 @@ static UINT32 name_slot(const struct schema *s, const char *name)
 
 void schema_init(struct schema *s)
 {
-    _Static_assert(sizeof(table) / sizeof(table[0]) < SCHEMA_NAMES,
+    _Static_assert(sizeof(schema_table) / sizeof(schema_table[0]) < SCHEMA_NAMES,
                    "the table of names must keep free slots");
     memset(s, 0, sizeof(*s));
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        UINT32 slot = name_slot(s, table[i].name);
-        s->names[slot] = table[i].name;
-        s->sizes[slot] = strlen(table[i].name);
-        s->rows[table[i].context][slot] = (UINT16)(i + 1);
+    for (size_t i = 0; i < sizeof(schema_table) / sizeof(schema_table[0]); i++) {
+        UINT32 slot = name_slot(s, schema_table[i].name);
+        s->names[slot] = schema_table[i].name;
+        s->sizes[slot] = strlen(schema_table[i].name);
+        s->rows[schema_table[i].context][slot] = (UINT16)(i + 1);
     }
 }
 
 const struct element *schema_find(const struct schema *s, enum context context, const char *name)
 {
     UINT16 row = s->rows[context][name_slot(s, name)];
-    return row == 0 ? NULL : &table[row - 1];
+    return row == 0 ? NULL : &schema_table[row - 1];
 }

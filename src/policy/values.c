@@ -77,11 +77,20 @@ static void unusable(struct import *im, struct frame *f, const char *why)
         import_no_memory(im);
 }
 
-static struct memo_entry *memo(struct import *im, UINT8 kind, const char *text, size_t size, bool *fresh)
+/* `row`: the leaf's, whose last text is looked at first; NULL: none. */
+static struct memo_entry *memo(struct import *im, const struct element *row, UINT8 kind, const char *text,
+                               size_t size, bool *fresh)
 {
+    struct memo_entry *last = row == NULL ? NULL : im->last[row - schema_table];
+    if (last != NULL && last->size == size && last->kind == kind && memcmp(last->text, text, size) == 0) {
+        *fresh = false;
+        return last;
+    }
     struct memo_entry *e = memo_find(&im->memo, &im->in->arena, kind, text, size, fresh);
     if (e == NULL)
         import_no_memory(im);
+    else if (row != NULL)
+        im->last[row - schema_table] = e;
     return e;
 }
 
@@ -102,11 +111,12 @@ static GUID made_key(const char *name)
     return key;
 }
 
-static struct memo_entry *key_entry(struct import *im, enum engine_guid_kind kind, const char *text,
+static struct memo_entry *key_entry(struct import *im, const struct element *row, const char *text,
                                     size_t size, size_t at)
 {
+    enum engine_guid_kind kind = row->arg;
     bool fresh;
-    struct memo_entry *e = memo(im, (UINT8)(MEMO_GUID + kind), text, size, &fresh);
+    struct memo_entry *e = memo(im, row, (UINT8)(MEMO_GUID + kind), text, size, &fresh);
     if (e == NULL || !fresh)
         return e;
     if (text_guid(text, size, &e->guid))
@@ -145,7 +155,7 @@ static void guid_leaf(struct import *im, const struct element *e, char *to, cons
             refuse(im, at, "a GUID {xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}", text, size);
         return;
     }
-    struct memo_entry *entry = key_entry(im, e->arg, text, size, at);
+    struct memo_entry *entry = key_entry(im, e, text, size, at);
     if (entry == NULL)
         return;
     if (e->kind == E_GUID)
@@ -157,11 +167,12 @@ static void guid_leaf(struct import *im, const struct element *e, char *to, cons
 /* ---- constants and flags ---------------------------------------------------------------------------- */
 
 /* The number of a constant's name; entry->known says whether there is one. */
-static struct memo_entry *constant(struct import *im, enum constant_group group, const char *text,
+static struct memo_entry *constant(struct import *im, const struct element *row, const char *text,
                                    size_t size, size_t at)
 {
+    enum constant_group group = row->arg;
     bool fresh;
-    struct memo_entry *e = memo(im, (UINT8)(MEMO_CONSTANT + group), text, size, &fresh);
+    struct memo_entry *e = memo(im, row, (UINT8)(MEMO_CONSTANT + group), text, size, &fresh);
     if (e == NULL || !fresh)
         return e;
     const char *prefix = constant_groups[group].prefix;
@@ -183,7 +194,7 @@ static void enum_leaf(struct import *im, const struct element *e, struct frame *
         refuse(im, at, expected, text, size);
         return;
     }
-    struct memo_entry *entry = constant(im, e->arg, text, size, at);
+    struct memo_entry *entry = constant(im, e, text, size, at);
     if (entry == NULL)
         return;
     bool value_type = f->context == C_VALUE || f->context == C_RANGE_VALUE;
@@ -230,7 +241,7 @@ void value_flag(struct import *im, struct frame *list, const char *text, size_t 
         return;
     }
     bool fresh;
-    struct memo_entry *e = memo(im, (UINT8)(MEMO_CONSTANT + group), text, size, &fresh);
+    struct memo_entry *e = memo(im, NULL, (UINT8)(MEMO_CONSTANT + group), text, size, &fresh);
     if (e == NULL)
         return;
     if (fresh) {
@@ -260,10 +271,10 @@ static void *make(struct import *im, const void *from, size_t size)
     return p;
 }
 
-static SID *sid_of(struct import *im, const char *text, size_t size, size_t at)
+static SID *sid_of(struct import *im, const struct element *row, const char *text, size_t size, size_t at)
 {
     bool fresh;
-    struct memo_entry *e = memo(im, MEMO_SID, text, size, &fresh);
+    struct memo_entry *e = memo(im, row, MEMO_SID, text, size, &fresh);
     if (e == NULL || !fresh)
         return e == NULL ? NULL : e->sid;
     SID *sid = arena_alloc(&im->in->arena, SECURITY_MAX_SID_SIZE);
@@ -276,10 +287,11 @@ static SID *sid_of(struct import *im, const char *text, size_t size, size_t at)
     return e->sid;
 }
 
-static FWP_BYTE_BLOB *sd_of(struct import *im, struct frame *f, const char *text, size_t size, size_t at)
+static FWP_BYTE_BLOB *sd_of(struct import *im, const struct element *row, struct frame *f, const char *text,
+                            size_t size, size_t at)
 {
     bool fresh;
-    struct memo_entry *e = memo(im, MEMO_SD, text, size, &fresh);
+    struct memo_entry *e = memo(im, row, MEMO_SD, text, size, &fresh);
     if (e == NULL)
         return NULL;
     if (fresh) {
@@ -412,13 +424,13 @@ static void value_payload(struct import *im, const struct element *e, struct fra
     }
     case FWP_SID:
         if (size > 0)
-            v->sid = sid_of(im, text, size, at);
+            v->sid = sid_of(im, e, text, size, at);
         else
             unusable(im, f, "it holds a SID without text");
         break;
     case FWP_SECURITY_DESCRIPTOR_TYPE:
         if (size > 0)
-            v->sd = sd_of(im, f, text, size, at);
+            v->sd = sd_of(im, e, f, text, size, at);
         else
             unusable(im, f, "it holds a security descriptor without text");
         break;
@@ -463,7 +475,8 @@ void value_finish(struct import *im, struct frame *f)
 
 /* ---- leaves ----------------------------------------------------------------------------------------- */
 
-static void blob_leaf(struct import *im, FWP_BYTE_BLOB *blob, const char *text, size_t size, size_t at)
+static void blob_leaf(struct import *im, const struct element *row, FWP_BYTE_BLOB *blob, const char *text,
+                      size_t size, size_t at)
 {
     bool fresh = true;
     struct memo_entry *e = NULL;
@@ -472,7 +485,7 @@ static void blob_leaf(struct import *im, FWP_BYTE_BLOB *blob, const char *text, 
         return;
     }
     if (size <= 4096) { /* application paths and the like, many times the same */
-        e = memo(im, MEMO_HEX, text, size, &fresh);
+        e = memo(im, row, MEMO_HEX, text, size, &fresh);
         if (e == NULL)
             return;
     }
@@ -590,11 +603,11 @@ void value_leaf(struct import *im, const struct element *e, struct frame *f, con
             import_no_memory(im);
         break;
     case E_HEX:
-        blob_leaf(im, to, text, size, at);
+        blob_leaf(im, e, to, text, size, at);
         break;
     case E_SID:
         if (size > 0)
-            *(SID **)to = sid_of(im, text, size, at);
+            *(SID **)to = sid_of(im, e, text, size, at);
         break;
     case E_ENUM:
         enum_leaf(im, e, f, text, size, at);

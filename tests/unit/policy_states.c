@@ -156,6 +156,16 @@ static void load_and_compare(const char *path, const struct text *t)
     every_key_is_there(&l, t, "subLayers", "subLayerKey", BFE_SUBLAYER, ENGINE_GUID_SUBLAYER);
     every_key_is_there(&l, t, "providerContexts", "providerContextKey", BFE_PROVIDER_CONTEXT,
                        ENGINE_GUID_PROVIDER);
+    /* places: an endpoint stands on the line before its id */
+    unsigned long line = 1;
+    const char *at = t->data;
+    for (UINT32 i = 0; i < c->endpoints; i++) {
+        const char *id = strstr(at, "<endpointId>");
+        assert_non_null(id);
+        line += occurrences(at, id, "\n");
+        assert_int_equal(l.policy->endpoints[i].line, line - 1);
+        at = id + 1;
+    }
     /* filters that act are in the engine, one by one */
     const struct engine_snapshot *snapshot = engine_pin(l.lab.reader);
     size_t running = 0;
