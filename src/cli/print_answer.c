@@ -205,6 +205,7 @@ static void print_sublayer(struct explain_problem *p, const struct explain_world
     if (s->running != 0)
         fprintf(out, "; so far %s, %s", explain_action_name(s->running),
                 s->rights & FWPS_RIGHT_ACTION_WRITE ? "lighter sublayers may change it"
+                : s->running == FWP_ACTION_BLOCK    ? "final"
                                                     : "final but for a veto");
     fputc('\n', out);
     for (uint32_t i = 0; i < s->match_count; i++)
