@@ -84,13 +84,14 @@ static void complete_ends(struct ends *ends, const struct engine_layer_snapshot 
 
 /* ---- the walk -------------------------------------------------------------------------------------- */
 
-ALWAYS_INLINE struct engine_asked ask_plain(const struct engine_entry *entry, const struct engine_filter *f,
+ALWAYS_INLINE struct engine_asked ask_plain(UINT8 plain, const struct engine_filter *f,
                                             struct engine_arbitration *a)
 {
-    bool permit = entry->kind == ENGINE_ENTRY_PERMIT;
+    bool permit = plain & ENGINE_PLAIN_PERMIT;
     FWP_ACTION_TYPE action = permit ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK;
+    UINT32 flags = plain & ENGINE_PLAIN_HARD ? FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT : 0;
 
-    return (struct engine_asked){engine_arb_filter(a, f, action, entry->flags, 0),
+    return (struct engine_asked){engine_arb_filter(a, f, action, flags, 0),
                                  permit ? ENGINE_ANSWER_PERMIT : ENGINE_ANSWER_BLOCK, false};
 }
 
@@ -98,24 +99,28 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
                         const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
                         struct ends *ends, void *cursor, next_fn next, bool traced)
 {
+    const struct engine_sublayer_group *sublayer = ls->sublayers;
     struct traced_sublayer here = {0};
     UINT32 from = 0, at;
 
     while ((at = next(cursor, from)) != ENGINE_NO_POSITION) {
-        const struct engine_entry *entry = &ls->entries[at];
         const struct engine_filter *f = ls->filters[at];
+        UINT8 plain = ls->plain[at];
         struct engine_asked asked;
 
+        while (at >= sublayer->end)
+            sublayer++;
         if (traced)
-            while (here.index < entry->sublayer)
+            while (here.index < sublayer - ls->sublayers)
                 trace_sublayer(q->trace, ls, &here, a);
-        asked = __builtin_expect(entry->slot == NULL, 1) ? ask_plain(entry, f, a)
-                                                         : engine_ask_callout(e, q, entry, f, a);
+        asked = __builtin_expect(plain != ENGINE_PLAIN_CALLOUT, 1)
+                    ? ask_plain(plain, f, a)
+                    : engine_ask_callout(e, q, &ls->entries[at], f, a);
         from = at + 1;
         if (asked.step.took_effect)
             ends->decided_at = at;
         if (asked.step.ends) {
-            from = entry->end;
+            from = sublayer->end;
             note_end(ends, f, asked.step.said);
         }
         if (traced) {

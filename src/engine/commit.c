@@ -274,7 +274,7 @@ static bool same_sublayer(const struct engine_filter *a, const struct engine_fil
 static struct engine_layer_snapshot *layer_alloc(UINT32 count, UINT32 sublayers)
 {
     struct engine_layer_snapshot *ls;
-    size_t each = sizeof(*ls->filters) + sizeof(*ls->ids) + sizeof(*ls->entries);
+    size_t each = sizeof(*ls->filters) + sizeof(*ls->ids) + sizeof(*ls->entries) + sizeof(*ls->plain);
     UINT8 *p = malloc(sizeof(*ls) + count * each + sublayers * sizeof(*ls->sublayers));
 
     if (p == NULL)
@@ -289,6 +289,8 @@ static struct engine_layer_snapshot *layer_alloc(UINT32 count, UINT32 sublayers)
     ls->entries = (struct engine_entry *)p;
     p += count * sizeof(*ls->entries);
     ls->sublayers = (struct engine_sublayer_group *)p;
+    p += sublayers * sizeof(*ls->sublayers);
+    ls->plain = p;
     return ls;
 }
 
@@ -316,6 +318,14 @@ static int entry_make(struct engine *e, const struct engine_filter *f, struct en
     return out->slot != NULL ? 0 : -ENOMEM;
 }
 
+static UINT8 plain_of(const struct engine_entry *entry)
+{
+    if (entry->slot != NULL)
+        return ENGINE_PLAIN_CALLOUT;
+    return (entry->kind == ENGINE_ENTRY_PERMIT ? ENGINE_PLAIN_PERMIT : 0) |
+           (entry->flags & FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT ? ENGINE_PLAIN_HARD : 0);
+}
+
 static void copy_run(struct engine_layer_snapshot *next, UINT32 at, const struct engine_layer_snapshot *prev,
                      UINT32 from, UINT32 n)
 {
@@ -324,6 +334,7 @@ static void copy_run(struct engine_layer_snapshot *next, UINT32 at, const struct
     memcpy(&next->filters[at], &prev->filters[from], n * sizeof(*next->filters));
     memcpy(&next->ids[at], &prev->ids[from], n * sizeof(*next->ids));
     memcpy(&next->entries[at], &prev->entries[from], n * sizeof(*next->entries));
+    memcpy(&next->plain[at], &prev->plain[from], n * sizeof(*next->plain));
 }
 
 /* Runs of prev between the changes, additions at their places; fills `added` with positions in next. */
@@ -347,6 +358,7 @@ static int merge_filters(struct engine *e, const struct engine_layer_snapshot *p
         if (add) {
             if (entry_make(e, c->adds[a], &next->entries[at]))
                 return -ENOMEM;
+            next->plain[at] = plain_of(&next->entries[at]);
             next->filters[at] = c->adds[a];
             next->ids[at] = c->adds[a]->id;
             added[a++] = at++;

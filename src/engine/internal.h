@@ -173,6 +173,9 @@ struct engine_entry {
     UINT8 kind;                       /* enum engine_entry_kind */
     UINT8 flags;                      /* the low FWPS_FILTER_FLAG_* bits that arbitration needs */
 };
+#define ENGINE_PLAIN_PERMIT  0x01u /* else block */
+#define ENGINE_PLAIN_HARD    0x02u /* FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT */
+#define ENGINE_PLAIN_CALLOUT 0x80u /* not plain: see entries */
 enum engine_entry_kind {
     ENGINE_ENTRY_PERMIT,
     ENGINE_ENTRY_BLOCK,
@@ -201,6 +204,7 @@ struct engine_layer_snapshot {
     const struct engine_filter **filters;
     UINT64 *ids; /* filter ids, so that removal by id scans one dense array */
     struct engine_entry *entries;
+    UINT8 *plain; /* ENGINE_PLAIN_*: all that a walk asks of a plain filter, a byte a position */
     struct engine_sublayer_group *sublayers;
     struct engine_index *index;
 };
