@@ -128,6 +128,8 @@ static bool list_key(struct loader *l, struct key_set *set, struct record *r, en
         import_no_memory(l->im);
         return false;
     }
+    if (fresh)
+        slot->value = r;
     if (is_zero((const GUID *)r->object))
         note_object(l->im, POLICY_NOTE_DIFFERS, r, kind, "has no key", "it cannot be kept in the policy");
     else if (!fresh)
@@ -251,8 +253,17 @@ static void assume_callouts(struct loader *l)
         bool fresh;
         if (im->status != 0)
             return;
-        if (!is_callout_action(f->action.type) || key_has(&l->callouts, &f->action.calloutKey))
+        if (!is_callout_action(f->action.type))
             continue;
+        const struct record *listed = key_get(&l->callouts, &f->action.calloutKey);
+        if (listed != NULL) {
+            const FWPM_CALLOUT0 *c = (const void *)listed->object;
+            if ((c->flags & FWPM_CALLOUT_FLAG_REGISTERED) == 0)
+                note_add(im, POLICY_NOTE_DIFFERS, listed->at, NULL,
+                         "the callout %s, which filters name, was listed but not registered on that machine",
+                         key_name(ENGINE_GUID_CALLOUT, &f->action.calloutKey, name));
+            continue;
+        }
         struct key_slot *slot = key_add(&l->missing_callouts, &f->action.calloutKey, &fresh);
         if (slot == NULL) {
             import_no_memory(im);

@@ -330,6 +330,22 @@ static void a_listed_callout_is_foreign(void **state)
     pl_close(&l);
 }
 
+static void a_callout_that_was_not_registered_is_noted(void **state)
+{
+    struct policy_lab l = {0};
+    (void)state;
+    pl_load(
+        &l, "<wfpstate><callouts><item><calloutKey>{00000000-0000-4000-8000-00000000c001}</calloutKey>"
+            "<displayData><name>c</name></displayData><flags/><applicableLayer>" PL_V4 "</applicableLayer>"
+            "<calloutId>301</calloutId></item></callouts><filters>" PL_FILTER_HEAD PL_AT(PL_V4) PL_WEIGHT
+        "<filterCondition/><action><type>FWP_ACTION_CALLOUT_UNKNOWN</type>"
+        "<filterType>{00000000-0000-4000-8000-00000000c001}</filterType></action><filterId>4711</filterId>"
+        "</item></filters></wfpstate>");
+    pl_noted(&l, POLICY_NOTE_DIFFERS, "was listed but not registered on that machine");
+    assert_int_equal(l.policy->counts.filters_applied, 1);
+    pl_close(&l);
+}
+
 static void what_is_listed_twice_is_kept_once_and_noted(void **state)
 {
     struct policy_lab l = {0};
@@ -519,6 +535,7 @@ int main(void)
         cmocka_unit_test(sublayers_that_are_only_named_get_a_weight),
         cmocka_unit_test(a_callout_that_a_state_does_not_list_is_not_registered),
         cmocka_unit_test(a_listed_callout_is_foreign),
+        cmocka_unit_test(a_callout_that_was_not_registered_is_noted),
         cmocka_unit_test(what_is_listed_twice_is_kept_once_and_noted),
         cmocka_unit_test(endpoints_and_sessions),
         cmocka_unit_test(net_events_from_each_kind_of_file),
