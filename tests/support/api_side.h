@@ -44,10 +44,10 @@ struct api_side {
     UINT32 (*event_enum_create)(HANDLE h, const FWPM_NET_EVENT_ENUM_TEMPLATE0 *t, HANDLE *e);
     UINT32 (*event_enum0)(HANDLE h, HANDLE e, UINT32 wanted, FWPM_NET_EVENT0 ***entries, UINT32 *count);
     UINT32 (*event_enum_destroy)(HANDLE h, HANDLE e);
-    UINT32 (*filter_security_get)
+    UINT32(*filter_security_get)
     (HANDLE h, const GUID *key, SECURITY_INFORMATION info, PSID *owner, PSID *group, PACL *dacl, PACL *sacl,
      PSECURITY_DESCRIPTOR *sd);
-    UINT32 (*filter_security_set)
+    UINT32(*filter_security_set)
     (HANDLE h, const GUID *key, SECURITY_INFORMATION info, const SID *owner, const SID *group,
      const ACL *dacl, const ACL *sacl);
     UINT32 (*option_get)(HANDLE h, FWPM_ENGINE_OPTION option, FWP_VALUE0 **value);
@@ -60,11 +60,11 @@ extern const struct api_side api_kernel_side, api_user_side;
 
 /* What only user programs have. */
 struct api_user_only {
-    UINT32 (*filter_subscribe)
+    UINT32(*filter_subscribe)
     (HANDLE h, const FWPM_FILTER_SUBSCRIPTION0 *s, FWPM_FILTER_CHANGE_CALLBACK0 callback, void *context,
      HANDLE *change);
     UINT32 (*filter_unsubscribe)(HANDLE h, HANDLE change);
-    UINT32 (*event_subscribe0)
+    UINT32(*event_subscribe0)
     (HANDLE h, const FWPM_NET_EVENT_SUBSCRIPTION0 *s, FWPM_NET_EVENT_CALLBACK0 callback, void *context,
      HANDLE *events);
     UINT32 (*event_unsubscribe)(HANDLE h, HANDLE events);
