@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * weir.h: engine, management service and API context of one embedded engine, made and ended together.
- * The API context is what becomes current in a thread; it knows its owner, so that weir_use() can tell the one before.
+ * The API context is what becomes current in a thread; it knows its owner, so that weir_use() can tell the
+ * one before.
  */
 #include "weir.h"
 
