@@ -263,6 +263,12 @@ static void ARB_25_layers_are_apart(void **state)
     l->incoming.valueCount = l->layer->field_count;
     assert_int_equal(engine_classify(l->reader, &l->request, &v), STATUS_SUCCESS);
     assert_int_equal(v.action, FWP_ACTION_PERMIT);
+    assert_int_equal(v.rights, 0);
+    /* the packet that the hard permit let out */
+    l->incoming.layerId = FWPS_LAYER_OUTBOUND_TRANSPORT_V4;
+    l->incoming.valueCount = engine_layer_by_id(FWPS_LAYER_OUTBOUND_TRANSPORT_V4)->field_count;
+    assert_int_equal(engine_classify(l->reader, &l->request, &v), STATUS_SUCCESS);
+    assert_int_equal(v.action, FWP_ACTION_BLOCK);
 }
 
 /* Sublayers of equal weight: the earlier-added first. */

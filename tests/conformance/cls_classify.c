@@ -173,6 +173,40 @@ static void CLS_06_system_members_are_restored(void **state)
     assert_int_equal(next.shown.reserved, 0);
 }
 
+static void sees_the_struct(struct lab_script *s, FWPS_CLASSIFY_OUT0 *out)
+{
+    s->ctx = out;
+}
+
+/* Its layout is asserted with all others where the library is compiled; here, that the data comes back in it.
+ */
+static void CLS_36_the_answer_comes_back_in_the_struct(void **state)
+{
+    struct lab *l = *state;
+    struct lab_script s = {.act = true,
+                           .action = FWP_ACTION_BLOCK,
+                           .clear_write = true,
+                           .flags = FWPS_CLASSIFY_OUT_FLAG_ABSORB,
+                           .also = sees_the_struct};
+    UINT64 id;
+
+    assert_int_equal(offsetof(FWPS_CLASSIFY_OUT0, actionType), 0);
+    assert_true(offsetof(FWPS_CLASSIFY_OUT0, outContext) < offsetof(FWPS_CLASSIFY_OUT0, filterId));
+    assert_true(offsetof(FWPS_CLASSIFY_OUT0, filterId) < offsetof(FWPS_CLASSIFY_OUT0, rights));
+    assert_true(offsetof(FWPS_CLASSIFY_OUT0, rights) < offsetof(FWPS_CLASSIFY_OUT0, flags));
+    assert_true(offsetof(FWPS_CLASSIFY_OUT0, flags) < offsetof(FWPS_CLASSIFY_OUT0, reserved));
+    lab_register(l, &A, 1, 0);
+    id = callout(l, &A, 9, FWP_ACTION_CALLOUT_TERMINATING, &s);
+    lab_classify(l);
+    assert_non_null(s.ctx);
+    assert_int_equal(s.shown.rights, FWPS_RIGHT_ACTION_WRITE); /* the engine's half of it */
+    assert_int_equal(s.shown.flags, 0);
+    assert_int_equal(l->verdict.action, FWP_ACTION_BLOCK); /* and the callout's */
+    assert_int_equal(l->verdict.rights, 0);
+    assert_int_equal(l->verdict.flags, ENGINE_VERDICT_ABSORB);
+    assert_true(l->verdict.filter_id == id);
+}
+
 /* ---- ABSORB -------------------------------------------------------------------------------------------- */
 
 /* The verdict's flags at a layer for a callout that answers `action` with ABSORB. */
@@ -420,6 +454,7 @@ int main(void)
         TEST(CLS_04_result_values),
         TEST(CLS_05_invalid_action_blocks),
         TEST(CLS_06_system_members_are_restored),
+        TEST(CLS_36_the_answer_comes_back_in_the_struct),
         cmocka_unit_test(CLS_08_absorb_is_marked_in_the_verdict),
         TEST(CLS_09_block_without_absorb_is_reported),
         cmocka_unit_test(CLS_10_layers_that_absorb),

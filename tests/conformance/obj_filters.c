@@ -459,7 +459,9 @@ static void OBJ_29_boot_time_filters(void **state)
     FWP_ACTION_TYPE action;
 
     f.flags = FWPM_FILTER_FLAG_BOOTTIME;
+    f.weight = (FWP_VALUE0){.type = FWP_UINT8, .uint8 = 15}; /* it would decide wherever it acts */
     boot = bfe_lab_add(l->kernel, &f);
+    f.weight.type = FWP_EMPTY;
     f.flags = FWPM_FILTER_FLAG_PERSISTENT;
     persistent = bfe_lab_add(l->kernel, &f);
     f.flags = 0;

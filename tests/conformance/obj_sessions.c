@@ -532,6 +532,14 @@ static void OBJ_11_a_classify_sees_one_version(void **state)
     engine_unpin(l->reader);
     assert_true(bfe_lab_decider(l, 11, &action) == id); /* a new one: at once, and all of it */
     assert_true(policy_version(l) == version + 1);
+
+    /* What goes and what comes in its place: no version has neither, or both. */
+    assert_int_equal(bfe_txn_begin(l->kernel, 0), STATUS_SUCCESS);
+    assert_int_equal(bfe_filter_delete(l->kernel, NULL, id), STATUS_SUCCESS);
+    id = bfe_lab_add_port(l->kernel, 11, FWP_ACTION_BLOCK);
+    assert_int_equal(bfe_txn_commit(l->kernel), STATUS_SUCCESS);
+    assert_true(bfe_lab_decider(l, 11, &action) == id);
+    assert_true(policy_version(l) == version + 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bfe_lab_setup, bfe_lab_teardown)
