@@ -103,7 +103,7 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
     struct traced_sublayer here = {0};
     UINT32 from = 0, at;
 
-    while ((at = next(cursor, from)) != ENGINE_NO_POSITION) {
+    while (from < ls->count && (at = next(cursor, from)) != ENGINE_NO_POSITION) {
         const struct engine_filter *f = ls->filters[at];
         UINT8 plain = ls->plain[at];
         struct engine_asked asked;

@@ -53,8 +53,6 @@ struct engine_index {
                   struct engine_class_cache *cache, struct engine_cursor *c);
 };
 
-struct ix_line;
-
 enum engine_cursor_form {
     ENGINE_CURSOR_BITS,  /* bits say all */
     ENGINE_CURSOR_WORDS, /* words, then `next` */
@@ -83,7 +81,7 @@ struct engine_cursor {
     UINT32 base_at; /* with a recent index: next match of the columns and of the recent, as positions */
     UINT32 recent_at;
     _Alignas(64) UINT64 summary[8];
-    const struct ix_line *line[ENGINE_MAX_FIELDS];
+    const void *line[ENGINE_MAX_FIELDS]; /* of the block's dims */
     UINT32 cell[ENGINE_MAX_FIELDS];
 };
 

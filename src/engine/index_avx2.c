@@ -41,7 +41,7 @@ static inline UINT32 live4(const UINT64 *w)
     return ~(UINT32)_mm256_movemask_pd(_mm256_castsi256_pd(z)) & 15;
 }
 
-static inline UINT64 live32(const UINT64 *w)
+static inline UINT64 live_bytes(const UINT64 *w)
 {
     __m256i z = _mm256_cmpeq_epi8(_mm256_load_si256((const void *)w), _mm256_setzero_si256());
 
@@ -49,7 +49,8 @@ static inline UINT64 live32(const UINT64 *w)
 }
 
 #define ix_live8(a)  (live4((const UINT64 *)&(a)) | live4((const UINT64 *)&(a) + 4) << 4)
-#define ix_live64(a) (live32((const UINT64 *)&(a)) | live32((const UINT64 *)&(a) + 4) << 32)
+#define ix_live32(a) (live_bytes((const UINT64 *)&(a)))
+#define ix_live64(a) (live_bytes((const UINT64 *)&(a)) | live_bytes((const UINT64 *)&(a) + 4) << 32)
 
 #include "engine/index_piece.h"
 #include "engine/index_kernel.h"

@@ -196,11 +196,11 @@ static int combine(const struct made *m, UINT32 members, struct ix_builder *out,
     return err;
 }
 
-/* One dim of one or several fields; takes their class_of. */
+/* The parts of one dim of one or several fields, taking their class_of; *b: the one field's builder, or a new
+ * one. */
 static int make_dim(const struct engine_index_config *cfg, struct made *m, UINT32 members, UINT32 columns,
-                    struct ix_dim *out, size_t *size)
+                    struct ix_dim *out, struct ix_builder **b, size_t *size)
 {
-    struct ix_builder *b = NULL;
     UINT32 stride = 1;
     int err;
 
@@ -213,41 +213,46 @@ static int make_dim(const struct engine_index_config *cfg, struct made *m, UINT3
             out->part[i][c] *= stride;
         *size += m[i].cells * sizeof(UINT32);
     }
-    if (members == 1)
-        return ix_builder_finish(m[0].b, out, size);
+    if (members == 1) {
+        *b = m[0].b;
+        m[0].b = NULL;
+        return 0;
+    }
     out->table = ix_alloc(cfg, 64, stride * sizeof(*out->table));
     if (out->table == NULL)
         return -ENOMEM;
     *size += stride * sizeof(*out->table);
-    err = ix_builder_open(cfg, columns, &b);
-    if (!err)
-        err = combine(m, members, b, out->table);
-    if (!err)
-        err = ix_builder_finish(b, out, size);
-    ix_builder_close(b);
-    return err;
+    err = ix_builder_open(cfg, columns, b);
+    return err ? err : combine(m, members, *b, out->table);
 }
 
 /* Fields with few classes together, as long as their combinations are few for a block of this size. */
 static int make_dims(const struct engine_index_config *cfg, struct made *m, UINT32 count, struct ix_block *b,
                      size_t *size)
 {
+    struct ix_builder *builders[ENGINE_MAX_FIELDS] = {NULL};
     UINT32 limit = b->count < 1024 ? 1024 : b->count;
+    int err = 0;
 
     if (limit > cfg->combine_max)
         limit = cfg->combine_max;
     qsort(m, count, sizeof(*m), by_classes);
-    for (UINT32 i = 0, n; i < count; i += n) {
+    b->narrow = b->columns <= IX_NARROW_COLUMNS;
+    for (UINT32 i = 0, n; i < count && !err; i += n) {
         UINT64 product = m[i].b->class_count;
-        int err;
 
         for (n = 1; i + n < count && n < IX_MEMBERS && product * m[i + n].b->class_count <= limit; n++)
             product *= m[i + n].b->class_count;
-        err = make_dim(cfg, m + i, n, b->columns, &b->of[b->dims++], size);
-        if (err)
-            return err;
+        err = make_dim(cfg, m + i, n, b->columns, &b->of[b->dims], &builders[b->dims], size);
+        if (!err && builders[b->dims]->pool_count > UINT16_MAX)
+            b->narrow = false;
+        b->dims++;
     }
-    return 0;
+    for (UINT32 i = 0; i < b->dims && !err; i++)
+        err = ix_builder_finish(builders[i], b->narrow, &b->of[i], size);
+    for (UINT32 i = 0; i < b->dims; i++)
+        ix_builder_close(builders[i]);
+    return err;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------- */

@@ -8,8 +8,8 @@
  *   ix_count16(node, v)  how many of 16 keys are <= v
  *   ix_press(v, mask)    the bits of v under mask, pressed together
  *   ix_live8(words)      a bit for each of 8 words that is not 0
- *   ix_live64(bytes)     a bit for each of 64 bytes that is not 0
- *   ix_piece(c, block, column)  appends the words of one column that are not 0 to c->word
+ *   ix_live32(bytes), ix_live64(bytes)  a bit for each byte that is not 0
+ *   ix_piece(c, block, column, narrow)  appends the words of one column that are not 0 to c->word
  *
  * Vectors are GCC's generic ones: one zmm, two ymm or four xmm as the target has it.
  */
@@ -18,6 +18,7 @@
 #endif
 
 typedef UINT64 IX_FN(v8) __attribute__((vector_size(64), aligned(64), may_alias));
+typedef UINT64 IX_FN(v4) __attribute__((vector_size(32), aligned(32), may_alias));
 
 #define IX_INLINE static inline __attribute__((always_inline))
 
@@ -210,26 +211,42 @@ static void IX_FN(begin_flat)(const struct engine_layer_snapshot *ls, const FWPS
 
 /* ---- columns --------------------------------------------------------------------------------------- */
 
-IX_INLINE void IX_FN(load_block)(struct engine_cursor *c, const struct ix_columns *base, UINT32 block)
+IX_INLINE UINT32 IX_FN(class_of)(const struct ix_dim *d, const UINT32 *cell)
+{
+    UINT32 class = d->part[0][cell[d->field[0]]];
+
+    if (d->table == NULL)
+        return class;
+    for (UINT32 k = 1; k < d->members; k++)
+        class += d->part[k][cell[d->field[k]]];
+    return d->table[class];
+}
+
+static void IX_FN(load_block)(struct engine_cursor *c, const struct ix_columns *base, UINT32 block)
 {
     const struct ix_block *b = &base->blocks[block];
-    IX_FN(v8) a = ~(IX_FN(v8)){0};
+    UINT64 valid = (1ULL << b->columns) - 1;
 
-    for (UINT32 i = 0; i < b->dims; i++) {
-        const struct ix_dim *d = &b->of[i];
-        UINT32 class = d->part[0][c->cell[d->field[0]]];
-
-        if (d->table != NULL) {
-            for (UINT32 k = 1; k < d->members; k++)
-                class += d->part[k][c->cell[d->field[k]]];
-            class = d->table[class];
-        }
-        c->line[i] = &d->lines[class];
-        a &= *(const IX_FN(v8) *)(const void *)c->line[i];
-    }
-    *(IX_FN(v8) *)(void *)c->summary = a;
-    c->columns = ix_live64(a) & ((1ULL << b->columns) - 1);
     c->block = block;
+    if (b->narrow) {
+        IX_FN(v4) a = ~(IX_FN(v4)){0};
+
+        for (UINT32 i = 0; i < b->dims; i++) {
+            c->line[i] = (const struct ix_narrow *)b->of[i].lines + IX_FN(class_of)(&b->of[i], c->cell);
+            a &= *(const IX_FN(v4) *)c->line[i]; /* starts, behind the summary, are cut off by `valid` */
+        }
+        *(IX_FN(v4) *)(void *)c->summary = a;
+        c->columns = ix_live32(a) & valid;
+    } else {
+        IX_FN(v8) a = ~(IX_FN(v8)){0};
+
+        for (UINT32 i = 0; i < b->dims; i++) {
+            c->line[i] = (const struct ix_line *)b->of[i].lines + IX_FN(class_of)(&b->of[i], c->cell);
+            a &= *(const IX_FN(v8) *)c->line[i];
+        }
+        *(IX_FN(v8) *)(void *)c->summary = a;
+        c->columns = ix_live64(a) & valid;
+    }
 }
 
 /*
@@ -249,8 +266,12 @@ static void IX_FN(fill)(struct engine_cursor *c, const struct ix_columns *base, 
         if (block != c->block)
             IX_FN(load_block)(c, base, block);
         left = c->columns & (~0ULL << ((from - b->first) / 512));
-        for (; left != 0 && c->found <= enough; left &= left - 1)
-            ix_piece(c, b, (UINT32)__builtin_ctzll(left));
+        if (b->narrow)
+            for (; left != 0 && c->found <= enough; left &= left - 1)
+                ix_piece(c, b, (UINT32)__builtin_ctzll(left), true);
+        else
+            for (; left != 0 && c->found <= enough; left &= left - 1)
+                ix_piece(c, b, (UINT32)__builtin_ctzll(left), false);
         c->columns = left;
         from = b->first + b->count;
         if (b->dims == 0)

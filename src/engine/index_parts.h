@@ -211,11 +211,22 @@ void ix_fields_free(struct ix_fields *f);
 
 /*
  * A class's vector. summary has a bit a word of 64 filters, a byte a column. The words of a column that are
- * not 0 stand in the pool one after the other; where they start is in `usual` of the column, or, where
- * `other` has the column's bit, in refs from refs[ref] on.
+ * not 0 stand in the pool one after the other, from start[] on. So a class is one cache line, in blocks of
+ * few columns and small pools.
+ */
+#define IX_NARROW_COLUMNS 21
+struct ix_narrow {
+    UINT8 summary[IX_NARROW_COLUMNS];
+    UINT8 spare;
+    UINT16 start[IX_NARROW_COLUMNS];
+};
+
+/*
+ * In other blocks the words start where `usual` says for the column, or, where `other` has the column's bit,
+ * refs from refs[ref] on: most classes share most of their columns.
  */
 struct ix_line {
-    UINT64 summary[ENGINE_INDEX_COLUMNS / 8];
+    UINT8 summary[ENGINE_INDEX_COLUMNS];
     UINT64 other;
     UINT32 ref;
     UINT32 spare;
@@ -227,7 +238,7 @@ struct ix_line {
  */
 #define IX_MEMBERS 8
 struct ix_dim {
-    struct ix_line *lines;
+    void *lines; /* struct ix_narrow or ix_line */
     UINT32 *refs;
     UINT64 *pool;
     UINT32 *table; /* sum of the parts -> class; NULL: one member, whose part is the class */
@@ -240,13 +251,17 @@ struct ix_dim {
 
 /* Where the words of a column start in the pool. Without a branch: which column is asked follows no pattern.
  */
-static inline UINT32 ix_start(const struct ix_dim *d, const struct ix_line *line, UINT32 column)
+static inline UINT32 ix_start(const struct ix_dim *d, const void *at, UINT32 column, bool narrow)
 {
-    UINT64 bit = 1ULL << column, own = -(line->other >> column & 1);
-    uintptr_t usual = (uintptr_t)&d->usual[column];
-    uintptr_t other =
-        (uintptr_t)(d->refs + line->ref + (UINT32)__builtin_popcountll(line->other & (bit - 1)));
+    const struct ix_line *line = at;
+    uintptr_t own, usual, other;
 
+    if (narrow)
+        return ((const struct ix_narrow *)at)->start[column];
+    own = -(uintptr_t)(line->other >> column & 1);
+    usual = (uintptr_t)&d->usual[column];
+    other =
+        (uintptr_t)(d->refs + line->ref + (UINT32)__builtin_popcountll(line->other & ((1ULL << column) - 1)));
     return *(const UINT32 *)(usual ^ ((usual ^ other) & own));
 }
 
@@ -254,6 +269,7 @@ struct ix_block {
     UINT32 first, count; /* slots */
     UINT32 columns;
     UINT32 dims;
+    bool narrow;
     struct ix_dim *of;
 };
 
@@ -306,7 +322,7 @@ int ix_builder_class(struct ix_builder *b, UINT32 *out);
 /* words &= the vector of a class. */
 void ix_builder_and(const struct ix_builder *b, UINT32 class, UINT64 *words);
 /* What a reader needs of it; adds to *size. */
-int ix_builder_finish(struct ix_builder *b, struct ix_dim *out, size_t *size);
+int ix_builder_finish(struct ix_builder *b, bool narrow, struct ix_dim *out, size_t *size);
 
 int ix_columns_build(const struct engine_index_config *cfg, const struct engine_layer *layer,
                      const struct engine_filter *const *filters, UINT32 count, struct ix_columns **out);

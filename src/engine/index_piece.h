@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One column of a block, word by word: for kernels without an instruction that spreads packed words. See
- * struct ix_line for where the words of a class stand.
+ * One column of a block, word by word: few columns have more than one or two words with candidates, and a
+ * load of one word touches one cache line. See struct ix_line for where the words of a class stand.
  */
-static inline void ix_piece(struct engine_cursor *c, const struct ix_block *b, UINT32 column)
+static inline __attribute__((always_inline)) void ix_piece(struct engine_cursor *c, const struct ix_block *b,
+                                                           UINT32 column, const bool narrow)
 {
-    UINT32 want = ((const UINT8 *)c->summary)[column], n = c->found, first = n;
+    UINT32 first = b->first + column * 512, found = c->found, dims = b->dims;
+    const UINT64 *words[ENGINE_MAX_FIELDS];
+    UINT32 has[ENGINE_MAX_FIELDS];
 
-    for (UINT32 m = want; m != 0; m &= m - 1, n++) {
-        c->word[n] = ~0ULL;
-        c->base[n] = b->first + column * 512 + 64 * (UINT32)__builtin_ctz(m);
+    for (UINT32 i = 0; i < dims; i++) {
+        has[i] = ((const UINT8 *)c->line[i])[column];
+        words[i] = b->of[i].pool + ix_start(&b->of[i], c->line[i], column, narrow);
     }
-    for (UINT32 i = 0; i < b->dims; i++) {
-        const struct ix_line *line = c->line[i];
-        UINT32 has = ((const UINT8 *)line->summary)[column];
-        const UINT64 *words = b->of[i].pool + ix_start(&b->of[i], line, column);
+    for (UINT32 want = ((const UINT8 *)c->summary)[column]; want != 0; want &= want - 1) {
+        UINT32 below = (want & -want) - 1;
+        UINT64 x = ~0ULL;
 
-        n = first;
-        for (UINT32 m = want; m != 0; m &= m - 1, n++)
-            c->word[n] &= words[__builtin_popcount(has & ((m & -m) - 1))];
+        for (UINT32 i = 0; i < dims; i++)
+            x &= words[i][__builtin_popcount(has[i] & below)];
+        c->word[found] = x;
+        c->base[found] = first + 64 * (UINT32)__builtin_ctz(want);
+        found += x != 0;
     }
-    for (UINT32 i = first; i < n; i++) {
-        c->word[c->found] = c->word[i];
-        c->base[c->found] = c->base[i];
-        c->found += c->word[i] != 0;
-    }
+    c->found = found;
 }

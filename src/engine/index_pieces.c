@@ -195,7 +195,7 @@ void ix_builder_close(struct ix_builder *b)
 
 void ix_builder_and(const struct ix_builder *b, UINT32 class, UINT64 *words)
 {
-    const UINT8 *masks = (const UINT8 *)b->lines[class].summary;
+    const UINT8 *masks = b->lines[class].summary;
     const UINT32 *starts = b->starts + (size_t) class * b->columns;
 
     for (UINT32 k = 0; k < b->columns; k++, words += 8) {
@@ -226,18 +226,23 @@ static UINT32 vote(const struct ix_builder *b, UINT32 column)
     return winner;
 }
 
-static void *shrunk(const struct engine_index_config *cfg, const void *from, size_t used, size_t slack)
+static int finish_narrow(const struct ix_builder *b, struct ix_dim *out)
 {
-    void *p = ix_alloc(cfg, 64, used + slack);
+    struct ix_narrow *to = ix_alloc(b->cfg, 64, b->class_count * sizeof(*to));
 
-    if (p != NULL) {
-        memcpy(p, from, used);
-        memset((char *)p + used, 0, slack);
+    out->lines = to;
+    if (to == NULL)
+        return -ENOMEM;
+    memset(to, 0, b->class_count * sizeof(*to));
+    for (UINT32 i = 0; i < b->class_count; i++, to++) {
+        memcpy(to->summary, b->lines[i].summary, sizeof(to->summary));
+        for (UINT32 k = 0; k < b->columns; k++)
+            to->start[k] = (UINT16)b->starts[(size_t)i * b->columns + k];
     }
-    return p;
+    return 0;
 }
 
-int ix_builder_finish(struct ix_builder *b, struct ix_dim *out, size_t *size)
+static int finish_wide(struct ix_builder *b, struct ix_dim *out, size_t *size)
 {
     UINT32 others = 0;
 
@@ -254,19 +259,29 @@ int ix_builder_finish(struct ix_builder *b, struct ix_dim *out, size_t *size)
                 b->lines[i].other |= 1ULL << k;
         others += (UINT32)__builtin_popcountll(b->lines[i].other);
     }
-    out->classes = b->class_count;
-    out->lines = shrunk(b->cfg, b->lines, b->class_count * sizeof(*b->lines), 0);
-    out->pool = shrunk(b->cfg, b->pool, b->pool_count * sizeof(*b->pool), 8 * sizeof(*b->pool));
+    out->lines = ix_alloc(b->cfg, 64, b->class_count * sizeof(*b->lines));
     out->refs = ix_alloc(b->cfg, 64, others * sizeof(*out->refs));
-    if (out->lines == NULL || out->pool == NULL || out->refs == NULL)
+    if (out->lines == NULL || out->refs == NULL)
         return -ENOMEM;
+    memcpy(out->lines, b->lines, b->class_count * sizeof(*b->lines));
     for (UINT32 i = 0; i < b->class_count; i++) {
         UINT32 *at = out->refs + b->lines[i].ref;
 
         for (UINT64 m = b->lines[i].other; m != 0; m &= m - 1)
             *at++ = b->starts[(size_t)i * b->columns + (UINT32)__builtin_ctzll(m)];
     }
-    *size += b->class_count * sizeof(*b->lines) + (b->pool_count + 8) * sizeof(*b->pool) +
-             others * sizeof(*out->refs);
+    *size += others * sizeof(*out->refs);
     return 0;
+}
+
+int ix_builder_finish(struct ix_builder *b, bool narrow, struct ix_dim *out, size_t *size)
+{
+    out->classes = b->class_count;
+    out->pool = ix_alloc(b->cfg, 64, (b->pool_count + 8) * sizeof(*b->pool)); /* loads run over the end */
+    if (out->pool == NULL)
+        return -ENOMEM;
+    memcpy(out->pool, b->pool, b->pool_count * sizeof(*b->pool));
+    memset(out->pool + b->pool_count, 0, 8 * sizeof(*b->pool));
+    *size += b->class_count * sizeof(*b->lines) + (b->pool_count + 8) * sizeof(*b->pool);
+    return narrow ? finish_narrow(b, out) : finish_wide(b, out, size);
 }

@@ -37,6 +37,8 @@ static inline UINT64 live_bytes(UINT64 w)
     return (w >> 7) * 0x0102040810204080ULL >> 56;
 }
 
+#define ix_live32(a)                                                                                         \
+    (live_bytes(a[0]) | live_bytes(a[1]) << 8 | live_bytes(a[2]) << 16 | live_bytes(a[3]) << 24)
 #define ix_live64(a)                                                                                         \
     (live_bytes(a[0]) | live_bytes(a[1]) << 8 | live_bytes(a[2]) << 16 | live_bytes(a[3]) << 24 |            \
      live_bytes(a[4]) << 32 | live_bytes(a[5]) << 40)
