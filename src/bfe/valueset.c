@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef unsigned __int128 u128;
+#include "engine/number.h"
+
+typedef engine_u128 u128;
 
 struct interval {
     u128 low, high;
@@ -23,80 +25,6 @@ struct intervals { /* at most two from one condition */
     size_t count;
     bool empty; /* admits the EMPTY value */
 };
-
-/* ---- reading values
- * ---------------------------------------------------------------------------------------- */
-
-static bool width_of(FWP_DATA_TYPE type, unsigned *bits)
-{
-    switch (type) {
-    case FWP_UINT8:
-        *bits = 8;
-        return true;
-    case FWP_UINT16:
-        *bits = 16;
-        return true;
-    case FWP_UINT32:
-        *bits = 32;
-        return true;
-    case FWP_UINT64:
-        *bits = 64;
-        return true;
-    case FWP_BYTE_ARRAY6_TYPE:
-        *bits = 48;
-        return true;
-    case FWP_BYTE_ARRAY16_TYPE:
-        *bits = 128;
-        return true;
-    default:
-        return false;
-    }
-}
-
-static u128 big_endian(const UINT8 *bytes, size_t count)
-{
-    u128 n = 0;
-
-    for (size_t i = 0; i < count; i++)
-        n = n << 8 | bytes[i];
-    return n;
-}
-
-static bool number(const FWP_VALUE0 *v, u128 *out)
-{
-    switch (v->type) {
-    case FWP_UINT8:
-        *out = v->uint8;
-        return true;
-    case FWP_UINT16:
-        *out = v->uint16;
-        return true;
-    case FWP_UINT32:
-        *out = v->uint32;
-        return true;
-    case FWP_UINT64:
-        *out = *v->uint64;
-        return true;
-    case FWP_BYTE_ARRAY6_TYPE:
-        *out = big_endian(v->byteArray6->byteArray6, 6);
-        return true;
-    case FWP_BYTE_ARRAY16_TYPE:
-        *out = big_endian(v->byteArray16->byteArray16, 16);
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* The scalar types have one layout in conditions and in values. */
-static FWP_VALUE0 as_value(const FWP_CONDITION_VALUE0 *c)
-{
-    FWP_VALUE0 v;
-
-    _Static_assert(sizeof(v) == sizeof(*c), "one layout");
-    memcpy(&v, c, sizeof(v));
-    return v;
-}
 
 /* ---- intervals
  * --------------------------------------------------------------------------------------------- */
@@ -130,13 +58,13 @@ static bool equal_bounds(const FWP_CONDITION_VALUE0 *v, unsigned bits, struct in
     case FWP_V6_ADDR_MASK: {
         unsigned host = 128 - (v->v6AddrMask->prefixLength > 128 ? 128 : v->v6AddrMask->prefixLength);
         u128 wild = host == 128 ? ~(u128)0 : ((u128)1 << host) - 1;
-        out->low = big_endian(v->v6AddrMask->addr, 16) & ~wild;
+        out->low = engine_number_bytes(v->v6AddrMask->addr, 16) & ~wild;
         out->high = out->low | wild;
         return true;
     }
     default:
-        value = as_value(v);
-        if (!number(&value, &out->low))
+        value = engine_plain_value(v);
+        if (!engine_number(&value, &out->low))
             return false;
         out->high = out->low;
         return bits > 0;
@@ -149,12 +77,12 @@ static bool intervals_of(const struct engine_field *field, const FWPM_FILTER_CON
 {
     const FWP_CONDITION_VALUE0 *v = &c->conditionValue;
     struct interval eq;
-    unsigned bits;
+    unsigned bits = engine_number_bits(field->data_type);
 
     *out = (struct intervals){0};
-    if (!width_of(field->data_type, &bits))
+    if (bits == 0)
         return false;
-    u128 top = bits == 128 ? ~(u128)0 : ((u128)1 << bits) - 1;
+    u128 top = engine_number_max(bits);
     if (v->type == FWP_EMPTY) {
         if (c->matchType == FWP_MATCH_EQUAL)
             out->empty = true;
@@ -163,7 +91,8 @@ static bool intervals_of(const struct engine_field *field, const FWPM_FILTER_CON
         return c->matchType == FWP_MATCH_EQUAL || c->matchType == FWP_MATCH_NOT_EQUAL;
     }
     if (v->type == FWP_RANGE_TYPE) {
-        if (!number(&v->rangeValue->valueLow, &eq.low) || !number(&v->rangeValue->valueHigh, &eq.high))
+        if (!engine_number(&v->rangeValue->valueLow, &eq.low) ||
+            !engine_number(&v->rangeValue->valueHigh, &eq.high))
             return false;
     } else if (!equal_bounds(v, bits, &eq)) {
         return false;
@@ -278,9 +207,9 @@ static bool is_flags(FWP_MATCH_TYPE m)
 
 static bool mask_of(const FWPM_FILTER_CONDITION0 *c, u128 *mask)
 {
-    FWP_VALUE0 value = as_value(&c->conditionValue);
+    FWP_VALUE0 value = engine_plain_value(&c->conditionValue);
 
-    return number(&value, mask);
+    return engine_number(&value, mask);
 }
 
 static bool one_bit(u128 mask)
@@ -350,7 +279,7 @@ static bool single_value(const FWPM_FILTER_CONDITION0 *c, FWP_VALUE0 *out)
     case FWP_SECURITY_DESCRIPTOR_TYPE:
         return false;
     default:
-        *out = as_value(&c->conditionValue);
+        *out = engine_plain_value(&c->conditionValue);
         return c->matchType == FWP_MATCH_EQUAL;
     }
 }
@@ -375,7 +304,7 @@ static bool same_operand(const FWPM_FILTER_CONDITION0 *a, const FWPM_FILTER_COND
         return false;
     if (a->conditionValue.type == FWP_SECURITY_DESCRIPTOR_TYPE)
         return same_blob(a->conditionValue.sd, b->conditionValue.sd);
-    FWP_VALUE0 value = as_value(&b->conditionValue);
+    FWP_VALUE0 value = engine_plain_value(&b->conditionValue);
     return engine_match(FWP_MATCH_EQUAL, &a->conditionValue, &value);
 }
 
@@ -383,7 +312,7 @@ static bool same_operand(const FWPM_FILTER_CONDITION0 *a, const FWPM_FILTER_COND
  */
 static bool is_prefix(const FWPM_FILTER_CONDITION0 *a, const FWPM_FILTER_CONDITION0 *of)
 {
-    FWP_VALUE0 value = as_value(&of->conditionValue);
+    FWP_VALUE0 value = engine_plain_value(&of->conditionValue);
 
     return engine_match(FWP_MATCH_PREFIX, &a->conditionValue, &value);
 }

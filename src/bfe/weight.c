@@ -18,6 +18,7 @@
 
 #include "bfe/filter.h"
 #include "bfe/weight.h"
+#include "engine/number.h"
 
 struct weight_slot {
     UINT8 low, width; /* width 0: not known */
@@ -35,49 +36,12 @@ struct weight_layer {
 #define NO_CONDITIONS_FAST 0x7ffffffffffffffu /* what the four *_FAST layers show */
 #define AUTO_MASK          (((UINT64)1 << 60) - 1)
 
-typedef unsigned __int128 u128;
+typedef engine_u128 u128;
 
+/* A MAC address is no number here: real weights give it one bit. */
 static unsigned scalar_bits(FWP_DATA_TYPE type)
 {
-    switch (type) {
-    case FWP_UINT8:
-        return 8;
-    case FWP_UINT16:
-        return 16;
-    case FWP_UINT32:
-        return 32;
-    case FWP_UINT64:
-        return 64;
-    case FWP_BYTE_ARRAY16_TYPE:
-        return 128;
-    default:
-        return 0;
-    }
-}
-
-static bool scalar(const FWP_VALUE0 *v, u128 *out)
-{
-    switch (v->type) {
-    case FWP_UINT8:
-        *out = v->uint8;
-        return true;
-    case FWP_UINT16:
-        *out = v->uint16;
-        return true;
-    case FWP_UINT32:
-        *out = v->uint32;
-        return true;
-    case FWP_UINT64:
-        *out = *v->uint64;
-        return true;
-    case FWP_BYTE_ARRAY16_TYPE:
-        *out = 0;
-        for (int i = 0; i < 16; i++)
-            *out = *out << 8 | v->byteArray16->byteArray16[i];
-        return true;
-    default:
-        return false;
-    }
+    return type == FWP_BYTE_ARRAY6_TYPE ? 0 : engine_number_bits(type);
 }
 
 static double log2_of_count(u128 low, u128 high, unsigned nbits)
@@ -91,8 +55,8 @@ static double log2_of_count(u128 low, u128 high, unsigned nbits)
 static double fixed_bits(const FWPM_FILTER_CONDITION0 *c, unsigned nbits)
 {
     const FWP_CONDITION_VALUE0 *v = &c->conditionValue;
-    u128 top = nbits == 128 ? ~(u128)0 : ((u128)1 << nbits) - 1, low, high;
-    FWP_VALUE0 plain;
+    u128 top = engine_number_max(nbits), low, high;
+    FWP_VALUE0 plain = engine_plain_value(v);
     double set;
 
     if (v->type == FWP_V4_ADDR_MASK)
@@ -100,13 +64,12 @@ static double fixed_bits(const FWPM_FILTER_CONDITION0 *c, unsigned nbits)
     if (v->type == FWP_V6_ADDR_MASK)
         return v->v6AddrMask->prefixLength;
     if (v->type == FWP_RANGE_TYPE) {
-        if (!scalar(&v->rangeValue->valueLow, &low) || !scalar(&v->rangeValue->valueHigh, &high) ||
-            low > high)
+        if (!engine_number(&v->rangeValue->valueLow, &low) ||
+            !engine_number(&v->rangeValue->valueHigh, &high) || low > high)
             return 0;
         return nbits - log2_of_count(low, high, nbits);
     }
-    memcpy(&plain, v, sizeof(plain));
-    if (!scalar(&plain, &low))
+    if (!engine_number(&plain, &low))
         return nbits;
     set = __builtin_popcountll((UINT64)low) + __builtin_popcountll((UINT64)(low >> 64));
     switch (c->matchType) {
