@@ -363,8 +363,9 @@ const char *security_service_name(const SID *sid)
     if (sid->SubAuthorityCount < 2) {
         return NULL;
     }
+    const ULONG *authorities = sid->SubAuthority; /* declared with one, there are SubAuthorityCount */
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-        const char *name = services[i].first == sid->SubAuthority[1] ? services[i].name : NULL;
+        const char *name = services[i].first == authorities[1] ? services[i].name : NULL;
         if (name != NULL && security_service_name_among(sid, &name, 1) != NULL) {
             return name;
         }
