@@ -256,12 +256,22 @@ NTSTATUS bfe_access_check_container(struct bfe_session *s, unsigned secured, UIN
     return s->caller.kernel ? STATUS_SUCCESS : check(s, secured, s->bfe->access->container[secured], right);
 }
 
+/* The layers that no packet passes (OTH-01): the user-mode ones, and the name cache's although its flags say
+ * kernel. */
+static bool asked_on_request(const struct engine_layer *layer)
+{
+    return layer->user_mode || layer->id == FWPS_LAYER_NAME_RESOLUTION_CACHE_V4 ||
+           layer->id == FWPS_LAYER_NAME_RESOLUTION_CACHE_V6;
+}
+
 NTSTATUS bfe_classify(struct bfe_session *s, struct engine_reader *reader,
                       const struct engine_request *request, struct engine_verdict *verdict)
 {
     const struct engine_layer *layer = engine_layer_by_id(request->values->layerId);
+    struct engine_request without_data = *request;
     NTSTATUS status = bfe_enter(s);
 
+    without_data.layer_data = NULL;
     if (status != STATUS_SUCCESS)
         return status;
     status = bfe_access_check_container(s, BFE_SECURED_ENGINE, FWPM_ACTRL_CLASSIFY);
@@ -270,7 +280,8 @@ NTSTATUS bfe_classify(struct bfe_session *s, struct engine_reader *reader,
         return status;
     if (!layer)
         return STATUS_FWP_LAYER_NOT_FOUND;
-    return layer->user_mode ? engine_classify(reader, request, verdict) : STATUS_FWP_INCOMPATIBLE_LAYER;
+    return asked_on_request(layer) ? engine_classify(reader, &without_data, verdict)
+                                   : STATUS_FWP_INCOMPATIBLE_LAYER;
 }
 
 /* ---- security information

@@ -38,9 +38,9 @@ NTSTATUS bfe_security_set(struct bfe_session *s, unsigned secured, const GUID *k
                           const SID *owner, const SID *group, const ACL *dacl);
 
 /*
- * A user-mode classify (OTH-01, OTH-02): at a user-mode layer, with the values given. User callers need
- * FWPM_ACTRL_CLASSIFY on the engine. STATUS_FWP_INCOMPATIBLE_LAYER: not a user-mode layer; else as
- * engine_classify().
+ * A user-mode classify (OTH-01, OTH-02): at a layer without a packet path, with the values given and no layer
+ * data. User callers need FWPM_ACTRL_CLASSIFY on the engine. STATUS_FWP_INCOMPATIBLE_LAYER: packets pass that
+ * layer; else as engine_classify().
  */
 NTSTATUS bfe_classify(struct bfe_session *s, struct engine_reader *reader,
                       const struct engine_request *request, struct engine_verdict *verdict);
