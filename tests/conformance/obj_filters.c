@@ -238,6 +238,9 @@ static void OBJ_26_actions(void **state)
         f.subLayerKey = FWPM_SUBLAYER_INSPECTION;
         assert_int_equal(add_status(s, &f), STATUS_FWP_ACTION_INCOMPATIBLE_WITH_SUBLAYER);
     }
+    f = bfe_lab_filter(&FWPM_LAYER_IKEEXT_V4, FWP_ACTION_CALLOUT_TERMINATING); /* no callouts there */
+    f.action.calloutKey = key;
+    assert_int_equal(add_status(s, &f), STATUS_FWP_ACTION_INCOMPATIBLE_WITH_LAYER);
 }
 
 static void OTH_03_user_mode_layers(void **state)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "bfe/events.h"
 #include "bfe_lab.h"
 
 static NTSTATUS add_provider(struct bfe_session *s, UINT32 n, UINT32 flags)
@@ -439,6 +440,7 @@ static void OBJ_18_arguments_of_all_kinds(void **state)
     FWPM_PROVIDER_CONTEXT3 x = bfe_lab_context(NULL);
     FWPM_FILTER0 f = bfe_lab_filter(&FWPM_LAYER_ALE_AUTH_CONNECT_V4, FWP_ACTION_BLOCK);
     const FWP_BYTE_BLOB torn = {.size = 3, .data = NULL};
+    const FWP_VALUE0 two = {.type = FWP_UINT32, .uint32 = 2};
     FWPM_FILTER0 *got_f;
     GUID one = bfe_lab_guid(1);
 
@@ -481,6 +483,11 @@ static void OBJ_18_arguments_of_all_kinds(void **state)
     assert_int_equal(bfe_provider_context_add(s, &x, NULL, 0, NULL), STATUS_FWP_NULL_POINTER);
     p.providerData = (FWP_BYTE_BLOB){0};
     assert_int_equal(bfe_provider_add(s, &p, "no descriptor", 13), STATUS_INVALID_SECURITY_DESCR);
+
+    f = bfe_lab_filter(&FWPM_LAYER_ALE_AUTH_CONNECT_V4, FWP_ACTION_BLOCK);
+    f.reserved = &one;
+    assert_int_equal(bfe_filter_add(s, &f, NULL, 0, NULL), STATUS_FWP_RESERVED);
+    assert_int_equal(bfe_option_set(s, FWPM_ENGINE_COLLECT_NET_EVENTS, &two), STATUS_FWP_OUT_OF_BOUNDS);
 }
 
 static void OBJ_18_arguments_of_contexts(void **state)

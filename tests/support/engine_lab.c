@@ -240,6 +240,30 @@ static void scripts_reset(struct lab *l)
     engine_unpin(l->reader);
 }
 
+/* Which callouts were called how often since scripts_reset(), as one number. */
+static unsigned calls_of(struct lab *l)
+{
+    const struct engine_filter *const *filters;
+    size_t n = engine_snapshot_filters(engine_pin(l->reader), l->layer->id, &filters);
+    unsigned made = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const FWPS_FILTER3 *f = engine_filter_fwps(filters[i]);
+
+        if (f->context != 0)
+            made = made * 31 + (unsigned)((struct lab_script *)(uintptr_t)f->context)->calls;
+    }
+    engine_unpin(l->reader);
+    return made;
+}
+
+/* Traced or not, by the index or not: the same callouts are called. */
+static void assert_calls(struct lab *l, unsigned calls)
+{
+    assert_int_equal(calls_of(l), calls);
+    scripts_reset(l);
+}
+
 static void assert_same(const struct engine_verdict *a, const struct engine_verdict *b)
 {
     assert_int_equal(a->action, b->action);
@@ -253,20 +277,26 @@ const struct engine_verdict *lab_classify(struct lab *l)
     struct engine_trace trace = {l, on_filter, on_sublayer, on_callout};
     struct engine_request traced = l->request;
     struct engine_verdict plain, naive;
+    unsigned calls;
 
     traced.trace = &trace;
+    scripts_reset(l);
     assert_int_equal(engine_classify(l->reader, &l->request, &plain), STATUS_SUCCESS);
+    calls = calls_of(l);
+    scripts_reset(l);
     l->asked_count = l->sublayer_count = 0;
     l->conduct = 0;
     assert_int_equal(engine_classify_naive(l->reader, &traced, &naive), STATUS_SUCCESS);
     assert_same(&plain, &naive);
+    assert_calls(l, calls);
     assert_int_equal(engine_classify_naive(l->reader, &l->request, &naive), STATUS_SUCCESS);
     assert_same(&plain, &naive);
+    assert_calls(l, calls);
     l->asked_count = l->sublayer_count = 0;
     l->conduct = 0;
-    scripts_reset(l);
     assert_int_equal(engine_classify(l->reader, &traced, &l->verdict), STATUS_SUCCESS);
     assert_same(&plain, &l->verdict);
+    assert_int_equal(calls_of(l), calls);
     return &l->verdict;
 }
 
