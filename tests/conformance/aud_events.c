@@ -237,6 +237,7 @@ static void AUD_02_what_is_collected_by_default_and_by_keyword(void **state)
     assert_int_equal(event_count(l), 1);
     traffic_at(&t, l, FWPS_LAYER_OUTBOUND_TRANSPORT_V4); /* all outbound, multicast too */
     value(&t, &FWPM_CONDITION_IP_REMOTE_ADDRESS)->uint32 = 0xe0000001;
+    value(&t, &FWPM_CONDITION_IP_DESTINATION_ADDRESS_TYPE)->uint8 = NlatMulticast;
     classify(&t);
     assert_int_equal(event_count(l), 2);
 
@@ -890,6 +891,23 @@ static void AUD_11_stream_and_redirect_blocks_but_no_closures_or_discards(void *
  * ---------------------------------------------------------------------------------------------------------
  */
 
+/* Administrators may do exactly this with net events. */
+static void only(struct bfe_lab *l, const char *right)
+{
+    char sddl[64];
+    void *sd;
+    size_t size;
+
+    snprintf(sddl, sizeof(sddl), "D:P(A;;%s;;;BA)", right);
+    assert_int_equal(security_sddl_parse(sddl, &sd, &size, NULL), 0);
+    assert_int_equal(
+        bfe_security_set(l->kernel, BFE_NET_EVENT, NULL,
+                         DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, NULL, NULL,
+                         (const ACL *)((UINT8 *)sd + ((SECURITY_DESCRIPTOR_RELATIVE *)sd)->Dacl)),
+        STATUS_SUCCESS);
+    free(sd);
+}
+
 static void AUD_12_events_come_asynchronously_to_those_who_may_read(void **state)
 {
     struct bfe_lab *l = *state;
@@ -902,8 +920,6 @@ static void AUD_12_events_come_asynchronously_to_those_who_may_read(void **state
     struct heard h = {0};
     struct traffic t;
     UINT32 count;
-    void *sd;
-    size_t size;
 
     bfe_lab_add_port(l->kernel, 0, FWP_ACTION_BLOCK);
     assert_int_equal(bfe_event_subscribe(user, NULL, 5, (bfe_event_callback)on_event, &h, &sub),
@@ -924,13 +940,7 @@ static void AUD_12_events_come_asynchronously_to_those_who_may_read(void **state
     assert_int_equal(h.count, 1);
 
     /* the right to read is asked when an event is delivered */
-    assert_int_equal(security_sddl_parse("D:P(A;;0x200;;;BA)", &sd, &size, NULL), 0); /* SUBSCRIBE alone */
-    assert_int_equal(
-        bfe_security_set(l->kernel, BFE_NET_EVENT, NULL,
-                         DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, NULL, NULL,
-                         (const ACL *)((UINT8 *)sd + ((SECURITY_DESCRIPTOR_RELATIVE *)sd)->Dacl)),
-        STATUS_SUCCESS);
-    free(sd);
+    only(l, "0x200"); /* SUBSCRIBE */
     value(&t, &FWPM_CONDITION_IP_REMOTE_PORT)->uint16 = 80;
     classify(&t);
     bfe_notify_flush(l->bfe);
@@ -938,6 +948,13 @@ static void AUD_12_events_come_asynchronously_to_those_who_may_read(void **state
     assert_int_equal(bfe_event_unsubscribe(l->kernel, sub), STATUS_INVALID_HANDLE); /* another session's */
     assert_int_equal(bfe_event_unsubscribe(user, sub), STATUS_SUCCESS);
     assert_int_equal(bfe_event_unsubscribe(user, sub), STATUS_INVALID_HANDLE);
+    /* the right to subscribe when it is subscribed */
+    assert_int_equal(bfe_event_subscribe(user, &d, 5, (bfe_event_callback)on_event, &h, &sub),
+                     STATUS_SUCCESS);
+    assert_int_equal(bfe_event_unsubscribe(user, sub), STATUS_SUCCESS);
+    only(l, "0x80"); /* READ */
+    assert_int_equal(bfe_event_subscribe(user, &d, 5, (bfe_event_callback)on_event, &h, &sub),
+                     STATUS_ACCESS_DENIED);
     bfe_session_close(user);
 }
 

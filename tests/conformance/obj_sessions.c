@@ -8,6 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "bfe/events.h"
+#include "bfe/subscribe.h"
 #include "bfe_lab.h"
 
 #define MS 1000000ull
@@ -181,6 +183,7 @@ static void OBJ_03_closing_and_stopping(void **state)
     struct bfe_session *s = bfe_lab_session(l, BFE_LAB_KERNEL, 0, 0), *t;
     struct bfe_caller caller = {.kernel = true};
     FWPM_FILTER0 *f = NULL;
+    FWP_VALUE0 *option;
 
     assert_int_equal(bfe_session_close(NULL), STATUS_SUCCESS);
     assert_int_equal(bfe_txn_begin(s, 0), STATUS_SUCCESS);
@@ -189,6 +192,8 @@ static void OBJ_03_closing_and_stopping(void **state)
     assert_int_equal(bfe_filter_get(s, NULL, 1, &f), STATUS_FWP_SESSION_ABORTED);
     assert_int_equal(bfe_txn_commit(s), STATUS_FWP_SESSION_ABORTED);
     assert_int_equal(bfe_txn_begin(s, 0), STATUS_FWP_SESSION_ABORTED);
+    assert_int_equal(bfe_option_get(s, FWPM_ENGINE_COLLECT_NET_EVENTS, &option), STATUS_FWP_SESSION_ABORTED);
+    assert_int_equal(bfe_unsubscribe(s, BFE_FILTER, NULL), STATUS_FWP_SESSION_ABORTED);
     assert_int_not_equal(bfe_session_open(l->bfe, &caller, NULL, &t), STATUS_SUCCESS);
     assert_int_equal(bfe_start(l->bfe), 0);
     assert_int_equal(bfe_filter_get(s, NULL, 1, &f), STATUS_FWP_SESSION_ABORTED); /* the old one stays dead */
