@@ -3,7 +3,9 @@
  */
 #include <stdarg.h>
 #include <stddef.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
@@ -330,6 +332,7 @@ struct waiter {
     enum deed deed;
     NTSTATUS status;
     struct rt_thread *thread;
+    atomic_bool done;
 };
 
 static void wait_in_thread(void *arg)
@@ -351,6 +354,7 @@ static void wait_in_thread(void *arg)
         w->status = bfe_txn_begin(w->s, FWPM_TXN_READ_ONLY);
         break;
     }
+    atomic_store(&w->done, true);
 }
 
 static void start_waiting(struct waiter *w, struct bfe_session *s, enum deed deed)
@@ -363,6 +367,39 @@ static NTSTATUS finish(struct waiter *w)
 {
     rt_thread_join(w->thread);
     return w->status;
+}
+
+/* What comes of it as time passes, whether it has to wait or not. */
+static NTSTATUS in_time(struct bfe_lab *l, struct bfe_session *s, enum deed deed)
+{
+    struct waiter w;
+
+    start_waiting(&w, s, deed);
+    while (!atomic_load(&w.done)) {
+        rt_clock_manual_advance(l->clock, BFE_LAB_SECOND);
+        sched_yield();
+    }
+    return finish(&w);
+}
+
+static void OBJ_07_a_writer_is_alone_and_readers_share(void **state)
+{
+    struct bfe_lab *l = *state;
+    struct bfe_session *s = bfe_lab_session(l, BFE_LAB_KERNEL, 0, 0);
+
+    assert_int_equal(bfe_txn_begin(l->kernel, 0), STATUS_SUCCESS);
+    for (enum deed deed = READ; deed <= BEGIN_READ; deed++)
+        assert_int_equal(in_time(l, s, deed), STATUS_FWP_TIMEOUT);
+    assert_int_equal(bfe_txn_abort(l->kernel), STATUS_SUCCESS);
+
+    assert_int_equal(bfe_txn_begin(l->kernel, FWPM_TXN_READ_ONLY), STATUS_SUCCESS);
+    assert_int_equal(in_time(l, s, ADD), STATUS_FWP_TIMEOUT);
+    assert_int_equal(in_time(l, s, BEGIN), STATUS_FWP_TIMEOUT);
+    assert_int_equal(in_time(l, s, READ), STATUS_FWP_FILTER_NOT_FOUND);
+    assert_int_equal(in_time(l, s, BEGIN_READ), STATUS_SUCCESS);
+    assert_int_equal(bfe_txn_abort(s), STATUS_SUCCESS);
+    assert_int_equal(bfe_txn_abort(l->kernel), STATUS_SUCCESS);
+    bfe_session_close(s);
 }
 
 static void OBJ_09_waiting_is_bounded(void **state)
@@ -562,6 +599,7 @@ int main(void)
         TEST(OBJ_05_implicit_transactions),
         TEST(OBJ_06_a_failing_call_leaves_the_rest),
         TEST(OBJ_07_uncommitted_changes_are_the_sessions_own),
+        TEST(OBJ_07_a_writer_is_alone_and_readers_share),
         TEST(OBJ_08_no_changes_in_a_read_only_transaction),
         TEST(OBJ_09_waiting_is_bounded),
         TEST(OBJ_09_a_wait_ends_when_the_lock_is_free),
