@@ -238,6 +238,7 @@ static void MATCH_06_value_types(void **state)
 static void MATCH_07_match_types(void **state)
 {
     UINT64 luid = 1;
+    FWP_BYTE_ARRAY16 a16 = {{1}};
     FWP_BYTE_BLOB blob = {0, NULL};
     UINT8 sid[SECURITY_MAX_SID_SIZE];
     FWP_RANGE0 blobs = {{.type = FWP_BYTE_BLOB_TYPE, .byteBlob = &blob},
@@ -287,6 +288,16 @@ static void MATCH_07_match_types(void **state)
 
         assert_int_equal(engine_condition_check(&string, (FWP_MATCH_TYPE)match, &string_value),
                          usable ? STATUS_SUCCESS : STATUS_FWP_MATCH_TYPE_MISMATCH);
+    }
+    for (FWP_MATCH_TYPE match = FWP_MATCH_EQUAL; match < FWP_MATCH_TYPE_MAX;
+         match++) { /* an order, no bits */
+        bool flags = match == FWP_MATCH_FLAGS_ALL_SET || match == FWP_MATCH_FLAGS_ANY_SET ||
+                     match == FWP_MATCH_FLAGS_NONE_SET;
+
+        if (flags || match == FWP_MATCH_GREATER)
+            assert_int_equal(check_at(FWPS_LAYER_ALE_AUTH_CONNECT_V6, &FWPM_CONDITION_IP_REMOTE_ADDRESS,
+                                      match, V(FWP_BYTE_ARRAY16_TYPE, byteArray16, &a16)),
+                             flags ? STATUS_FWP_MATCH_TYPE_MISMATCH : STATUS_SUCCESS);
     }
     assert_int_equal(check(&FWPM_CONDITION_IP_PROTOCOL, FWP_MATCH_TYPE_MAX, LAB_U8(1)),
                      STATUS_FWP_INVALID_ENUMERATOR);

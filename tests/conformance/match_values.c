@@ -212,10 +212,11 @@ static void MATCH_10_mask_compares_masked_bits(void **state)
         UINT32 value, net, mask;
         bool in;
     } rows[] = {
-        {0x0a010203, 0x0a000000, 0xff000000, true},  {0x0b010203, 0x0a000000, 0xff000000, false},
+        {0x0a010203, 0x0a000000, 0xff000000, true}, {0x0b010203, 0x0a000000, 0xff000000, false},
         {0x0affffff, 0x0a0a0a0a, 0xff000000, true}, /* bits of the address under the mask do not count */
-        {0x12345678, 0x00000000, 0x00000000, true},  {0x0a000001, 0x0a000001, 0xffffffff, true},
-        {0x0a000000, 0x0a000001, 0xffffffff, false}, {0xffffffff, 0x80000000, 0x80000000, true},
+        {0x0a000001, 0x0a0a0a0a, 0xff000000, true}, {0x12345678, 0x00000000, 0x00000000, true},
+        {0x0a000001, 0x0a000001, 0xffffffff, true}, {0x0a000000, 0x0a000001, 0xffffffff, false},
+        {0xffffffff, 0x80000000, 0x80000000, true},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
