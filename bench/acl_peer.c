@@ -43,7 +43,16 @@ static const struct rte_acl_field_def fields[FIELDS] = {
 void acl_peer_start(const char *program)
 {
     static char memory[] = "6144";
-    char *args[] = {(char *)(uintptr_t)program, "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", memory, "-l", "0", "--log-level=lib.*:error",
+    char *args[] = {(char *)(uintptr_t)program,
+                    "--no-huge",
+                    "--no-shconf",
+                    "--no-pci",
+                    "--no-telemetry",
+                    "-m",
+                    memory,
+                    "-l",
+                    "0",
+                    "--log-level=lib.*:error",
                     "--force-max-simd-bitwidth=512"};
     cpu_set_t set;
 
@@ -60,7 +69,8 @@ static size_t heap(void)
     return rte_malloc_get_socket_stats(0, &s) == 0 ? s.heap_allocsz_bytes : 0;
 }
 
-static void fill_rule(struct rule *out, const struct bench_rule *r, size_t i, size_t count, unsigned categories)
+static void fill_rule(struct rule *out, const struct bench_rule *r, size_t i, size_t count,
+                      unsigned categories)
 {
     memset(out, 0, sizeof(*out));
     out->data.category_mask = 1u << (i % categories);
@@ -81,7 +91,9 @@ static void fill_rule(struct rule *out, const struct bench_rule *r, size_t i, si
 static void build(struct acl_peer *p, const struct bench_set *s)
 {
     struct rte_acl_config config = {.num_categories = p->categories, .num_fields = FIELDS};
-    struct rte_acl_param param = {.name = s->name, .socket_id = 0, .rule_size = RTE_ACL_RULE_SZ(FIELDS),
+    struct rte_acl_param param = {.name = s->name,
+                                  .socket_id = 0,
+                                  .rule_size = RTE_ACL_RULE_SZ(FIELDS),
                                   .max_rule_num = (uint32_t)s->rule_count};
     struct rule *rules = calloc(s->rule_count, sizeof(*rules));
     size_t before = heap();
@@ -93,7 +105,8 @@ static void build(struct acl_peer *p, const struct bench_set *s)
     p->ctx = rte_acl_create(&param);
     start = bench_cpu_ns();
     if (p->ctx == NULL ||
-        rte_acl_add_rules(p->ctx, (const struct rte_acl_rule *)(const void *)rules, (uint32_t)s->rule_count) != 0 ||
+        rte_acl_add_rules(p->ctx, (const struct rte_acl_rule *)(const void *)rules,
+                          (uint32_t)s->rule_count) != 0 ||
         rte_acl_build(p->ctx, &config) != 0)
         bench_die("rte_acl does not take %s", s->name);
     p->build_seconds = (bench_cpu_ns() - start) / 1e9;
@@ -114,8 +127,12 @@ struct acl_peer *acl_peer_create(const struct bench_set *s, unsigned categories)
     for (size_t i = 0; i < p->count; i++) {
         const uint32_t *v = s->packets[i].of;
 
-        p->tuples[i] = (struct tuple){(uint8_t)v[BENCH_PROTO], {0}, htonl(v[BENCH_SRC]), htonl(v[BENCH_DST]),
-                                      htons((uint16_t)v[BENCH_SPORT]), htons((uint16_t)v[BENCH_DPORT])};
+        p->tuples[i] = (struct tuple){(uint8_t)v[BENCH_PROTO],
+                                      {0},
+                                      htonl(v[BENCH_SRC]),
+                                      htonl(v[BENCH_DST]),
+                                      htons((uint16_t)v[BENCH_SPORT]),
+                                      htons((uint16_t)v[BENCH_DPORT])};
         p->data[i] = (const uint8_t *)&p->tuples[i];
     }
     build(p, s);

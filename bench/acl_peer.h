@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DPDK's rte_acl as a peer of the index: the same rules, the same packets, the best match of each category. Kept
- * apart because DPDK's headers bring compiler flags of their own.
+ * DPDK's rte_acl as a peer of the index: the same rules, the same packets, the best match of each category.
+ * Kept apart because DPDK's headers bring compiler flags of their own.
  */
 #ifndef WEIR_BENCH_ACL_PEER_H
 #define WEIR_BENCH_ACL_PEER_H

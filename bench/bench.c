@@ -72,7 +72,8 @@ size_t bench_heap_bytes(void)
 
 /* ---- ClassBench ------------------------------------------------------------------------------------ */
 
-static const char *shared_path(const char *folder, const char *name, const char *suffix, char *out, size_t size)
+static const char *shared_path(const char *folder, const char *name, const char *suffix, char *out,
+                               size_t size)
 {
     const char *shared = getenv("WEIR_SHARED"), *root = getenv("WEIR_ROOT");
 
@@ -185,7 +186,8 @@ size_t bench_set_linear(const struct bench_set *s, const struct bench_packet *p,
 /* ---- an engine full of filters --------------------------------------------------------------------- */
 
 /* Adds one port condition, unless it holds for every port. */
-static UINT32 add_port(FWPS_FILTER_CONDITION0 *c, UINT16 field, uint32_t low, uint32_t high, FWP_RANGE0 *range)
+static UINT32 add_port(FWPS_FILTER_CONDITION0 *c, UINT16 field, uint32_t low, uint32_t high,
+                       FWP_RANGE0 *range)
 {
     if (low == 0 && high == 65535)
         return 0;
@@ -226,14 +228,14 @@ struct engine_filter *bench_rule_filter(const struct bench_set *s, size_t rule, 
     struct engine_filter *out;
     UINT32 n = 0;
 
-    n += add_prefix(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_LOCAL_ADDRESS, r->low[BENCH_SRC], r->src_prefix,
-                    &mask[0]);
-    n += add_prefix(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_REMOTE_ADDRESS, r->low[BENCH_DST], r->dst_prefix,
-                    &mask[1]);
-    n += add_port(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_LOCAL_PORT, r->low[BENCH_SPORT], r->high[BENCH_SPORT],
-                  &range[0]);
-    n += add_port(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_REMOTE_PORT, r->low[BENCH_DPORT], r->high[BENCH_DPORT],
-                  &range[1]);
+    n += add_prefix(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_LOCAL_ADDRESS, r->low[BENCH_SRC],
+                    r->src_prefix, &mask[0]);
+    n += add_prefix(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_REMOTE_ADDRESS, r->low[BENCH_DST],
+                    r->dst_prefix, &mask[1]);
+    n += add_port(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_LOCAL_PORT, r->low[BENCH_SPORT],
+                  r->high[BENCH_SPORT], &range[0]);
+    n += add_port(&c[n], FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_REMOTE_PORT, r->low[BENCH_DPORT],
+                  r->high[BENCH_DPORT], &range[1]);
     if (r->low[BENCH_PROTO] == r->high[BENCH_PROTO]) {
         c[n] = (FWPS_FILTER_CONDITION0){.fieldId = FWPS_FIELD_OUTBOUND_TRANSPORT_V4_IP_PROTOCOL};
         c[n].conditionValue.type = FWP_UINT8;

@@ -14,7 +14,7 @@
 
 #include "engine/engine.h"
 
-double bench_cpu_ns(void);  /* of this thread */
+double bench_cpu_ns(void); /* of this thread */
 double bench_wall_ns(void);
 void bench_sort(double *a, size_t n);
 double bench_median(double *a, size_t n); /* sorts */

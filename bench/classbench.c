@@ -4,8 +4,8 @@
  *
  *   bench_classbench [--quick] [set ...]       default: acl1 and fw1 at 1k, 10k, 100k
  *
- * Ours is a whole classify: values filled in from the packet, index, arbitration, verdict. Before anything is timed,
- * every packet's result is compared: filter of each sublayer against rule of each category.
+ * Ours is a whole classify: values filled in from the packet, index, arbitration, verdict. Before anything is
+ * timed, every packet's result is compared: filter of each sublayer against rule of each category.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -85,7 +85,8 @@ static void note_sublayer(void *ctx, const struct engine_sublayer_result *r)
 {
     size_t *rules = ctx;
 
-    rules[r->key->Data1 - 1] = r->filter != NULL ? (size_t)engine_filter_fwps(r->filter)->filterId - 1 : SIZE_MAX;
+    rules[r->key->Data1 - 1] =
+        r->filter != NULL ? (size_t)engine_filter_fwps(r->filter)->filterId - 1 : SIZE_MAX;
 }
 
 static void verify(struct ours *o, const struct bench_set *s, struct acl_peer *peer)
@@ -103,7 +104,8 @@ static void verify(struct ours *o, const struct bench_set *s, struct acl_peer *p
         if (peer != NULL)
             acl_peer_best(peer, i, theirs);
         for (size_t g = 0; g < o->groups; g++) {
-            if (peer != NULL ? theirs[g] != mine[g] : i % 97 == 0 && bench_set_linear(s, &s->packets[i], o->groups, g) != mine[g])
+            if (peer != NULL ? theirs[g] != mine[g]
+                             : i % 97 == 0 && bench_set_linear(s, &s->packets[i], o->groups, g) != mine[g])
                 bench_die("%s: packet %zu, group %zu: our filter %zd, not the peer's %zd", s->name, i, g,
                           (ssize_t)mine[g], peer != NULL ? (ssize_t)theirs[g] : -2);
         }
@@ -143,7 +145,8 @@ static void compare(const struct bench_set *s, size_t groups, bool with_peer, in
     if (peer == NULL) {
         printf(" (no peer; results equal a linear scan's)\n");
     } else {
-        printf(", rte_acl %.0f ns, ratio %.2f\n", bench_median(them, (size_t)passes), bench_median(ratio, (size_t)passes));
+        printf(", rte_acl %.0f ns, ratio %.2f\n", bench_median(them, (size_t)passes),
+               bench_median(ratio, (size_t)passes));
         printf("            rte_acl in batches of 32:");
 #ifdef BENCH_HAVE_DPDK
         for (int w = 0; w < ACL_WAYS; w++) {
@@ -161,13 +164,15 @@ static void compare(const struct bench_set *s, size_t groups, bool with_peer, in
     if (peer != NULL)
         printf(", rte_acl %.0f KiB", (double)acl_peer_bytes(peer) / 1024);
 #endif
-    printf("; build: commit %.2f ms (%.0f filters/s)", o.build_seconds * 1e3, (double)s->rule_count / o.build_seconds);
+    printf("; build: commit %.2f ms (%.0f filters/s)", o.build_seconds * 1e3,
+           (double)s->rule_count / o.build_seconds);
 #ifdef BENCH_HAVE_DPDK
     if (peer != NULL)
         printf(", rte_acl %.2f ms", acl_peer_build_seconds(peer) * 1e3);
 #endif
     printf("; %s, %s, %u cells, %u classes, %u blocks  [%" PRIx64 "]\n", o.stats.kernel,
-           o.stats.columns ? "columns" : "flat", o.stats.cells, o.stats.classes, o.stats.blocks, (uint64_t)(sum & 0xf));
+           o.stats.columns ? "columns" : "flat", o.stats.cells, o.stats.classes, o.stats.blocks,
+           (uint64_t)(sum & 0xf));
     fflush(stdout);
 #ifdef BENCH_HAVE_DPDK
     if (peer != NULL)
@@ -178,8 +183,8 @@ static void compare(const struct bench_set *s, size_t groups, bool with_peer, in
 
 int main(int argc, char **argv)
 {
-    static const char *const all[] = {"acl1_1k", "fw1_1k", "ipc1_1k", "acl1_10k", "fw1_10k", "ipc1_10k",
-                                      "acl1_100k", "fw1_100k", "ipc1_100k"};
+    static const char *const all[] = {"acl1_1k",  "fw1_1k",    "ipc1_1k",  "acl1_10k", "fw1_10k",
+                                      "ipc1_10k", "acl1_100k", "fw1_100k", "ipc1_100k"};
     const char *sets[32];
     size_t count = 0;
     bool peer = true;

@@ -29,6 +29,21 @@ static inline UINT32 ix_count16(const UINT32 *node, UINT32 v)
     return (UINT32)__builtin_popcount(half16(node, x) | half16(node + 8, x) << 8);
 }
 
+static inline UINT32 greater4(const UINT64 *node, __m256i v)
+{
+    __m256i high = _mm256_set1_epi64x((long long)(1ULL << 63)); /* the comparison is signed */
+    __m256i k = _mm256_xor_si256(_mm256_load_si256((const void *)node), high);
+
+    return (UINT32)_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(k, _mm256_xor_si256(v, high))));
+}
+
+static inline UINT32 ix_count8(const UINT64 *node, UINT64 v)
+{
+    __m256i x = _mm256_set1_epi64x((long long)v);
+
+    return 8 - (UINT32)__builtin_popcount(greater4(node, x) | greater4(node + 4, x) << 4);
+}
+
 static inline UINT64 ix_press(UINT64 v, UINT64 mask)
 {
     return _pext_u64(v, mask);

@@ -24,6 +24,12 @@ static inline UINT32 ix_count16(const UINT32 *node, UINT32 v)
         _mm512_cmple_epu32_mask(_mm512_load_si512(node), _mm512_set1_epi32((int)v)));
 }
 
+static inline UINT32 ix_count8(const UINT64 *node, UINT64 v)
+{
+    return (UINT32)__builtin_popcount(
+        _mm512_cmple_epu64_mask(_mm512_load_si512(node), _mm512_set1_epi64((long long)v)));
+}
+
 static inline UINT64 ix_press(UINT64 v, UINT64 mask)
 {
     return _pext_u64(v, mask);

@@ -20,7 +20,27 @@ static bool is_opaque(UINT8 kind)
     return kind == IX_BYTES || kind == IX_TOKEN;
 }
 
-/* Takes over the references to the maps when it succeeds. */
+/* How a field's value is looked up: its map's kind, or a shorter way where there are few starts. */
+static UINT8 kind_of(const struct ix_map *m)
+{
+    if (m->kind == IX_U32 && m->count <= 16)
+        return IX_FEW32;
+    if (m->kind == IX_U64 && m->count <= IX_FEW64_STARTS && m->type != FWP_BYTE_ARRAY6_TYPE)
+        return IX_FEW64;
+    return m->kind;
+}
+
+static int field_compare(const void *pa, const void *pb)
+{
+    const struct ix_field *a = pa, *b = pb;
+    int opaque = is_opaque(b->kind) - is_opaque(a->kind);
+
+    if (opaque != 0)
+        return opaque;
+    return a->kind != b->kind ? a->kind - b->kind : a->value - b->value;
+}
+
+/* Opaque fields first, then kind by kind. Takes over the references to the maps when it succeeds. */
 struct ix_fields *ix_fields_create(const struct engine_index_config *cfg, UINT32 count,
                                    struct ix_map *const *maps, const UINT8 *values, UINT32 cached_from)
 {
@@ -29,22 +49,20 @@ struct ix_fields *ix_fields_create(const struct engine_index_config *cfg, UINT32
     if (f == NULL)
         return NULL;
     memset(f, 0, sizeof(*f));
-    for (int opaque = 1; opaque >= 0; opaque--) {
-        for (UINT32 i = 0; i < count; i++) {
-            struct ix_map *m = maps[i];
-            struct ix_field *o = &f->of[f->count];
-
-            if (is_opaque(m->kind) != opaque)
-                continue;
-            *o = (struct ix_field){
-                .map = m, .doubt = m->doubt, .value = values[i], .kind = m->kind, .cached = IX_NO_SLOT};
-            if (opaque && cached_from + f->cached < ENGINE_CACHED_CLASSES) {
-                o->cached = (UINT8)(cached_from + f->cached);
-                f->cached++;
-            }
-            if (m->doubt != 0)
-                f->doubtful |= 1ULL << o->value;
-            f->count++;
+    f->count = count;
+    for (UINT32 i = 0; i < count; i++)
+        f->of[i] = (struct ix_field){.map = maps[i],
+                                     .doubt = maps[i]->doubt,
+                                     .value = values[i],
+                                     .kind = kind_of(maps[i]),
+                                     .cached = IX_NO_SLOT};
+    qsort(f->of, count, sizeof(f->of[0]), field_compare);
+    for (UINT32 i = 0; i < count; i++) {
+        if (is_opaque(f->of[i].kind) && cached_from + f->cached < ENGINE_CACHED_CLASSES) {
+            f->of[i].cached = (UINT8)(cached_from + f->cached);
+            f->cached++;
+        } else if (f->of[i].doubt != 0) {
+            f->doubtful = true;
         }
     }
     return f;

@@ -5,7 +5,7 @@
  *
  *   IX_FN(name)          the name with the set's suffix
  *   IX_NAME              the set's name, a string
- *   ix_count16(node, v)  how many of 16 keys are <= v
+ *   ix_count16(node, v), ix_count8(node, v)  how many of 16 32-bit, 8 64-bit keys are <= v
  *   ix_press(v, mask)    the bits of v under mask, pressed together
  *   ix_live8(words)      a bit for each of 8 words that is not 0
  *   ix_live32(bytes), ix_live64(bytes)  a bit for each byte that is not 0
@@ -118,6 +118,15 @@ IX_INLINE UINT32 IX_FN(cell)(const struct ix_map *m, UINT8 kind, const FWP_VALUE
         return IX_CELL_FIRST + m->cell16[m->page[v->uint16 >> 8] * 256u + (v->uint16 & 255u)];
     case IX_U32:
         return IX_CELL_FIRST + IX_FN(search32)(m, v->uint32);
+    case IX_FEW32:
+        if (v->uint32 == UINT32_MAX)
+            return IX_CELL_FIRST + m->count - 1;
+        return IX_CELL_FIRST - 1 + ix_count16(m->tree, v->uint32);
+    case IX_FEW64:
+        if (v->uint64 == NULL)
+            return IX_CELL_OFF;
+        size = ix_count8(m->starts, *v->uint64);
+        return IX_CELL_FIRST - 1 + (size < m->count ? size : m->count); /* the padding is <= the greatest */
     case IX_U64:
         if (v->uint64 == NULL)
             return IX_CELL_OFF;
@@ -130,7 +139,8 @@ IX_INLINE UINT32 IX_FN(cell)(const struct ix_map *m, UINT8 kind, const FWP_VALUE
     case IX_FLAGS:
         if (!IX_FN(number)(v, &n))
             return IX_CELL_OFF;
-        return IX_CELL_FIRST + (IX_FN(search64)(m, n) << m->bits) + (UINT32)ix_press(n, m->mask);
+        size = m->count > 1 ? IX_FN(search64)(m, n) << m->bits : 0;
+        return IX_CELL_FIRST + size + (UINT32)ix_press(n, m->mask);
     case IX_BYTES:
         if (!ix_value_bytes(m->type, v, &data, &size))
             return IX_CELL_OFF;
@@ -152,7 +162,7 @@ IX_INLINE UINT64 IX_FN(doubt)(const struct ix_field *f, UINT32 cell)
 /* The AND over a flat index's fields, into c->bits. vectors: 1 or 2, a constant. */
 IX_INLINE void IX_FN(and_rows)(const struct ix_flat *fl, const FWPS_INCOMING_VALUE0 *values,
                                const struct engine_class_cache *cache, struct engine_cursor *c,
-                               const unsigned vectors)
+                               const unsigned vectors, const bool doubtful)
 {
     const struct ix_fields *fs = fl->fields;
     const struct ix_field *f = fs->of, *end = f + fs->count;
@@ -173,7 +183,8 @@ IX_INLINE void IX_FN(and_rows)(const struct ix_flat *fl, const FWPS_INCOMING_VAL
     }
     for (; f < end; f++) {
         cell = IX_FN(cell)(f->map, f->kind, &values[f->value].value);
-        doubt |= IX_FN(doubt)(f, cell);
+        if (doubtful)
+            doubt |= IX_FN(doubt)(f, cell);
         row = (const void *)(f->rows + (size_t)cell * (8 * vectors));
         a &= row[0];
         if (vectors > 1)
@@ -188,6 +199,19 @@ IX_INLINE void IX_FN(and_rows)(const struct ix_flat *fl, const FWPS_INCOMING_VAL
     c->doubt |= doubt;
 }
 
+static void IX_FN(and_flat)(const struct ix_flat *fl, const FWPS_INCOMING_VALUE0 *values,
+                            const struct engine_class_cache *cache, struct engine_cursor *c)
+{
+    bool doubtful = cache == NULL || fl->fields->doubtful;
+
+    if (fl->words == 8 && !doubtful)
+        IX_FN(and_rows)(fl, values, cache, c, 1, false);
+    else if (fl->words == 8)
+        IX_FN(and_rows)(fl, values, cache, c, 1, true);
+    else
+        IX_FN(and_rows)(fl, values, cache, c, 2, true);
+}
+
 static void IX_FN(begin_flat)(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
                               struct engine_class_cache *cache, struct engine_cursor *c)
 {
@@ -196,10 +220,7 @@ static void IX_FN(begin_flat)(const struct engine_layer_snapshot *ls, const FWPS
     if (cache != NULL && cache->stamp != ix->stamp)
         ix_cache_fill(ix, values, cache);
     c->doubt = 0;
-    if (ix->flat->words == 8)
-        IX_FN(and_rows)(ix->flat, values, cache, c, 1);
-    else
-        IX_FN(and_rows)(ix->flat, values, cache, c, 2);
+    IX_FN(and_flat)(ix->flat, values, cache, c);
     c->form = ENGINE_CURSOR_BITS;
     if (c->doubt != 0) {
         c->ls = ls;
@@ -328,10 +349,8 @@ static void IX_FN(begin_columns)(const struct engine_layer_snapshot *ls, const F
     c->form = ENGINE_CURSOR_WORDS;
     c->next = IX_FN(more_slots);
     if (ix->alive != NULL) {
-        if (ix->flat != NULL && ix->flat->words == 8)
-            IX_FN(and_rows)(ix->flat, values, cache, c, 1);
-        else if (ix->flat != NULL)
-            IX_FN(and_rows)(ix->flat, values, cache, c, 2);
+        if (ix->flat != NULL)
+            IX_FN(and_flat)(ix->flat, values, cache, c);
         c->base_at = c->recent_at = IX_UNASKED;
         c->form = ENGINE_CURSOR_CALL;
         c->next = ix_next_recent;

@@ -268,7 +268,7 @@ static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 k
         }
         at_starts = place(&l, total * sizeof(UINT32));
     } else {
-        at_starts = place(&l, count * sizeof(UINT64) * (kind == IX_U128 ? 2 : 1));
+        at_starts = place(&l, ((count + 7) & ~7u) * sizeof(UINT64) * (kind == IX_U128 ? 2 : 1));
     }
     if (kind == IX_U8)
         at_cells = place(&l, 256 * sizeof(UINT16));
@@ -298,6 +298,7 @@ static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 k
         return m;
     }
     m->starts = (UINT64 *)(void *)(l.base + at_starts);
+    memset(l.base + at_starts, 0xff, ((count + 7) & ~7u) * sizeof(UINT64) * (kind == IX_U128 ? 2 : 1));
     for (UINT32 i = 0; i < count; i++) {
         UINT64 *s = (UINT64 *)(void *)(l.base + at_starts) + i * (kind == IX_U128 ? 2 : 1);
 

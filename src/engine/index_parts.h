@@ -41,7 +41,11 @@ enum ix_kind {
     IX_BYTES, /* hash of a blob or SID */
     IX_TOKEN, /* security descriptors against a token */
     IX_ANY,   /* no cells: each filter is asked itself */
+    /* Of a field, not of its map: */
+    IX_FEW32, /* U32 of at most 16 starts */
+    IX_FEW64, /* U64 of at most 8 */
 };
+#define IX_FEW64_STARTS 8
 
 struct ix_key {
     UINT64 hash;
@@ -60,7 +64,7 @@ struct ix_map {
     UINT32 doubt;         /* so many cells from IX_CELL_FIRST do not decide */
     UINT32 count;         /* starts, or keys */
     const UINT32 *tree;   /* U32: all levels; level 0 is the starts, padded */
-    const UINT64 *starts; /* U8, U16, U64, FLAGS; U128: pairs, high first */
+    const UINT64 *starts; /* U8, U16, U64, FLAGS: padded to 8; U128: pairs, high first */
     const UINT16 *cell16; /* U8: 256; U16: the pages */
     const UINT8 *page;    /* U16 */
     UINT64 mask;          /* FLAGS: tested bits; BYTES, TOKEN: of the hash table */
@@ -178,7 +182,7 @@ struct ix_field {
 struct ix_fields {
     UINT32 count;
     UINT32 cached;
-    UINT64 doubtful; /* layer fields some of whose cells do not decide */
+    bool doubtful; /* cells of a field without a place in the cache may not decide */
     struct ix_field of[];
 };
 

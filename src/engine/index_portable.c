@@ -13,6 +13,15 @@ static inline UINT32 ix_count16(const UINT32 *node, UINT32 v)
     return n;
 }
 
+static inline UINT32 ix_count8(const UINT64 *node, UINT64 v)
+{
+    UINT32 n = 0;
+
+    for (int i = 0; i < 8; i++)
+        n += node[i] <= v;
+    return n;
+}
+
 static inline UINT64 ix_press(UINT64 v, UINT64 mask)
 {
     UINT64 out = 0;
