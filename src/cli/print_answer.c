@@ -218,19 +218,15 @@ static void print_step(const struct report *r, const struct explain_world *w, ui
     const struct explain_step *s = &r->p->steps[step];
 
     fprintf(out, "  %s (%s): %s", s->layer->name, s->stage, result->blocked ? "BLOCK" : "PERMIT");
-    if (result->sublayer_count == 0) {
+    if (result->sublayer_count == 0)
         fputs(", no filters\n", out);
-        return;
-    }
-    if (result->filter_id == 0)
+    else if (result->filter_id == 0)
         fputs(", implicitly\n", out);
     else
         fprintf(out, " by %s\n", filter_name(r->p, result->filter_id));
     for (uint32_t i = 0; i < result->sublayer_count; i++)
         print_sublayer(r->p, w, step, &result->sublayers[i], out);
-    if (!r->verbose)
-        return;
-    for (UINT16 i = 0; i < s->layer->field_count; i++) {
+    for (UINT16 i = 0; i < s->layer->field_count && r->verbose; i++) {
         const struct explain_value *v = explain_world_value(r->p, w, step, i);
 
         fprintf(out, "      %-36s %s\n", explain_field_short(&s->layer->fields[i]),

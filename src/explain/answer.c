@@ -210,10 +210,13 @@ static bool comes_to(const struct explain_problem *p, const uint32_t *classes, b
 
 bool explain_var_matters(const struct explain_problem *p, uint32_t var)
 {
-    if (p->vars[var].callout)
-        return !p->vars[var].given;
-    if (p->vars[var].count < 2)
-        return false;
+    const struct solve_var *v = &p->solve.vars[var];
+    unsigned possible = 0;
+
+    for (uint32_t w = 0; w < v->words; w++)
+        possible += (unsigned)__builtin_popcountll(p->solve.domains[v->word + w]);
+    if (possible < 2 || p->vars[var].callout)
+        return possible > 1;
     for (uint32_t i = 0; i < p->use_count; i++) {
         if (p->uses[i].var == var)
             return true;

@@ -21,7 +21,7 @@ static bool is_drive_path(const char *t)
 static int make_app(struct explain_arena *a, const char *path, FWP_BYTE_BLOB **blob)
 {
     FWP_BYTE_BLOB *made;
-    int err = engine_app_id_from_path(path, &made);
+    int err = engine_app_id_from_path(strcasecmp(path, "System") == 0 ? "System" : path, &made);
 
     if (err != 0)
         return err;

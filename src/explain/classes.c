@@ -322,6 +322,8 @@ static void generate_other(struct gather *g)
             g->err = -ENOMEM;
         else
             add_blob(g, NULL, 0, &b, NULL, 0);
+        if (g->err == 0)
+            g->values[g->count - 1].label = text == app ? "any other program" : "anything else";
         return;
     }
     if (g->field->data_type != FWP_SID)

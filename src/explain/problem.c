@@ -509,5 +509,7 @@ int explain_problem_build(struct explain_problem *p, const char **what)
         err = emit_vars(p);
     if (err == 0)
         err = emit_constraints(p);
+    if (err == 0) /* p->solve.domains is ours; a contradiction shows in the search */
+        solve_narrow(&p->solve, (uint64_t *)p->solve.domains);
     return p->arena.failed ? -ENOMEM : err;
 }

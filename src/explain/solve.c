@@ -807,6 +807,13 @@ bool solve_blocks(const struct solve_problem *p, uint32_t step_index, const uint
     return (1u << state) & BLOCKED;
 }
 
+bool solve_narrow(const struct solve_problem *p, uint64_t *domains)
+{
+    const struct search s = {.p = p};
+
+    return propagate(&s, domains);
+}
+
 bool solve_consistent(const struct solve_problem *p, const uint32_t *classes)
 {
     for (uint32_t v = 0; v < p->var_count; v++) {

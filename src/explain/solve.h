@@ -113,6 +113,9 @@ int solve(const struct solve_problem *p, enum solve_goal goal, uint32_t step, st
  * none, the implicit permit). */
 bool solve_blocks(const struct solve_problem *p, uint32_t step, const uint32_t *classes, uint32_t *decider);
 
+/* Takes out of the domains what the constraints alone rule out. False: nothing is left of one of them. */
+bool solve_narrow(const struct solve_problem *p, uint64_t *domains);
+
 /* Is the assignment inside the domains, and allowed by every constraint? */
 bool solve_consistent(const struct solve_problem *p, const uint32_t *classes);
 
