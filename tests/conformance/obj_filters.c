@@ -512,6 +512,25 @@ static void OBJ_30_flags(void **state)
     assert_true(bfe_lab_decider(l, 80, &action) == id);
 }
 
+/* FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT, as whoever adds the filter sets it. */
+static void ARB_12_the_flag_of_management_makes_hard(void **state)
+{
+    struct bfe_lab *l = *state;
+    struct bfe_session *s = l->kernel;
+    FWPM_FILTER0 f = ac_filter(FWP_ACTION_PERMIT), below = ac_filter(FWP_ACTION_BLOCK);
+    UINT64 permit, block = bfe_lab_add(s, &below);
+    FWP_ACTION_TYPE action;
+
+    f.subLayerKey = bfe_lab_add_sublayer(s, 2, 0xf000);
+    permit = bfe_lab_add(s, &f);
+    assert_true(bfe_lab_decider(l, 80, &action) == block);
+    assert_int_equal(bfe_filter_delete(s, NULL, permit), STATUS_SUCCESS);
+    f.flags = FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT;
+    permit = bfe_lab_add(s, &f);
+    assert_true(bfe_lab_decider(l, 80, &action) == permit);
+    assert_int_equal(action, FWP_ACTION_PERMIT);
+}
+
 static void OBJ_31_weights(void **state)
 {
     struct bfe_lab *l = *state;
@@ -622,6 +641,7 @@ int main(void)
         TEST(OBJ_28_what_the_callout_gets),
         TEST(OBJ_29_boot_time_filters),
         TEST(OBJ_30_flags),
+        TEST(ARB_12_the_flag_of_management_makes_hard),
         TEST(OBJ_31_weights),
         TEST(OBJ_33_equal_weight_newer_first),
         TEST(OTH_03_user_mode_layers),
