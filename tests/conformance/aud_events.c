@@ -591,6 +591,32 @@ static void on_audit(void *ctx, const struct bfe_audit_record *r)
     a->count++;
 }
 
+/* What a callout's block at a transport layer with these answer flags is audited as; 0: not at all. */
+static UINT32 audit_of_callouts_block(struct bfe_lab *l, UINT32 flags)
+{
+    struct audited a = {0};
+    struct traffic t;
+
+    add_blocking_callout(l, &FWPM_LAYER_OUTBOUND_TRANSPORT_V4, 5);
+    answer_flags = flags;
+    assert_int_equal(bfe_audit_set(l->bfe, BFE_AUDIT_PACKET_DROP | BFE_AUDIT_CONNECTION, on_audit, &a), 0);
+    traffic_at(&t, l, FWPS_LAYER_OUTBOUND_TRANSPORT_V4);
+    assert_int_equal(classify(&t), FWP_ACTION_BLOCK);
+    bfe_notify_flush(l->bfe);
+    assert_int_equal(bfe_audit_set(l->bfe, 0, NULL, NULL), 0);
+    return a.id[0];
+}
+
+static void AUD_03_an_absorb_is_not_audited(void **state)
+{
+    assert_int_equal(audit_of_callouts_block(*state, FWPS_CLASSIFY_OUT_FLAG_ABSORB), 0);
+}
+
+static void AUD_04_without_absorb_a_callouts_block_is_audited(void **state)
+{
+    assert_int_equal(audit_of_callouts_block(*state, 0), 5152);
+}
+
 #define EVERYTHING (BFE_AUDIT_POLICY_CHANGE | BFE_AUDIT_PACKET_DROP | BFE_AUDIT_CONNECTION)
 
 static void AUD_06_verdicts_have_the_documented_numbers(void **state)
@@ -756,6 +782,27 @@ static void on_event(void *context, const FWPM_NET_EVENT5 *event)
     h->type = event->type;
     h->filter = event->type == FWPM_NET_EVENT_TYPE_CLASSIFY_DROP ? event->classifyDrop->filterId : 0;
     h->count++;
+}
+
+static void AUD_02_nobody_is_told_while_collection_is_off(void **state)
+{
+    struct bfe_lab *l = *state;
+    FWPM_NET_EVENT_SUBSCRIPTION0 d = {.flags = 0};
+    struct bfe_event_subscription *sub;
+    struct heard h = {0};
+    struct traffic t;
+
+    bfe_lab_add_port(l->kernel, 80, FWP_ACTION_BLOCK);
+    assert_int_equal(bfe_event_subscribe(l->kernel, &d, 5, (bfe_event_callback)on_event, &h, &sub),
+                     STATUS_SUCCESS);
+    connection(&t, l);
+    for (UINT32 on = 0; on < 2; on++) {
+        assert_int_equal(set_option(l->kernel, FWPM_ENGINE_COLLECT_NET_EVENTS, on), STATUS_SUCCESS);
+        assert_int_equal(classify(&t), FWP_ACTION_BLOCK);
+        bfe_notify_flush(l->bfe);
+        assert_int_equal(h.count, on);
+    }
+    assert_int_equal(bfe_event_unsubscribe(l->kernel, sub), STATUS_SUCCESS);
 }
 
 static void AUD_08_a_veto_is_audited_and_told(void **state)
@@ -1016,6 +1063,9 @@ int main(void)
         TEST(AUD_02_what_is_collected_by_default_and_by_keyword),
         TEST(AUD_02_options_and_their_faults),
         TEST(AUD_03_an_absorb_leaves_no_trace),
+        TEST(AUD_03_an_absorb_is_not_audited),
+        TEST(AUD_04_without_absorb_a_callouts_block_is_audited),
+        TEST(AUD_02_nobody_is_told_while_collection_is_off),
         TEST(AUD_04_without_absorb_a_callouts_block_is_logged),
         TEST(AUD_05_the_log_is_circular),
         TEST(AUD_05_large_events_take_the_room_of_several),
