@@ -36,6 +36,13 @@ static UINT64 callout(struct lab *l, const GUID *key, UINT16 sublayer, FWP_ACTIO
                           .sublayer = sublayer, .weight = 5, .action = kind, .callout = key, .script = s});
 }
 
+static UINT64 context_of_flow(void *ctx, UINT16 layer, UINT32 callout_id)
+{
+    assert_int_equal(layer, FWPS_LAYER_ALE_AUTH_CONNECT_V4);
+    assert_int_equal(callout_id, 7); /* the lab's filters name their callout by this run-time id */
+    return *(UINT64 *)ctx;
+}
+
 static void CLS_01_called_for_each_matching_filter(void **state)
 {
     struct lab *l = *state;
@@ -48,6 +55,8 @@ static void CLS_01_called_for_each_matching_filter(void **state)
                             .condition_count = 1};
     FWPS_INCOMING_METADATA_VALUES0 meta = {0};
     int data = 0, context = 0;
+    UINT64 on_flow = 42;
+    struct engine_flow flow = {&on_flow, context_of_flow};
     UINT64 id;
 
     no.conditions[0] = lab_condition(l, &FWPM_CONDITION_IP_PROTOCOL, FWP_MATCH_EQUAL, LAB_U8(6));
@@ -58,8 +67,10 @@ static void CLS_01_called_for_each_matching_filter(void **state)
     l->request.metadata = &meta;
     l->request.layer_data = &data;
     l->request.classify_context = &context;
+    l->request.flow = &flow;
     lab_classify(l);
     assert_int_equal(one.calls, 1);
+    assert_true(one.flow_context == 42);
     assert_int_equal(two.calls, 1);
     assert_int_equal(other.calls, 0);
     assert_ptr_equal(one.values, &l->incoming);
@@ -370,19 +381,12 @@ static void CLS_14_only_with_block(void **state)
 
 /* ---- conditional on flow ------------------------------------------------------------------------------- */
 
-static UINT64 flow_context(void *ctx, UINT16 layer, UINT32 callout_id)
-{
-    assert_int_equal(layer, FWPS_LAYER_ALE_AUTH_CONNECT_V4);
-    assert_int_equal(callout_id, 7); /* the lab's filters name their callout by this run-time id */
-    return *(UINT64 *)ctx;
-}
-
 static void CLS_22_conditional_on_flow(void **state)
 {
     struct lab *l = *state;
     struct lab_script s = {.act = true, .action = FWP_ACTION_BLOCK};
     UINT64 context = 0, id;
-    struct engine_flow flow = {&context, flow_context};
+    struct engine_flow flow = {&context, context_of_flow};
 
     lab_register(l, &A, 1, FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW);
     id = callout(l, &A, 5, FWP_ACTION_CALLOUT_TERMINATING, &s);

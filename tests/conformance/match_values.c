@@ -588,6 +588,7 @@ static void MATCH_27_field_indexes_are_the_layers_enum(void **state)
         {FWPS_LAYER_STREAM_V6, &FWPM_CONDITION_DIRECTION, FWPS_FIELD_STREAM_V6_DIRECTION},
     };
     struct engine_verdict v;
+    UINT64 id;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_equal(engine_layer_field(engine_layer_by_id(rows[i].layer), rows[i].key), rows[i].index);
@@ -597,6 +598,9 @@ static void MATCH_27_field_indexes_are_the_layers_enum(void **state)
     /* values of another layer do not pass for this one's */
     l->incoming.valueCount--;
     assert_int_equal(engine_classify(l->reader, &l->request, &v), STATUS_INVALID_PARAMETER);
+    id = lab_add(l, &(struct lab_filter){.sublayer = 1, .action = FWP_ACTION_BLOCK}); /* with filters, too */
+    assert_int_equal(engine_classify(l->reader, &l->request, &v), STATUS_INVALID_PARAMETER);
+    lab_remove(l, id);
     l->incoming.valueCount++;
     l->incoming.layerId = ENGINE_LAYER_COUNT;
     assert_int_equal(engine_classify(l->reader, &l->request, &v), STATUS_FWP_LAYER_NOT_FOUND);

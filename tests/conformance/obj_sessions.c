@@ -163,6 +163,14 @@ static void OBJ_02_while_another_holds_the_lock(void **state)
     assert_int_equal(bfe_txn_abort(l->kernel), STATUS_SUCCESS); /* puts it back, and then it goes */
     assert_false(bfe_lab_has(l->kernel, id));
     assert_int_equal(count_family(l->kernel, 10), 0);
+
+    s = bfe_lab_session(l, BFE_LAB_KERNEL, FWPM_SESSION_FLAG_DYNAMIC, 0);
+    id = bfe_lab_add_port(s, 80, FWP_ACTION_BLOCK); /* all that it owns */
+    assert_int_equal(bfe_txn_begin(l->kernel, 0), STATUS_SUCCESS);
+    assert_int_equal(bfe_filter_delete(l->kernel, NULL, id), STATUS_SUCCESS);
+    bfe_session_close(s);
+    assert_int_equal(bfe_txn_abort(l->kernel), STATUS_SUCCESS);
+    assert_false(bfe_lab_has(l->kernel, id));
 }
 
 static void OBJ_02_with_a_transaction_open(void **state)
