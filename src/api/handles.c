@@ -47,8 +47,7 @@ struct api_context {
     size_t slot_count;
 };
 
-/* ---- contexts
- * ------------------------------------------------------------------------------------------------ */
+/* ---- contexts --------------------------------------------------------------------------------- */
 
 /* S-1-5-18 as a member of Administrators, Everyone and Authenticated Users: what a service or an elevated
  * administrator's program is to the access checks. */
@@ -163,8 +162,7 @@ struct bfe *api_current_bfe(void)
     return c ? c->bfe : NULL;
 }
 
-/* ---- handles
- * -------------------------------------------------------------------------------------------------- */
+/* ---- handles ---------------------------------------------------------------------------------- */
 
 #define SLOT_BITS 24
 #define MAX_SLOTS ((1u << SLOT_BITS) - 1)

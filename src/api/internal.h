@@ -21,8 +21,7 @@ enum api_flavour { API_KERNEL, API_USER };
 
 UINT32 api_win32(NTSTATUS status);
 
-/* ---- handles (handles.c) ----------------------------------------------------------------------------------
- */
+/* ---- handles (handles.c) ---------------------------------------------------------------------- */
 struct api_context;
 struct bfe;
 struct bfe_session;
@@ -55,16 +54,14 @@ void api_leave(struct api_call *call);
         return status_;                                                                                      \
     } while (0)
 
-/* ---- provider contexts by version (contexts.c)
- * ------------------------------------------------------------------ */
+/* ---- provider contexts by version (contexts.c) ------------------------------------------------ */
 NTSTATUS api_context_add(struct bfe_session *s, unsigned version, const void *context, const void *sd,
                          size_t sd_size, UINT64 *id);
 NTSTATUS api_context_get(struct bfe_session *s, unsigned version, const GUID *key, UINT64 id, void **out);
 NTSTATUS api_context_enum(struct bfe_session *s, unsigned version, HANDLE enumHandle, UINT32 requested,
                           void ***entries, UINT32 *returned);
 
-/* ---- security descriptors as callers give them (descriptor.c)
- * ------------------------------------------------- */
+/* ---- security descriptors as callers give them (descriptor.c) --------------------------------- */
 /* Absolute or self-relative, into self-relative and its size: *out is malloc'd, NULL for NULL.
  * STATUS_INVALID_SECURITY_DESCR, STATUS_NO_MEMORY. */
 NTSTATUS api_descriptor(PSECURITY_DESCRIPTOR sd, void **out, size_t *size);

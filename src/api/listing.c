@@ -7,8 +7,7 @@
 #include "bfe/events.h"
 #include "bfe/subscribe.h"
 
-/* ---- enumerations
- * --------------------------------------------------------------------------------------------------- */
+/* ---- enumerations ----------------------------------------------------------------------------- */
 
 static NTSTATUS enum_create(struct bfe_session *s, enum bfe_kind kind, const void *tmpl, HANDLE *handle)
 {
@@ -89,8 +88,7 @@ ENUM_NEXT(FwpmNetEventEnum3, FWPM_NET_EVENT3, event_next(c.session, 3, PAGE))
 ENUM_NEXT(FwpmNetEventEnum4, FWPM_NET_EVENT4, event_next(c.session, 4, PAGE))
 ENUM_NEXT(FwpmNetEventEnum5, FWPM_NET_EVENT5, event_next(c.session, 5, PAGE))
 
-/* ---- change subscriptions
- * -------------------------------------------------------------------------------------------- */
+/* ---- change subscriptions --------------------------------------------------------------------- */
 
 static NTSTATUS subscribe(struct bfe_session *s, enum bfe_kind kind, const void *subscription,
                           bfe_change_callback callback, void *context, HANDLE *handle)

@@ -11,8 +11,7 @@
 #include "bfe/access.h"
 #include "bfe/bfe.h"
 
-/* ---- add
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- add -------------------------------------------------------------------------------------- */
 
 /* `call` may use `object`, `sd_` and `sd_size_`. */
 #define ADD(handle, object, sd, call)                                                                        \
@@ -69,8 +68,7 @@ CONTEXT_ADD(1)
 CONTEXT_ADD(2)
 CONTEXT_ADD(3)
 
-/* ---- delete and get
- * ------------------------------------------------------------------------------------------------ */
+/* ---- delete and get --------------------------------------------------------------------------- */
 
 #define DELETE_BY_KEY(function, call)                                                                        \
     NTSTATUS api_##function(enum api_flavour flavour, HANDLE engineHandle, const GUID *key)                  \
@@ -122,8 +120,7 @@ CONTEXT_GET(1)
 CONTEXT_GET(2)
 CONTEXT_GET(3)
 
-/* ---- security information
- * -------------------------------------------------------------------------------------------- */
+/* ---- security information --------------------------------------------------------------------- */
 
 #define SECURITY_PARTS_OUT                                                                                   \
     SECURITY_INFORMATION securityInfo, PSID *sidOwner, PSID *sidGroup, PACL *dacl, PACL *sacl,               \

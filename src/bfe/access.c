@@ -154,8 +154,7 @@ void bfe_access_destroy(struct bfe *b)
     b->access = NULL;
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------
- */
+/* ---- checks ----------------------------------------------------------------------------------- */
 
 static bool grants(const struct bfe_sd *sd, const struct bfe_session *s, UINT32 rights)
 {
@@ -284,8 +283,7 @@ NTSTATUS bfe_classify(struct bfe_session *s, struct engine_reader *reader,
                                    : STATUS_FWP_INCOMPATIBLE_LAYER;
 }
 
-/* ---- security information
- * ---------------------------------------------------------------------------------- */
+/* ---- security information --------------------------------------------------------------------- */
 
 /* A node of the tree: exactly one of object, layer and the container. */
 struct node {

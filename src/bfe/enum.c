@@ -39,8 +39,7 @@ static void rows_free(struct bfe_enum *e)
         free(e->rows);
 }
 
-/* ---- taking the snapshot
- * ----------------------------------------------------------------------------------- */
+/* ---- taking the snapshot ---------------------------------------------------------------------- */
 
 static UINT64 weight_of(const struct bfe_object *o)
 {
@@ -184,8 +183,7 @@ NTSTATUS bfe_enum_create(struct bfe_session *s, enum bfe_kind kind, const void *
     return status;
 }
 
-/* ---- pages
- * -------------------------------------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------------------ */
 
 /* Where the session's list points to this handle; NULL when it does not. e may be anything. */
 static struct bfe_enum **find(struct bfe_session *s, const struct bfe_enum *e)

@@ -62,8 +62,7 @@ static UINT32 option(const struct bfe_events *ev, FWPM_ENGINE_OPTION which)
     return atomic_load_explicit(&ev->options[which], memory_order_relaxed);
 }
 
-/* ---- the log
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the log ---------------------------------------------------------------------------------- */
 
 static size_t slots_of(const struct net_event *e)
 {
@@ -133,8 +132,7 @@ NTSTATUS bfe_events_snapshot(struct bfe_session *s, const FWPM_NET_EVENT_ENUM_TE
     return STATUS_SUCCESS;
 }
 
-/* ---- audit
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- audit ------------------------------------------------------------------------------------ */
 
 /* The record as it waits for the sink, with what it points to. */
 struct audit_message {
@@ -278,8 +276,7 @@ static void free_audit(void *ctx)
     free(ctx);
 }
 
-/* ---- the observer
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the observer ----------------------------------------------------------------------------- */
 
 /* Does the log collect this (AUD-02)? Allow events are of the authorization layers. */
 static bool collects(const struct bfe_events *ev, const struct engine_request *q, enum net_event_kind kind,
@@ -393,8 +390,7 @@ int bfe_audit_set(struct bfe *b, UINT32 categories, bfe_audit_sink sink, void *c
     return 0;
 }
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- options ---------------------------------------------------------------------------------- */
 
 NTSTATUS bfe_option_get(struct bfe_session *s, FWPM_ENGINE_OPTION which, FWP_VALUE0 **value)
 {
@@ -474,8 +470,7 @@ NTSTATUS bfe_option_set(struct bfe_session *s, FWPM_ENGINE_OPTION which, const F
     return status;
 }
 
-/* ---- subscriptions
- * --------------------------------------------------------------------------------------------------- */
+/* ---- subscriptions ---------------------------------------------------------------------------- */
 
 static void free_subscription(void *ctx)
 {
@@ -682,9 +677,7 @@ unlock:
     return status;
 }
 
-/* ---- life
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- life --------------------------------------------------------------------------------------- */
 
 int bfe_events_create(struct bfe *b)
 {

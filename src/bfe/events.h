@@ -12,8 +12,7 @@
 
 #include "bfe/bfe.h"
 
-/* ---- net events
- * --------------------------------------------------------------------------------------------- */
+/* ---- net events ------------------------------------------------------------------------------- */
 
 /* msFwpDirection of the classify events, as documented for FWPM_NET_EVENT_CLASSIFY_DROP2. */
 #define BFE_DIRECTION_IN      0x3900u
@@ -59,8 +58,7 @@ NTSTATUS bfe_event_subscribe(struct bfe_session *s, const FWPM_NET_EVENT_SUBSCRI
 /* Waits for a running callback unless called from it. */
 NTSTATUS bfe_event_unsubscribe(struct bfe_session *s, struct bfe_event_subscription *subscription);
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------- */
+/* ---- options ---------------------------------------------------------------------------------- */
 /* STATUS_FWP_INVALID_ENUMERATOR; needs FWPM_ACTRL_READ on the engine. *value: one block (bfe_free). */
 NTSTATUS bfe_option_get(struct bfe_session *s, FWPM_ENGINE_OPTION option, FWP_VALUE0 **value);
 /* STATUS_FWP_TXN_IN_PROGRESS, STATUS_FWP_DYNAMIC_SESSION_IN_PROGRESS, STATUS_FWP_TYPE_MISMATCH (not
@@ -68,8 +66,7 @@ NTSTATUS bfe_option_get(struct bfe_session *s, FWPM_ENGINE_OPTION option, FWP_VA
  * (NAME_CACHE); needs FWPM_ACTRL_WRITE on the engine. Options outlive stop and start of the service. */
 NTSTATUS bfe_option_set(struct bfe_session *s, FWPM_ENGINE_OPTION option, const FWP_VALUE0 *value);
 
-/* ---- audit (AUD-06)
- * ------------------------------------------------------------------------------------------- */
+/* ---- audit (AUD-06) --------------------------------------------------------------------------- */
 #define BFE_AUDIT_POLICY_CHANGE 1u /* 5440 .. 5450: objects come and go */
 #define BFE_AUDIT_PACKET_DROP   2u /* 5152, 5153 */
 #define BFE_AUDIT_CONNECTION    4u /* 5154 .. 5159 */

@@ -212,8 +212,7 @@ NTSTATUS bfe_filter_get(struct bfe_session *s, const GUID *key, UINT64 id, FWPM_
     return bfe_get(s, BFE_FILTER, key, id, (void **)out);
 }
 
-/* ---- the form in the engine ------------------------------------------------------------------------------
- */
+/* ---- the form in the engine ------------------------------------------------------------------- */
 
 static UINT16 running_flags(UINT32 flags)
 {

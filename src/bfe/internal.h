@@ -225,8 +225,7 @@ const void *bfe_object_view(struct bfe *b, const struct bfe_object *o, FWPM_CALL
  * from. */
 void bfe_layer_describe(const struct engine_layer *layer, FWPM_LAYER0 *shell, FWPM_FIELD0 *fields);
 
-/* ---- what the outer half implements ----------------------------------------------------------------------
- */
+/* ---- what the outer half implements ----------------------------------------------------------- */
 
 /* One net change of a committed transaction. */
 struct bfe_change {

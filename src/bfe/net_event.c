@@ -8,8 +8,7 @@
 
 #include "security/security.h"
 
-/* ---- layers
- * --------------------------------------------------------------------------------------------------- */
+/* ---- layers ----------------------------------------------------------------------------------- */
 
 enum net_event_kind net_event_kind(UINT16 layer_id)
 {
@@ -50,8 +49,7 @@ enum net_event_kind net_event_kind(UINT16 layer_id)
     }
 }
 
-/* ---- reading the indicated values
- * --------------------------------------------------------------------------------- */
+/* ---- reading the indicated values ------------------------------------------------------------- */
 
 /* The value of the layer's field with this key; NULL: the layer has none, or it is EMPTY, or of another type.
  */
@@ -127,8 +125,7 @@ enum net_audience net_event_inbound_audience(const struct engine_request *q)
     return NET_TO_ONE;
 }
 
-/* ---- making one
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- making one ------------------------------------------------------------------------------- */
 
 /* What has to be copied behind the struct. */
 struct extras {
@@ -382,8 +379,7 @@ void net_event_unref(struct net_event *e)
         free(e);
 }
 
-/* ---- handing out
- * -------------------------------------------------------------------------------------------------- */
+/* ---- handing out ------------------------------------------------------------------------------ */
 
 bool net_event_fits(const struct net_event *e, unsigned version)
 {

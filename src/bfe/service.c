@@ -20,8 +20,7 @@
 
 #define FIRST_ID 1
 
-/* ---- built-in objects ------------------------------------------------------------------------------------
- */
+/* ---- built-in objects ------------------------------------------------------------------------- */
 
 #define NAME_MAX_CHARS 256
 
@@ -96,8 +95,7 @@ static NTSTATUS add_builtins(struct bfe *b)
     return status;
 }
 
-/* ---- persistent objects
- * ------------------------------------------------------------------------------------ */
+/* ---- persistent objects ----------------------------------------------------------------------- */
 
 /* Persistent objects refer to persistent and built-in ones only, all of which are loaded before them; a
  * built-in one that a newer table no longer has leaves an empty reference, as in an import. */

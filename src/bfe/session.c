@@ -137,8 +137,7 @@ static NTSTATUS wait_for_lock(struct bfe_session *s, enum want want)
     return status;
 }
 
-/* ---- entering and leaving -------------------------------------------------------------------------------
- */
+/* ---- entering and leaving --------------------------------------------------------------------- */
 
 NTSTATUS bfe_enter(struct bfe_session *s)
 {

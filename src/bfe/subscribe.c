@@ -93,8 +93,7 @@ void bfe_notify_flush(struct bfe *b)
     notifier_flush(b->subscriptions->notifier);
 }
 
-/* ---- changes of objects
- * --------------------------------------------------------------------------------------- */
+/* ---- changes of objects ----------------------------------------------------------------------- */
 
 static bool is_stored(enum bfe_kind kind)
 {
@@ -322,8 +321,7 @@ void bfe_subscriptions_drop(struct bfe_session *s)
     }
 }
 
-/* ---- listing
- * -------------------------------------------------------------------------------------------------- */
+/* ---- listing ---------------------------------------------------------------------------------- */
 
 /* One entry of the list that is handed out, with room for what its template points to. */
 struct listed {
@@ -462,8 +460,7 @@ NTSTATUS bfe_subscriptions_get(struct bfe_session *s, enum bfe_kind kind, void *
     return status;
 }
 
-/* ---- the service's state
- * ---------------------------------------------------------------------------------------- */
+/* ---- the service's state ---------------------------------------------------------------------- */
 
 static FWPM_SERVICE_STATE state_of(const struct bfe *b)
 {
@@ -546,8 +543,7 @@ NTSTATUS bfe_state_unsubscribe(struct bfe *b, struct bfe_state_subscription *sub
     return STATUS_SUCCESS;
 }
 
-/* ---- life of the outer half
- * -------------------------------------------------------------------------------------- */
+/* ---- life of the outer half ------------------------------------------------------------------- */
 
 int bfe_outer_create(struct bfe *b)
 {

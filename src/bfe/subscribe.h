@@ -44,8 +44,7 @@ NTSTATUS bfe_subscription_status(struct bfe_session *s, struct bfe_subscription 
 void bfe_notify_limit(struct bfe *b, size_t limit);
 void bfe_notify_flush(struct bfe *b);
 
-/* ---- the service's state: kernel callers, no session -----------------------------------------------------
- */
+/* ---- the service's state: kernel callers, no session ------------------------------------------ */
 FWPM_SERVICE_STATE bfe_state_get(struct bfe *b);
 NTSTATUS bfe_state_subscribe(struct bfe *b, FWPM_SERVICE_STATE_CHANGE_CALLBACK0 callback, void *context,
                              struct bfe_state_subscription **out);

@@ -224,8 +224,7 @@ UINT32 template_flags(const struct template *t)
     return t->kind == BFE_FILTER && !t->any ? t->described.filter.flags : 0;
 }
 
-/* ---- matching
- * ---------------------------------------------------------------------------------------------- */
+/* ---- matching --------------------------------------------------------------------------------- */
 
 static bool provider_matches(const GUID *asked, const struct bfe_object *o)
 {

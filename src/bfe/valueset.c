@@ -26,8 +26,7 @@ struct intervals { /* at most two from one condition */
     bool empty; /* admits the EMPTY value */
 };
 
-/* ---- intervals
- * --------------------------------------------------------------------------------------------- */
+/* ---- intervals -------------------------------------------------------------------------------- */
 
 static void add(struct intervals *s, u128 low, u128 high)
 {
@@ -197,8 +196,7 @@ static enum answer intervals_overlap(const struct valueset_question *q, const st
     return answer;
 }
 
-/* ---- flag masks
- * ---------------------------------------------------------------------------------------------- */
+/* ---- flag masks ------------------------------------------------------------------------------- */
 
 static bool is_flags(FWP_MATCH_TYPE m)
 {
@@ -266,8 +264,7 @@ static enum answer flags_answer(const struct valueset_question *q, bool contain)
     return answer;
 }
 
-/* ---- single values, and the rest
- * ------------------------------------------------------------------------------- */
+/* ---- single values, and the rest -------------------------------------------------------------- */
 
 /* Does the template ask for exactly one value? Then matching is the engine's question. */
 static bool single_value(const FWPM_FILTER_CONDITION0 *c, FWP_VALUE0 *out)

@@ -163,8 +163,11 @@ static int by_classes(const void *pa, const void *pb)
     return (a->field > b->field) - (a->field < b->field);
 }
 
-/* The classes of all combinations of the members', the last member's changing fastest. */
-static int combine(const struct made *m, UINT32 members, struct ix_builder *out, UINT32 *table)
+/*
+ * The classes of all combinations of the members', the last member's changing fastest. -E2BIG: they have so
+ * little in common that their words would take more than `budget`.
+ */
+static int combine(const struct made *m, UINT32 members, UINT32 budget, struct ix_builder *out, UINT32 *table)
 {
     const struct ix_builder *last = m[members - 1].b;
     UINT32 at[IX_MEMBERS] = {0}, n = 0, bytes = out->columns * 64;
@@ -186,6 +189,8 @@ static int combine(const struct made *m, UINT32 members, struct ix_builder *out,
                 err = ix_builder_touch(out, k);
             if (!err)
                 err = ix_builder_class(out, &table[n++]);
+            if (!err && out->pool_count > budget)
+                err = -E2BIG;
         }
         while (i-- > 0 && ++at[i] == m[i].b->class_count)
             at[i] = 0;
@@ -196,13 +201,10 @@ static int combine(const struct made *m, UINT32 members, struct ix_builder *out,
     return err;
 }
 
-/* The parts of one dim of one or several fields, taking their class_of; *b: the one field's builder, or a new
- * one. */
-static int make_dim(const struct engine_index_config *cfg, struct made *m, UINT32 members, UINT32 columns,
-                    struct ix_dim *out, struct ix_builder **b, size_t *size)
+/* The members' parts in a dim. */
+static void take_parts(struct made *m, UINT32 members, struct ix_dim *out, size_t *size)
 {
     UINT32 stride = 1;
-    int err;
 
     out->members = members;
     for (UINT32 i = members; i-- > 0; stride *= m[i].b->class_count) {
@@ -213,17 +215,56 @@ static int make_dim(const struct engine_index_config *cfg, struct made *m, UINT3
             out->part[i][c] *= stride;
         *size += m[i].cells * sizeof(UINT32);
     }
-    if (members == 1) {
-        *b = m[0].b;
-        m[0].b = NULL;
-        return 0;
-    }
-    out->table = ix_alloc(cfg, 64, stride * sizeof(*out->table));
+}
+
+/* Several fields as one dim; -E2BIG: they are better apart. */
+static int make_combined(const struct engine_index_config *cfg, struct made *m, UINT32 members,
+                         const struct ix_block *block, struct ix_dim *out, struct ix_builder **b,
+                         size_t *size)
+{
+    UINT32 combinations = 1, budget = block->count < 2048 ? 8192 : 4 * block->count;
+    int err;
+
+    for (UINT32 i = 0; i < members; i++)
+        combinations *= m[i].b->class_count;
+    out->table = ix_alloc(cfg, 64, combinations * sizeof(*out->table));
     if (out->table == NULL)
         return -ENOMEM;
-    *size += stride * sizeof(*out->table);
-    err = ix_builder_open(cfg, columns, b);
-    return err ? err : combine(m, members, *b, out->table);
+    err = ix_builder_open(cfg, block->columns, b);
+    if (!err)
+        err = combine(m, members, budget, *b, out->table);
+    if (err) {
+        ix_builder_close(*b);
+        *b = NULL;
+        free(out->table);
+        out->table = NULL;
+        return err;
+    }
+    *size += combinations * sizeof(*out->table);
+    take_parts(m, members, out, size);
+    return 0;
+}
+
+/* As one dim, or, where that takes too much, each half for itself. */
+static int make_group(const struct engine_index_config *cfg, struct made *m, UINT32 members,
+                      struct ix_block *b, struct ix_builder **builders, size_t *size)
+{
+    struct ix_dim *out = &b->of[b->dims];
+    int err;
+
+    if (members == 1) {
+        builders[b->dims++] = m->b;
+        take_parts(m, 1, out, size);
+        m->b = NULL;
+        return 0;
+    }
+    err = make_combined(cfg, m, members, b, out, &builders[b->dims], size);
+    if (err == 0)
+        b->dims++;
+    if (err != -E2BIG)
+        return err;
+    err = make_group(cfg, m, members / 2, b, builders, size);
+    return err ? err : make_group(cfg, m + members / 2, members - members / 2, b, builders, size);
 }
 
 /* Fields with few classes together, as long as their combinations are few for a block of this size. */
@@ -237,17 +278,16 @@ static int make_dims(const struct engine_index_config *cfg, struct made *m, UINT
     if (limit > cfg->combine_max)
         limit = cfg->combine_max;
     qsort(m, count, sizeof(*m), by_classes);
-    b->narrow = b->columns <= IX_NARROW_COLUMNS;
     for (UINT32 i = 0, n; i < count && !err; i += n) {
         UINT64 product = m[i].b->class_count;
 
         for (n = 1; i + n < count && n < IX_MEMBERS && product * m[i + n].b->class_count <= limit; n++)
             product *= m[i + n].b->class_count;
-        err = make_dim(cfg, m + i, n, b->columns, &b->of[b->dims], &builders[b->dims], size);
-        if (!err && builders[b->dims]->pool_count > UINT16_MAX)
-            b->narrow = false;
-        b->dims++;
+        err = make_group(cfg, m + i, n, b, builders, size);
     }
+    b->narrow = b->columns <= IX_NARROW_COLUMNS;
+    for (UINT32 i = 0; i < b->dims && !err; i++)
+        b->narrow &= builders[i]->pool_count <= UINT16_MAX;
     for (UINT32 i = 0; i < b->dims && !err; i++)
         err = ix_builder_finish(builders[i], b->narrow, &b->of[i], size);
     for (UINT32 i = 0; i < b->dims; i++)

@@ -122,8 +122,7 @@ size_t security_candidates_sids(const struct security_candidates *c, const SID *
     return c->sid_count;
 }
 
-/* ---- the tokens ------------------------------------------------------------------------------------------
- */
+/* ---- the tokens ------------------------------------------------------------------------------- */
 struct teller {
     bool (*fn)(void *ctx, const struct security_token_spec *spec, const char *description);
     void *ctx;

@@ -199,8 +199,7 @@ static enum sec_tri relation(uint8_t token, const struct operand *left, const st
     }
 }
 
-/* ---- the Member_of family --------------------------------------------------------------------------------
- */
+/* ---- the Member_of family --------------------------------------------------------------------- */
 static bool is_device(uint8_t token)
 {
     return token == COND_DEVICE_MEMBER_OF || token == COND_DEVICE_MEMBER_OF_ANY ||
@@ -231,8 +230,7 @@ static bool member(uint8_t token, const struct operand *o, const struct sec_cond
     return step == 0;
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------------
- */
+/* ---- attributes ------------------------------------------------------------------------------- */
 static bool resource_attribute(const uint8_t *sacl, const struct sec_cond_item *item, struct sec_claim *out)
 {
     struct sec_acl_iter i;

@@ -14,8 +14,7 @@
 
 #include "security/security.h"
 
-/* ---- numbers in bytes (all formats here are little endian, as is every host we build for) ---------------
- */
+/* ---- numbers in bytes (all formats here are little endian, as is every host we build for) ----- */
 static inline uint16_t sec_get16(const uint8_t *p)
 {
     uint16_t v;
@@ -37,8 +36,7 @@ static inline uint64_t sec_get64(const uint8_t *p)
     return v;
 }
 
-/* ---- buf.c: a buffer that grows; the first failure sticks, so that only the end has to look --------------
- */
+/* ---- buf.c: a buffer that grows; the first failure sticks, so that only the end has to look --- */
 struct sec_buf {
     uint8_t *data;
     size_t size, capacity;
@@ -193,8 +191,7 @@ static inline SID_AND_ATTRIBUTES sec_sid_item(const struct sec_sid_list *l, uint
 #define TOKEN_IS_RESTRICTED    0x0010
 #endif
 
-/* ---- the groups a logon adds (token_kinds.c) ------------------------------------------------------------
- */
+/* ---- the groups a logon adds (token_kinds.c) -------------------------------------------------- */
 #define SEC_KNOWN_GROUPS 16
 struct sec_groups {
     uint8_t sids[SEC_KNOWN_GROUPS][SECURITY_MAX_SID_SIZE] __attribute__((aligned(4)));
@@ -207,8 +204,7 @@ void sec_groups_free(struct sec_groups *g);
 void sec_groups_of(struct sec_groups *g, const SID *account, bool service);
 void sec_groups_add(struct sec_groups *g, const SID *sid); /* enabled; the SID is not copied */
 
-/* ---- conditional expressions: "artx" and postfix tokens (MS-DTYP 2.4.4.17) ------------------------------
- */
+/* ---- conditional expressions: "artx" and postfix tokens (MS-DTYP 2.4.4.17) -------------------- */
 #define SEC_COND_DEPTH 64 /* of the evaluation stack, and of nested parentheses in text */
 
 enum sec_cond_token {

@@ -81,8 +81,7 @@ static bool parse_sid(struct sddl_parser *p, uint8_t sid[SECURITY_MAX_SID_SIZE],
     return *size != 0 || fail(p, p->pos > start ? p->pos : start);
 }
 
-/* ---- the fields of an ACE --------------------------------------------------------------------------------
- */
+/* ---- the fields of an ACE --------------------------------------------------------------------- */
 static bool parse_flags(struct sddl_parser *p, uint8_t *out)
 {
     *out = 0;
@@ -152,8 +151,7 @@ static bool parse_guid(struct sddl_parser *p, uint8_t guid[16], bool *present)
     return true;
 }
 
-/* ---- resource attributes: ("name",TS,0x0,"value",...)
- * ------------------------------------------------------- */
+/* ---- resource attributes: ("name",TS,0x0,"value",...) ----------------------------------------- */
 static bool parse_claim_number(struct sddl_parser *p, uint16_t type, struct sec_buf *b)
 {
     uint64_t value;
@@ -281,8 +279,7 @@ out:
     return ok;
 }
 
-/* ---- ACEs and ACLs
- * ----------------------------------------------------------------------------------------- */
+/* ---- ACEs and ACLs ---------------------------------------------------------------------------- */
 static const struct sddl_word *parse_type(struct sddl_parser *p)
 {
     size_t length = 0;

@@ -18,8 +18,7 @@ struct security_token {
     uint8_t data[] __attribute__((aligned(16)));
 };
 
-/* ---- reading --------------------------------------------------------------------------------------------
- */
+/* ---- reading ---------------------------------------------------------------------------------- */
 static bool open_list(const uint8_t *blob, size_t size, const void *hash, struct sec_sid_list *out)
 {
     SID_AND_ATTRIBUTES_HASH h;
