@@ -283,10 +283,12 @@ static void add_blob(struct gather *g, const void *before, size_t before_size, c
         g->err = -ENOMEM;
         return;
     }
-    memcpy(v.byteBlob->data, before, before_size);
+    if (before_size != 0)
+        memcpy(v.byteBlob->data, before, before_size);
     if (b->size != 0)
         memcpy(v.byteBlob->data + before_size, b->data, b->size);
-    memcpy(v.byteBlob->data + before_size + b->size, after, after_size);
+    if (after_size != 0)
+        memcpy(v.byteBlob->data + before_size + b->size, after, after_size);
     add_value(g, &v);
 }
 
