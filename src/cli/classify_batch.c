@@ -22,7 +22,7 @@ struct query {
     uint32_t callout_count;
 };
 
-/* ---- results ------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------------- */
 
 static json_t *result_sublayers(const struct explain_step_result *r, struct explain_arena *a)
 {

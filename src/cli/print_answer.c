@@ -126,9 +126,7 @@ static void print_unknown(const struct report *r, const struct explain_world *w,
         fputc('\n', out);
 }
 
-/* ---- layers
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- layers ---------------------------------------------------------------------------------------- */
 
 static const char *answer_word(const struct explain_match *m)
 {
@@ -244,9 +242,7 @@ static void print_steps(const struct report *r, const struct explain_world *w, F
         fputs("  the layers behind it are not reached\n", out);
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------------- */
 
 void print_answer(const struct report *r, FILE *out)
 {

@@ -16,9 +16,7 @@ const char *explain_verdict_name(enum explain_verdict v)
     return names[v];
 }
 
-/* ---- judging
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- judging --------------------------------------------------------------------------------------- */
 
 const struct explain_value *explain_world_value(const struct explain_problem *p,
                                                 const struct explain_world *w, uint32_t step, UINT16 field)
@@ -318,9 +316,7 @@ static int list_depends(struct explain_problem *p, const uint32_t *order, const 
     return 0;
 }
 
-/* ---- the answer
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------------ */
 
 /* Can the step block at all? Most layers of a walk have no filter left. */
 static bool may_block(const struct explain_problem *p, uint32_t step)

@@ -355,9 +355,7 @@ static void generate_other(struct gather *g)
     add_value(g, &v);
 }
 
-/* ---- one slot
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- one slot -------------------------------------------------------------------------------------- */
 
 static void condition(struct gather *g, FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *c)
 {

@@ -298,9 +298,7 @@ const char *explain_value_words(struct explain_arena *a, const struct engine_fie
     return text;
 }
 
-/* ---- tokens
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------------- */
 
 static json_t *sid_json(const SID *sid)
 {

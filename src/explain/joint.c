@@ -293,9 +293,7 @@ int explain_generate_interface(struct explain_problem *p, struct explain_var *v)
     return err;
 }
 
-/* ---- flags
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- flags ----------------------------------------------------------------------------------------- */
 
 /* Loopback between programs is of exactly one kind; elsewhere of none (MATCH-21). */
 static bool loopback_bits_agree(UINT32 flags, UINT32 free)

@@ -35,9 +35,8 @@ const char *explain_op_name(enum explain_op op)
     return names[op];
 }
 
-static void note(struct builder *b, const char *line)
+void explain_note(struct explain_problem *p, struct explain_notes *n, const char *line)
 {
-    struct explain_notes *n = b->notes;
     const char **more;
 
     if (n == NULL || line == NULL)
@@ -47,7 +46,7 @@ static void note(struct builder *b, const char *line)
             return;
     }
     if (n->count == n->room) {
-        more = explain_alloc(&b->p->arena, (n->room + 16) * sizeof *more);
+        more = explain_alloc(&p->arena, (n->room + 16) * sizeof *more);
         if (more == NULL)
             return;
         if (n->count != 0)
@@ -56,6 +55,11 @@ static void note(struct builder *b, const char *line)
         n->room += 16;
     }
     n->lines[n->count++] = line;
+}
+
+static void note(struct builder *b, const char *line)
+{
+    explain_note(b->p, b->notes, line);
 }
 
 static bool outgoing(const struct explain_question *q)
@@ -160,9 +164,7 @@ static const struct explain_values *ordinary(struct builder *b, UINT64 n)
     return out;
 }
 
-/* ---- --set
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- --set ----------------------------------------------------------------------------------------- */
 
 static bool names_field(const struct engine_layer *layer, const struct engine_field *field, const char *name)
 {
@@ -202,9 +204,7 @@ static const struct explain_value *setting(struct builder *b, bool *for_layer, b
     return NULL;
 }
 
-/* ---- the rules
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- the rules ------------------------------------------------------------------------------------- */
 
 static uint32_t address_var(struct builder *b, bool local)
 {
@@ -372,9 +372,7 @@ static uint32_t interface_var(struct builder *b, enum explain_meaning meaning)
     return add_var(b, &v);
 }
 
-/* ---- flags
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- flags ----------------------------------------------------------------------------------------- */
 
 static void constrain_flags(struct builder *b, uint32_t flags, bool program)
 {
@@ -428,9 +426,7 @@ static uint32_t flags_var(struct builder *b)
     return i;
 }
 
-/* ---- one field
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- one field ------------------------------------------------------------------------------------- */
 
 static struct explain_source at_slot(uint32_t var, uint32_t slot)
 {
@@ -639,6 +635,12 @@ int explain_question_add(struct explain_problem *p, const struct explain_questio
         b.at = &walk[i];
         err = add_step(&b, layer);
     }
+    if (q->local.address_known && q->remote.address_known && q->op <= EXPLAIN_ACCEPT &&
+        (explain_is_loopback(&q->remote.address) ||
+         explain_same_address(&q->local.address, &q->remote.address)))
+        note(&b, q->op == EXPLAIN_CONNECT
+                     ? "a loopback connection: its other end is asked about by itself (accept)"
+                     : "a loopback connection: its other end is asked about by itself (connect)");
     if (err == 0 && q->op != EXPLAIN_BIND && q->op != EXPLAIN_LISTEN && q->direction != 'f')
         explain_add_constraint(p, address_var(&b, true), address_var(&b, false), explain_local_with_remote,
                                0);

@@ -62,6 +62,9 @@ struct explain_notes {
     uint32_t count, room;
 };
 
+/* line: in the problem's arena, or constant. A line that is there already is not added again. */
+void explain_note(struct explain_problem *p, struct explain_notes *n, const char *line);
+
 /*
  * Adds the question's steps and variables to a fresh problem. party: 0; or 1 to ask of the other end of a
  * connection whose first end was added before (addresses and ports are then the first end's, seen from here).

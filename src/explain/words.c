@@ -109,9 +109,7 @@ const char *explain_condition_text(struct explain_arena *a, const struct engine_
     }
 }
 
-/* ---- words
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------------- */
 
 /* Whom a descriptor lets through: the SIDs it allows, when it does nothing else. */
 struct sd_reading {
