@@ -22,7 +22,7 @@ struct query {
     uint32_t callout_count;
 };
 
-/* ---- results --------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static json_t *result_sublayers(const struct explain_step_result *r, struct explain_arena *a)
 {
@@ -173,8 +173,7 @@ out:
     return err;
 }
 
-/* ---- reading a line -------------------------------------------------------------------------------------
- */
+/* ---- reading a line -------------------------------------------------------------------------- */
 
 static int read_values(struct explain_arena *a, const json_t *given, struct query *q, const char **error)
 {
@@ -269,8 +268,7 @@ static int read_line(const struct classify *c, struct explain_arena *a, const js
     return err != 0 ? err : read_callouts(c, a, json_object_get(line, "callouts"), q, error);
 }
 
-/* ---- the loop --------------------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* One line in, one line out. *bad: it was not a good one. */
 static int one_line(const struct classify *c, const char *text, size_t size, unsigned long number, bool *bad)

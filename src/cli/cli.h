@@ -56,8 +56,7 @@ struct table {
 void table_row(struct table *t, const char *const *cells); /* `columns` of them; copied pointers only */
 void table_print(const struct table *t, FILE *out);
 
-/* ---- parts of an answer, shared by explain and classify (print_answer.c, json_answer.c)
- * --------------------------------- */
+/* ---- parts of an answer, shared by explain and classify (print_answer.c, json_answer.c) ------ */
 
 struct report {
     struct explain_problem *p;

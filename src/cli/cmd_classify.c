@@ -101,7 +101,7 @@ int classify_begin(const struct classify *c, struct explain_problem *p)
     return err;
 }
 
-/* ---- one classification ---------------------------------------------------------------------------- */
+/* ---- one classification ---------------------------------------------------------------------- */
 
 int classify_solve(struct explain_problem *p, const struct engine_layer *layer,
                    const struct explain_value *const *values, struct explain_answer *answer,
@@ -176,7 +176,7 @@ static int single(struct classify *c, int argc, char **argv)
     return status;
 }
 
-/* ---- the command ----------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 /* What is taken of each callout of the state, once for all lines. */
 static int take_assumptions(struct classify *c, struct explain_arena *a)

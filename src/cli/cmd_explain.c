@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the question in words
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the question in words ------------------------------------------------------------------- */
 
 static const char *end_words(struct explain_arena *a, const struct explain_question *q,
                              const struct explain_end *e)
@@ -53,7 +52,7 @@ static const char *question_words(struct explain_arena *a, const struct explain_
     return text;
 }
 
-/* ---- asking ---------------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 struct asked {
     struct explain_problem p;

@@ -42,7 +42,7 @@ struct show {
     struct table table;
 };
 
-/* ---- matching -------------------------------------------------------------------------------------- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 static bool contains(const char *text, const char *part)
 {
@@ -166,7 +166,7 @@ static bool object_matches(const struct show *w, const char *name, const char *k
     return true;
 }
 
-/* ---- filters --------------------------------------------------------------------------------------- */
+/* ---- filters --------------------------------------------------------------------------------- */
 
 static UINT64 weight_of(const FWPM_FILTER0 *f)
 {
@@ -334,7 +334,7 @@ static void show_filters(struct show *w)
     engine_unpin(w->s->reader);
 }
 
-/* ---- the other kinds ------------------------------------------------------------------------------- */
+/* ---- the other kinds ------------------------------------------------------------------------- */
 
 static int by_sublayer_weight(const void *x, const void *y)
 {
@@ -512,7 +512,7 @@ static void show_layers(struct show *w)
     }
 }
 
-/* ---- the command ----------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static const struct kind {
     const char *name;

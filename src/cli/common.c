@@ -136,7 +136,7 @@ bool parse_callout(const struct explain_state *s, struct explain_arena *a, char 
     return false;
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 void table_row(struct table *t, const char *const *cells)
 {

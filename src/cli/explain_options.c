@@ -52,7 +52,7 @@ static const char usage[] =
     "input,\n"
     "66 no such file, 70 internal error. With --endpoints: 0, or 1 if any comes out blocked.\n";
 
-/* ---- arguments ------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static int add_setting(struct explain_options *o, char *text)
 {
@@ -285,8 +285,7 @@ static int parse_operation(struct explain_options *o, int argc, char **argv, str
     return status;
 }
 
-/* ---- what the machine and the program are
- * --------------------------------------------------------------------------------- */
+/* ---- what the machine and the program are ---------------------------------------------------- */
 
 static int parse_app(const struct explain_options *o, const struct explain_state *s, struct explain_arena *a,
                      struct explain_question *q, const char **note)

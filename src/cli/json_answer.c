@@ -142,8 +142,7 @@ json_t *layer_json(struct explain_problem *p, const struct explain_world *w, uin
     return o;
 }
 
-/* ---- what it depends on
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what it depends on ---------------------------------------------------------------------- */
 
 static const char *const callout_words[] = {"continue", "permit", "block"};
 

@@ -46,8 +46,7 @@ static void print_decider(struct explain_problem *p, const struct explain_world 
         fputs(" (its callout is not there: the substitute action)", out);
 }
 
-/* ---- unknown things
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- unknown things -------------------------------------------------------------------------- */
 
 static const char *var_words(struct explain_problem *p, const struct explain_var *v)
 {
@@ -126,7 +125,7 @@ static void print_unknown(const struct report *r, const struct explain_world *w,
         fputc('\n', out);
 }
 
-/* ---- layers ---------------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static const char *answer_word(const struct explain_match *m)
 {
@@ -242,7 +241,7 @@ static void print_steps(const struct report *r, const struct explain_world *w, F
         fputs("  the layers behind it are not reached\n", out);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 void print_answer(const struct report *r, FILE *out)
 {

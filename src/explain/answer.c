@@ -16,7 +16,7 @@ const char *explain_verdict_name(enum explain_verdict v)
     return names[v];
 }
 
-/* ---- judging --------------------------------------------------------------------------------------- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
 const struct explain_value *explain_world_value(const struct explain_problem *p,
                                                 const struct explain_world *w, uint32_t step, UINT16 field)
@@ -186,8 +186,7 @@ int explain_world_judge(struct explain_problem *p, const uint32_t *classes, stru
     return 0;
 }
 
-/* ---- what it depends on
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what it depends on ---------------------------------------------------------------------- */
 
 static bool any_block(const struct explain_problem *p, const uint32_t *classes)
 {
@@ -316,7 +315,7 @@ static int list_depends(struct explain_problem *p, const uint32_t *order, const 
     return 0;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------ */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 /* Can the step block at all? Most layers of a walk have no filter left. */
 static bool may_block(const struct explain_problem *p, uint32_t step)

@@ -68,8 +68,7 @@ static void add_value(struct gather *g, const FWP_VALUE0 *value)
         g->values[g->count++] = (struct explain_value){.value = *value};
 }
 
-/* ---- numbers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static bool read_bytes(const UINT8 *bytes, size_t n, u128 *out)
 {
@@ -265,8 +264,7 @@ static void generate_numbers(struct gather *g)
     }
 }
 
-/* ---- blobs and SIDs
- * --------------------------------------------------------------------------------------------------- */
+/* ---- blobs and SIDs -------------------------------------------------------------------------- */
 
 static void add_blob(struct gather *g, const void *before, size_t before_size, const FWP_BYTE_BLOB *b,
                      const void *after, size_t after_size)
@@ -355,7 +353,7 @@ static void generate_other(struct gather *g)
     add_value(g, &v);
 }
 
-/* ---- one slot -------------------------------------------------------------------------------------- */
+/* ---- one slot -------------------------------------------------------------------------------- */
 
 static void condition(struct gather *g, FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *c)
 {

@@ -133,8 +133,7 @@ static enum explain_verdict combine(const struct explain_endpoint_result *r)
     return all_blocked ? EXPLAIN_BLOCKED : undecided ? EXPLAIN_UNDECIDED : EXPLAIN_DEPENDS;
 }
 
-/* ---- both ends of a loopback connection
- * ------------------------------------------------------------------------------------ */
+/* ---- both ends of a loopback connection ------------------------------------------------------ */
 
 static bool are_ends(const struct policy_endpoint *a, const struct policy_endpoint *b)
 {

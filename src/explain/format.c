@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- numbers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static UINT64 number_of(const FWP_VALUE0 *v)
 {
@@ -127,8 +126,7 @@ const char *explain_number_text(struct explain_arena *a, const struct engine_fie
                         : explain_printf(a, "%llu", (unsigned long long)n);
 }
 
-/* ---- blobs, SIDs, arrays
- * ----------------------------------------------------------------------------------------- */
+/* ---- blobs, SIDs, arrays --------------------------------------------------------------------- */
 
 /* Zero-terminated UTF-16 without control characters? */
 static bool is_text(const FWP_BYTE_BLOB *b)
@@ -213,8 +211,7 @@ static const char *array_text(struct explain_arena *a, const struct engine_field
     return explain_strdup(a, engine_guid_format(&guid, text));
 }
 
-/* ---- whole values
- * -------------------------------------------------------------------------------------------------- */
+/* ---- whole values ---------------------------------------------------------------------------- */
 
 const char *explain_value_text(struct explain_arena *a, const struct engine_field *field,
                                const struct explain_value *v)
@@ -298,7 +295,7 @@ const char *explain_value_words(struct explain_arena *a, const struct engine_fie
     return text;
 }
 
-/* ---- tokens ---------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static json_t *sid_json(const SID *sid)
 {

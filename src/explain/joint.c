@@ -13,8 +13,7 @@
     (FWP_CONDITION_FLAG_IS_LOOPBACK | FWP_CONDITION_FLAG_IS_APPCONTAINER_LOOPBACK |                          \
      FWP_CONDITION_FLAG_IS_NON_APPCONTAINER_LOOPBACK)
 
-/* ---- addresses
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 bool explain_is_loopback(const FWP_VALUE0 *a)
 {
@@ -187,8 +186,7 @@ int explain_generate_address(struct explain_problem *p, struct explain_var *v)
     return err;
 }
 
-/* ---- interfaces
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- interfaces ------------------------------------------------------------------------------ */
 
 /* A NET_LUID has the interface type in its highest 16 bits and a number in the 24 bits below. */
 static UINT64 luid_of_type(UINT32 type)
@@ -293,7 +291,7 @@ int explain_generate_interface(struct explain_problem *p, struct explain_var *v)
     return err;
 }
 
-/* ---- flags ----------------------------------------------------------------------------------------- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 /* Loopback between programs is of exactly one kind; elsewhere of none (MATCH-21). */
 static bool loopback_bits_agree(UINT32 flags, UINT32 free)

@@ -108,8 +108,7 @@ struct explain_class *explain_candidate(struct explain_problem *p, struct explai
     return &v->classes[v->count++];
 }
 
-/* ---- 1: the filters in question
- * --------------------------------------------------------------------------------- */
+/* ---- 1: the filters in question -------------------------------------------------------------- */
 
 static bool use_holds(const struct explain_use *u, const struct explain_class *c)
 {
@@ -253,8 +252,7 @@ static int keep_filters(struct explain_problem *p)
     return err;
 }
 
-/* ---- 2 and 3: classes
- * ---------------------------------------------------------------------------------------------- */
+/* ---- 2 and 3: classes ------------------------------------------------------------------------ */
 
 /* One variable's uses, and for each candidate a row of answers. */
 struct rows {
@@ -370,8 +368,7 @@ static int make_classes(struct explain_problem *p, uint32_t var, const char **wh
     return err != 0 ? err : make_sets(p, v, &r);
 }
 
-/* ---- 4: what the search wants
- * ---------------------------------------------------------------------------------------- */
+/* ---- 4: what the search wants ---------------------------------------------------------------- */
 
 static enum solve_answer answer_of(const struct explain_kept *k, bool *hard)
 {

@@ -153,8 +153,7 @@ struct explain_class *explain_candidate(struct explain_problem *p, struct explai
 /* Makes classes and sets of everything added. 0; -ENOMEM; -E2BIG (too many classes: say which with *what). */
 int explain_problem_build(struct explain_problem *p, const char **what);
 
-/* ---- generators (classes.c, tokens.c)
- * ----------------------------------------------------------------------------- */
+/* ---- generators (classes.c, tokens.c) -------------------------------------------------------- */
 
 /* By the data type of slot 0. ctx: NULL, or the struct explain_values of preferred values. */
 explain_generate_fn explain_generate_values;

@@ -67,8 +67,7 @@ static bool outgoing(const struct explain_question *q)
     return q->op == EXPLAIN_CONNECT || (q->op == EXPLAIN_PACKET && q->direction != 'i');
 }
 
-/* ---- variables
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- variables ------------------------------------------------------------------------------- */
 
 /* Names of the second party's things are marked, so that they are variables of their own. */
 static const char *own_name(const struct builder *b, const char *name)
@@ -164,7 +163,7 @@ static const struct explain_values *ordinary(struct builder *b, UINT64 n)
     return out;
 }
 
-/* ---- --set ----------------------------------------------------------------------------------------- */
+/* ---- --set ----------------------------------------------------------------------------------- */
 
 static bool names_field(const struct engine_layer *layer, const struct engine_field *field, const char *name)
 {
@@ -204,7 +203,7 @@ static const struct explain_value *setting(struct builder *b, bool *for_layer, b
     return NULL;
 }
 
-/* ---- the rules ------------------------------------------------------------------------------------- */
+/* ---- the rules ------------------------------------------------------------------------------- */
 
 static uint32_t address_var(struct builder *b, bool local)
 {
@@ -372,7 +371,7 @@ static uint32_t interface_var(struct builder *b, enum explain_meaning meaning)
     return add_var(b, &v);
 }
 
-/* ---- flags ----------------------------------------------------------------------------------------- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 static void constrain_flags(struct builder *b, uint32_t flags, bool program)
 {
@@ -426,7 +425,7 @@ static uint32_t flags_var(struct builder *b)
     return i;
 }
 
-/* ---- one field ------------------------------------------------------------------------------------- */
+/* ---- one field ------------------------------------------------------------------------------- */
 
 static struct explain_source at_slot(uint32_t var, uint32_t slot)
 {

@@ -141,8 +141,7 @@ void explain_state_close(struct explain_state *s)
     free(s);
 }
 
-/* ---- look-ups
- * ------------------------------------------------------------------------------------------------- */
+/* ---- look-ups -------------------------------------------------------------------------------- */
 
 const FWPM_FILTER0 *explain_state_filter(const struct explain_state *s, UINT64 id)
 {
@@ -225,8 +224,7 @@ const char *explain_provider_name(const struct explain_state *s, struct explain_
     return display_or_key(a, o != NULL ? &o->displayData : NULL, ENGINE_GUID_PROVIDER, key);
 }
 
-/* ---- text
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static size_t put_utf8(char *out, uint32_t c)
 {

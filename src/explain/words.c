@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- raw text
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- raw text -------------------------------------------------------------------------------- */
 
 const char *explain_match_name(struct explain_arena *a, FWP_MATCH_TYPE match)
 {
@@ -109,7 +108,7 @@ const char *explain_condition_text(struct explain_arena *a, const struct engine_
     }
 }
 
-/* ---- words ----------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 /* Whom a descriptor lets through: the SIDs it allows, when it does nothing else. */
 struct sd_reading {
