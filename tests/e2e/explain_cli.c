@@ -214,6 +214,11 @@ static void fields_are_set(void **state)
     weir("explain --state %s -v packet udp 192.0.2.20:1 192.0.2.77:2 --direction in --set "
          "DATAGRAM_DATA_V4/DIRECTION=out");
     expect(0, "DIRECTION                            outbound (0)");
+    weir("explain --state %s connect tcp ? ? --set IP_REMOTE_ADDRESS=192.0.2.77 --set IP_REMOTE_PORT=99 "
+         "--assume plain");
+    assert_non_null(strstr(r.out, "to 192.0.2.77:99"));
+    weir("explain --state %s connect tcp ? ? --set IP_PROTOCOL=udp");
+    expect_complaint(64, "PROTO says otherwise");
     weir("explain --state %s connect tcp 192.0.2.20:1 192.0.2.77:2 --set FLAGS=IS_BLUE");
     expect_complaint(64, "IS_BLUE");
     weir("explain --state %s connect tcp 192.0.2.20:1 192.0.2.77:2 --set NOTHING=1");
