@@ -380,6 +380,27 @@ static void MATCH_16_app_id(void **state)
     free(kernel);
 }
 
+/* Letters of every script that has two cases, a few of each. */
+static void MATCH_16_lower_case_in_other_scripts(void **state)
+{
+    static const WCHAR want[] = u"\u00e9\u03c3\u0436\u0561\uff41\u00df\u4e2d";
+    FWP_BYTE_BLOB *id;
+
+    (void)state;
+    assert_int_equal(engine_app_id_from_path("\xc3\x89"     /* E with acute */
+                                             "\xce\xa3"     /* sigma */
+                                             "\xd0\x96"     /* zhe */
+                                             "\xd4\xb1"     /* ayb */
+                                             "\xef\xbc\xa1" /* fullwidth A */
+                                             "\xc3\x9f"     /* sharp s: is lower case */
+                                             "\xe4\xb8\xad" /* has no case */,
+                                             &id),
+                     0);
+    assert_int_equal(id->size, sizeof(want));
+    assert_memory_equal(id->data, want, sizeof(want));
+    free(id);
+}
+
 static void MATCH_18_binary_equality(void **state)
 {
     struct lab *l = *state;
@@ -630,6 +651,7 @@ int main(void)
         AT(setup_v4, MATCH_14_empty_field),
         AT(setup_v4, MATCH_15_flags_none_set_of_empty),
         AT(setup_v4, MATCH_16_app_id),
+        cmocka_unit_test(MATCH_16_lower_case_in_other_scripts),
         AT(setup_v4, MATCH_18_binary_equality),
         AT(setup_mac, MATCH_18_byte_arrays),
         AT(setup_v4, MATCH_07_prefix_tests_the_end),
