@@ -110,12 +110,23 @@ static void print_world_of(const struct report *r, const char *verdict, const st
     fputc('\n', out);
 }
 
-static void print_unknown(const struct report *r, const struct explain_world *w, FILE *out)
+static bool in_depends(const struct explain_answer *a, uint32_t var)
 {
-    const char *between = "  shown for: ";
+    for (uint32_t i = 0; i < a->depend_count; i++) {
+        if (a->depends[i] == var)
+            return true;
+    }
+    return false;
+}
+
+/* What else is unknown and tested, and which of its values this world has; what the answer was found to
+ * depend on was said already if `rest`. */
+static void print_unknown(const struct report *r, const struct explain_world *w, bool rest, FILE *out)
+{
+    const char *between = rest ? "  both if " : "  shown for: ";
 
     for (uint32_t i = 0; i < r->p->var_count; i++) {
-        if (!explain_var_matters(r->p, i))
+        if (!explain_var_matters(r->p, i) || (rest && in_depends(r->answer, i)))
             continue;
         fprintf(out, "%s%s %s %s", between, var_words(r->p, &r->p->vars[i]),
                 r->p->vars[i].callout ? "itself" : "is", class_words(r->p, &r->p->vars[i], w->classes[i]));
@@ -259,6 +270,7 @@ void print_answer(const struct report *r, FILE *out)
         print_depends(r, out);
         print_world_of(r, "PERMITTED", a->permit, out);
         print_world_of(r, "BLOCKED", a->block, out);
+        print_unknown(r, a->permit, true, out);
         break;
     case EXPLAIN_UNDECIDED:
         fprintf(out,
@@ -272,14 +284,12 @@ void print_answer(const struct report *r, FILE *out)
     fprintf(out, "%s\n", r->question);
     if (a->verdict == EXPLAIN_DEPENDS) {
         fputs("\nas PERMITTED:\n", out);
-        print_unknown(r, a->permit, out);
         print_steps(r, a->permit, out);
         fputs("\nas BLOCKED:\n", out);
-        print_unknown(r, a->block, out);
         print_steps(r, a->block, out);
     } else if (w != NULL) {
         if (a->free)
-            print_unknown(r, w, out);
+            print_unknown(r, w, false, out);
         fputc('\n', out);
         print_steps(r, w, out);
     }

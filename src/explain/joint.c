@@ -87,6 +87,11 @@ static int address_values(struct explain_problem *p, struct explain_var *v,
 
     if (p->arena.failed)
         return -ENOMEM;
+    if (v->field[ADDRESS_SLOT] == NULL &&
+        v->field[ADDRESS_BOUND_SLOT] == NULL) /* set otherwise; only flags ask */
+        v->field[ADDRESS_SLOT] = explain_field_find(
+            engine_layer_by_name(ctx->family == '4' ? "ALE_AUTH_CONNECT_V4" : "ALE_AUTH_CONNECT_V6"),
+            "IP_REMOTE_ADDRESS");
     if (ctx->family == '4') {
         for (size_t i = 0; i < sizeof v4 / sizeof v4[0]; i++)
             border(&at, v4[i], 4);
