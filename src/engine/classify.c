@@ -167,6 +167,59 @@ ALWAYS_INLINE UINT32 naive_next(void *cursor, UINT32 from)
     return ENGINE_NO_POSITION;
 }
 
+/*
+ * Where all filters are plain, the first match of a sublayer decides it, and a word of matches needs to know
+ * nothing of the one before but its sublayer: no decision waits for another. True: the verdict is final.
+ */
+ALWAYS_INLINE bool decide_word(const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                               struct ends *ends, UINT32 base, UINT64 x, UINT32 *last)
+{
+    UINT32 s = ls->sublayer_at[base / 64];
+
+    for (;;) {
+        UINT32 at = base + (UINT32)__builtin_ctzll(x);
+
+        while (at >= ls->sublayers[s].end)
+            s++;
+        if (s != *last) {
+            struct engine_asked asked = ask_plain(ls->plain[at], ls->filters[at], a);
+
+            *last = s;
+            if (asked.step.took_effect)
+                ends->decided_at = at;
+            note_end(ends, ls->filters[at], asked.step.said);
+            if (a->rights == 0) {
+                ends->stopped_at = ls->sublayers[s].end;
+                return true;
+            }
+        }
+        if (ls->sublayers[s].end - base >= 64)
+            return false;
+        x &= ~0ULL << (ls->sublayers[s].end - base);
+        if (x == 0)
+            return false;
+    }
+}
+
+static void walk_plain(const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                       struct ends *ends, const struct engine_cursor *c)
+{
+    UINT32 last = UINT32_MAX;
+
+    if (c->form == ENGINE_CURSOR_WORDS) {
+        for (UINT32 i = 0; i < c->found; i++)
+            if (decide_word(ls, a, ends, c->base[i], c->word[i], &last))
+                return;
+        return;
+    }
+    for (UINT32 live = c->live; live != 0; live &= live - 1) {
+        UINT32 w = (UINT32)__builtin_ctz(live);
+
+        if (decide_word(ls, a, ends, w * 64, c->bits[w], &last))
+            return;
+    }
+}
+
 static void run_indexed(struct engine *e, const struct engine_request *q,
                         const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
                         struct ends *ends)
@@ -174,7 +227,9 @@ static void run_indexed(struct engine *e, const struct engine_request *q,
     struct engine_cursor c;
 
     engine_index_begin(ls, q->values->incomingValue, q->cache, &c);
-    if (__builtin_expect(q->trace == NULL, 1))
+    if (q->trace == NULL && ls->callout_end == 0 && ls->sublayer_count > 1 && engine_index_complete(&c))
+        walk_plain(ls, a, ends, &c);
+    else if (__builtin_expect(q->trace == NULL, 1))
         walk(e, q, ls, a, ends, &c, indexed_next, false);
     else
         walk(e, q, ls, a, ends, &c, indexed_next, true);

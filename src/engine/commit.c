@@ -275,7 +275,9 @@ static struct engine_layer_snapshot *layer_alloc(UINT32 count, UINT32 sublayers)
 {
     struct engine_layer_snapshot *ls;
     size_t each = sizeof(*ls->filters) + sizeof(*ls->ids) + sizeof(*ls->entries) + sizeof(*ls->plain);
-    UINT8 *p = malloc(sizeof(*ls) + count * each + sublayers * sizeof(*ls->sublayers));
+    UINT32 words = (count + 63) / 64;
+    UINT8 *p = malloc(sizeof(*ls) + count * each + sublayers * sizeof(*ls->sublayers) +
+                      words * sizeof(*ls->sublayer_at));
 
     if (p == NULL)
         return NULL;
@@ -290,6 +292,8 @@ static struct engine_layer_snapshot *layer_alloc(UINT32 count, UINT32 sublayers)
     p += count * sizeof(*ls->entries);
     ls->sublayers = (struct engine_sublayer_group *)p;
     p += sublayers * sizeof(*ls->sublayers);
+    ls->sublayer_at = (UINT16 *)p;
+    p += words * sizeof(*ls->sublayer_at);
     ls->plain = p;
     return ls;
 }
@@ -410,6 +414,11 @@ static void merge_sublayers(const struct engine_layer_snapshot *prev, struct eng
             next->entries[at].end = s->end;
         }
         next->sublayer_count++;
+    }
+    for (UINT32 i = 0, k = 0; i < next->count; i += 64) {
+        while (i >= next->sublayers[k].end)
+            k++;
+        next->sublayer_at[i / 64] = (UINT16)k;
     }
     for (UINT32 i = next->count; i > 0 && next->callout_end == 0; i--)
         if (next->entries[i - 1].slot != NULL)

@@ -164,4 +164,10 @@ static inline UINT32 engine_index_next(struct engine_cursor *c, UINT32 from)
     return c->next(c, from);
 }
 
+/* Are all matches known: in bits (CURSOR_BITS), or in the words (CURSOR_WORDS)? */
+static inline bool engine_index_complete(const struct engine_cursor *c)
+{
+    return c->form == ENGINE_CURSOR_BITS || (c->form == ENGINE_CURSOR_WORDS && !c->more);
+}
+
 #endif

@@ -39,19 +39,23 @@ static inline UINT64 ix_press(UINT64 v, UINT64 mask)
 #define ix_live32(a) ((UINT64)_mm256_test_epi8_mask((__m256i)(a), (__m256i)(a)))
 #define ix_live64(a) ((UINT64)_mm512_test_epi8_mask((__m512i)(a), (__m512i)(a)))
 
-static inline __attribute__((always_inline)) void ix_piece(struct engine_cursor *c, const struct ix_block *b,
-                                                           UINT32 column, const bool narrow)
+/* See index_piece.h. */
+static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_cursor *c,
+                                                             const struct ix_block *b,
+                                                             const struct ix_view *view, const UINT32 dims,
+                                                             UINT32 found, UINT32 column, const bool narrow)
 {
     const __m256i steps = _mm256_setr_epi32(0, 64, 128, 192, 256, 320, 384, 448);
-    UINT32 dims = b->dims, found = c->found;
     __m512i a = _mm512_set1_epi64(-1);
     __mmask8 live;
 
     for (UINT32 i = 0; i < dims; i++) {
-        __mmask8 has = ((const UINT8 *)c->line[i])[column];
-        const UINT64 *words = b->of[i].pool + ix_start(&b->of[i], c->line[i], column, narrow);
+        const void *line = i < 4 ? view[i].line : c->line[i];
+        const UINT64 *pool = i < 4 ? view[i].pool : b->of[i].pool;
+        __mmask8 has = ((const UINT8 *)line)[column];
 
-        a = _mm512_and_epi64(a, _mm512_maskz_expandloadu_epi64(has, words));
+        a = _mm512_and_epi64(
+            a, _mm512_maskz_expandloadu_epi64(has, pool + ix_start(&b->of[i], line, column, narrow)));
     }
     live = _mm512_test_epi64_mask(a, a);
     _mm512_storeu_si512(c->word + found, _mm512_maskz_compress_epi64(live, a));
@@ -59,7 +63,7 @@ static inline __attribute__((always_inline)) void ix_piece(struct engine_cursor 
         (void *)(c->base + found),
         _mm256_maskz_compress_epi32(
             live, _mm256_add_epi32(steps, _mm256_set1_epi32((int)(b->first + column * 512)))));
-    c->found = found + (UINT32)__builtin_popcount(live);
+    return found + (UINT32)__builtin_popcount(live);
 }
 
 #include "engine/index_kernel.h"

@@ -9,7 +9,7 @@
  *   ix_press(v, mask)    the bits of v under mask, pressed together
  *   ix_live8(words)      a bit for each of 8 words that is not 0
  *   ix_live32(bytes), ix_live64(bytes)  a bit for each byte that is not 0
- *   ix_piece(c, block, column, narrow)  appends the words of one column that are not 0 to c->word
+ *   ix_piece(...)  appends the words of one column that are not 0 to c->word; see index_piece.h
  *
  * Vectors are GCC's generic ones: one zmm, two ymm or four xmm as the target has it.
  */
@@ -270,6 +270,39 @@ static void IX_FN(load_block)(struct engine_cursor *c, const struct ix_columns *
     }
 }
 
+/* The matches of the columns `left`, until there are more than `enough` words; returns what is left. dims: a
+ * constant where it is small, so that lines and pools stay in registers. */
+IX_INLINE UINT64 IX_FN(pieces)(struct engine_cursor *c, const struct ix_block *b, UINT64 left, UINT32 enough,
+                               const UINT32 dims, const bool narrow)
+{
+    struct ix_view view[4];
+    UINT32 found = c->found;
+
+    for (UINT32 i = 0; i < dims && i < 4; i++)
+        view[i] = (struct ix_view){c->line[i], b->of[i].pool};
+    for (; left != 0 && found <= enough; left &= left - 1)
+        found = ix_piece(c, b, view, dims, found, (UINT32)__builtin_ctzll(left), narrow);
+    c->found = found;
+    return left;
+}
+
+IX_INLINE UINT64 IX_FN(pieces_of)(struct engine_cursor *c, const struct ix_block *b, UINT64 left,
+                                  UINT32 enough, const bool narrow)
+{
+    switch (b->dims) {
+    case 1:
+        return IX_FN(pieces)(c, b, left, enough, 1, narrow);
+    case 2:
+        return IX_FN(pieces)(c, b, left, enough, 2, narrow);
+    case 3:
+        return IX_FN(pieces)(c, b, left, enough, 3, narrow);
+    case 4:
+        return IX_FN(pieces)(c, b, left, enough, 4, narrow);
+    default:
+        return IX_FN(pieces)(c, b, left, enough, b->dims, narrow);
+    }
+}
+
 /*
  * Fills c->word with words of matches at slots >= from: one column's, or, where all sublayers will be asked,
  * as many as there is room for, so that their loads overlap.
@@ -288,12 +321,9 @@ static void IX_FN(fill)(struct engine_cursor *c, const struct ix_columns *base, 
             IX_FN(load_block)(c, base, block);
         left = c->columns & (~0ULL << ((from - b->first) / 512));
         if (b->narrow)
-            for (; left != 0 && c->found <= enough; left &= left - 1)
-                ix_piece(c, b, (UINT32)__builtin_ctzll(left), true);
+            c->columns = IX_FN(pieces_of)(c, b, left, enough, true);
         else
-            for (; left != 0 && c->found <= enough; left &= left - 1)
-                ix_piece(c, b, (UINT32)__builtin_ctzll(left), false);
-        c->columns = left;
+            c->columns = IX_FN(pieces_of)(c, b, left, enough, false);
         from = b->first + b->count;
         if (b->dims == 0)
             ix_trim(c, from);

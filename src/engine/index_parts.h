@@ -269,6 +269,12 @@ static inline UINT32 ix_start(const struct ix_dim *d, const void *at, UINT32 col
     return *(const UINT32 *)(usual ^ ((usual ^ other) & own));
 }
 
+/* What a walk over columns needs of a dim. */
+struct ix_view {
+    const void *line;
+    const UINT64 *pool;
+};
+
 struct ix_block {
     UINT32 first, count; /* slots */
     UINT32 columns;

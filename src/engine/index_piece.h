@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One column of a block, word by word: few columns have more than one or two words with candidates, and a
- * load of one word touches one cache line. See struct ix_line for where the words of a class stand.
+ * One column of a block, word by word, for kernels without an instruction that spreads packed words. Appends
+ * the words with matches to c->word behind `found`, which it returns. view: of the first four dims.
  */
-static inline __attribute__((always_inline)) void ix_piece(struct engine_cursor *c, const struct ix_block *b,
-                                                           UINT32 column, const bool narrow)
+static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_cursor *c,
+                                                             const struct ix_block *b,
+                                                             const struct ix_view *view, const UINT32 dims,
+                                                             UINT32 found, UINT32 column, const bool narrow)
 {
-    UINT32 first = b->first + column * 512, found = c->found, dims = b->dims;
+    UINT32 first = b->first + column * 512;
     const UINT64 *words[ENGINE_MAX_FIELDS];
     UINT32 has[ENGINE_MAX_FIELDS];
 
+    (void)view;
     for (UINT32 i = 0; i < dims; i++) {
         has[i] = ((const UINT8 *)c->line[i])[column];
         words[i] = b->of[i].pool + ix_start(&b->of[i], c->line[i], column, narrow);
@@ -24,5 +27,5 @@ static inline __attribute__((always_inline)) void ix_piece(struct engine_cursor 
         c->base[found] = first + 64 * (UINT32)__builtin_ctz(want);
         found += x != 0;
     }
-    c->found = found;
+    return found;
 }

@@ -206,6 +206,7 @@ struct engine_layer_snapshot {
     struct engine_entry *entries;
     UINT8 *plain; /* ENGINE_PLAIN_*: all that a walk asks of a plain filter, a byte a position */
     struct engine_sublayer_group *sublayers;
+    UINT16 *sublayer_at; /* the sublayer of position 0, 64, 128 ...: of others, the search starts there */
     struct engine_index *index;
 };
 
