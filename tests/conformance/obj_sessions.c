@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "bfe/events.h"
@@ -340,7 +341,9 @@ struct waiter {
     enum deed deed;
     NTSTATUS status;
     struct rt_thread *thread;
-    atomic_bool done;
+    atomic_bool done, let_go;
+    struct rt_mutex *mutex; /* when it is done it stays, as one more wait by the lab's clock, until let go: */
+    struct rt_cond *cond;   /* so that whoever wants to see it wait sees at once that it does not */
 };
 
 static void wait_in_thread(void *arg)
@@ -363,18 +366,49 @@ static void wait_in_thread(void *arg)
         break;
     }
     atomic_store(&w->done, true);
+    rt_mutex_lock(w->mutex);
+    while (!atomic_load(&w->let_go))
+        rt_cond_wait(w->cond, w->mutex, RT_FOREVER - 1);
+    rt_mutex_unlock(w->mutex);
 }
 
-static void start_waiting(struct waiter *w, struct bfe_session *s, enum deed deed)
+static void start_waiting(struct bfe_lab *l, struct waiter *w, struct bfe_session *s, enum deed deed)
 {
     *w = (struct waiter){.s = s, .deed = deed};
+    assert_int_equal(rt_mutex_create(&w->mutex), 0);
+    assert_int_equal(rt_cond_create(l->clock, &w->cond), 0);
     assert_int_equal(rt_thread_start("waiter", wait_in_thread, w, &w->thread), 0);
 }
 
+/* What came of it. A wait that should have ended and goes on, of the host's seconds, is ended by force. */
 static NTSTATUS finish(struct waiter *w)
 {
+    bool in_time;
+
+    for (int i = 0; i < 10000 && !atomic_load(&w->done); i++)
+        usleep(1000);
+    in_time = atomic_load(&w->done);
+    if (!in_time)
+        bfe_session_cancel(w->s);
+    atomic_store(&w->let_go, true);
+    rt_mutex_lock(w->mutex);
+    rt_cond_broadcast(w->cond);
+    rt_mutex_unlock(w->mutex);
     rt_thread_join(w->thread);
+    rt_cond_destroy(w->cond);
+    rt_mutex_destroy(w->mutex);
+    if (!in_time)
+        fail_msg("still waiting");
     return w->status;
+}
+
+static void still_waits(struct bfe_lab *l, struct waiter *w)
+{
+    rt_clock_manual_await(l->clock, 1);
+    if (!atomic_load(&w->done))
+        return;
+    finish(w);
+    fail_msg("did not wait");
 }
 
 /* What comes of it as time passes, whether it has to wait or not. */
@@ -382,7 +416,7 @@ static NTSTATUS in_time(struct bfe_lab *l, struct bfe_session *s, enum deed deed
 {
     struct waiter w;
 
-    start_waiting(&w, s, deed);
+    start_waiting(l, &w, s, deed);
     while (!atomic_load(&w.done)) {
         rt_clock_manual_advance(l->clock, BFE_LAB_SECOND);
         sched_yield();
@@ -424,10 +458,10 @@ static void OBJ_09_waiting_is_bounded(void **state)
         struct bfe_session *s = bfe_lab_session(l, BFE_LAB_KERNEL, 0, cases[i].given_ms);
 
         for (enum deed deed = READ; deed <= BEGIN_READ; deed++) {
-            start_waiting(&w, s, deed);
-            rt_clock_manual_await(l->clock, 1);
+            start_waiting(l, &w, s, deed);
+            still_waits(l, &w);
             rt_clock_manual_advance(l->clock, cases[i].wait_ms * MS - 1);
-            rt_clock_manual_await(l->clock, 1); /* not yet */
+            still_waits(l, &w); /* not yet */
             rt_clock_manual_advance(l->clock, 1);
             assert_int_equal(finish(&w), STATUS_FWP_TIMEOUT);
         }
@@ -445,8 +479,8 @@ static void OBJ_09_a_wait_ends_when_the_lock_is_free(void **state)
     for (int commit = 0; commit < 2; commit++) {
         for (enum deed deed = READ; deed <= BEGIN_READ; deed++) {
             assert_int_equal(bfe_txn_begin(l->kernel, 0), STATUS_SUCCESS);
-            start_waiting(&w, s, deed);
-            rt_clock_manual_await(l->clock, 1);
+            start_waiting(l, &w, s, deed);
+            still_waits(l, &w);
             assert_int_equal(commit ? bfe_txn_commit(l->kernel) : bfe_txn_abort(l->kernel), STATUS_SUCCESS);
             assert_int_equal(finish(&w), deed == READ ? STATUS_FWP_FILTER_NOT_FOUND : STATUS_SUCCESS);
             if (deed == BEGIN || deed == BEGIN_READ)
@@ -455,8 +489,8 @@ static void OBJ_09_a_wait_ends_when_the_lock_is_free(void **state)
     }
     /* A reader keeps writers waiting, not readers. */
     assert_int_equal(bfe_txn_begin(l->kernel, FWPM_TXN_READ_ONLY), STATUS_SUCCESS);
-    start_waiting(&w, s, ADD);
-    rt_clock_manual_await(l->clock, 1);
+    start_waiting(l, &w, s, ADD);
+    still_waits(l, &w);
     assert_int_equal(bfe_txn_commit(l->kernel), STATUS_SUCCESS);
     assert_int_equal(finish(&w), STATUS_SUCCESS);
     bfe_session_close(s);
@@ -470,10 +504,10 @@ static void OBJ_09_infinite_waits_on(void **state)
     struct waiter w;
 
     assert_int_equal(bfe_txn_begin(holder, 0), STATUS_SUCCESS);
-    start_waiting(&w, s, BEGIN);
-    rt_clock_manual_await(l->clock, 1); /* for the holder's hour only */
+    start_waiting(l, &w, s, BEGIN);
+    still_waits(l, &w); /* for the holder's hour only */
     rt_clock_manual_advance(l->clock, 3599 * BFE_LAB_SECOND);
-    rt_clock_manual_await(l->clock, 1);
+    still_waits(l, &w);
     assert_int_equal(bfe_txn_commit(holder), STATUS_SUCCESS);
     assert_int_equal(finish(&w), STATUS_SUCCESS);
     bfe_session_close(s);
@@ -487,14 +521,14 @@ static void OBJ_09_a_wait_ends_with_its_session(void **state)
     struct waiter w;
 
     assert_int_equal(bfe_txn_begin(l->kernel, 0), STATUS_SUCCESS);
-    start_waiting(&w, s, ADD);
-    rt_clock_manual_await(l->clock, 1);
+    start_waiting(l, &w, s, ADD);
+    still_waits(l, &w);
     bfe_session_close(s);
     assert_int_equal(finish(&w), STATUS_FWP_SESSION_ABORTED);
 
     s = bfe_lab_session(l, BFE_LAB_KERNEL, 0, 0);
-    start_waiting(&w, s, BEGIN);
-    rt_clock_manual_await(l->clock, 1);
+    start_waiting(l, &w, s, BEGIN);
+    still_waits(l, &w);
     assert_int_equal(bfe_stop(l->bfe), 0);
     assert_int_equal(finish(&w), STATUS_FWP_SESSION_ABORTED);
     bfe_session_close(s);
@@ -516,10 +550,10 @@ static void OBJ_10_an_hour_for_user_callers(void **state)
         assert_int_equal(bfe_txn_begin(user, kinds[i]), STATUS_SUCCESS);
         if (kinds[i] == 0)
             id = bfe_lab_add_port(user, 80, FWP_ACTION_BLOCK);
-        start_waiting(&w, s, ADD);
-        rt_clock_manual_await(l->clock, 1);
+        start_waiting(l, &w, s, ADD);
+        still_waits(l, &w);
         rt_clock_manual_advance(l->clock, 3600 * BFE_LAB_SECOND - 1);
-        rt_clock_manual_await(l->clock, 1);
+        still_waits(l, &w);
         rt_clock_manual_advance(l->clock, 1);
         assert_int_equal(finish(&w), STATUS_SUCCESS);
         if (kinds[i] == 0)
