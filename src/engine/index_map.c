@@ -43,7 +43,7 @@ static enum ix_kind kind_of(UINT8 type)
     }
 }
 
-static ix_num greatest_of(UINT8 type)
+ix_num ix_greatest(UINT8 type)
 {
     switch (kind_of(type)) {
     case IX_U8:
@@ -125,7 +125,7 @@ static struct event *sort_events(struct event *e, struct event *scratch, UINT32 
 }
 
 /* The ends of an item's range; false: it has none. */
-static bool item_range(const struct ix_draft *d, const struct ix_item *it, ix_num *low, ix_num *high)
+bool ix_item_range(const struct ix_draft *d, const struct ix_item *it, ix_num *low, ix_num *high)
 {
     if (it->what == IX_RANGE) {
         *low = it->low;
@@ -147,7 +147,7 @@ static bool item_range(const struct ix_draft *d, const struct ix_item *it, ix_nu
 static int cut(const struct engine_index_config *cfg, const struct ix_draft *d, ix_num *starts, UINT32 *count,
                UINT32 *rank)
 {
-    ix_num greatest = greatest_of(d->type), low, high, last = 0;
+    ix_num greatest = ix_greatest(d->type), low, high, last = 0;
     struct event *e = ix_alloc(cfg, 64, (4 * (size_t)d->count + 1) * sizeof(*e)), *sorted;
     UINT32 n = 0, c = 1;
 
@@ -156,7 +156,7 @@ static int cut(const struct engine_index_config *cfg, const struct ix_draft *d, 
     for (UINT32 i = 0; i < d->count; i++) {
         rank[2 * i] = 0;
         rank[2 * i + 1] = UINT32_MAX;
-        if (!item_range(d, &d->items[i], &low, &high))
+        if (!ix_item_range(d, &d->items[i], &low, &high))
             continue;
         if (low != 0)
             e[n++] = (struct event){(UINT64)(low >> 64), (UINT64)low, 2 * i};
@@ -249,8 +249,8 @@ static UINT32 fill_pages(const ix_num *starts, UINT32 count, UINT8 *page, UINT16
     return pages;
 }
 
-static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
-                                  const ix_num *starts, UINT32 count, UINT64 mask)
+struct ix_map *ix_map_numbers(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
+                              const ix_num *starts, UINT32 count, UINT64 mask)
 {
     struct layout l = {NULL, (sizeof(struct ix_map) + 63) & ~(size_t)63};
     size_t at_starts = 0, at_cells = 0, at_page = 0;
@@ -329,27 +329,10 @@ static struct ix_map *map_numbers(const struct engine_index_config *cfg, UINT8 k
     return m;
 }
 
-static ix_num start_of(const struct ix_map *m, UINT32 i)
-{
-    switch (m->kind) {
-    case IX_U32:
-        return m->tree[i];
-    case IX_U128:
-        return (ix_num)m->starts[2 * i] << 64 | m->starts[2 * i + 1];
-    default:
-        return m->starts[i];
-    }
-}
-
 /* ---- maps of bytes --------------------------------------------------------------------------------- */
 
-struct bytes_source {
-    const UINT8 *data;
-    UINT32 size;
-};
-
-static struct ix_map *map_bytes(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
-                                const struct bytes_source *keys, UINT32 count)
+struct ix_map *ix_map_bytes(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
+                            const struct ix_bytes *keys, UINT32 count)
 {
     struct layout l = {NULL, (sizeof(struct ix_map) + 63) & ~(size_t)63};
     size_t at_slots, at_keys, at_bytes, total = 0;
@@ -393,11 +376,11 @@ static struct ix_map *map_bytes(const struct engine_index_config *cfg, UINT8 kin
 }
 
 /* Distinct keys of the items, rank[2 * item] being its number; old keys (may be NULL) come first. */
-static int intern(const struct engine_index_config *cfg, const struct ix_draft *d, const struct ix_map *old,
-                  struct bytes_source **keys, UINT32 *count, UINT32 *rank)
+int ix_intern(const struct engine_index_config *cfg, const struct ix_draft *d, const struct ix_map *old,
+              struct ix_bytes **keys, UINT32 *count, UINT32 *rank)
 {
     UINT32 room = 16, n = old != NULL ? old->count : 0, *table;
-    struct bytes_source *k;
+    struct ix_bytes *k;
     int err = -ENOMEM;
 
     while (room < 2 * (n + d->count))
@@ -408,9 +391,9 @@ static int intern(const struct engine_index_config *cfg, const struct ix_draft *
         goto out;
     memset(table, 0, room * sizeof(*table));
     for (UINT32 i = 0; i < n; i++)
-        k[i] = (struct bytes_source){old->bytes + old->keys[i].offset, old->keys[i].size};
+        k[i] = (struct ix_bytes){old->bytes + old->keys[i].offset, old->keys[i].size};
     for (UINT32 i = 0; i < d->count; i++) {
-        struct bytes_source b;
+        struct ix_bytes b;
         UINT32 s;
 
         if (d->items[i].what != IX_KEY)
@@ -422,7 +405,7 @@ static int intern(const struct engine_index_config *cfg, const struct ix_draft *
                 continue;
         }
         for (s = (UINT32)ix_hash(b.data, b.size) & (room - 1); table[s] != 0; s = (s + 1) & (room - 1)) {
-            const struct bytes_source *o = &k[table[s] - 1];
+            const struct ix_bytes *o = &k[table[s] - 1];
 
             if (o->size == b.size && (b.size == 0 || memcmp(o->data, b.data, b.size) == 0))
                 break;
@@ -443,261 +426,11 @@ out:
     return err;
 }
 
-/* ---- spans ----------------------------------------------------------------------------------------- */
-
-static int add_span(const struct engine_index_config *cfg, struct ix_spans *s, UINT32 slot, UINT32 first,
-                    UINT32 end)
-{
-    void *array = s->of;
-    int err;
-
-    if (first >= end)
-        return 0;
-    err = ix_grow(cfg, &array, &s->room, s->count + 1, sizeof(*s->of));
-    s->of = array;
-    if (err)
-        return err;
-    s->of[s->count++] = (struct ix_span){slot, first, end};
-    return 0;
-}
-
-static int span_compare(const void *pa, const void *pb)
-{
-    const struct ix_span *a = pa, *b = pb;
-
-    return (a->first > b->first) - (a->first < b->first);
-}
-
-/* A filter's spans from `from` on become disjoint and ascending. */
-static void join_spans(struct ix_spans *s, UINT32 from)
-{
-    UINT32 n = from;
-
-    qsort(s->of + from, s->count - from, sizeof(*s->of), span_compare);
-    for (UINT32 i = from + 1; i < s->count; i++) {
-        if (s->of[i].first > s->of[n].end)
-            s->of[++n] = s->of[i];
-        else if (s->of[i].end > s->of[n].end)
-            s->of[n].end = s->of[i].end;
-    }
-    s->count = n + 1;
-}
-
-static int range_spans(const struct engine_index_config *cfg, const struct ix_map *m,
-                       const struct ix_item *it, bool wraps, UINT32 a, UINT32 b, struct ix_spans *out)
-{
-    UINT32 end = m->cells, slot = it->slot;
-    int err;
-
-    a += IX_CELL_FIRST;
-    b += IX_CELL_FIRST;
-    if (wraps == it->negate) /* one piece: the range, or what a wrapping one leaves out */
-        return wraps ? add_span(cfg, out, slot, b, a) : add_span(cfg, out, slot, a, b);
-    if (it->negate) {
-        err = add_span(cfg, out, slot, IX_CELL_FIRST, a);
-        return err ? err : add_span(cfg, out, slot, b, end);
-    }
-    err = add_span(cfg, out, slot, IX_CELL_FIRST, b);
-    return err ? err : add_span(cfg, out, slot, a, end);
-}
-
-static int key_spans(const struct engine_index_config *cfg, const struct ix_map *m, const struct ix_item *it,
-                     UINT32 key, struct ix_spans *out)
-{
-    UINT32 cell = IX_CELL_KEYS + key;
-    int err;
-
-    if (m->kind == IX_TOKEN) { /* a candidate until checked, and in the row of its descriptor */
-        err = add_span(cfg, out, it->slot, IX_CELL_FIRST, IX_CELL_FIRST + 1);
-        cell = IX_CELL_KEYS + 2 * key + it->negate;
-        return err ? err : add_span(cfg, out, it->slot, cell, cell + 1);
-    }
-    if (!it->negate)
-        return add_span(cfg, out, it->slot, cell, cell + 1);
-    err = add_span(cfg, out, it->slot, IX_CELL_FIRST, cell);
-    return err ? err : add_span(cfg, out, it->slot, cell + 1, m->cells);
-}
-
-static int item_spans(const struct engine_index_config *cfg, const struct ix_draft *d, const struct ix_map *m,
-                      const struct ix_item *it, const UINT32 *rank, struct ix_spans *out)
-{
-    ix_num low = 0, high = 0;
-
-    if (m->kind == IX_ANY)
-        return it->what == IX_NEVER ? 0 : add_span(cfg, out, it->slot, IX_CELL_FIRST, m->cells);
-    switch (it->what) {
-    case IX_RANGE:
-    case IX_WIDE:
-        item_range(d, it, &low, &high);
-        return range_spans(cfg, m, it, low > high, rank[0], rank[1], out);
-    case IX_KEY:
-        return key_spans(cfg, m, it, rank[0], out);
-    case IX_NEVER:
-        return 0;
-    default:
-        return add_span(cfg, out, it->slot, IX_CELL_FIRST, m->cells);
-    }
-}
-
-/* The k-th combination of the tested bits, at their places. */
-static UINT64 spread(UINT64 mask, UINT32 k)
-{
-    UINT64 v = 0;
-
-    for (; mask != 0; mask &= mask - 1, k >>= 1)
-        if (k & 1)
-            v |= mask & -mask;
-    return v;
-}
-
-static bool set_holds(const struct engine_test *t, UINT64 low, UINT64 v)
-{
-    switch (t->op) {
-    case ENGINE_TEST_ALL_SET:
-        return (v & low) == low;
-    case ENGINE_TEST_ANY_SET:
-        return (v & low) != 0;
-    default:
-        return (v & low) == 0;
-    }
-}
-
-static bool flag_item_holds(const struct ix_item *it, const UINT32 *rank, UINT32 interval, UINT64 v)
-{
-    bool in;
-
-    switch (it->what) {
-    case IX_SET:
-        return set_holds(it->test, it->low, v);
-    case IX_RANGE:
-        in = it->low <= it->high ? interval >= rank[0] && interval < rank[1]
-                                 : interval >= rank[0] || interval < rank[1];
-        return in != it->negate;
-    case IX_NEVER:
-        return false;
-    default:
-        return true;
-    }
-}
-
-/* Cells of a FLAGS field that satisfy n alternatives. */
-static int flag_spans(const struct engine_index_config *cfg, const struct ix_map *m, const struct ix_item *it,
-                      UINT32 n, const UINT32 *rank, struct ix_spans *out)
-{
-    UINT32 start = 0;
-    bool on = false;
-    int err;
-
-    for (UINT32 c = IX_CELL_FIRST; c <= m->cells; c++) {
-        UINT32 k = c - IX_CELL_FIRST;
-        UINT64 v = c < m->cells ? spread(m->mask, k & ((1u << m->bits) - 1)) : 0;
-        bool holds = false;
-
-        for (UINT32 i = 0; i < n && !holds && c < m->cells; i++)
-            holds = flag_item_holds(&it[i], rank + 2 * i, k >> m->bits, v);
-        if (holds && !on)
-            start = c;
-        if (!holds && on) {
-            err = add_span(cfg, out, it->slot, start, c);
-            if (err)
-                return err;
-        }
-        on = holds;
-    }
-    return 0;
-}
-
-/* The spans of the alternatives of one filter. */
-static int group_spans(const struct engine_index_config *cfg, const struct ix_draft *d,
-                       const struct ix_map *m, UINT32 at, UINT32 n, const UINT32 *rank, struct ix_spans *out)
-{
-    const struct ix_item *it = &d->items[at];
-    UINT32 from = out->count;
-    int err;
-
-    for (UINT32 i = 0; i < n; i++) {
-        if (it[i].empty) {
-            err = add_span(cfg, out, it->slot, IX_CELL_EMPTY, IX_CELL_EMPTY + 1);
-            if (err)
-                return err;
-            break;
-        }
-    }
-    if (m->kind == IX_FLAGS) {
-        err = flag_spans(cfg, m, it, n, rank + 2 * at, out);
-        if (err)
-            return err;
-    } else {
-        for (UINT32 i = 0; i < n; i++) {
-            err = item_spans(cfg, d, m, &it[i], rank + 2 * (at + i), out);
-            if (err)
-                return err;
-        }
-    }
-    if (out->count - from > 1)
-        join_spans(out, from);
-    return 0;
-}
-
-#define MEMO 16
-/* Filters of a FLAGS field mostly repeat a few masks: their spans are copied. */
-static bool repeat_spans(const struct engine_index_config *cfg, const struct ix_item *it, UINT32 n,
-                         UINT32 (*memo)[3], const struct ix_item *items, struct ix_spans *out, int *err)
-{
-    for (UINT32 i = 0; i < MEMO && n == 1 && it->what == IX_SET; i++) {
-        const struct ix_item *o = &items[memo[i][0]];
-
-        if (memo[i][2] == 0 || o->what != IX_SET || o->low != it->low || o->test->op != it->test->op ||
-            o->empty != it->empty)
-            continue;
-        for (UINT32 k = 0; k < memo[i][2] && !*err; k++) {
-            struct ix_span s = out->of[memo[i][1] + k];
-
-            *err = add_span(cfg, out, it->slot, s.first, s.end);
-        }
-        return true;
-    }
-    return false;
-}
-
-static int all_spans(const struct engine_index_config *cfg, const struct ix_draft *d, const struct ix_map *m,
-                     const UINT32 *rank, struct ix_spans *out)
-{
-    UINT32 memo[MEMO][3] = {{0}}, memos = 0;
-
-    for (UINT32 i = 0, n; i < d->count; i += n) {
-        UINT32 from = out->count;
-        int err = 0;
-
-        for (n = 1; i + n < d->count && d->items[i + n].slot == d->items[i].slot; n++)
-            ;
-        if (m->kind == IX_FLAGS && repeat_spans(cfg, &d->items[i], n, memo, d->items, out, &err)) {
-            if (err)
-                return err;
-            continue;
-        }
-        err = group_spans(cfg, d, m, i, n, rank, out);
-        if (err)
-            return err;
-        if (n == 1) {
-            memo[memos % MEMO][0] = i;
-            memo[memos % MEMO][1] = from;
-            memo[memos++ % MEMO][2] = out->count - from;
-        }
-    }
-    return 0;
-}
-
 /* ---- the whole ------------------------------------------------------------------------------------- */
 
-struct census {
-    UINT64 mask; /* bits that FLAGS_* test */
-    bool unsorted;
-};
-
-static struct census count_items(const struct ix_draft *d)
+struct ix_census ix_census(const struct ix_draft *d)
 {
-    struct census c = {0, false};
+    struct ix_census c = {0, false};
 
     for (UINT32 i = 0; i < d->count; i++) {
         if (d->items[i].what == IX_SET)
@@ -707,7 +440,7 @@ static struct census count_items(const struct ix_draft *d)
     return c;
 }
 
-static bool has_sets(const struct ix_draft *d)
+bool ix_has_sets(const struct ix_draft *d)
 {
     for (UINT32 i = 0; i < d->count; i++)
         if (d->items[i].what == IX_SET)
@@ -741,7 +474,7 @@ static int build_numbers(const struct engine_index_config *cfg, const struct ix_
     if (kind == IX_FLAGS && (bits > 16 || (UINT64)count << bits > cfg->flag_cells))
         *map = map_any(cfg, d->type);
     else
-        *map = map_numbers(cfg, kind, d->type, starts, count, mask);
+        *map = ix_map_numbers(cfg, kind, d->type, starts, count, mask);
     if (*map == NULL)
         err = -ENOMEM;
 out:
@@ -752,13 +485,13 @@ out:
 static int build_bytes(const struct engine_index_config *cfg, const struct ix_draft *d, UINT8 kind,
                        UINT32 *rank, struct ix_map **map)
 {
-    struct bytes_source *keys;
+    struct ix_bytes *keys;
     UINT32 count;
-    int err = intern(cfg, d, NULL, &keys, &count, rank);
+    int err = ix_intern(cfg, d, NULL, &keys, &count, rank);
 
     if (err)
         return err;
-    *map = map_bytes(cfg, kind, d->type, keys, count);
+    *map = ix_map_bytes(cfg, kind, d->type, keys, count);
     free(keys);
     return *map == NULL ? -ENOMEM : 0;
 }
@@ -766,7 +499,7 @@ static int build_bytes(const struct engine_index_config *cfg, const struct ix_dr
 int ix_map_build(const struct engine_index_config *cfg, const struct ix_draft *d, struct ix_map **map,
                  struct ix_spans *spans)
 {
-    struct census c = count_items(d);
+    struct ix_census c = ix_census(d);
     UINT8 kind = (UINT8)kind_of(d->type);
     UINT32 *rank = ix_alloc(cfg, 64, 2 * (size_t)d->count * sizeof(*rank));
     int err = -ENOMEM;
@@ -774,7 +507,7 @@ int ix_map_build(const struct engine_index_config *cfg, const struct ix_draft *d
     *map = NULL;
     if (rank == NULL)
         return err;
-    if (has_sets(d))
+    if (ix_has_sets(d))
         kind = IX_FLAGS;
     if (kind == IX_ANY) {
         *map = map_any(cfg, d->type);
@@ -787,154 +520,11 @@ int ix_map_build(const struct engine_index_config *cfg, const struct ix_draft *d
     if (!err && c.unsorted)
         (*map)->doubt = (*map)->cells;
     if (!err)
-        err = all_spans(cfg, d, *map, rank, spans);
+        err = ix_all_spans(cfg, d, *map, rank, spans);
     if (err) {
         ix_map_unref(*map);
         *map = NULL;
     }
     free(rank);
-    return err;
-}
-
-/* ---- extending ------------------------------------------------------------------------------------- */
-
-static UINT32 find_start(const ix_num *starts, UINT32 count, ix_num v)
-{
-    UINT32 low = 0;
-
-    while (count > 1) {
-        UINT32 half = count / 2;
-
-        if (starts[low + half] <= v)
-            low += half;
-        count -= half;
-    }
-    return low;
-}
-
-static UINT32 add_start(ix_num *starts, UINT32 *count, ix_num v)
-{
-    UINT32 at = find_start(starts, *count, v);
-
-    if (starts[at] == v)
-        return 0;
-    memmove(&starts[at + 2], &starts[at + 1], (*count - at - 1) * sizeof(*starts));
-    starts[at + 1] = v;
-    (*count)++;
-    return 1;
-}
-
-static int extend_numbers(const struct engine_index_config *cfg, struct ix_map *old, const struct ix_draft *d,
-                          struct ix_map **out, UINT32 **source, UINT32 *rank)
-{
-    ix_num *starts = ix_alloc(cfg, 64, ((size_t)old->count + 2 * (size_t)d->count) * sizeof(*starts)), low,
-           high;
-    UINT32 count = old->count, fresh = 0;
-    ix_num greatest = greatest_of(d->type);
-    int err = -ENOMEM;
-
-    if (starts == NULL)
-        return err;
-    for (UINT32 i = 0; i < count; i++)
-        starts[i] = start_of(old, i);
-    for (UINT32 i = 0; i < d->count; i++) {
-        if (!item_range(d, &d->items[i], &low, &high))
-            continue;
-        fresh += add_start(starts, &count, low);
-        if (high != greatest)
-            fresh += add_start(starts, &count, high + 1);
-    }
-    err = 0;
-    if (fresh == 0) {
-        *out = ix_map_ref(old);
-    } else if (old->kind == IX_FLAGS) {
-        err = -EAGAIN;
-    } else {
-        *out = map_numbers(cfg, old->kind, old->type, starts, count, 0);
-        *source = ix_alloc(cfg, 64, ((size_t)count + IX_CELL_FIRST) * sizeof(**source));
-        if (*out == NULL || *source == NULL)
-            err = -ENOMEM;
-    }
-    if (err)
-        goto out;
-    for (UINT32 i = 0; i < d->count; i++) {
-        rank[2 * i] = 0;
-        rank[2 * i + 1] = count;
-        if (!item_range(d, &d->items[i], &low, &high))
-            continue;
-        rank[2 * i] = find_start(starts, count, low);
-        if (high != greatest)
-            rank[2 * i + 1] = find_start(starts, count, high + 1);
-    }
-    if (*source != NULL) {
-        (*source)[IX_CELL_OFF] = IX_CELL_OFF;
-        (*source)[IX_CELL_EMPTY] = IX_CELL_EMPTY;
-        for (UINT32 i = 0, at = 0; i < count; i++) {
-            while (at + 1 < old->count && start_of(old, at + 1) <= starts[i])
-                at++;
-            (*source)[IX_CELL_FIRST + i] = IX_CELL_FIRST + at;
-        }
-    }
-out:
-    free(starts);
-    return err;
-}
-
-static int extend_bytes(const struct engine_index_config *cfg, struct ix_map *old, const struct ix_draft *d,
-                        struct ix_map **out, UINT32 **source, UINT32 *rank)
-{
-    struct bytes_source *keys;
-    UINT32 count, cells;
-    int err = intern(cfg, d, old, &keys, &count, rank);
-
-    if (err)
-        return err;
-    if (count == old->count) {
-        *out = ix_map_ref(old);
-        goto out;
-    }
-    *out = map_bytes(cfg, old->kind, old->type, keys, count);
-    cells = IX_CELL_KEYS + (old->kind == IX_TOKEN ? 2 * count : count);
-    *source = ix_alloc(cfg, 64, cells * sizeof(**source));
-    if (*out == NULL || *source == NULL) {
-        err = -ENOMEM;
-        goto out;
-    }
-    for (UINT32 i = 0; i < cells; i++)
-        (*source)[i] = i < old->cells ? i : old->kind == IX_TOKEN ? IX_CELL_OFF : IX_CELL_FIRST;
-out:
-    free(keys);
-    return err;
-}
-
-int ix_map_extend(const struct engine_index_config *cfg, struct ix_map *old, const struct ix_draft *d,
-                  struct ix_map **out, UINT32 **source, struct ix_spans *spans)
-{
-    struct census c = count_items(d);
-    UINT32 *rank;
-    int err;
-
-    *out = NULL;
-    *source = NULL;
-    if (c.unsorted || old->doubt == old->cells || old->kind == IX_ANY)
-        return -EAGAIN;
-    if (has_sets(d) && (old->kind != IX_FLAGS || (c.mask & ~old->mask) != 0))
-        return -EAGAIN;
-    rank = ix_alloc(cfg, 64, 2 * (size_t)d->count * sizeof(*rank));
-    if (rank == NULL)
-        return -ENOMEM;
-    if (old->kind == IX_BYTES || old->kind == IX_TOKEN)
-        err = extend_bytes(cfg, old, d, out, source, rank);
-    else
-        err = extend_numbers(cfg, old, d, out, source, rank);
-    if (!err)
-        err = all_spans(cfg, d, *out, rank, spans);
-    free(rank);
-    if (err) {
-        ix_map_unref(*out);
-        free(*source);
-        *out = NULL;
-        *source = NULL;
-    }
     return err;
 }

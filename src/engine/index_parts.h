@@ -138,6 +138,29 @@ struct ix_spans {
     struct ix_span *of;
 };
 
+/* What index_map.c, index_spans.c and index_extend.c share. rank: two a item, for a range the intervals where
+ * it begins and after which it ended, for a key its number. */
+struct ix_bytes {
+    const UINT8 *data;
+    UINT32 size;
+};
+struct ix_census {
+    UINT64 mask; /* bits that FLAGS_* test */
+    bool unsorted;
+};
+ix_num ix_greatest(UINT8 type);
+bool ix_item_range(const struct ix_draft *d, const struct ix_item *it, ix_num *low, ix_num *high);
+bool ix_has_sets(const struct ix_draft *d);
+struct ix_census ix_census(const struct ix_draft *d);
+int ix_intern(const struct engine_index_config *cfg, const struct ix_draft *d, const struct ix_map *old,
+              struct ix_bytes **keys, UINT32 *count, UINT32 *rank);
+struct ix_map *ix_map_numbers(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
+                              const ix_num *starts, UINT32 count, UINT64 mask);
+struct ix_map *ix_map_bytes(const struct engine_index_config *cfg, UINT8 kind, UINT8 type,
+                            const struct ix_bytes *keys, UINT32 count);
+int ix_all_spans(const struct engine_index_config *cfg, const struct ix_draft *d, const struct ix_map *m,
+                 const UINT32 *rank, struct ix_spans *out);
+
 /* Cuts a field into cells and says which satisfy each filter. 0 or -ENOMEM. */
 int ix_map_build(const struct engine_index_config *cfg, const struct ix_draft *d, struct ix_map **map,
                  struct ix_spans *spans);
