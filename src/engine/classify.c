@@ -55,13 +55,16 @@ struct ends {
     UINT32 count;
     UINT32 stopped_at; /* the position from which on nothing was asked; ENGINE_NO_POSITION: all was */
     UINT32 decided_at; /* of the filter whose answer stands */
-    struct engine_ended list[ENGINE_MAX_ENDED];
+    UINT32 at[ENGINE_MAX_ENDED]; /* positions: the filters are looked at only if somebody observes */
+    FWP_ACTION_TYPE said[ENGINE_MAX_ENDED];
 };
 
-ALWAYS_INLINE void note_end(struct ends *ends, const struct engine_filter *f, FWP_ACTION_TYPE said)
+ALWAYS_INLINE void note_end(struct ends *ends, UINT32 at, FWP_ACTION_TYPE said)
 {
-    if (ends->count < ENGINE_MAX_ENDED)
-        ends->list[ends->count++] = (struct engine_ended){f, said};
+    if (ends->count == ENGINE_MAX_ENDED)
+        return;
+    ends->at[ends->count] = at;
+    ends->said[ends->count++] = said;
 }
 
 /* Asks the plain filters that could not matter to the verdict: off the hot path, for the observer only. */
@@ -76,8 +79,7 @@ static void complete_ends(struct ends *ends, const struct engine_layer_snapshot 
             at++;
             continue;
         }
-        note_end(ends, ls->filters[at],
-                 entry->kind == ENGINE_ENTRY_PERMIT ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK);
+        note_end(ends, at, entry->kind == ENGINE_ENTRY_PERMIT ? FWP_ACTION_PERMIT : FWP_ACTION_BLOCK);
         at = entry->end;
     }
 }
@@ -121,7 +123,7 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
             ends->decided_at = at;
         if (asked.step.ends) {
             from = sublayer->end;
-            note_end(ends, f, asked.step.said);
+            note_end(ends, at, asked.step.said);
         }
         if (traced) {
             if (asked.step.ends) {
@@ -182,12 +184,12 @@ ALWAYS_INLINE bool decide_word(const struct engine_layer_snapshot *ls, struct en
         while (at >= ls->sublayers[s].end)
             s++;
         if (s != *last) {
-            struct engine_asked asked = ask_plain(ls->plain[at], ls->filters[at], a);
+            struct engine_asked asked = ask_plain(ls->plain[at], NULL, a); /* the filter: when all is said */
 
             *last = s;
             if (asked.step.took_effect)
                 ends->decided_at = at;
-            note_end(ends, ls->filters[at], asked.step.said);
+            note_end(ends, at, asked.step.said);
             if (a->rights == 0) {
                 ends->stopped_at = ls->sublayers[s].end;
                 return true;
@@ -201,8 +203,8 @@ ALWAYS_INLINE bool decide_word(const struct engine_layer_snapshot *ls, struct en
     }
 }
 
-static void walk_plain(const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
-                       struct ends *ends, const struct engine_cursor *c)
+static void decide_words(const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                         struct ends *ends, const struct engine_cursor *c)
 {
     UINT32 last = UINT32_MAX;
 
@@ -218,6 +220,14 @@ static void walk_plain(const struct engine_layer_snapshot *ls, struct engine_arb
         if (decide_word(ls, a, ends, w * 64, c->bits[w], &last))
             return;
     }
+}
+
+static void walk_plain(const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                       struct ends *ends, const struct engine_cursor *c)
+{
+    decide_words(ls, a, ends, c);
+    if (a->action != 0)
+        a->filter = ls->filters[ends->decided_at];
 }
 
 static void run_indexed(struct engine *e, const struct engine_request *q,
@@ -263,9 +273,13 @@ static __attribute__((noinline)) void observe(struct engine *e, const struct eng
                                               const struct engine_layer_snapshot *ls, struct ends *ends,
                                               struct engine_verdict *v)
 {
+    struct engine_ended list[ENGINE_MAX_ENDED];
+
     if (ls != NULL && ends->stopped_at != ENGINE_NO_POSITION)
         complete_ends(ends, ls, q->values->incomingValue);
-    v->ended = ends->list;
+    for (UINT32 i = 0; i < ends->count; i++)
+        list[i] = (struct engine_ended){ls->filters[ends->at[i]], ends->said[i]};
+    v->ended = list;
     v->ended_count = ends->count;
     e->observer.classified(e->observer.ctx, q, v);
     v->ended = NULL;
