@@ -248,13 +248,15 @@ struct engine_layer_delta {
 /*
  * Reclamation by epoch. A reader that is pinned shows an epoch in its own cache line (0: not pinned); a
  * writer publishes, then raises the epoch, then may free what it replaced once no reader shows an older one.
- * Pin: store the epoch, then load the snapshot, both sequentially consistent; a writer's publish and its
- * reading of the readers' lines are sequentially consistent as well: either the writer sees the pin or the
- * reader sees the new snapshot.
+ * Pin: store the epoch, then load the snapshot. Either the writer must see the pin or the reader the new
+ * snapshot; that takes a full barrier between the two on both sides. Readers leave theirs to the writer's
+ * rt_barrier() where the system has one (`cheap`: a pin is then two plain moves); else their store is
+ * sequentially consistent, as everything of the writer's is.
  */
 struct engine_reader {
     _Alignas(64) atomic_ullong epoch; /* written by the reader's thread, read by writers */
     unsigned depth;                   /* pins nest; the outermost shows the epoch */
+    bool cheap;                       /* the engine's */
     struct engine *engine;
     struct engine_reader *prev, *next; /* engine->readers, under engine->lock */
 };
@@ -274,6 +276,7 @@ struct engine_retired {
 struct engine {
     _Atomic(const struct engine_snapshot *) current;
     atomic_ullong epoch;
+    bool cheap; /* pins are without a barrier: engine_reclaim() makes it */
     struct engine_observer observer;
     bool has_observer;
     _Alignas(64) struct rt_mutex *lock;
@@ -317,8 +320,16 @@ void engine_registration_leave(struct engine *e, struct engine_registration *r);
 /* Inline, for classify; engine_pin() and engine_unpin() are these. */
 static inline const struct engine_snapshot *engine_reader_pin(struct engine_reader *r)
 {
-    if (r->depth++ == 0)
-        atomic_store(&r->epoch, atomic_load(&r->engine->epoch));
+    if (r->depth++ == 0) {
+        unsigned long long epoch = atomic_load_explicit(&r->engine->epoch, memory_order_acquire);
+
+        if (r->cheap) {
+            atomic_store_explicit(&r->epoch, epoch, memory_order_release);
+            atomic_signal_fence(memory_order_seq_cst);
+        } else {
+            atomic_store(&r->epoch, epoch);
+        }
+    }
     return atomic_load(&r->engine->current);
 }
 

@@ -42,6 +42,17 @@ struct rt_thread;
 int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out);
 void rt_thread_join(struct rt_thread *t); /* and frees it */
 
+/* ---- barrier ------------------------------------------------------------------------------------------ */
+/*
+ * rt_barrier() is a full memory barrier on every running thread of the process, at once. If a thread stores
+ * A, then (in program order, with no barrier but against the compiler) loads B, and another stores B, calls
+ * rt_barrier(), loads A, at least one of them sees the other's store. offered: asks the system for it, once
+ * before use; false: there is none here. rt_barrier() itself: microseconds; false: it failed, nothing is
+ * known.
+ */
+bool rt_barrier_offered(void);
+bool rt_barrier(void);
+
 /* ---- the current context ------------------------------------------------------------------------------ */
 /* Which engine host a Windows API call of this thread means. Set on entry into a driver or a test program;
  * inherited by threads that are started under it. */
