@@ -133,8 +133,11 @@ static void compare(const struct bench_set *s, size_t groups, bool with_peer, in
     verify(&o, s, peer);
     printf("%-11s %zu sublayer%s, %zu rules: ", s->name, groups, groups > 1 ? "s" : "", s->rule_count);
     for (int i = 0; i < passes; i++) {
+        ours_pass(&o, s, &sum); /* each to find its own data in the caches */
         us[i] = ours_pass(&o, s, &sum);
 #ifdef BENCH_HAVE_DPDK
+        if (peer != NULL)
+            acl_peer_pass(peer, ACL_SCALAR, 1, &sum);
         them[i] = peer != NULL ? acl_peer_pass(peer, ACL_SCALAR, 1, &sum) : us[i];
 #else
         them[i] = us[i];
