@@ -280,6 +280,15 @@ static void bits_remove(UINT64 *w, UINT32 words, UINT32 at)
     }
 }
 
+/* Of 8 or 16 words: two sizes that the compiler knows. */
+static void copy_row(UINT64 *to, const UINT64 *from, UINT32 words)
+{
+    if (words == 8)
+        memcpy(to, from, 64);
+    else
+        memcpy(to, from, 128);
+}
+
 /* The rows of one field after the change. tests[i]: added filter i has conditions on the field. */
 static void move_rows(const struct ix_flat *f, const struct ix_flat *old, const struct ix_field *o,
                       const struct part *p, const struct engine_layer_delta *delta, const bool *tests)
@@ -290,12 +299,12 @@ static void move_rows(const struct ix_flat *f, const struct ix_flat *old, const 
         UINT64 row[ENGINE_INDEX_FLAT_WORDS] = {0};
         const UINT64 *from = p->from->rows + (size_t)(p->source != NULL ? p->source[c] : c) * old->words;
 
-        memcpy(row, from, old->words * 8);
+        copy_row(row, from, old->words);
         for (size_t i = delta->removed_count; i-- > 0;)
             bits_remove(row, wide, delta->removed[i]);
         for (size_t i = 0; i < delta->added_count; i++)
             bits_insert(row, wide, delta->added[i], !tests[i]);
-        memcpy(o->rows + (size_t)c * f->words, row, f->words * 8);
+        copy_row(o->rows + (size_t)c * f->words, row, f->words);
     }
     for (UINT32 i = 0; i < p->spans.count; i++) {
         const struct ix_span *s = &p->spans.of[i];
