@@ -50,6 +50,7 @@ struct ix_fields *ix_fields_create(const struct engine_index_config *cfg, UINT32
         return NULL;
     memset(f, 0, sizeof(*f));
     f->count = count;
+    f->decided = true;
     for (UINT32 i = 0; i < count; i++)
         f->of[i] = (struct ix_field){.map = maps[i],
                                      .doubt = maps[i]->doubt,
@@ -58,6 +59,8 @@ struct ix_fields *ix_fields_create(const struct engine_index_config *cfg, UINT32
                                      .cached = IX_NO_SLOT};
     qsort(f->of, count, sizeof(f->of[0]), field_compare);
     for (UINT32 i = 0; i < count; i++) {
+        if (f->of[i].doubt != 0)
+            f->decided = false;
         if (is_opaque(f->of[i].kind) && cached_from + f->cached < ENGINE_CACHED_CLASSES) {
             f->of[i].cached = (UINT8)(cached_from + f->cached);
             f->cached++;

@@ -366,9 +366,14 @@ static void IX_FN(begin_columns)(const struct engine_layer_snapshot *ls, const F
         c->cell[i] = cache->cls[fs->of[i].cached];
         doubt |= IX_FN(doubt)(&fs->of[i], c->cell[i]);
     }
-    for (; i < fs->count; i++) {
-        c->cell[i] = IX_FN(cell)(fs->of[i].map, fs->of[i].kind, &values[fs->of[i].value].value);
-        doubt |= IX_FN(doubt)(&fs->of[i], c->cell[i]);
+    if (fs->decided) {
+        for (; i < fs->count; i++)
+            c->cell[i] = IX_FN(cell)(fs->of[i].map, fs->of[i].kind, &values[fs->of[i].value].value);
+    } else {
+        for (; i < fs->count; i++) {
+            c->cell[i] = IX_FN(cell)(fs->of[i].map, fs->of[i].kind, &values[fs->of[i].value].value);
+            doubt |= IX_FN(doubt)(&fs->of[i], c->cell[i]);
+        }
     }
     c->doubt = doubt;
     c->ls = ls;

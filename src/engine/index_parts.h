@@ -206,6 +206,7 @@ struct ix_fields {
     UINT32 count;
     UINT32 cached;
     bool doubtful; /* cells of a field without a place in the cache may not decide */
+    bool decided;  /* every cell of every field decides */
     struct ix_field of[];
 };
 
