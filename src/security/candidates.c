@@ -194,7 +194,45 @@ static void tell_sid(struct teller *t, const SID *ordinary, const SID *sid)
     sec_buf_free(&text);
 }
 
-static void tell_test(struct teller *t, const SID *ordinary, const struct test *test)
+struct container {
+    const SID *user, *package; /* package NULL: none, so no AppContainer */
+    const SID_AND_ATTRIBUTES *capabilities;
+    size_t count;
+};
+
+static void describe_container(struct sec_buf *text, const struct container *c, bool ordinary,
+                               bool named_package, bool all)
+{
+    sec_buf_text(text, "an AppContainer");
+    if (named_package) {
+        sec_buf_text(text, " ");
+        describe_sid(text, c->package);
+    }
+    if (all && c->count > 1) {
+        sec_buf_text(text, " with all capabilities named");
+    } else if (c->count != 0) {
+        sec_buf_text(text, " with ");
+        describe_sid(text, c->capabilities[0].Sid);
+    }
+    if (!ordinary) {
+        sec_buf_text(text, " of ");
+        describe_sid(text, c->user);
+    }
+}
+
+static void tell_container(struct teller *t, const struct container *c, bool ordinary, bool named_package,
+                           bool all)
+{
+    struct sec_buf text = {0};
+    struct security_token_spec spec = {
+        .package = c->package, .capabilities = c->capabilities, .capability_count = c->count};
+    describe_container(&text, c, ordinary, named_package, all);
+    tell(t, spec, c->user, NULL, false, &text);
+    sec_buf_free(&text);
+}
+
+/* A program that meets the test, of the container's user and, if that has a package, in the AppContainer. */
+static void tell_test(struct teller *t, const struct container *c, bool ordinary, const struct test *test)
 {
     struct sec_buf text = {0};
     char *end = NULL;
@@ -207,41 +245,21 @@ static void tell_test(struct teller *t, const SID *ordinary, const struct test *
         attribute.integers = &number;
         attribute.integer_count = 1;
     }
-    struct security_token_spec spec = {.attributes = &attribute, .attribute_count = 1};
+    struct security_token_spec spec = {.attributes = &attribute,
+                                       .attribute_count = 1,
+                                       .package = c->package,
+                                       .capabilities = c->capabilities,
+                                       .capability_count = c->count};
     sec_buf_text(&text, "a program with ");
     sec_buf_text(&text, test->attribute);
     if (value != NULL) {
         sec_buf_text(&text, " ");
         sec_buf_text(&text, value);
     }
-    tell(t, spec, ordinary, NULL, false, &text);
-    sec_buf_free(&text);
-}
-
-struct container {
-    const SID *user, *package;
-    const SID_AND_ATTRIBUTES *capabilities;
-    size_t count;
-};
-
-static void tell_container(struct teller *t, const struct container *c, bool ordinary, bool named_package,
-                           bool all)
-{
-    struct sec_buf text = {0};
-    struct security_token_spec spec = {
-        .package = c->package, .capabilities = c->capabilities, .capability_count = c->count};
-    sec_buf_text(&text, "an AppContainer");
-    if (named_package) {
-        sec_buf_text(&text, " ");
-        describe_sid(&text, c->package);
-    }
-    if (all && c->count > 1) {
-        sec_buf_text(&text, " with all capabilities named");
-    } else if (c->count != 0) {
-        sec_buf_text(&text, " with ");
-        describe_sid(&text, c->capabilities[0].Sid);
-    }
-    if (!ordinary) {
+    if (c->package != NULL) {
+        sec_buf_text(&text, ", ");
+        describe_container(&text, c, ordinary, false, true);
+    } else if (!ordinary) {
         sec_buf_text(&text, " of ");
         describe_sid(&text, c->user);
     }
@@ -279,6 +297,16 @@ static void tell_containers(struct teller *t, const struct security_candidates *
         container.capabilities = all;
         container.count = count;
         tell_container(t, &container, ordinary, false, true);
+    }
+    /* Store apps carry attributes as well: each test met, with all capabilities and with none. */
+    for (size_t i = 0; i < c->test_count; i++) {
+        tell_test(t, &(struct container){.user = user}, ordinary, &c->tests[i]);
+        tell_test(t, &(struct container){.user = user, .package = container.package}, ordinary, &c->tests[i]);
+        if (count != 0) {
+            container.capabilities = all;
+            container.count = count;
+            tell_test(t, &container, ordinary, &c->tests[i]);
+        }
     }
     container.capabilities = NULL;
     container.count = 0;
@@ -327,9 +355,6 @@ int security_candidates_tokens(const struct security_candidates *c,
     }
     for (size_t i = 0; i < c->sid_count; i++) {
         tell_sid(&t, ordinary, c->sids[i]);
-    }
-    for (size_t i = 0; i < c->test_count; i++) {
-        tell_test(&t, ordinary, &c->tests[i]);
     }
     tell_containers(&t, c, ordinary, true);
     for (size_t i = 0; i < c->sid_count; i++) {

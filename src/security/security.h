@@ -164,9 +164,10 @@ size_t security_candidates_sids(const struct security_candidates *c, const SID *
  * Calls fn with one candidate after the other; it returns false to stop. The spec and the description ("an
  * ordinary user", "the service NT SERVICE\\Dhcp as NETWORK SERVICE", "an AppContainer with internetClient")
  * live during the call only; security_token_create makes a token of the spec. First the ordinary user; then
- * one each for the accounts, services, groups and attribute values named; then AppContainers: with no
- * capability, with each one named, with all, and each package named. Linear in what is named: combinations of
- * two services or two groups are not tried. 0 or -ENOMEM.
+ * one each for the accounts, services and groups named; then, of the ordinary user and of each user named,
+ * AppContainers: with no capability, with each one named, with all, and each package named; and programs with
+ * each attribute value named: in no AppContainer, and in one with no capability and with all. Combinations of
+ * two services, two groups or two attribute values are not tried. 0 or -ENOMEM.
  */
 int security_candidates_tokens(const struct security_candidates *c,
                                bool (*fn)(void *ctx, const struct security_token_spec *spec,

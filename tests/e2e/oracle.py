@@ -119,9 +119,8 @@ class Token:
             if user.startswith("S-1-15-2-"):
                 user, package = USER, user
             if user.startswith("S-1-5-80-"):
-                groups.append((user, True, False))
-            groups += [(s, True, False) for s in (
-                EVERYONE, "S-1-5-11", "S-1-5-32-544" if user == "S-1-5-18" else "S-1-5-32-545")]
+                user, groups = "S-1-5-19", [(user, True, False)]
+            groups += [(s, True, False) for s in (EVERYONE, "S-1-5-11", "S-1-5-32-545")]
         for g in value.get("groups", []):
             g = {"sid": g} if isinstance(g, str) else g
             groups.append((sid(g["sid"]), g.get("enabled", True), g.get("deny_only", False)))
@@ -461,7 +460,7 @@ class Questions:
     def __init__(self, rng, policy):
         self.rng, self.policy = rng, policy
         self.pool, self.sids = {}, set()
-        self.restricted = True  # do restricted tokens occur?
+        self.odd = True  # do tokens occur that are restricted, or lack the usual groups?
         for filters in policy.layers.values():
             for f in filters:
                 for c in itertools.chain.from_iterable(f.fields.values()):
@@ -486,14 +485,16 @@ class Questions:
     def token(self, wanted=None):
         rng = self.rng
         everyone = [(EVERYONE, True, False), ("S-1-5-11", True, False), ("S-1-5-32-545", True, False)]
+        if self.odd and rng.random() < .15:  # a group for denials only, or switched off
+            everyone[rng.randint(0, 2)] = (rng.choice([EVERYONE, "S-1-5-11"]), False, rng.random() < .5)
         who = wanted or (rng.choice(self.sids) if self.sids and rng.random() < .5 else None)
-        user, groups, package, caps, restricted, attributes = USER, everyone, None, [], [], None
+        user, groups, package, caps, restricted, attributes = USER, everyone, None, [], [], {}
         app = rng.random() < .25
         if who is None:
             user = rng.choice([USER, "S-1-5-18", "S-1-5-19", "S-1-5-20", "S-1-5-21-1-2-3-500"])
         elif who.startswith("S-1-5-80-"):
             user = rng.choice(["S-1-5-18", "S-1-5-19", "S-1-5-20"])
-            groups = groups + [(who, rng.random() < .9, rng.random() < .1)]
+            groups = groups + [(who, not self.odd or rng.random() < .9, self.odd and rng.random() < .1)]
         elif who.startswith("S-1-15-"):
             app = rng.random() < .9
             caps = [who] if who.startswith("S-1-15-3-") else []
@@ -508,10 +509,12 @@ class Questions:
             caps = caps + rng.sample(more, rng.randint(0, min(2, len(more))))
         else:
             caps = []
-        if not app and self.restricted and rng.random() < .05:
+        if not app and self.odd and rng.random() < .05:
             restricted = rng.sample(self.sids + [EVERYONE], 1)
         if rng.random() < .2:
-            attributes = {"WIN://SYSAPPID": rng.sample(["one", "Two", "three"], rng.randint(1, 2))}
+            attributes = {"WIN://SYSAPPID": rng.sample(["one", "two", "Three"], rng.randint(1, 2))}
+        if not self.odd:
+            attributes = {} if not user.startswith("S-1-5-21-") else {k: v[:1] for k, v in attributes.items()}
         return Token.from_json(json.loads(json.dumps(
             Token(user, groups, package, caps, restricted, attributes).to_json())))
 
@@ -606,9 +609,9 @@ class Maker:
     def descriptor(self):
         rng, aces = self.rng, []
         for _ in range(rng.randint(1, 4)):
-            who = rng.choice(["WD", "AN", "AC", "SY", "LS", self.SERVICE, USER, "S-1-15-3-1", "S-1-15-3-2",
-                              "S-1-15-2-1-2-3-4-5-6-7", "AU", "BU"])
-            kind, expression = rng.choice("AAAD"), ""
+            who = rng.choice(["WD", "WD", "AU", "BU", USER, USER, "SY", "LS", "AN", self.SERVICE, "AC", "S-1-15-3-1",
+                              "S-1-15-3-2", "S-1-15-2-1-2-3-4-5-6-7"])
+            kind, expression = rng.choice("AAD"), ""
             if rng.random() < .3:
                 kind = "X" + kind
                 expression = ";" + rng.choice([
@@ -779,7 +782,7 @@ class Trial:
 
     def known(self, count):
         cases = []
-        self.questions.restricted = True
+        self.questions.odd = True
         for _ in range(count):
             layer = self.layer()
             values, callouts = self.questions.values(layer), self.answers(layer)
@@ -866,7 +869,7 @@ class Trial:
                         raise Difference("DEPENDS on %s" % got["fields"])
                     self.assignments(layer, values, callouts, got)
                     return
-                self.questions.restricted = False  # unknown tokens are taken for unrestricted ones
+                self.questions.odd = False  # doc/json.md, Tokens: what is not tried for an unknown one
                 for _ in range(completions):
                     likely = self.rng.choice(self.policy.layers[layer]).fields
                     world = {f: self.questions.satisfying(self.rng.choice(likely[f]), kind)

@@ -423,9 +423,10 @@ static void a_visit_tells_sids_and_tests(void **state)
 }
 
 struct trial {
-    struct lab_sd sds[4];
+    struct lab_sd sds[5];
     unsigned tokens;
-    unsigned granted[4];
+    unsigned granted[5];
+    unsigned packaged; /* AppContainers that pass the last */
     char descriptions[4096];
 };
 
@@ -434,9 +435,11 @@ static bool try_token(void *ctx, const struct security_token_spec *spec, const c
     struct trial *trial = ctx;
     struct security_token *t;
     assert_int_equal(security_token_create(spec, &t), 0);
-    for (unsigned i = 0; i < 4; i++) {
-        trial->granted[i] +=
+    for (unsigned i = 0; i < 5; i++) {
+        bool granted =
             security_access_check(trial->sds[i].data, trial->sds[i].size, security_token_blob(t), 1);
+        trial->granted[i] += granted;
+        trial->packaged += granted && i == 4 && spec->package != NULL;
     }
     trial->tokens++;
     sprintf(trial->descriptions + strlen(trial->descriptions), "%s\n", description);
@@ -451,23 +454,26 @@ static void candidates_show_each_outcome(void **state)
         "O:LSD:(A;;CC;;;S-1-15-3-1)(A;;CC;;;S-1-15-3-2)(A;;CC;;;WD)(A;;CC;;;AN)",
         "D:(A;;CC;;;S-1-5-21-1-2-3-1001)(A;;CC;;;AC)",
         "D:(XA;;CC;;;WD;(WIN://SYSAPPID Contains \"app\"))",
+        "D:(XA;;CC;;;WD;(WIN://SYSAPPID Contains \"app\"))(A;;CC;;;S-1-15-3-1)",
     };
     struct trial trial = {0};
     struct security_candidates *c;
     const SID *const *sids;
     (void)state;
     assert_int_equal(security_candidates_create(&c), 0);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         trial.sds[i] = lab_sd(sddl[i]);
         assert_int_equal(security_candidates_add(c, trial.sds[i].data, trial.sds[i].size), 0);
         assert_int_equal(security_candidates_add(c, trial.sds[i].data, trial.sds[i].size), 0);
     }
     assert_int_equal(security_candidates_sids(c, &sids), 7);
     assert_int_equal(security_candidates_tokens(c, try_token, &trial), 0);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         assert_in_range(trial.granted[i], 1, trial.tokens - 1);
         free(trial.sds[i].data);
     }
+    assert_int_equal(trial.packaged,
+                     2); /* MATCH-28 and MATCH-17 of one token: the ordinary user's, the named one's */
     assert_string_equal(trial.descriptions,
                         "an ordinary user\n"
                         "the account NT AUTHORITY\\SYSTEM\n"
@@ -476,15 +482,21 @@ static void candidates_show_each_outcome(void **state)
                         "the service NT SERVICE\\Dhcp\n"
                         "the account NT AUTHORITY\\ANONYMOUS LOGON\n"
                         "the account S-1-5-21-1-2-3-1001\n"
-                        "a program with WIN://SYSAPPID app\n"
                         "an AppContainer\n"
                         "an AppContainer with internetClient\n"
                         "an AppContainer with internetClientServer\n"
                         "an AppContainer with all capabilities named\n"
+                        "a program with WIN://SYSAPPID app\n"
+                        "a program with WIN://SYSAPPID app, an AppContainer\n"
+                        "a program with WIN://SYSAPPID app, an AppContainer with all capabilities named\n"
                         "an AppContainer of S-1-5-21-1-2-3-1001\n"
                         "an AppContainer with internetClient of S-1-5-21-1-2-3-1001\n"
                         "an AppContainer with internetClientServer of S-1-5-21-1-2-3-1001\n"
-                        "an AppContainer with all capabilities named of S-1-5-21-1-2-3-1001\n");
+                        "an AppContainer with all capabilities named of S-1-5-21-1-2-3-1001\n"
+                        "a program with WIN://SYSAPPID app of S-1-5-21-1-2-3-1001\n"
+                        "a program with WIN://SYSAPPID app, an AppContainer of S-1-5-21-1-2-3-1001\n"
+                        "a program with WIN://SYSAPPID app, an AppContainer with all capabilities named of "
+                        "S-1-5-21-1-2-3-1001\n");
     security_candidates_destroy(c);
 }
 
