@@ -209,9 +209,13 @@ static void decide_words(const struct engine_layer_snapshot *ls, struct engine_a
     UINT32 last = UINT32_MAX;
 
     if (c->form == ENGINE_CURSOR_WORDS) {
-        for (UINT32 i = 0; i < c->found; i++)
-            if (decide_word(ls, a, ends, c->base[i], c->word[i], &last))
+        for (UINT32 i = 0; i < c->found; i++) {
+            UINT32 base;
+            UINT64 x = engine_index_found(c, i, &base);
+
+            if (decide_word(ls, a, ends, base, x, &last))
                 return;
+        }
         return;
     }
     for (UINT32 live = c->live; live != 0; live &= live - 1) {

@@ -59,8 +59,9 @@ enum engine_cursor_form {
     ENGINE_CURSOR_CALL,  /* `next` */
 };
 
+#define ENGINE_CURSOR_WORDS_MOST (8 * ENGINE_INDEX_COLUMNS)
+
 /* Where a classify stands. On its stack; not to be copied. */
-#define ENGINE_CURSOR_ROOM 64
 struct engine_cursor {
     UINT32 form;
     UINT32 live;      /* which words of bits are not 0 */
@@ -71,9 +72,10 @@ struct engine_cursor {
     UINT64 doubt; /* fields whose cell does not decide: the filter is asked itself */
     _Alignas(
         64) UINT64 bits[ENGINE_INDEX_FLAT_WORDS]; /* flat: the filters that match, as far as `live` says */
-    /* columns: words of matches that are not 0, the slots they begin at */
-    _Alignas(64) UINT64 word[ENGINE_CURSOR_ROOM];
-    UINT32 base[ENGINE_CURSOR_ROOM];
+    /* columns: which words of the block have matches (`found` of them), in order: 8 * column + bit */
+    UINT8 column[ENGINE_CURSOR_WORDS_MOST + 8];
+    UINT8 bit[ENGINE_CURSOR_WORDS_MOST + 8];
+    UINT32 first;   /* the block's first slot */
     bool eager;     /* find all at once */
     bool more;      /* there may be matches behind the words */
     UINT32 block;   /* whose lines are loaded; UINT32_MAX: none */
@@ -83,6 +85,7 @@ struct engine_cursor {
     _Alignas(64) UINT64 summary[8];
     const void *line[ENGINE_MAX_FIELDS]; /* of the block's dims */
     UINT32 cell[ENGINE_MAX_FIELDS];
+    _Alignas(64) UINT64 word[ENGINE_CURSOR_WORDS_MOST];
 };
 
 /* See internal.h. */
@@ -135,12 +138,21 @@ static inline UINT32 engine_index_bit(const UINT64 *bits, UINT32 live, UINT32 fr
     return w * 64 + (UINT32)__builtin_ctzll(bits[w]);
 }
 
+/* A word of matches of the columns, and its first slot. */
+static inline UINT64 engine_index_found(const struct engine_cursor *c, UINT32 i, UINT32 *base)
+{
+    UINT32 k = 8u * c->column[i] + c->bit[i];
+
+    *base = c->first + 64 * k;
+    return c->word[k];
+}
+
 /* The first slot >= from among the cursor's words. */
 static inline UINT32 engine_index_word(struct engine_cursor *c, UINT32 from)
 {
     for (; c->at < c->found; c->at++) {
-        UINT32 base = c->base[c->at];
-        UINT64 x = c->word[c->at];
+        UINT32 base;
+        UINT64 x = engine_index_found(c, c->at, &base);
 
         if (from > base)
             x &= from - base < 64 ? ~0ULL << (from - base) : 0;

@@ -45,9 +45,8 @@ static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_curso
                                                              const struct ix_view *view, const UINT32 dims,
                                                              UINT32 found, UINT32 column, const bool narrow)
 {
-    const __m256i steps = _mm256_setr_epi32(0, 64, 128, 192, 256, 320, 384, 448);
     __m512i a = _mm512_set1_epi64(-1);
-    __mmask8 live;
+    UINT64 live, ones = 0x0101010101010101ULL, list;
 
     for (UINT32 i = 0; i < dims; i++) {
         const void *line = i < 4 ? view[i].line : c->line[i];
@@ -58,12 +57,13 @@ static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_curso
             a, _mm512_maskz_expandloadu_epi64(has, pool + ix_start(&b->of[i], line, column, narrow)));
     }
     live = _mm512_test_epi64_mask(a, a);
-    _mm512_storeu_si512(c->word + found, _mm512_maskz_compress_epi64(live, a));
-    _mm256_storeu_si256(
-        (void *)(c->base + found),
-        _mm256_maskz_compress_epi32(
-            live, _mm256_add_epi32(steps, _mm256_set1_epi32((int)(b->first + column * 512)))));
-    return found + (UINT32)__builtin_popcount(live);
+    _mm512_store_si512(c->word + 8 * (size_t)column, a);
+    list = _pext_u64(0x0706050403020100ULL,
+                     _pdep_u64(live, ones) * 0xff); /* the numbers of its bits, a byte each */
+    memcpy(c->bit + found, &list, 8);
+    list = column * ones;
+    memcpy(c->column + found, &list, 8);
+    return found + (UINT32)__builtin_popcountll(live);
 }
 
 #include "engine/index_kernel.h"

@@ -9,7 +9,7 @@
  *   ix_press(v, mask)    the bits of v under mask, pressed together
  *   ix_live8(words)      a bit for each of 8 words that is not 0
  *   ix_live32(bytes), ix_live64(bytes)  a bit for each byte that is not 0
- *   ix_piece(...)  appends the words of one column that are not 0 to c->word; see index_piece.h
+ *   ix_piece(...)  adds the words of one column that are not 0; see index_piece.h
  *
  * Vectors are GCC's generic ones: one zmm, two ymm or four xmm as the target has it.
  */
@@ -304,12 +304,12 @@ IX_INLINE UINT64 IX_FN(pieces_of)(struct engine_cursor *c, const struct ix_block
 }
 
 /*
- * Fills c->word with words of matches at slots >= from: one column's, or, where all sublayers will be asked,
- * as many as there is room for, so that their loads overlap.
+ * Finds words of matches at slots >= from: one column's, or, where all sublayers will be asked, a block's, so
+ * that their loads overlap.
  */
 static void IX_FN(fill)(struct engine_cursor *c, const struct ix_columns *base, UINT32 from)
 {
-    UINT32 enough = c->eager ? IX_WORDS - 8 : 0;
+    UINT32 enough = c->eager ? UINT32_MAX : 0;
 
     c->at = c->found = 0;
     while (from < base->count && c->found == 0) {
@@ -319,6 +319,7 @@ static void IX_FN(fill)(struct engine_cursor *c, const struct ix_columns *base, 
 
         if (block != c->block)
             IX_FN(load_block)(c, base, block);
+        c->first = b->first;
         left = c->columns & (~0ULL << ((from - b->first) / 512));
         if (b->narrow)
             c->columns = IX_FN(pieces_of)(c, b, left, enough, true);

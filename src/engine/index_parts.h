@@ -378,7 +378,6 @@ extern const struct ix_kernel ix_kernel_portable;
 extern const struct ix_kernel ix_kernel_avx2, ix_kernel_avx512;
 #endif
 
-#define IX_WORDS       ENGINE_CURSOR_ROOM
 #define IX_FROM_RECENT 0x80000000u
 #define IX_UNASKED     (ENGINE_NO_POSITION - 1) /* a cursor that has not looked yet */
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One column of a block, word by word, for kernels without an instruction that spreads packed words. Appends
- * the words with matches to c->word behind `found`, which it returns. view: of the first four dims.
+ * the words with matches to the cursor's, `found` so far; returns how many there are now. view: of the first
+ * four dims.
  */
 static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_cursor *c,
                                                              const struct ix_block *b,
                                                              const struct ix_view *view, const UINT32 dims,
                                                              UINT32 found, UINT32 column, const bool narrow)
 {
-    UINT32 first = b->first + column * 512;
     const UINT64 *words[ENGINE_MAX_FIELDS];
     UINT32 has[ENGINE_MAX_FIELDS];
 
@@ -23,8 +23,9 @@ static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_curso
 
         for (UINT32 i = 0; i < dims; i++)
             x &= words[i][__builtin_popcount(has[i] & below)];
-        c->word[found] = x;
-        c->base[found] = first + 64 * (UINT32)__builtin_ctz(want);
+        c->bit[found] = (UINT8)__builtin_ctz(want);
+        c->column[found] = (UINT8)column;
+        c->word[8 * column + c->bit[found]] = x;
         found += x != 0;
     }
     return found;

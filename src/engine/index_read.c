@@ -143,10 +143,15 @@ UINT32 ix_next_columns_verified(struct engine_cursor *c, UINT32 from)
 
 void ix_trim(struct engine_cursor *c, UINT32 end)
 {
-    while (c->found > 0 && c->base[c->found - 1] >= end)
-        c->found--;
-    if (c->found > 0 && end - c->base[c->found - 1] < 64)
-        c->word[c->found - 1] &= (1ULL << (end - c->base[c->found - 1])) - 1;
+    UINT32 base = 0;
+
+    for (; c->found > 0; c->found--) {
+        engine_index_found(c, c->found - 1, &base);
+        if (base < end)
+            break;
+    }
+    if (c->found > 0 && end - base < 64)
+        c->word[(base - c->first) / 64] &= (1ULL << (end - base)) - 1;
 }
 
 /* ---- columns and recent ---------------------------------------------------------------------------- */
