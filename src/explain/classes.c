@@ -10,23 +10,28 @@
  *
  * Everything a number can be fits 128 bits, addresses as big-endian numbers (MATCH-08).
  */
+#include "engine/number.h"
 #include "explain/problem.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-__extension__ typedef unsigned __int128 u128;
+typedef engine_u128 u128;
 
-#define MAX_BITS  14 /* tested bits of one field: combinations are enumerated */
-#define MAX_TOTAL 65536u
+#define MAX_BITS   14 /* tested bits of one field: combinations are enumerated, of more by groups */
+#define MAX_MASKS  64 /* distinct masks of one field */
+#define MAX_STATES 20000u
+#define MAX_TOTAL  65536u
 
 struct gather {
     struct explain_problem *p;
     const struct engine_field *field;
     u128 *cuts;
     size_t cut_count, cut_room;
-    UINT64 mask;
+    UINT64 mask; /* all tested bits */
+    UINT64 masks[MAX_MASKS];
+    unsigned mask_count; /* MAX_MASKS + 1: there are more */
     struct explain_value *values;
     uint32_t count, room;
     int err;
@@ -69,40 +74,6 @@ static void add_value(struct gather *g, const FWP_VALUE0 *value)
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
-
-static bool read_bytes(const UINT8 *bytes, size_t n, u128 *out)
-{
-    *out = 0;
-    for (size_t i = 0; i < n; i++)
-        *out = *out << 8 | bytes[i];
-    return true;
-}
-
-static bool as_number(FWP_DATA_TYPE type, const void *u, u128 *out)
-{
-    const FWP_VALUE0 *v = u;
-
-    switch (type) {
-    case FWP_UINT8:
-        *out = v->uint8;
-        return true;
-    case FWP_UINT16:
-        *out = v->uint16;
-        return true;
-    case FWP_UINT32:
-        *out = v->uint32;
-        return true;
-    case FWP_UINT64:
-        *out = *v->uint64;
-        return true;
-    case FWP_BYTE_ARRAY6_TYPE:
-        return read_bytes(v->byteArray6->byteArray6, 6, out);
-    case FWP_BYTE_ARRAY16_TYPE:
-        return read_bytes(v->byteArray16->byteArray16, 16, out);
-    default:
-        return false;
-    }
-}
 
 static u128 greatest(FWP_DATA_TYPE type)
 {
@@ -154,14 +125,28 @@ static void add_number(struct gather *g, u128 n)
         add_value(g, &v);
 }
 
+static void add_mask(struct gather *g, UINT64 mask)
+{
+    unsigned i = 0;
+
+    g->mask |= mask;
+    while (i < g->mask_count && i < MAX_MASKS && g->masks[i] != mask)
+        i++;
+    if (i < g->mask_count)
+        return;
+    if (i < MAX_MASKS)
+        g->masks[i] = mask;
+    g->mask_count = i + 1;
+}
+
 static void cut_condition(struct gather *g, FWP_MATCH_TYPE match, const FWP_CONDITION_VALUE0 *c)
 {
     u128 low, high;
 
     if (match == FWP_MATCH_FLAGS_ALL_SET || match == FWP_MATCH_FLAGS_ANY_SET ||
         match == FWP_MATCH_FLAGS_NONE_SET) {
-        if (as_number(c->type, c, &low))
-            g->mask |= (UINT64)low;
+        if (engine_number((const FWP_VALUE0 *)c, &low))
+            add_mask(g, (UINT64)low);
         return;
     }
     switch (c->type) {
@@ -170,7 +155,7 @@ static void cut_condition(struct gather *g, FWP_MATCH_TYPE match, const FWP_COND
         high = low | (UINT32)~c->v4AddrMask->mask;
         break;
     case FWP_V6_ADDR_MASK:
-        read_bytes(c->v6AddrMask->addr, 16, &low);
+        low = engine_number_bytes(c->v6AddrMask->addr, 16);
         high = c->v6AddrMask->prefixLength == 0 ? ~(u128)0
                                                 : ((u128)1 << (128 - c->v6AddrMask->prefixLength)) - 1;
         if (c->v6AddrMask->prefixLength >= 128)
@@ -179,12 +164,12 @@ static void cut_condition(struct gather *g, FWP_MATCH_TYPE match, const FWP_COND
         high |= low;
         break;
     case FWP_RANGE_TYPE:
-        if (!as_number(c->rangeValue->valueLow.type, &c->rangeValue->valueLow, &low) ||
-            !as_number(c->rangeValue->valueHigh.type, &c->rangeValue->valueHigh, &high))
+        if (!engine_number(&c->rangeValue->valueLow, &low) ||
+            !engine_number(&c->rangeValue->valueHigh, &high))
             return;
         break;
     default:
-        if (!as_number(c->type, c, &low))
+        if (!engine_number((const FWP_VALUE0 *)c, &low))
             return;
         high = low;
         break;
@@ -240,13 +225,59 @@ static void numbers_between(struct gather *g, u128 low, u128 high)
     } while (bits != 0 && g->err == 0);
 }
 
+/*
+ * Bits that stand in the same masks are alike: of such a group only matters whether none, some or all are
+ * set. So the combinations of groups stand for all numbers, where nothing but masks tests the field.
+ */
+static void numbers_of_groups(struct gather *g)
+{
+    UINT64 group[64], state[64] = {0};
+    unsigned count = 1;
+    size_t combinations = 1;
+
+    group[0] = g->mask;
+    for (unsigned m = 0; m < g->mask_count; m++)
+        for (unsigned i = 0, n = count; i < n; i++) {
+            UINT64 in = group[i] & g->masks[m], out = group[i] & ~g->masks[m];
+
+            if (in == 0 || out == 0)
+                continue;
+            group[i] = in;
+            group[count++] = out;
+        }
+    for (unsigned i = 0; i < count && combinations <= MAX_STATES; i++)
+        combinations *= group[i] & (group[i] - 1) ? 3 : 2;
+    if (g->mask_count > MAX_MASKS || combinations > MAX_STATES) {
+        g->err = -E2BIG;
+        return;
+    }
+    for (unsigned i = 0; i < count && g->err == 0;) {
+        UINT64 n = 0;
+
+        for (unsigned j = 0; j < count; j++)
+            n |= state[j];
+        add_number(g, n);
+        /* The next combination: none, one bit, all of the first group, then the next group's turn. */
+        for (i = 0; i < count; i++) {
+            UINT64 one = group[i] & -group[i];
+
+            state[i] = state[i] == group[i] ? 0 : state[i] == 0 && one != group[i] ? one : group[i];
+            if (state[i] != 0)
+                break;
+        }
+    }
+}
+
 static void generate_numbers(struct gather *g)
 {
     u128 max = greatest(g->field->data_type);
 
     g->mask &= (UINT64)max;
     if (__builtin_popcountll(g->mask) > MAX_BITS) {
-        g->err = -E2BIG;
+        if (g->cut_count == 0)
+            numbers_of_groups(g);
+        else
+            g->err = -E2BIG;
         return;
     }
     cut(g, 0);
@@ -391,7 +422,7 @@ int explain_slot_values(struct explain_problem *p, const struct explain_var *v, 
     for (uint32_t i = 0; preferred != NULL && i < preferred->count; i++)
         add_value(&g, &preferred->first[i]);
     for (uint32_t i = 0; preferred != NULL && i < preferred->cut_count; i++) {
-        read_bytes(preferred->cuts + (size_t)i * 16, 16, &border);
+        border = engine_number_bytes(preferred->cuts + (size_t)i * 16, 16);
         cut(&g, border);
     }
     if (!numeric && g.count == 0)
