@@ -99,7 +99,7 @@ static void spans_of(const struct ix_spans *s, const struct ix_block *block, con
     }
     for (i = low; i < s->count && s->of[i].slot < block->first + block->count; i++)
         ;
-    *from = s->of + low;
+    *from = low == 0 ? s->of : s->of + low; /* there may be none: NULL has no offset */
     *count = i - low;
 }
 

@@ -90,8 +90,8 @@ static void CLS_01_called_for_each_matching_filter(void **state)
 
 static void CLS_02_version_registered_decides(void **state)
 {
+    static int context; /* the lab keeps its address */
     struct lab *l = *state;
-    int context = 0;
 
     /* the filter's versions are one layout, told apart by the type of their provider context */
     assert_int_equal(sizeof(FWPS_FILTER0), sizeof(FWPS_FILTER3));
