@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flow_table: where flows are found, and the flow itself.
+ *
+ * Buckets of one cache line hold 16-bit tags and slot numbers; entries stand apart, so that a miss touches
+ * one line and a hit two. Together at most 128 bytes a flow (asserted). Not locked: its lane's. Slots are
+ * reused, ids never. A table grows by steps without stopping the world (incremental), up to its limit; at the
+ * limit the caller evicts (flow_table_oldest()).
+ */
+#ifndef WEIR_HOST_FLOW_TABLE_H
+#define WEIR_HOST_FLOW_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/wire.h"
+
+struct flow_table;
+
+/* From this host's side. ICMP: local_port is the echo id or 0, remote_port type << 8 | code of the request.
+ * Multicast and broadcast (ALE-08, 09): remote and remote_port zero, FLOW_KEY_ANY_REMOTE. Padding is zero. */
+struct host_flow_key {
+    union wire_addr local, remote;
+    uint16_t local_port, remote_port;
+    uint8_t version, protocol;
+    uint8_t flags; /* FLOW_KEY_* */
+    uint8_t compartment;
+};
+#define FLOW_KEY_ANY_REMOTE 0x01
+#define FLOW_KEY_ICMP       0x02
+
+/* One direction of a TCP connection as seen: sequence numbers are of bytes sent in it. */
+struct tcp_half {
+    uint32_t next; /* the first byte not seen in order */
+    uint32_t top;  /* beyond the last byte seen at all */
+    uint16_t window;
+    uint8_t scale;
+    uint8_t flags; /* TCP_HALF_*, tcp.c's */
+};
+
+struct host_flow {
+    struct host_flow_key key; /* 40 */
+    uint64_t id;              /* 8: the flow handle; never reused */
+    uint32_t endpoint;        /* its slot, ale_endpoint.c's */
+    uint32_t extra;           /* contexts, options, held segments: slot of a side record; 0: none */
+    uint32_t policy;          /* low bits of the version it was authorized under */
+    uint32_t used;            /* when last refreshed: 1/64 s since the host began */
+    uint32_t arrival;         /* index of the interface it was authorized for */
+    uint16_t lifetime;        /* idle seconds; 0: none (TCP) */
+    uint16_t pins;            /* classifies under way */
+    uint16_t generation;      /* raised at each step of authorization */
+    uint8_t state;            /* enum ale_state */
+    uint8_t flags;            /* FLOW_* */
+    uint8_t tcp;              /* enum tcp_state */
+    uint8_t original_icmp_type;
+    uint8_t reasons; /* of the reauthorization due; ale.c maps them */
+    uint8_t spare;
+    uint32_t older, newer;   /* slots: the list by last use, flow_table.c's */
+    struct tcp_half half[2]; /* 24: [0] sent by this host, [1] by the other */
+};
+#define FLOW_INBOUND          0x01 /* authorized at RA */
+#define FLOW_LOOPBACK         0x02
+#define FLOW_MID_STREAM       0x04
+#define FLOW_ESTABLISHED      0x08 /* FE was classified */
+#define FLOW_MULTICAST        0x10
+#define FLOW_REFRESH_OUT_ONLY 0x20 /* ALE-08 */
+
+_Static_assert(sizeof(struct host_flow) <= 112, "with its share of the buckets at most 128 bytes a flow");
+
+#define FLOW_NONE UINT32_MAX
+
+/* Room for up to `limit` flows; starts small. 0 or -ENOMEM. */
+int flow_table_create(uint32_t limit, uint64_t seed, struct flow_table **out);
+void flow_table_destroy(struct flow_table *t);
+uint32_t flow_table_count(const struct flow_table *t);
+size_t flow_table_bytes(const struct flow_table *t); /* all it has allocated */
+
+/* NULL: not there. */
+struct host_flow *flow_table_find(struct flow_table *t, const struct host_flow_key *key);
+/* Looks up n keys with the memory fetched ahead; out[i] as find's. */
+void flow_table_find_many(struct flow_table *t, const struct host_flow_key *const *keys, size_t n,
+                          struct host_flow **out);
+/* Fetches what find(key) will touch. */
+void flow_table_prefetch(const struct flow_table *t, const struct host_flow_key *key);
+/* A new flow with this key, zeroed but for key, newest in use. NULL: out of memory, at the limit, or there is
+ * one with this key already. */
+struct host_flow *flow_table_add(struct flow_table *t, const struct host_flow_key *key);
+void flow_table_remove(struct flow_table *t, struct host_flow *f);
+struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot); /* NULL: free */
+uint32_t flow_table_slot(const struct flow_table *t, const struct host_flow *f);
+struct host_flow *flow_table_by_id(struct flow_table *t,
+                                   uint64_t id); /* NULL: gone. Rarely used: may be slower */
+
+/* The flow was used now: it becomes the newest. */
+void flow_table_touch(struct flow_table *t, struct host_flow *f, uint32_t now);
+/* The flow least recently used; NULL: empty. For eviction. */
+struct host_flow *flow_table_oldest(struct flow_table *t);
+/* Calls fn for each flow whose lifetime ran out at `now` (it may remove that flow), at most `max`; returns
+ * how many. Amortised: does not look at flows that cannot be due. */
+uint32_t flow_table_expire(struct flow_table *t, uint32_t now, uint32_t max,
+                           void (*fn)(void *ctx, struct host_flow *f), void *ctx);
+/* In order of slots. fn may remove the flow it is given. */
+void flow_table_each(struct flow_table *t, void (*fn)(void *ctx, struct host_flow *f), void *ctx);
+
+#endif

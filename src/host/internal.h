@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host's inside: what its files know of each other. No other room includes it.
+ *
+ *   host.c       life, interfaces, addresses, counts
+ *   paths.c ...  the order of layers: inbound, outbound, forwarded, loopback, ICMP, fragments (ORD)
+ *   ale*.c       endpoints, flows' authorization, reauthorization, closure, contexts (ALE, OBJ-40)
+ *   flow_table.c where flows are found
+ *   tcp.c        what segments mean for a flow; segments held until they are in order
+ *   fragment.c   datagrams put together
+ *   values.c, metadata.c, indicate.c   one classification: values, metadata, packet at its offset (PKT),
+ * verdict layers.c     host_layer <-> run-time ids
+ *
+ * A frame's way:   host_frame() -> struct scene (the packet's view) -> paths_in() / paths_out() /
+ * paths_forward() each step:     scene is pointed at (offset rule, flags, endpoint, flow) -> indicate() ->
+ * struct answer at ALE:        ale_find() says what is needed; ale_decide() asks
+ *
+ * Locks. A lane's lock guards its tables and its state machines' steps, never a classify: ale_decide() writes
+ * the state (CLASSIFYING, generation), leaves the lane, asks, enters again and looks whether the generation
+ * is still its own. Two lanes are never locked together. Events are given out with no lane held. Pointers to
+ * flows and endpoints are valid while the lane is held or a reference (endpoint: e->references; flow:
+ * f->pins) is.
+ */
+#ifndef WEIR_HOST_INTERNAL_H
+#define WEIR_HOST_INTERNAL_H
+
+#include "host/flow_table.h"
+#include "host/host.h"
+#include "rt/rt.h"
+
+/* ---- layers by role (layers.c)
+ * -------------------------------------------------------------------------------- */
+
+enum host_layer {
+    LAYER_II,
+    LAYER_OI,
+    LAYER_FW,
+    LAYER_IT,
+    LAYER_OT,
+    LAYER_ST,
+    LAYER_DD,
+    LAYER_IIE,
+    LAYER_OIE,
+    LAYER_RES,
+    LAYER_LIS,
+    LAYER_RA,
+    LAYER_AC,
+    LAYER_FE,
+    LAYER_RR,
+    LAYER_EC,
+    LAYER_CR,
+    LAYER_BR,
+    LAYER_SPK,
+    LAYER_MAC_IN,
+    LAYER_MAC_OUT,
+    LAYER_MAC_IN_NATIVE,
+    LAYER_MAC_OUT_NATIVE,
+    LAYER_ROLES
+};
+/* The layer's run-time id for this family (ignored at L2). */
+UINT16 layer_id(enum host_layer role, uint8_t version);
+/* Its discard layer, or 0xffff where there is none (ORD-17). */
+UINT16 layer_discard_id(enum host_layer role, uint8_t version);
+const char *layer_short_name(enum host_layer role); /* "II", "RA", ... as the semantics abbreviate */
+
+/* ---- interfaces, addresses (host.c)
+ * ---------------------------------------------------------------------------- */
+
+struct host_interface {
+    struct host_interface_desc desc;
+};
+const struct host_interface *host_interface_by_index(const struct host *h, UINT32 index); /* NULL: none */
+/* On which interface the address is local; NULL: on none. */
+const struct host_interface *host_interface_of(const struct host *h, uint8_t version,
+                                               const union wire_addr *a);
+/* NL_ADDRESS_TYPE of an address: NlatUnicast, NlatAnycast, NlatMulticast, NlatBroadcast ... */
+UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a);
+
+/* ---- endpoints (ale_endpoint.c)
+ * ---------------------------------------------------------------------------------- */
+
+struct ale_operation; /* ale.h */
+
+/* One owner in one lane, shared by its endpoints: what classifying keeps of its opaque values, so that an
+ * endpoint stays small (a TCP connection has one of its own). */
+struct party {
+    const struct host_owner *owner;                   /* NULL: unknown */
+    struct engine_class_cache caches[LAYER_ROLES][2]; /* [1]: IPv6 */
+};
+
+struct host_endpoint {
+    UINT64 id;                    /* TRANSPORT_ENDPOINT_HANDLE */
+    struct host_endpoint *parent; /* accepted sockets: the listener; a reference */
+    struct party *party;
+    UINT32 references;
+    uint8_t version, protocol;
+    bool dual_stack, raw, promiscuous, wildcard, implicit_bind, listening, closing, refused;
+    bool classified; /* has had an initial AC or RA indication: EC is due (ALE-32) */
+    UINT32 assigned; /* RR due: successful resource assignments (ALE-31) */
+    union wire_addr local, remote;
+    UINT16 local_port, remote_port;
+    UINT32 interface_index;
+    struct ale_operation *operation; /* bind or listen under way; NULL */
+    UINT32 flows;                    /* how many are its */
+    void *ale;                       /* ale_endpoint.c's: groups, lists */
+};
+
+/* ---- scene: everything a classification can be asked about
+ * --------------------------------------------------------- */
+
+struct lane;
+
+struct scene {
+    struct host *host;
+    struct lane *lane;
+    UINT64 frame, time_ns;
+
+    /* The packet; NULL: none. `bytes` are those of the packet shown: the frame's, or a reassembled
+     * datagram's. */
+    const struct wire_packet *packet;
+    const struct host_interface *interface; /* arrival of inbound, departure of outbound */
+    const struct host_interface *next_hop;  /* forwarded: departure */
+    FWP_DIRECTION packet_direction;
+
+    /* The tuple from this host's side; ICMP as the layers' port fields have it (type, code). */
+    uint8_t version, protocol;
+    union wire_addr local, remote;
+    UINT16 local_port, remote_port;
+    UINT16 icmp_id, icmp_sequence;
+    bool icmp; /* ports are type and code; ids are there if `echo` */
+    bool echo;
+    UINT8 original_icmp_type; /* of the flow's first packet */
+
+    /* IIE: what the error quotes, from this host's side. */
+    const struct wire_packet *embedded;
+
+    struct host_endpoint *endpoint; /* NULL: none, or unknown */
+    struct host_flow *flow;         /* NULL: none */
+    UINT64 flow_id;                 /* also reserved before the flow is there (ALE-12); 0: none */
+
+    /* What is special about this classification. */
+    UINT32 flags;          /* FWP_CONDITION_FLAG_*: those that the scene's members do not imply */
+    UINT32 reauthorize;    /* FWP_CONDITION_REAUTHORIZE_REASON_*; not 0: REAUTH */
+    UINT32 metadata_flags; /* FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED, ..PASS_THRU */
+    bool loopback;
+    FWP_DIRECTION connection_direction; /* the flow's: MATCH-20 */
+    HANDLE completion_handle;           /* NULL: none (PEND-03) */
+    const bool *pended;
+    void *classify_context;
+    void *layer_data;      /* CR, BR: the request; else NULL: the packet's list is shown */
+    const uint8_t *stream; /* ST: the in-order bytes */
+    uint32_t stream_size;
+    FWPS_DISCARD_MODULE0 discard_module; /* at discard layers */
+    UINT32 discard_reason;
+    uint32_t stopped_at; /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
+    uint32_t path_mtu;
+    bool any_remote; /* EC, LIS..: no remote end */
+};
+
+/* What a classification came to. */
+struct answer {
+    bool blocked;
+    bool absorbed; /* blocked, silently */
+    bool pended;
+    bool depends;
+    bool empty; /* no filter there */
+    enum host_layer role;
+    UINT16 layer; /* run-time id */
+    UINT64 filter_id;
+    struct engine_verdict verdict;
+};
+
+/* ---- one classification (indicate.c)
+ * -------------------------------------------------------------------------------- */
+
+/*
+ * Classifies the scene at a layer of role `role` (of scene->version; L2 ones apart): builds the values that
+ * its filters test (all of them if a callout or the observer will see them), metadata, the packet at its
+ * offset; asks engine or judge; tells the observer. A layer without filters costs a branch, unless somebody
+ * observes. A block at a layer with a discard layer is indicated there too, with
+ * FWPS_DISCARD_FIREWALL_POLICY, unless absorbed (ORD-17). No lane may be held. Returns out->blocked.
+ */
+bool indicate(struct scene *s, enum host_layer role, struct answer *out);
+
+/* Indicates at the discard layer of `role` what the stack itself discards (ORD-18). Returns whether a filter
+ * or callout there blocked it: that suppresses the stack's answer (ORD-06, ORD-12). */
+bool indicate_discard(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module, UINT32 reason);
+
+/* values.c: fills values of the fields in `want` (bits) and says which of them are not known. values are the
+ * lane's scratch, valid until its next classification. */
+struct scratch;
+UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
+                   FWPS_INCOMING_VALUE0 *values, struct scratch *room);
+/* metadata.c: PKT-20, PKT-21 */
+void metadata_fill(const struct scene *s, enum host_layer role, bool discard,
+                   FWPS_INCOMING_METADATA_VALUES0 *out, struct scratch *room);
+/* offsets.c: PKT-01..09. Where the data starts, from the frame's first byte; UINT32_MAX: no packet here. */
+uint32_t packet_offset(const struct scene *s, enum host_layer role, bool discard);
+
+/* ---- ALE (ale.h has its states)
+ * -------------------------------------------------------------------------------------- */
+
+enum ale_need { ALE_NEED_NOTHING, ALE_NEED_AUTHORIZE, ALE_NEED_REAUTHORIZE };
+
+struct ale_view {
+    enum ale_need need;
+    enum host_layer layer; /* AC or RA */
+    UINT32 reasons;        /* of the reauthorization */
+    bool refused;          /* the frame belongs to what was refused: CONSEQUENCE */
+    bool held;             /* ... to what is pended: HELD */
+    enum host_note note;
+    bool no_endpoint; /* inbound, unasked: nobody is there (ORD-06, ORD-12) */
+    bool new_flow;
+};
+
+/* Finds endpoint and flow of the scene's tuple (s->endpoint, s->flow, s->flow_id and the connection's
+ * direction are set), says what the packet needs. Changes nothing but idle flows that have run out. */
+void ale_find(struct scene *s, struct ale_view *v);
+
+enum ale_result { ALE_PASS, ALE_BLOCKED, ALE_ABSORBED, ALE_PENDING, ALE_REFUSED_BIND, ALE_NO_MEMORY };
+
+/* Does what the view needs: implicit bind (BR, RES), CR, AC; RA; reauthorization; makes the flow. For what is
+ * not TCP the FE classify follows at once (ALE-11). `a` is the answer of the layer that decided. */
+enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a);
+
+/* The handshake is complete (ALE-11). False: blocked there (CLS-25), the flow is gone. */
+bool ale_established(struct scene *s, struct answer *a);
+/* The flow saw a packet: its idle time starts anew (direction matters for multicast: ALE-08). */
+void ale_refresh(struct scene *s);
+/* Ends a flow; the endpoint of a TCP flow closes with it (EC, flowDeleteFn, RR: ALE-33). s may be about
+ * another packet or none. */
+void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how);
+void ale_advance(struct lane *l, UINT64 now_ns);
+/* Endpoints that receive a multicast or broadcast (ORD-21): the n-th, NULL beyond. */
+struct host_endpoint *ale_receiver(struct scene *s, unsigned n);
+
+/* ---- TCP (tcp.c)
+ * ------------------------------------------------------------------------------------------------------ */
+
+enum {
+    TCP_SAW_SYN = 1u << 0, /* opens (or repeats the opening of) a connection */
+    TCP_SAW_SYN_ACK = 1u << 1,
+    TCP_ESTABLISHED_NOW = 1u << 2, /* FE is due: SYN-ACK for who connected, ACK for who accepted */
+    TCP_DATA = 1u << 3,            /* in order and new: stream layer */
+    TCP_HELD_DATA = 1u << 4,       /* new, not in order: kept */
+    TCP_RETRANSMITTED = 1u << 5,   /* nothing new in it */
+    TCP_FIN_NOW = 1u << 6,         /* that side's stream ends here, in order */
+    TCP_RESET_NOW = 1u << 7,       /* an acceptable RST */
+    TCP_CLOSED_NOW = 1u << 8,      /* both sides ended: the flow is over */
+    TCP_REFUSED = 1u << 9,         /* not acceptable: reason says why; the flow is as it was */
+    TCP_GAP = 1u << 10,            /* bytes before the data were never seen */
+    TCP_NEW_CONNECTION = 1u << 11, /* a SYN that starts anew where the old connection had ended */
+};
+struct tcp_result {
+    UINT32 events;
+    UINT32 reason;       /* TCP_REFUSED: InetDiscard* */
+    const uint8_t *data; /* TCP_DATA: the in-order bytes; valid until the next call in this lane */
+    uint32_t size;
+    uint32_t lost;
+};
+/* Works a segment into the flow's state. `out`: sent by this host. With the lane held. */
+void tcp_segment(struct lane *l, struct host_flow *f, const struct wire_packet *p, bool out,
+                 struct tcp_result *r);
+/* A flow whose beginning was not seen (mid stream). */
+void tcp_adopt(struct host_flow *f, const struct wire_packet *p, bool out);
+void tcp_forget(struct lane *l, struct host_flow *f); /* segments held for it */
+
+/* ---- fragments (fragment.c)
+ * ------------------------------------------------------------------------------------------- */
+
+struct fragments;
+enum fragment_result {
+    FRAGMENT_HELD,
+    FRAGMENT_COMPLETE, /* *out is the whole, from its IP header on: the caller frees nothing, valid until next
+                        */
+    FRAGMENT_OVERLAP,  /* discarded, with its whole datagram (RFC 5722; IPv4 as Windows does since) */
+    FRAGMENT_BAD,
+    FRAGMENT_NO_ROOM,
+};
+int fragments_create(const struct host_limits *limits, struct fragments **out);
+void fragments_destroy(struct fragments *f);
+enum fragment_result fragments_add(struct fragments *f, const struct wire_packet *p, UINT32 interface_index,
+                                   UINT64 now_ns, const uint8_t **out, uint32_t *size);
+/* Datagrams whose time is over; how many. */
+uint32_t fragments_expire(struct fragments *f, UINT64 now_ns);
+void fragments_counts(const struct fragments *f, struct host_counts *c);
+
+/* ---- paths
+ * --------------------------------------------------------------------------------------------------------------
+ */
+void paths_in(struct scene *s, struct host_outcome *out);
+void paths_out(struct scene *s, struct host_outcome *out);
+void paths_forward(struct scene *s, struct host_outcome *out);
+
+/* ---- lanes
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+struct lane {
+    struct host *host;
+    struct rt_mutex *lock;
+    struct engine_reader *reader;
+    struct flow_table *flows;
+    struct fragments *fragments;
+    void *endpoints;         /* ale_endpoint.c's */
+    void *ale;               /* ale.c's: operations, contexts */
+    void *segments;          /* tcp.c's: out-of-order data */
+    struct scratch *scratch; /* indicate.c's */
+};
+
+struct host {
+    struct host_config config;
+    struct host_limits limits; /* with the defaults filled in */
+    struct host_interface *interfaces;
+    size_t interface_count;
+    void *addresses; /* host.c's */
+    UINT64 now_ns;
+    UINT64 next_flow_id, next_endpoint_id, next_event;
+    struct host_counts counts;
+    struct lane *lanes; /* one today */
+    size_t lane_count;
+};
+
+#endif
