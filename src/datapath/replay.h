@@ -52,6 +52,9 @@ struct replay_config {
     void (*frame)(void *ctx, const struct capture *c, const struct capture_packet *p,
                   const struct wire_packet *w, const struct host_outcome *o, bool written);
     void (*progress)(void *ctx, uint64_t done, uint64_t all, uint64_t frames);
+    /* The packet comment of a blocked frame that is kept (report_comment()); NULL: none. Not for long: valid
+     * until the next call. */
+    const char *(*comment)(void *ctx, const struct host_outcome *o, char *buf, size_t size);
     void *ctx;
 };
 
