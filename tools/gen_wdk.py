@@ -84,6 +84,8 @@ ENUMS = {
     "IKEEXT_MM_SA_STATE": None,
     "IKEEXT_QM_SA_STATE": None,
     "IKEEXT_SA_ROLE": None,
+    "INET_DISCARD_REASON": "INET_DISCARD_REASON",
+    "IP_DISCARD_REASON": "IP_DISCARD_REASON",
     "IPSEC_AUTH_TYPE": None,
     "IPSEC_CIPHER_TYPE": None,
     "IPSEC_FAILURE_POINT": None,
@@ -105,7 +107,7 @@ SKIP = ("IPPROTO",)  # the host's <netinet/in.h> has these as enumerators
 
 
 def is_fwp(group):
-    return group.startswith(("FWP", "IKEEXT_", "IPSEC_")) and group != "IPSEC_OFFLOAD_V2_OPERATION"
+    return group.startswith(("FWP", "IKEEXT_", "IPSEC_", "IP_DISCARD_", "INET_DISCARD_")) and group != "IPSEC_OFFLOAD_V2_OPERATION"
 
 
 def number(value):
