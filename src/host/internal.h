@@ -231,6 +231,13 @@ void ale_refresh(struct scene *s);
  * another packet or none. */
 void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how);
 void ale_advance(struct lane *l, UINT64 now_ns);
+/* lane->endpoints and lane->ale: made after lane->flows, gone before it. create: 0 or -ENOMEM. destroy ends
+ * everything silently. shutdown: host_shutdown()'s body. */
+int ale_create(struct lane *l);
+void ale_destroy(struct lane *l);
+void ale_shutdown(struct host *h);
+/* host_reauthorize() for flows authorized for this interface alone (0: all): host_set_profile() calls it. */
+void ale_reauthorize(struct host *h, UINT32 reason, UINT32 interface_index);
 /* Endpoints that receive a multicast or broadcast (ORD-21): the n-th, NULL beyond. */
 struct host_endpoint *ale_receiver(struct scene *s, unsigned n);
 
