@@ -97,8 +97,11 @@ int explain_judge_values(const struct explain_state *state, struct explain_arena
 {
     struct recorder rec = {.a = a, .r = out};
     struct engine_trace trace = {.ctx = &rec, .filter = record_filter, .sublayer = record_sublayer};
-    struct engine_request request = {
-        .values = in, .trace = &trace, .assumptions = assumptions, .assumption_count = assumption_count};
+    struct engine_request request = {.values = in,
+                                     .trace = &trace,
+                                     .assumptions = assumptions,
+                                     .assumption_count = assumption_count,
+                                     .supposed = true};
     struct engine_verdict verdict;
     NTSTATUS status = naive ? engine_classify_naive(state->reader, &request, &verdict)
                             : engine_classify(state->reader, &request, &verdict);

@@ -3,8 +3,12 @@
  * report: what a run tells: the JSON lines of doc/events.md, the table for people, comments of blocked
  * packets; and JSON lines read back (`weir explain --events`).
  *
- * A tally is fed by the host's observer and the replay's frames, in one thread; it keeps at most so many
- * flows (the ones with a refusal or DEPENDS longest), counts all.
+ *   host's observer, replay's frames --> events (JSON lines)      names: what filters are called,
+ *                                    +-> tally --> table, JSON    looked up once, shared by all three
+ *                                    +-> comment
+ *   JSON lines --> story of one flow
+ *
+ * One thread. Nothing that is written depends on an address of memory: the same run gives the same bytes.
  */
 #ifndef WEIR_REPORT_REPORT_H
 #define WEIR_REPORT_REPORT_H
@@ -17,31 +21,99 @@
 
 #define REPORT_EVENTS_VERSION 1
 
-struct report_events; /* writes JSON lines */
+/* ---- names ------------------------------------------------------------------------------------------ */
 
-/* b: names of filters, sublayers, callouts. The stream stays the caller's. 0 or -ENOMEM. */
-int report_events_open(FILE *out, struct bfe *b, struct report_events **e);
-/* 0 or the first write error. */
+/* What a filter is called. Strings are UTF-8; they live as long as the names, also after the filter is gone.
+ */
+struct report_filter {
+    UINT64 id;
+    GUID guid;
+    const char *key;               /* "{...}" */
+    const char *name;              /* "" where it has none */
+    const char *action;            /* "PERMIT", "BLOCK", "CALLOUT_TERMINATING" ... */
+    const char *sublayer;          /* documented name, or "{...}" */
+    const char *sublayer_name;     /* display name, or "" */
+    const char *provider;          /* NULL: none */
+    const char *callout;           /* NULL: its action is no callout */
+    const char *callout_name;      /* "" where it has none */
+    const char *const *conditions; /* in words: "remote port is 80 or 443" */
+    size_t condition_count;
+};
+
+struct report_names;
+/* 0 or -ENOMEM, -EIO (no session). The bfe outlives it. */
+int report_names_create(struct bfe *b, struct report_names **out);
+void report_names_destroy(struct report_names *n);
+/* The policy was replaced: ids may now be other filters'. What was handed out stays good. */
+void report_names_forget(struct report_names *n);
+/* NULL: id 0, or no memory. A filter that is not there any more has its id alone. */
+const struct report_filter *report_names_filter(struct report_names *n, UINT64 id);
+
+/* ---- JSON lines (doc/events.md) --------------------------------------------------------------------- */
+
+struct report_events;
+
+/* The stream stays the caller's; it is written in big pieces. 0 or -ENOMEM. */
+int report_events_open(FILE *out, struct report_names *names, struct report_events **e);
+/* Says of a token how its owner wrote it (JSON text), so that classifications show it so. Copied. */
+int report_events_token(struct report_events *e, const FWP_BYTE_BLOB *token, const char *json);
+/* The first line: version, and members of `run` (may be NULL; not taken). */
+void report_events_header(struct report_events *e, const json_t *run);
+/* What else is to be said: an object with its "event". Not taken. */
+void report_events_object(struct report_events *e, const json_t *object);
+/* 0 or the first write error. The last line is report_events_object()'s summary, if any. */
 int report_events_close(struct report_events *e);
 /* The observer that writes; ctx is the report_events. */
 void report_events_classified(void *ctx, const struct host_event *e);
 void report_events_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
-void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, const struct host_outcome *o,
-                         bool written);
+void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, uint32_t length,
+                         const struct host_outcome *o, bool written);
+
+/* ---- tally ------------------------------------------------------------------------------------------ */
 
 struct report_tally;
-int report_tally_create(struct bfe *b, size_t max_flows, struct report_tally **out);
+
+/* Keeps at most max_flows flows (0: 100,000): when full, one that was simply permitted gives way to one that
+ * was not; all are counted. 0 or -ENOMEM. */
+int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out);
 void report_tally_destroy(struct report_tally *t);
+/* Names an owner's program for the table ("chrome.exe"); NULL: unknown. */
+void report_tally_program(struct report_tally *t,
+                          const char *(*program)(void *ctx, const struct host_owner *o), void *ctx);
 void report_tally_classified(void *ctx, const struct host_event *e);
 void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                         bool written);
-/* The table: flows, verdicts, deciding filters, drops by reason, what depends. */
+/* The table: flows, verdicts, deciding filters, drops by reason, what depends. At most 100 columns. */
 void report_tally_print(const struct report_tally *t, const struct host_counts *counts, bool verbose,
                         FILE *out);
 json_t *report_tally_json(const struct report_tally *t, const struct host_counts *counts);
+/* What policy or a callout dropped, and classifications that depend. */
+void report_tally_verdicts(const struct report_tally *t, UINT64 *blocked, UINT64 *depends);
 
-/* The comment of a blocked packet: "weir: blocked at FWPM_LAYER_... by filter 4711 \"name\" {key}". */
-const char *report_comment(struct bfe *b, const struct host_outcome *o, char *out, size_t size);
+/* ---- comments --------------------------------------------------------------------------------------- */
+
+/* The comment of a blocked packet: "weir: blocked at FWPM_LAYER_... by filter 4711 \"name\" {key}". Returns
+ * out; cut to size at a character's border. */
+const char *report_comment(struct report_names *n, const struct host_outcome *o, char *out, size_t size);
+
+/* ---- reading back ------------------------------------------------------------------------------------ */
+
+/* One flow of a file of JSON lines, in the order of the file. */
+struct report_story {
+    json_t *header; /* the first line */
+    json_t *flow;   /* the newest "flow" line; NULL: none was written */
+    json_t *lines;  /* its classify, flow and frame lines */
+    json_t *near;   /* up to 20 other flows' numbers, where this one is not there */
+    UINT64 total;   /* lines of its own in all; more than in `lines` if that was cut */
+    UINT64 flows;   /* flows in the file */
+};
+struct report_error {
+    char text[512]; /* "FILE: line 17: expected ..., found ..." */
+};
+/* 0; -ENOENT, -EACCES ...; -EINVAL: no such file of ours, error says where; -ESRCH: no such flow; -ENOMEM.
+ * "-": standard input. */
+int report_story_read(const char *path, UINT64 flow, struct report_story *out, struct report_error *error);
+void report_story_free(struct report_story *s);
 
 #endif
