@@ -59,7 +59,7 @@ struct host_owner {
     UINT64 process_id;
     UINT64 sub_process_tag; /* 0: none */
     const FWP_BYTE_BLOB *app_id;
-    const FWP_TOKEN_INFORMATION *token; /* as FWP_TOKEN_ACCESS_INFORMATION_TYPE carries it */
+    const FWP_BYTE_BLOB *token; /* as FWP_TOKEN_ACCESS_INFORMATION_TYPE carries it: security_token_blob() */
     const SID *package;                 /* NULL: no AppContainer */
 };
 
@@ -113,6 +113,8 @@ struct host_answer {
     struct engine_verdict verdict;
     bool depends; /* it does depend on what is unknown; the verdict is what was chosen to be carried out */
     UINT64 depends_on; /* field bits */
+    const GUID *depends_on_callout; /* the first foreign callout that it depends on; NULL: none. Valid while
+                                       the observer is told */
 };
 /*
  * Asked only where a filter tests an unknown field, or where a callout is foreign without an assumption; else
