@@ -508,8 +508,8 @@ size_t packet_fragmentable(const struct packet *p)
 {
     struct buffer *b = fresh();
     struct ends e;
+    size_t size;
 
-    need(b != NULL, "no memory");
     find_ends(p, &e);
     build_fragmentable(p, &e, b);
     size = b->size;
