@@ -150,6 +150,7 @@ struct scene {
     void *layer_data;      /* CR, BR: the request; else NULL: the packet's list is shown */
     const uint8_t *stream; /* ST: the in-order bytes */
     uint32_t stream_size;
+    UINT32 stream_flags; /* ST: FWPS_STREAM_FLAG_SEND, _RECEIVE, .._DISCONNECT, .._ABORT (ORD-07) */
     FWPS_DISCARD_MODULE0 discard_module; /* at discard layers */
     UINT32 discard_reason;
     uint32_t stopped_at; /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
@@ -186,9 +187,17 @@ bool indicate(struct scene *s, enum host_layer role, struct answer *out);
  * or callout there blocked it: that suppresses the stack's answer (ORD-06, ORD-12). */
 bool indicate_discard(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module, UINT32 reason);
 
+/* What classifying needs of room, one a lane. h->config is read as it is when the lane classifies. 0 or -ENOMEM. */
+struct scratch;
+int scratch_create(struct host *h, struct scratch **out);
+void scratch_destroy(struct scratch *s);
+
+/* lane->scratch. create: 0 or -ENOMEM. */
+int indicate_create(struct lane *l);
+void indicate_destroy(struct lane *l);
+
 /* values.c: fills values of the fields in `want` (bits) and says which of them are not known. values are the
  * lane's scratch, valid until its next classification. */
-struct scratch;
 UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
                    FWPS_INCOMING_VALUE0 *values, struct scratch *room);
 /* metadata.c: PKT-20, PKT-21 */
@@ -225,6 +234,8 @@ enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a
 
 /* The handshake is complete (ALE-11). False: blocked there (CLS-25), the flow is gone. */
 bool ale_established(struct scene *s, struct answer *a);
+/* engine_flow.context: of the flow of the scene `ctx`, for this callout at this layer; 0: none. No lane held. */
+UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id);
 /* The flow saw a packet: its idle time starts anew (direction matters for multicast: ALE-08). */
 void ale_refresh(struct scene *s);
 /* Ends a flow; the endpoint of a TCP flow closes with it (EC, flowDeleteFn, RR: ALE-33). s may be about
@@ -271,6 +282,9 @@ void tcp_segment(struct lane *l, struct host_flow *f, const struct wire_packet *
 /* A flow whose beginning was not seen (mid stream). */
 void tcp_adopt(struct host_flow *f, const struct wire_packet *p, bool out);
 void tcp_forget(struct lane *l, struct host_flow *f); /* segments held for it */
+/* lane->segments, by host->limits. create: 0 or -ENOMEM. */
+int tcp_create(struct lane *l);
+void tcp_destroy(struct lane *l);
 
 /* ---- fragments (fragment.c)
  * ------------------------------------------------------------------------------------------- */
@@ -313,6 +327,7 @@ struct lane {
     void *ale;               /* ale.c's: operations, contexts */
     void *segments;          /* tcp.c's: out-of-order data */
     struct scratch *scratch; /* indicate.c's */
+    struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
 };
 
 struct host {
