@@ -71,6 +71,7 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
         context = q->flow->context(q->flow->ctx, q->values->layerId, f->fwps.action.calloutId);
     if ((c->flags & FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW) && context == 0) /* CLS-22, 23 */
         return asked;
+    engine_request_complete(q);
     engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
     returned = shown;
     call(c, q, &f->fwps, context, &returned);

@@ -283,6 +283,7 @@ static __attribute__((noinline)) void observe(struct engine *e, const struct eng
         complete_ends(ends, ls, q->values->incomingValue);
     for (UINT32 i = 0; i < ends->count; i++)
         list[i] = (struct engine_ended){ls->filters[ends->at[i]], ends->said[i]};
+    engine_request_complete(q);
     v->ended = list;
     v->ended_count = ends->count;
     e->observer.classified(e->observer.ctx, q, v);
@@ -322,7 +323,7 @@ ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_req
                                      .flags = a.flags,
                                      .filter_id = a.filter != NULL ? ls->ids[ends.decided_at] : 0,
                                      .filter = a.filter};
-        if (e->has_observer &&
+        if (e->has_observer && !q->supposed &&
             (a.action == FWP_ACTION_BLOCK || __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED)))
             observe(e, q, ls, &ends, v);
     }

@@ -294,6 +294,39 @@ static struct engine_registration *registration_create(const struct engine_callo
     return r;
 }
 
+/* Under e->lock, which keeps the registration: unregistering takes it too. Few callouts, rarely asked. */
+static const struct engine_registration *registered_id(const struct engine *e, UINT32 id)
+{
+    if (id == 0)
+        return NULL;
+    for (size_t b = 0; b < e->slot_buckets; b++) {
+        for (struct engine_callout_slot *s = e->slots[b]; s != NULL; s = s->next) {
+            const struct engine_registration *r = atomic_load(&s->registration);
+
+            if (r != NULL && r->callout.id == id)
+                return r;
+        }
+    }
+    return NULL;
+}
+
+bool engine_callout_by_id(struct engine *e, UINT32 id, struct engine_callout *out)
+{
+    const struct engine_registration *r;
+
+    rt_mutex_lock(e->lock);
+    r = registered_id(e, id);
+    if (r != NULL)
+        *out = r->callout;
+    rt_mutex_unlock(e->lock);
+    return r != NULL;
+}
+
+UINT64 engine_callout_generation(const struct engine *e)
+{
+    return atomic_load_explicit(&e->callout_generation, memory_order_acquire);
+}
+
 int engine_callout_register(struct engine *e, const struct engine_callout *callout)
 {
     struct engine_registration *r;
@@ -309,10 +342,11 @@ int engine_callout_register(struct engine *e, const struct engine_callout *callo
     s = engine_slot(e, &callout->key, true);
     if (s == NULL)
         err = -ENOMEM;
-    else if (atomic_load(&s->registration) != NULL)
+    else if (atomic_load(&s->registration) != NULL || registered_id(e, callout->id) != NULL)
         err = -EEXIST;
     else
         atomic_store(&s->registration, r);
+    atomic_fetch_add(&e->callout_generation, 1);
     rt_mutex_unlock(e->lock);
     if (err) {
         free(r->retired);
@@ -339,6 +373,7 @@ int engine_callout_unregister(struct engine *e, const GUID *key)
         rt_mutex_unlock(e->lock);
         return -ENOENT;
     }
+    atomic_fetch_add(&e->callout_generation, 1);
     atomic_store(&r->leaving, true);
     while (atomic_load(&r->running) != 0)
         rt_cond_wait(e->changed, e->lock, RT_FOREVER);
@@ -364,6 +399,7 @@ int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign)
     s = engine_slot(e, key, true);
     if (s != NULL)
         atomic_store(&s->foreign, foreign);
+    atomic_fetch_add(&e->callout_generation, 1);
     rt_mutex_unlock(e->lock);
     return s != NULL ? 0 : -ENOMEM;
 }

@@ -150,10 +150,14 @@ struct engine_callout {
         FWPS_CALLOUT_CLASSIFY_FN2 v2;
         FWPS_CALLOUT_CLASSIFY_FN3 v3;
     } classify;
+    UINT32 id;       /* its run-time id, as filters name it; 0: has none, engine_callout_by_id() misses it */
+    UINT16 layer_id; /* where it applies; of no meaning while id is 0 */
+    FWPS_CALLOUT_FLOW_DELETE_NOTIFY_FN0 flow_delete; /* NULL: flows may carry no context for it (ALE-13) */
 };
 
 /*
- * By key; effective for every classify that starts afterwards. register: 0, -ENOMEM, -EEXIST. unregister
+ * By key; effective for every classify that starts afterwards. register: 0, -ENOMEM, -EEXIST (the key, or the
+ * id if it is not 0). unregister
  * returns when no classify runs it, so not from inside its own classifyFn; 0, -ENOENT. A key that is
  * registered is not foreign, whatever was set.
  */
@@ -161,6 +165,10 @@ int engine_callout_register(struct engine *e, const struct engine_callout *callo
 int engine_callout_unregister(struct engine *e, const GUID *key);
 int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign);
 enum engine_callout_state engine_callout_state(struct engine *e, const GUID *key);
+/* A copy of the registration with this id (not 0). False: none. Any IRQL <= DISPATCH. */
+bool engine_callout_by_id(struct engine *e, UINT32 id, struct engine_callout *out);
+/* Differs whenever a callout was registered, unregistered or (un)made foreign since. Any IRQL. */
+UINT64 engine_callout_generation(const struct engine *e);
 
 /* ---- classifying ----------------------------------------------------------------------------------- */
 
@@ -244,7 +252,18 @@ struct engine_request {
     const struct engine_trace *trace; /* may be NULL */
     const struct engine_assumption *assumptions;
     size_t assumption_count;
+    bool supposed; /* nothing happens, somebody only asks what if: the observer is not told */
+    /* May be NULL: all is here. Else some of the values that no filter tests, the metadata and layer_data may
+     * still be missing, and this puts them in: it is called before a callout or an observer sees the request,
+     * perhaps several times. It changes what the members point to, and the request itself. */
+    void (*complete)(void *ctx);
+    void *complete_ctx;
 };
+static inline void engine_request_complete(const struct engine_request *q)
+{
+    if (q->complete != NULL)
+        q->complete(q->complete_ctx);
+}
 
 /* A filter that ended its sublayer. */
 struct engine_ended {

@@ -286,6 +286,7 @@ struct engine {
     struct engine_txn *txn;
     struct engine_callout_slot **slots;
     size_t slot_count, slot_buckets;
+    atomic_ullong callout_generation;
 };
 
 /* Under e->lock. Slot of a key, made at first mention; NULL: no memory. */
