@@ -74,6 +74,37 @@ static int list_apps(struct explain_state *s)
     return 0;
 }
 
+static const char empty_policy[] = "<?xml version=\"1.0\"?><wfpstate/>";
+
+/* The lists of all kinds, and the programs. */
+static int list_objects(struct explain_state *s)
+{
+    if (list_all(s, BFE_FILTER, &s->blocks[0], (void ***)&s->filters, &s->filter_count) != STATUS_SUCCESS ||
+        list_all(s, BFE_SUBLAYER, &s->blocks[1], (void ***)&s->sublayers, &s->sublayer_count) !=
+            STATUS_SUCCESS ||
+        list_all(s, BFE_CALLOUT, &s->blocks[2], (void ***)&s->callouts, &s->callout_count) !=
+            STATUS_SUCCESS ||
+        list_all(s, BFE_PROVIDER, &s->blocks[3], (void ***)&s->providers, &s->provider_count) !=
+            STATUS_SUCCESS)
+        return -EIO;
+    if (s->filter_count != 0)
+        qsort(s->filters, s->filter_count, sizeof(FWPM_FILTER0 *), compare_id);
+    return list_apps(s);
+}
+
+static void forget_objects(struct explain_state *s)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        bfe_free(s->blocks[i]);
+        s->blocks[i] = NULL;
+    }
+    s->filters = NULL;
+    s->sublayers = NULL;
+    s->callouts = NULL;
+    s->providers = NULL;
+    s->filter_count = s->sublayer_count = s->callout_count = s->provider_count = s->app_count = 0;
+}
+
 int explain_state_open(const char *path, struct explain_state **out, struct policy_error *error)
 {
     static const struct bfe_caller kernel = {.kernel = true};
@@ -90,31 +121,23 @@ int explain_state_open(const char *path, struct explain_state **out, struct poli
     err = bfe_create(s->engine, NULL, &s->bfe);
     if (err != 0)
         goto out;
-    err = policy_load_file(s->bfe, path, &s->policy, error);
+    err = path != NULL ? policy_load_file(s->bfe, path, &s->policy, error)
+                       : policy_load_memory(s->bfe, "(no policy)", empty_policy, strlen(empty_policy),
+                                            &s->policy, error);
     if (err != 0)
         goto out;
     err = engine_reader_create(s->engine, &s->reader);
     if (err != 0)
         goto out;
-    err = -EIO;
-    if (bfe_session_open(s->bfe, &kernel, NULL, &s->session) != STATUS_SUCCESS ||
-        list_all(s, BFE_FILTER, &s->blocks[0], (void ***)&s->filters, &s->filter_count) != STATUS_SUCCESS ||
-        list_all(s, BFE_SUBLAYER, &s->blocks[1], (void ***)&s->sublayers, &s->sublayer_count) !=
-            STATUS_SUCCESS ||
-        list_all(s, BFE_CALLOUT, &s->blocks[2], (void ***)&s->callouts, &s->callout_count) !=
-            STATUS_SUCCESS ||
-        list_all(s, BFE_PROVIDER, &s->blocks[3], (void ***)&s->providers, &s->provider_count) !=
-            STATUS_SUCCESS) {
-        snprintf(error->text, sizeof error->text, "%s: loaded, but its objects could not be listed", path);
-        goto out;
-    }
-    if (s->filter_count != 0)
-        qsort(s->filters, s->filter_count, sizeof(FWPM_FILTER0 *), compare_id);
-    err = list_apps(s);
+    err = bfe_session_open(s->bfe, &kernel, NULL, &s->session) == STATUS_SUCCESS ? list_objects(s) : -EIO;
+    if (err == -EIO)
+        snprintf(error->text, sizeof error->text, "%s: loaded, but its objects could not be listed",
+                 s->policy->file);
 out:
     if (err != 0) {
         if (error->text[0] == '\0')
-            snprintf(error->text, sizeof error->text, "%s: %s", path, strerror(-err));
+            snprintf(error->text, sizeof error->text, "%s: %s", path != NULL ? path : "an empty policy",
+                     strerror(-err));
         explain_state_close(s);
         return err;
     }
@@ -122,17 +145,42 @@ out:
     return 0;
 }
 
+int explain_state_replace(struct explain_state *s, const char *path, struct policy_error *error)
+{
+    struct policy **earlier = realloc(s->earlier, (s->earlier_count + 1) * sizeof(struct policy *));
+    struct policy *policy;
+    int err = -ENOMEM;
+
+    *error = (struct policy_error){0};
+    if (earlier != NULL) {
+        s->earlier = earlier;
+        err = policy_replace_file(s->bfe, path, &policy, error);
+    }
+    if (err == 0) {
+        s->earlier[s->earlier_count++] = s->policy;
+        s->policy = policy;
+        s->generation++;
+        forget_objects(s);
+        err = list_objects(s);
+    }
+    if (err != 0 && error->text[0] == '\0')
+        snprintf(error->text, sizeof error->text, "%s: %s", path, strerror(-err));
+    return err;
+}
+
 void explain_state_close(struct explain_state *s)
 {
     if (s == NULL)
         return;
-    for (unsigned i = 0; i < 4; i++)
-        bfe_free(s->blocks[i]);
+    forget_objects(s);
     if (s->session != NULL)
         bfe_session_close(s->session);
     if (s->reader != NULL)
         engine_reader_destroy(s->reader);
     policy_free(s->policy);
+    for (UINT32 i = 0; i < s->earlier_count; i++)
+        policy_free(s->earlier[i]);
+    free(s->earlier);
     if (s->bfe != NULL)
         bfe_destroy(s->bfe);
     if (s->engine != NULL)

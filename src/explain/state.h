@@ -29,12 +29,19 @@ struct explain_state {
     UINT32 filter_count, sublayer_count, callout_count, provider_count;
     const FWP_BYTE_BLOB **apps; /* the programs that filters and endpoints name, distinct, by bytes */
     UINT32 app_count;
+    UINT64 generation; /* raised by explain_state_replace() */
     struct explain_arena arena;
     void *blocks[4];
+    struct policy **earlier; /* policies that were replaced */
+    UINT32 earlier_count;
 };
 
-/* 0, or -ENOENT ... as policy_load_file(), with error->text set. */
+/* 0, or -ENOENT ... as policy_load_file(), with error->text set. path NULL: an empty policy. */
 int explain_state_open(const char *path, struct explain_state **out, struct policy_error *error);
+/* Another export in the place of this one, in one transaction (policy_replace_file()). The lists are new
+ * afterwards; endpoints of earlier policies stay good until the state is closed. On error (as
+ * explain_state_open()) nothing has changed, but after -ENOMEM: then the state is fit for closing only. */
+int explain_state_replace(struct explain_state *s, const char *path, struct policy_error *error);
 void explain_state_close(struct explain_state *s);
 
 const FWPM_FILTER0 *explain_state_filter(const struct explain_state *s, UINT64 id);

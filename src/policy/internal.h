@@ -299,8 +299,9 @@ struct import {
     unsigned unit;   /* bytes a code unit: 1 UTF-8, 2 UTF-16 */
     bool big_endian; /* of UTF-16 */
     XML_Parser parser;
-    size_t base; /* of the current root's document */
-    int status;  /* sticks: 0 or negative errno */
+    size_t base;  /* of the current root's document */
+    int status;   /* sticks: 0 or negative errno */
+    bool replace; /* what the bfe holds goes first, in the same transaction */
     bool root_done;
     bool any_root; /* a root that holds a policy was there */
     struct schema schema;

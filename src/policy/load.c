@@ -412,6 +412,51 @@ static void restore_filters(struct loader *l)
     key_free(&seen);
 }
 
+/* ---- what was there before ------------------------------------------------------------------------------
+ */
+
+static NTSTATUS take_out(struct bfe_session *s, enum bfe_kind kind, const void *object)
+{
+    switch (kind) {
+    case BFE_FILTER:
+        return bfe_filter_delete(s, NULL, ((const FWPM_FILTER0 *)object)->filterId);
+    case BFE_CALLOUT:
+        return bfe_callout_delete(s, &((const FWPM_CALLOUT0 *)object)->calloutKey, 0);
+    case BFE_PROVIDER_CONTEXT:
+        return bfe_provider_context_delete(s, &((const FWPM_PROVIDER_CONTEXT3 *)object)->providerContextKey,
+                                           0);
+    case BFE_SUBLAYER:
+        return bfe_sublayer_delete(s, &((const FWPM_SUBLAYER0 *)object)->subLayerKey);
+    default:
+        return bfe_provider_delete(s, &((const FWPM_PROVIDER0 *)object)->providerKey);
+    }
+}
+
+/* Everything but built-in objects, users before what they use. */
+static NTSTATUS clear(struct bfe_session *s)
+{
+    static const enum bfe_kind kinds[] = {BFE_FILTER, BFE_CALLOUT, BFE_PROVIDER_CONTEXT, BFE_SUBLAYER,
+                                          BFE_PROVIDER};
+    NTSTATUS status = STATUS_SUCCESS;
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && NT_SUCCESS(status); k++) {
+        struct bfe_enum *e;
+        void **all = NULL;
+        UINT32 count = 0;
+        status = bfe_enum_create(s, kinds[k], NULL, &e);
+        if (!NT_SUCCESS(status))
+            break;
+        status = bfe_enum_next(s, e, UINT32_MAX, &all, &count);
+        bfe_enum_destroy(s, e);
+        for (UINT32 i = 0; i < count && NT_SUCCESS(status); i++) {
+            status = take_out(s, kinds[k], all[i]);
+            if (status == STATUS_FWP_BUILTIN_OBJECT)
+                status = STATUS_SUCCESS;
+        }
+        bfe_free(all);
+    }
+    return status;
+}
+
 /* ---- layers, and what only the policy keeps ------------------------------------------------------------ */
 
 /* The file's list of a layer's fields against ours: another Windows build lists more, or fewer, or other
@@ -525,6 +570,10 @@ int load_records(struct import *im, struct bfe *b)
     if (!NT_SUCCESS(status))
         goto refused;
     writing = true;
+    if (im->replace)
+        status = clear(l.session);
+    if (!NT_SUCCESS(status))
+        goto refused;
     restore_containers(&l);
     if (im->status == 0)
         assume_sublayers(&l);

@@ -264,8 +264,8 @@ static void import_free(struct import *im)
     free(im);
 }
 
-int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t size, struct policy **out,
-                       struct policy_error *err)
+static int load_memory(struct bfe *b, const char *name, const char *text, size_t size, bool replace,
+                       struct policy **out, struct policy_error *err)
 {
     struct policy_error unread;
     struct import *im = calloc(1, sizeof(*im));
@@ -289,6 +289,7 @@ int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t
     im->in = in;
     im->err = err;
     im->name = name;
+    im->replace = replace;
     im->bytes = (const unsigned char *)text;
     im->size = size;
     im->unit = 1;
@@ -352,7 +353,8 @@ static int read_all(int fd, struct buffer *b)
     }
 }
 
-int policy_load_file(struct bfe *b, const char *path, struct policy **out, struct policy_error *err)
+static int load_file(struct bfe *b, const char *path, bool replace, struct policy **out,
+                     struct policy_error *err)
 {
     struct policy_error unread;
     struct buffer text = {0};
@@ -368,7 +370,7 @@ int policy_load_file(struct bfe *b, const char *path, struct policy **out, struc
         snprintf(err->text, sizeof(err->text), "%s: expected a readable file, found: %s", path,
                  strerror(-rc));
     else
-        rc = policy_load_memory(b, path, text.data, text.size, out, err);
+        rc = load_memory(b, path, text.data, text.size, replace, out, err);
     free(text.data);
     return rc;
 }
@@ -380,4 +382,26 @@ void policy_free(struct policy *p)
     struct policy_internal *in = p->internal;
     arena_free(&in->arena); /* the policy itself lies in it */
     free(in);
+}
+
+int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t size, struct policy **out,
+                       struct policy_error *err)
+{
+    return load_memory(b, name, text, size, false, out, err);
+}
+
+int policy_load_file(struct bfe *b, const char *path, struct policy **out, struct policy_error *err)
+{
+    return load_file(b, path, false, out, err);
+}
+
+int policy_replace_memory(struct bfe *b, const char *name, const char *text, size_t size, struct policy **out,
+                          struct policy_error *err)
+{
+    return load_memory(b, name, text, size, true, out, err);
+}
+
+int policy_replace_file(struct bfe *b, const char *path, struct policy **out, struct policy_error *err)
+{
+    return load_file(b, path, true, out, err);
 }
