@@ -2,7 +2,7 @@
 /*
  * host's inside: what its files know of each other. No other room includes it.
  *
- *   host.c       life, interfaces, addresses, counts
+ *   host.c       life, clock, counts; interfaces.c: interfaces, addresses
  *   paths.c ...  the order of layers: inbound, outbound, forwarded, loopback, ICMP, fragments (ORD)
  *   ale*.c       endpoints, flows' authorization, reauthorization, closure, contexts (ALE, OBJ-40)
  *   flow_table.c where flows are found
@@ -63,7 +63,7 @@ UINT16 layer_id(enum host_layer role, uint8_t version);
 UINT16 layer_discard_id(enum host_layer role, uint8_t version);
 const char *layer_short_name(enum host_layer role); /* "II", "RA", ... as the semantics abbreviate */
 
-/* ---- interfaces, addresses (host.c)
+/* ---- interfaces, addresses (interfaces.c)
  * ---------------------------------------------------------------------------- */
 
 struct host_interface {
@@ -75,6 +75,9 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
                                                const union wire_addr *a);
 /* NL_ADDRESS_TYPE of an address: NlatUnicast, NlatAnycast, NlatMulticast, NlatBroadcast ... */
 UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a);
+const struct host_interface *host_loopback_interface(const struct host *h); /* NULL: there is none */
+int host_addresses_create(struct host *h); /* 0 or -ENOMEM */
+void host_addresses_destroy(struct host *h);
 
 /* ---- endpoints (ale_endpoint.c)
  * ---------------------------------------------------------------------------------- */
@@ -192,10 +195,6 @@ struct scratch;
 int scratch_create(struct host *h, struct scratch **out);
 void scratch_destroy(struct scratch *s);
 
-/* lane->scratch. create: 0 or -ENOMEM. */
-int indicate_create(struct lane *l);
-void indicate_destroy(struct lane *l);
-
 /* values.c: fills values of the fields in `want` (bits) and says which of them are not known. values are the
  * lane's scratch, valid until its next classification. */
 UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
@@ -312,6 +311,14 @@ void fragments_counts(const struct fragments *f, struct host_counts *c);
 void paths_in(struct scene *s, struct host_outcome *out);
 void paths_out(struct scene *s, struct host_outcome *out);
 void paths_forward(struct scene *s, struct host_outcome *out);
+/* Which way the frame goes, and along it: host_frame()'s body (paths.c). */
+void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out);
+/* The key of the frame's flow, as this host sees it (loopback: the sender's); false: none. */
+bool paths_key(const struct host *h, const struct host_frame *f, struct host_flow_key *key);
+/* lane->memory (paths_memory.c). 0 or -ENOMEM. */
+struct memory;
+int memory_create(struct memory **out);
+void memory_destroy(struct memory *m);
 
 /* ---- lanes
  * ----------------------------------------------------------------------------------------------------------------
@@ -333,9 +340,9 @@ struct lane {
 struct host {
     struct host_config config;
     struct host_limits limits; /* with the defaults filled in */
-    struct host_interface *interfaces;
+    struct host_interface **interfaces; /* each its own allocation: pointers stay good */
     size_t interface_count;
-    void *addresses; /* host.c's */
+    struct addresses *addresses; /* interfaces.c's */
     UINT64 now_ns;
     UINT64 next_flow_id, next_endpoint_id, next_event;
     struct host_counts counts;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host: life of a host, its clock, what it counts; and host_frame(), the door by which frames come in.
+ *
+ *   host_create() -> host_interface_add(), host_address_add() -> host_frame() ... -> host_destroy()
+ *
+ * Invariants: the clock never goes back; every frame has exactly one fate, so that the fates' counts add up
+ * to the frames'. Interfaces and addresses (interfaces.c) are set up before frames come; frames and
+ * operations of one lane come from one thread at a time.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/internal.h"
+
+/* The clock of idle flows counts in 1/64 s: nothing ends between two of its steps. */
+#define TICK_SHIFT 24 /* 2^24 ns is 1/60 s: often enough */
+
+#define DEFAULT_FLOWS           1000000u
+#define DEFAULT_FRAGMENT_BYTES  (4u << 20)
+#define DEFAULT_DATAGRAMS       1024u
+#define DEFAULT_STREAM_BYTES    (16u << 20)
+#define DEFAULT_SEGMENTS_A_FLOW 256u
+
+static uint32_t or_default(uint32_t asked, uint32_t otherwise)
+{
+    return asked != 0 ? asked : otherwise;
+}
+
+static void limits_fill(struct host_limits *l)
+{
+    l->flows = or_default(l->flows, DEFAULT_FLOWS);
+    l->endpoints = or_default(l->endpoints, l->flows);
+    l->fragment_bytes = or_default(l->fragment_bytes, DEFAULT_FRAGMENT_BYTES);
+    l->datagrams = or_default(l->datagrams, DEFAULT_DATAGRAMS);
+    l->stream_bytes = or_default(l->stream_bytes, DEFAULT_STREAM_BYTES);
+    l->segments_a_flow = or_default(l->segments_a_flow, DEFAULT_SEGMENTS_A_FLOW);
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static void lane_destroy(struct lane *l)
+{
+    if (l->ale != NULL || l->endpoints != NULL)
+        ale_destroy(l);
+    memory_destroy(l->memory);
+    if (l->scratch != NULL)
+        scratch_destroy(l->scratch);
+    if (l->segments != NULL)
+        tcp_destroy(l);
+    if (l->fragments != NULL)
+        fragments_destroy(l->fragments);
+    if (l->flows != NULL)
+        flow_table_destroy(l->flows);
+    if (l->reader != NULL)
+        engine_reader_destroy(l->reader);
+    if (l->lock != NULL)
+        rt_mutex_destroy(l->lock);
+}
+
+static int lane_create(struct host *h, struct lane *l)
+{
+    int e;
+
+    l->host = h;
+    e = rt_mutex_create(&l->lock);
+    if (e == 0)
+        e = engine_reader_create(h->config.engine, &l->reader);
+    if (e == 0)
+        e = flow_table_create(h->limits.flows, h->config.seed, &l->flows);
+    if (e == 0)
+        e = fragments_create(&h->limits, &l->fragments);
+    if (e == 0)
+        e = tcp_create(l);
+    if (e == 0)
+        e = scratch_create(h, &l->scratch);
+    if (e == 0)
+        e = memory_create(&l->memory);
+    if (e == 0)
+        e = ale_create(l);
+    return e;
+}
+
+int host_create(const struct host_config *config, struct host **out)
+{
+    struct host *h = calloc(1, sizeof(*h));
+    int e = -ENOMEM;
+
+    if (h == NULL)
+        return e;
+    h->config = *config;
+    h->limits = config->limits;
+    limits_fill(&h->limits);
+    h->now_ns = config->start_ns;
+    h->next_flow_id = h->next_endpoint_id = h->next_event = 1;
+    h->lanes = calloc(1, sizeof(*h->lanes));
+    if (h->lanes == NULL)
+        goto fail;
+    h->lane_count = 1;
+    e = host_addresses_create(h);
+    if (e != 0)
+        goto fail;
+    e = lane_create(h, &h->lanes[0]);
+    if (e != 0)
+        goto fail;
+    *out = h;
+    return 0;
+fail:
+    host_destroy(h);
+    return e;
+}
+
+void host_destroy(struct host *h)
+{
+    if (h == NULL)
+        return;
+    for (size_t i = 0; i < h->lane_count; i++)
+        lane_destroy(&h->lanes[i]);
+    free(h->lanes);
+    host_addresses_destroy(h);
+    free(h);
+}
+
+void host_shutdown(struct host *h)
+{
+    ale_shutdown(h);
+}
+
+/* ---- time --------------------------------------------------------------------------------------------- */
+
+void host_advance(struct host *h, UINT64 now_ns)
+{
+    UINT64 before = h->now_ns;
+
+    if (now_ns <= before)
+        return;
+    h->now_ns = now_ns;
+    if (now_ns >> TICK_SHIFT == before >> TICK_SHIFT)
+        return;
+    for (size_t i = 0; i < h->lane_count; i++) {
+        ale_advance(&h->lanes[i], now_ns);
+        fragments_expire(h->lanes[i].fragments, now_ns);
+    }
+}
+
+UINT64 host_now(const struct host *h)
+{
+    return h->now_ns;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------- */
+
+void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out)
+{
+    memset(out, 0, sizeof(*out));
+    host_advance(h, f->time_ns);
+    paths_frame(&h->lanes[0], f, out);
+    h->counts.frames++;
+    h->counts.fates[out->fate]++;
+    h->counts.notes[out->note]++;
+}
+
+void host_prefetch(struct host *h, const struct host_frame *frames, size_t count)
+{
+    struct host_flow_key key;
+
+    for (size_t i = 0; i < count; i++)
+        if (paths_key(h, &frames[i], &key))
+            flow_table_prefetch(h->lanes[0].flows, &key);
+}
+
+/* ---- counts, names ------------------------------------------------------------------------------------ */
+
+void host_counts(const struct host *h, struct host_counts *out)
+{
+    *out = h->counts;
+    out->flows_live = 0;
+    for (size_t i = 0; i < h->lane_count; i++) {
+        out->flows_live += flow_table_count(h->lanes[i].flows);
+        fragments_counts(h->lanes[i].fragments, out);
+    }
+}
+
+const char *host_fate_name(enum host_fate f)
+{
+    static const char *const names[HOST_FATES] = {
+        [HOST_PASSED] = "passed",     [HOST_IGNORED] = "ignored", [HOST_BLOCKED] = "blocked",
+        [HOST_ABSORBED] = "absorbed", [HOST_HELD] = "held",       [HOST_CONSEQUENCE] = "consequence",
+        [HOST_STACK] = "stack",
+    };
+
+    return (unsigned)f < HOST_FATES ? names[f] : "?";
+}
+
+const char *host_note_words(enum host_note n)
+{
+    static const char *const words[HOST_NOTES] = {
+        [HOST_NOTE_NONE] = "",
+        [HOST_NOTE_REFUSED_FLOW] = "its flow was refused",
+        [HOST_NOTE_REFUSED_BIND] = "its endpoint could not be bound, or may not listen",
+        [HOST_NOTE_ENDED_FLOW] = "its flow was torn down",
+        [HOST_NOTE_UNSENT_REQUEST] = "it presupposes a packet that was dropped",
+        [HOST_NOTE_SILENCED] = "a discard layer suppressed this answer of the stack",
+        [HOST_NOTE_CUT] = "cut within a header by the capture",
+    };
+
+    return (unsigned)n < HOST_NOTES ? words[n] : "?";
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * paths_memory: tuples of which later frames must know although no flow stands for them.
+ *
+ * The host sends nothing; what a dropped or discarded packet would have caused is in the capture all the same
+ * and must be known when it comes: the RST that a discard layer suppressed, the answer to a request that was
+ * dropped before it had a flow, the last words of a connection that is over. A note is a flow's key, a kind
+ * and a time until which it holds. The table is of fixed size, sets of four; a full set gives up the note
+ * that ends first. It is only asked where no flow was found, so that established traffic does not pay for it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/paths.h"
+
+#define WAYS 4u
+#define SETS 4096u /* 16,384 notes, 896 KiB */
+
+struct note {
+    struct host_flow_key key;
+    UINT64 until_ns;
+    uint8_t kind; /* enum memory_kind; 0: free */
+};
+struct memory {
+    struct note notes[SETS][WAYS];
+};
+
+int memory_create(struct memory **out)
+{
+    *out = calloc(1, sizeof(**out));
+    return *out != NULL ? 0 : -ENOMEM;
+}
+
+void memory_destroy(struct memory *m)
+{
+    free(m);
+}
+
+static struct note *set_of(struct memory *m, const struct host_flow_key *k)
+{
+    uint64_t x = k->local.word[0] ^ k->remote.word[0] * 0x9e3779b97f4a7c15ull;
+
+    x = (x ^ k->local.word[1]) * 0xff51afd7ed558ccdull ^ k->remote.word[1];
+    x ^= (uint64_t)k->local_port << 32 ^ (uint64_t)k->remote_port << 48 ^ k->protocol;
+    x *= 0xc4ceb9fe1a85ec53ull;
+    return m->notes[(x >> 40) % SETS];
+}
+
+void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
+                UINT64 until)
+{
+    struct note *set = set_of(m, k), *to = set;
+
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (set[i].kind == kind && memcmp(&set[i].key, k, sizeof(*k)) == 0) {
+            to = &set[i];
+            break;
+        }
+        if (set[i].kind == 0 || set[i].until_ns < now) {
+            to = &set[i];
+            to->kind = 0;
+            to->until_ns = 0;
+        } else if (set[i].until_ns < to->until_ns) {
+            to = &set[i];
+        }
+    }
+    to->key = *k;
+    to->kind = (uint8_t)kind;
+    to->until_ns = until;
+}
+
+bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now)
+{
+    const struct note *set = set_of(m, k);
+
+    for (unsigned i = 0; i < WAYS; i++)
+        if (set[i].kind == kind && set[i].until_ns >= now && memcmp(&set[i].key, k, sizeof(*k)) == 0)
+            return true;
+    return false;
+}
+
+void memory_drop(struct memory *m, const struct host_flow_key *k, enum memory_kind kind)
+{
+    struct note *set = set_of(m, k);
+
+    for (unsigned i = 0; i < WAYS; i++)
+        if (set[i].kind == kind && memcmp(&set[i].key, k, sizeof(*k)) == 0)
+            set[i].kind = 0;
+}
