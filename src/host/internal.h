@@ -267,23 +267,51 @@ enum {
     TCP_REFUSED = 1u << 9,         /* not acceptable: reason says why; the flow is as it was */
     TCP_GAP = 1u << 10,            /* bytes before the data were never seen */
     TCP_NEW_CONNECTION = 1u << 11, /* a SYN that starts anew where the old connection had ended */
+    TCP_MORE = 1u << 12,           /* ask tcp_more(): the segment set more in order, in either direction */
 };
 struct tcp_result {
     UINT32 events;
-    UINT32 reason;       /* TCP_REFUSED: InetDiscard* */
+    UINT32 reason;       /* TCP_REFUSED, TCP_RETRANSMITTED: InetDiscard* */
+    bool out;            /* whose stream data, size, lost, TCP_FIN_NOW are of: of what this host sent */
     const uint8_t *data; /* TCP_DATA: the in-order bytes; valid until the next call in this lane */
     uint32_t size;
-    uint32_t lost;
+    uint32_t lost; /* TCP_GAP: so many bytes before the data; there may be no data (size 0) */
 };
+
+/* Of this host's end, as far as the segments show; in host_flow.tcp. */
+enum tcp_state {
+    TCP_NONE, /* nothing seen yet */
+    TCP_SYN_SENT,
+    TCP_SYN_RECEIVED,
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT_1,
+    TCP_FIN_WAIT_2,
+    TCP_CLOSE_WAIT,
+    TCP_CLOSING,
+    TCP_LAST_ACK,
+    TCP_TIME_WAIT,
+    TCP_CLOSED, /* over: reset, or both ends closed and acknowledged */
+    TCP_STATES
+};
+
+/* lane->segments, by host->limits: what is held until it is in order. create: 0 or -ENOMEM. */
+int tcp_create(struct lane *l);
+void tcp_destroy(struct lane *l);
+
 /* Works a segment into the flow's state. `out`: sent by this host. With the lane held. */
 void tcp_segment(struct lane *l, struct host_flow *f, const struct wire_packet *p, bool out,
                  struct tcp_result *r);
-/* A flow whose beginning was not seen (mid stream). */
+/* After TCP_MORE, until it returns false: the next piece that the segment set in order: held bytes behind a
+ * filled hole, or, of the other direction, what its acknowledgement proves to have arrived (r->out says
+ * which). Events are TCP_DATA, TCP_GAP, TCP_FIN_NOW, TCP_CLOSED_NOW. What is not asked for comes with the
+ * flow's next segment. */
+bool tcp_more(struct lane *l, struct host_flow *f, struct tcp_result *r);
+/* Would tcp_segment() answer TCP_NEW_CONNECTION? For who has to know before the old flow is used. */
+bool tcp_starts_anew(const struct host_flow *f, const struct wire_packet *p, bool out);
+/* A flow whose beginning was not seen (mid stream): its state becomes what it was just before p. Then
+ * tcp_segment(p) as ever. */
 void tcp_adopt(struct host_flow *f, const struct wire_packet *p, bool out);
 void tcp_forget(struct lane *l, struct host_flow *f); /* segments held for it */
-/* lane->segments, by host->limits. create: 0 or -ENOMEM. */
-int tcp_create(struct lane *l);
-void tcp_destroy(struct lane *l);
 
 /* ---- fragments (fragment.c)
  * ------------------------------------------------------------------------------------------- */
@@ -332,7 +360,7 @@ struct lane {
     struct fragments *fragments;
     void *endpoints;         /* ale_endpoint.c's */
     void *ale;               /* ale.c's: operations, contexts */
-    void *segments;          /* tcp.c's: out-of-order data */
+    void *segments;          /* tcp_segments.c's: out-of-order data */
     struct scratch *scratch; /* indicate.c's */
     struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
 };
