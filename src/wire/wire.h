@@ -62,6 +62,7 @@ enum wire_fault {
     WIRE_FAULT_IP6_OPTION,      /* an option that demands a discard, or runs over its header */
     WIRE_FAULT_IP6_JUMBOGRAM,   /* payload length 0 with a jumbo payload option: refused */
     WIRE_FAULT_FRAGMENT,        /* length not a multiple of 8 with more to come, or beyond 65,535 */
+    WIRE_FAULT_FIRST_FRAGMENT,  /* IPv6: a first fragment without all of its headers (RFC 7112) */
     WIRE_FAULT_TRANSPORT_SHORT, /* TCP, UDP, ICMP: the packet ends within the header */
     WIRE_FAULT_TCP_OFFSET,      /* data offset below 5 or beyond the segment */
     WIRE_FAULT_TCP_OPTION,
@@ -105,14 +106,19 @@ enum wire_cooked {
 
 #define WIRE_NO_VLAN 0xffff
 
-/* Offsets count from the frame's first byte. Members beyond what was reached are zero. */
+/* Offsets count from the frame's first byte and are never beyond `captured`. Members beyond what was reached
+ * are zero, except that a header with a fault, once its fixed part was there, is read as far as it makes
+ * sense: version and addresses of an IP header with a wrong checksum, ports of a TCP header with a wrong
+ * offset, so that the discard can be told with them. */
 struct wire_packet {
     const uint8_t *frame; /* the caller's, as long as the packet is used */
     uint32_t captured, length;
     uint16_t link_type;
-    uint8_t reached; /* enum wire_reached: headers up to here are whole and sound */
+    uint8_t reached; /* enum wire_reached: headers up to here are sound; TRANSPORT also for protocols without
+                      * a header of ours, NETWORK for fragments with an offset */
     uint8_t fault;   /* enum wire_fault: why it goes no further */
-    bool cut;        /* the capture ends within a header: nobody knows what stood there */
+    bool cut;        /* the capture ends within a header: nobody knows what stood there. With TRANSPORT
+                      * reached: only within a TCP header's options */
     uint32_t fault_at;
 
     /* link */
@@ -129,13 +135,16 @@ struct wire_packet {
     uint8_t traffic_class;
     uint8_t protocol; /* of what the transport offset points at; for later fragments what the first says */
     uint8_t ip_flags; /* WIRE_IP_* */
-    bool fragment;    /* offset is not 0, or more fragments follow (IPv6: has a fragment header) */
+    bool ip_checksum_absent; /* IPv4: the field is 0, and wrong: the adapter fills it in later (outbound);
+                              * inbound it is WIRE_FAULT_IP_CHECKSUM, which the host says */
+    bool fragment;           /* offset is not 0, or more fragments follow (IPv6: has a fragment header) */
     bool ip6_unfragmented_headers; /* has extension headers before the fragment header */
     uint16_t ip_header_size;       /* with options, with IPv6 extension headers */
     uint16_t fragment_offset;      /* bytes */
     uint32_t fragment_header_at;   /* IPv6: where the fragment header stands */
     uint32_t fragment_id;
-    uint32_t ip_length; /* of the packet from its IP header on, as it says itself */
+    uint32_t ip_length; /* of the packet from its IP header on, as it says itself; if it says 0, as segments
+                         * do that the adapter will split: up to the frame's end */
     union wire_addr source, destination;
 
     /* transport; not for fragments with an offset */
@@ -147,28 +156,34 @@ struct wire_packet {
     uint8_t tcp_flags;
     uint16_t tcp_window;
     uint32_t tcp_seq, tcp_ack;
-    uint32_t data_at, data_length; /* payload, as sent: perhaps not all captured */
+    uint32_t data_at, data_length; /* payload, as sent: perhaps not all captured. Of a fragment with an
+                                    * offset: what it carries */
 };
 
-/* Reads a frame. Always leaves a sound *out. IPv4's own checksum is checked (0 with offloading is a fault
- * only if inbound: see wire_verify). */
+/* Reads a frame. Always leaves a sound *out. IPv4's own checksum is checked (a field of 0:
+ * ip_checksum_absent). */
 void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uint32_t length,
                 struct wire_packet *out);
 
-/* Reads from an IP header on (a reassembled or a loose packet): as link type RAW. */
+/* Reads from an IP header on (a reassembled or a loose packet): as link type RAW, reached is at least LINK.
+ */
 void wire_parse_ip(const uint8_t *packet, uint32_t captured, uint32_t length, struct wire_packet *out);
 
-/* The packet that an ICMP or ICMPv6 error quotes; out is as wire_parse_ip()'s, lengths as far as quoted.
- * False: no error message, or nothing of use is quoted. out->reached == WIRE_TRANSPORT: ports are there. */
+/* The packet that an ICMP or ICMPv6 error quotes; out is as wire_parse_ip()'s with `length` and data_length
+ * as far as quoted (ip_length as its header says). Its header's checksum and its length are not checked.
+ * False: no error message, or nothing of use is quoted. out->reached == WIRE_TRANSPORT: ports are there (cut
+ * is set if not all of the transport header is). */
 bool wire_icmp_quote(const struct wire_packet *error, struct wire_packet *out);
 bool wire_is_icmp_error(const struct wire_packet *p);
 
-/* Is the transport checksum right? True also where it cannot be known (cut, fragment), where there is none
+/* Is the transport checksum right? True also where it cannot be known (cut, fragment, a length left open for
+ * the adapter), where there is none
  * (UDP over IPv4), and where it holds the pseudo header's sum alone, which is what a capture sees of a packet
  * whose checksum the adapter fills in later. */
 bool wire_verify(const struct wire_packet *p);
 
-/* One's complement sum of bytes, to be folded; `sum` carries on. Any alignment. */
+/* One's complement sum of bytes, to be folded; `sum` carries on from a piece of even size. Any alignment.
+ * Numbers are added as bytes in network order. */
 uint64_t wire_sum(const uint8_t *bytes, size_t size, uint64_t sum);
 uint16_t wire_fold(uint64_t sum); /* the checksum to store, in host order */
 
