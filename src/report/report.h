@@ -30,6 +30,7 @@ struct report_filter {
     GUID guid;
     const char *key;               /* "{...}" */
     const char *name;              /* "" where it has none */
+    const char *layer;             /* documented name */
     const char *action;            /* "PERMIT", "BLOCK", "CALLOUT_TERMINATING" ... */
     const char *sublayer;          /* documented name, or "{...}" */
     const char *sublayer_name;     /* display name, or "" */
