@@ -26,6 +26,9 @@
 struct capture;
 struct capture_writer;
 
+/* So many packets later a pipe's bytes are gone. */
+#define CAPTURE_WINDOW 1024
+
 struct capture_error {
     char text[256]; /* "FILE: packet 17: expected ..., found ..." */
 };
@@ -58,19 +61,24 @@ struct capture_packet {
     uint64_t time_ns;     /* since 1970; below the file's own resolution: truncated */
     uint64_t ticks;       /* the time stamp as written, in the interface's units */
     bool has_time;        /* SPB has none: the time of the packet before it */
-    const uint8_t *bytes; /* until the capture is closed (mapped), or capture_window packets later (pipe) */
+    const uint8_t *bytes; /* until the capture is closed (mapped), or CAPTURE_WINDOW packets later (pipe) */
     uint32_t captured, length;
     enum capture_way way; /* epb_flags */
     uint32_t
         process; /* index into capture_process() (Darwin's process blocks, epb options); UINT32_MAX: none */
     const char *comment; /* the first one; not terminated: comment_size bytes; NULL: none */
     uint32_t comment_size;
+    /* The writer's: what else the record held. */
+    const uint8_t *options; /* pcapng's, as written; NULL: none */
+    uint32_t options_size;
+    uint32_t flags; /* epb_flags where `options` do not say them: pcap that tells directions; 0: none */
+    uint32_t drops; /* of the old packet block: lost before it; 0: none or unknown */
 };
 
 /* Who sent or received, where the capture says so. */
 struct capture_process {
     uint64_t pid;
-    const char *name; /* or path, as written */
+    const char *name; /* or path, as written; NULL: not said */
 };
 
 /* Opens and reads the file's beginning; "-" is standard input. 0; -ENOENT, -EACCES ...: cannot be read;
@@ -91,10 +99,15 @@ void capture_progress(const struct capture *c, uint64_t *done, uint64_t *all);
 /* Writes to `path` ("-": standard output) through a temporary name beside it that becomes `path` at close, or
  * on error as far as it is whole. 0 or negative errno. */
 int capture_writer_open(const char *path, struct capture_writer **out, struct capture_error *error);
-/* Writes a packet of c, with c's interface described before its first packet; comment NULL: none. 0 or
- * -errno. */
+/* Writes a packet of c, with c's interface described before its first packet; comment NULL: none, else it
+ * comes before those that the packet had. A writer is for the packets of one capture. A packet without a time
+ * stays one where pcapng can say so (a simple packet block: first interface, no comment), else it is given
+ * the time of the packet before it. 0 or -errno; after an error nothing more is written. */
 int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
                   const char *comment);
+/* Describes those of c's interfaces that no packet described yet: a capture without packets still says its
+ * link type. 0 or -errno. */
+int capture_write_interfaces(struct capture_writer *w, const struct capture *c);
 /* 0 or the first error that happened. keep false: the file is removed. */
 int capture_writer_close(struct capture_writer *w, bool keep);
 

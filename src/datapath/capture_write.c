@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer: one pcapng section in this machine's byte order.
+ *
+ *   buffer:  | tail of the block before | block | block | block ...       one write of FLUSH bytes at a time,
+ *            0                          head                     used     what is over moves to the front
+ *
+ * What is written: interfaces as they first appear, with all their options; packets with their options; the
+ * process blocks that they refer to, numbered anew. What was around them (names, statistics, secrets) is not.
+ * When a write fails the file is cut after its last whole block, and that is what close() leaves under the
+ * name. A name that is no regular file (a device, a pipe) is written to directly. There is no fsync().
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "capture_inside.h"
+
+#define FLUSH      ((size_t)256 << 10)
+#define BLOCK_ROOM ((size_t)256 << 10) /* larger blocks go past the buffer */
+#define HEAD       28                  /* of an enhanced packet block */
+
+/* Numbers of the input's things in the output. */
+struct map {
+    uint32_t *of; /* CAPTURE_NONE: not yet there */
+    size_t size;
+    uint32_t used;
+};
+
+struct capture_writer {
+    char *path, *temporary; /* temporary NULL: written to directly */
+    int fd;
+    int failed;
+    uint64_t base; /* of buffer[0] in the file */
+    size_t used, head;
+    uint64_t head_start; /* of the block that ends at head, in the file */
+    uint64_t tail_start; /* of the last block */
+    struct map interfaces, processes;
+    uint8_t buffer[FLUSH + BLOCK_ROOM];
+};
+
+/* ---- bytes --------------------------------------------------------------------------------------------- */
+
+static size_t padded(size_t size)
+{
+    return (size + 3) & ~(size_t)3;
+}
+
+/* Writes all of it; *done: how much went. */
+static int write_all(int fd, struct iovec *v, int count, size_t *done)
+{
+    *done = 0;
+    while (count > 0) {
+        ssize_t n = writev(fd, v, count);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        *done += (size_t)n;
+        for (; count > 0 && (size_t)n >= v->iov_len; v++, count--)
+            n -= (ssize_t)v->iov_len;
+        if (count > 0) {
+            v->iov_base = (uint8_t *)v->iov_base + n;
+            v->iov_len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+/* A write of the buffer stopped after `done` bytes: the file ends after the last whole block in it. */
+static int cut(struct capture_writer *w, size_t done, int failed)
+{
+    uint64_t end = w->head_start;
+
+    if (done >= w->head) {
+        size_t at = w->head;
+        while (at + 8 <= done && at + get32(w->buffer + at + 4, false) <= done)
+            at += get32(w->buffer + at + 4, false);
+        end = w->base + at;
+    }
+    if (w->temporary != NULL && ftruncate(w->fd, (off_t)end) != 0)
+        failed = -errno;
+    w->used = 0;
+    w->failed = failed;
+    return failed;
+}
+
+/* Writes the first `size` bytes of the buffer, or all. */
+static int flush(struct capture_writer *w, size_t size)
+{
+    struct iovec v = {w->buffer, size};
+    size_t done;
+    int result = write_all(w->fd, &v, 1, &done);
+
+    if (result != 0)
+        return cut(w, done, result);
+    memmove(w->buffer, w->buffer + size, w->used - size);
+    w->base += size;
+    w->used -= size;
+    w->head = w->used;
+    w->head_start = w->used == 0 ? w->base : w->tail_start;
+    return 0;
+}
+
+/* Room for a block of at most `size` <= BLOCK_ROOM bytes. */
+static uint8_t *block_room(struct capture_writer *w)
+{
+    w->tail_start = w->base + w->used;
+    return w->buffer + w->used;
+}
+
+/* A block of `size` bytes was put there. */
+static int block_done(struct capture_writer *w, size_t size)
+{
+    w->used += size;
+    return w->used < FLUSH ? 0 : flush(w, FLUSH);
+}
+
+/* Type and both lengths of a block. */
+static void block_frame(uint8_t *b, uint32_t type, size_t size)
+{
+    put32(b, type);
+    put32(b + 4, (uint32_t)size);
+    put32(b + size - 4, (uint32_t)size);
+}
+
+/* ---- interfaces, processes ----------------------------------------------------------------------------- */
+
+static int map_room(struct map *m, uint32_t index)
+{
+    if (index < m->size)
+        return 0;
+    size_t size = 2 * ((size_t)index + 2);
+    uint32_t *of = realloc(m->of, size * sizeof(*of));
+    if (of == NULL)
+        return -ENOMEM;
+    memset(of + m->size, 0xff, (size - m->size) * sizeof(*of));
+    m->of = of;
+    m->size = size;
+    return 0;
+}
+
+/* A block that is not on the packet path: in memory of its own, then as the others. */
+static int write_apart(struct capture_writer *w, const uint8_t *block, size_t size)
+{
+    size_t done;
+
+    if (size <= BLOCK_ROOM) {
+        memcpy(block_room(w), block, size);
+        return block_done(w, size);
+    }
+    if (w->used != 0 && flush(w, w->used) != 0)
+        return w->failed;
+    struct iovec v = {(void *)(uintptr_t)block, size};
+    int result = write_all(w->fd, &v, 1, &done);
+    if (result != 0)
+        return cut(w, 0, result);
+    w->base += size;
+    w->head_start = w->base;
+    return 0;
+}
+
+/* Copies all options of a block, an end behind them if there are any. */
+static uint8_t *copy_all(uint8_t *out, enum option_kind kind, const uint8_t *options, uint32_t size,
+                         bool swapped)
+{
+    struct option_walk walk = option_walk(options, size, swapped);
+    struct option o;
+
+    while (option_next(&walk, &o) > 0)
+        out = option_copy(out, kind, &o, swapped);
+    return out;
+}
+
+static int describe_interface(struct capture_writer *w, const struct interface *i)
+{
+    size_t room = 16 + i->options_size + 2 * option_room(1) + 8;
+    uint8_t *block = malloc(room);
+
+    if (block == NULL)
+        return w->failed = -ENOMEM;
+    put16(block + 8, i->is.link_type);
+    put16(block + 10, 0);
+    put32(block + 12, i->is.snap_length);
+    uint8_t *options = block + 16, *out = options;
+    if (i->options != NULL) {
+        out = copy_all(out, OPTIONS_OF_INTERFACE, i->options, i->options_size, i->swapped);
+    } else { /* pcap: what its header said */
+        if (i->is.resolution != 6)
+            out = option_put(out, OPTION_IF_RESOLUTION, &i->is.resolution, 1);
+        if (i->fcs_length != 0)
+            out = option_put(out, OPTION_IF_FCS_LENGTH, &i->fcs_length, 1);
+    }
+    if (out != options)
+        out = option_put(out, OPTION_END, NULL, 0);
+    size_t size = (size_t)(out - block) + 4;
+    block_frame(block, BLOCK_INTERFACE, size);
+    int result = write_apart(w, block, size);
+    free(block);
+    return result;
+}
+
+static int describe_process(struct capture_writer *w, const struct process *p)
+{
+    uint8_t *block = malloc((size_t)p->block_size + 16);
+
+    if (block == NULL)
+        return w->failed = -ENOMEM;
+    put32(block + 8, (uint32_t)p->is.pid);
+    uint8_t *options = block + 12,
+            *out = copy_all(options, OPTIONS_OF_PROCESS, p->block + 4, p->block_size - 4, p->swapped);
+    if (out != options)
+        out = option_put(out, OPTION_END, NULL, 0);
+    size_t size = (size_t)(out - block) + 4;
+    block_frame(block, BLOCK_DARWIN_PROCESS, size);
+    int result = write_apart(w, block, size);
+    free(block);
+    return result;
+}
+
+static int need_interface(struct capture_writer *w, const struct capture *c, uint32_t index)
+{
+    if (w->failed != 0)
+        return w->failed;
+    if (map_room(&w->interfaces, index) != 0)
+        return w->failed = -ENOMEM;
+    if (w->interfaces.of[index] == CAPTURE_NONE && describe_interface(w, c->interfaces[index]) == 0)
+        w->interfaces.of[index] = w->interfaces.used++;
+    return w->failed;
+}
+
+/* The process of an option, numbered in its section, must be there before its packet. */
+static int need_process(struct capture_writer *w, const struct capture *c, uint32_t index)
+{
+    if (index >= c->described.count)
+        return 0;
+    if (map_room(&w->processes, index) != 0)
+        return w->failed = -ENOMEM;
+    if (w->processes.of[index] == CAPTURE_NONE && describe_process(w, &c->described.list[index]) == 0)
+        w->processes.of[index] = w->processes.used++;
+    return w->failed;
+}
+
+int capture_write_interfaces(struct capture_writer *w, const struct capture *c)
+{
+    for (uint32_t index = 0; index < c->interface_count && w->failed == 0; index++)
+        (void)need_interface(w, c, index);
+    return w->failed;
+}
+
+/* ---- packets ------------------------------------------------------------------------------------------- */
+
+static bool is_process(const struct option *o)
+{
+    return (o->code == OPTION_PACKET_DARWIN_FIRST || o->code == OPTION_PACKET_DARWIN_EFFECTIVE) &&
+           o->size == 4;
+}
+
+/* Packets with options: not the common case. `out` has room for what the packet had and for what comes to
+ * it. */
+static uint8_t *put_options(struct capture_writer *w, const struct interface *i,
+                            const struct capture_packet *p, const char *comment, uint8_t *out)
+{
+    const uint8_t *none = out;
+    struct option_walk walk = option_walk(p->options, p->options_size, i->swapped);
+    struct option o;
+
+    if (comment != NULL)
+        out = option_put(out, OPTION_COMMENT, comment, strnlen(comment, UINT16_MAX));
+    if (p->flags != 0)
+        out = option_put(out, OPTION_PACKET_FLAGS, &p->flags, 4);
+    if (p->drops != 0) {
+        uint64_t drops = p->drops;
+        out = option_put(out, OPTION_PACKET_DROPS, &drops, 8);
+    }
+    while (p->options != NULL && option_next(&walk, &o) > 0) {
+        if (is_process(&o)) {
+            uint32_t index = i->first_process + get32(o.value, i->swapped);
+            if (index < w->processes.size && w->processes.of[index] != CAPTURE_NONE)
+                out = option_put(out, o.code, &w->processes.of[index], 4);
+        } else {
+            out = option_copy(out, OPTIONS_OF_PACKET, &o, i->swapped);
+        }
+    }
+    return out == none ? out : option_put(out, OPTION_END, NULL, 0);
+}
+
+static int need_processes(struct capture_writer *w, const struct capture *c, const struct interface *i,
+                          const struct capture_packet *p)
+{
+    struct option_walk walk = option_walk(p->options, p->options_size, i->swapped);
+    struct option o;
+    int result = 0;
+
+    while (result == 0 && option_next(&walk, &o) > 0)
+        if (is_process(&o))
+            result = need_process(w, c, i->first_process + get32(o.value, i->swapped));
+    return result;
+}
+
+/* The head of an enhanced packet block but for its length. */
+static void put_head(uint8_t *b, uint32_t interface, const struct interface *i,
+                     const struct capture_packet *p)
+{
+    uint64_t ticks = p->ticks;
+
+    if (!p->has_time)
+        ticks = capture_ticks(i, p->time_ns);
+    put32(b, BLOCK_ENHANCED);
+    put32(b + 8, interface);
+    put32(b + 12, (uint32_t)(ticks >> 32));
+    put32(b + 16, (uint32_t)ticks);
+    put32(b + 20, p->captured);
+    put32(b + 24, p->length);
+}
+
+/* Options, or a packet that does not fit into the buffer. */
+static int write_special(struct capture_writer *w, const struct interface *i, uint32_t interface,
+                         const struct capture_packet *p, const char *comment)
+{
+    size_t room = HEAD + (size_t)p->options_size + padded(p->captured) + 4;
+    room += (comment == NULL ? 0 : option_room(strnlen(comment, UINT16_MAX))) + 3 * option_room(8);
+    uint8_t *big = room <= BLOCK_ROOM ? NULL : malloc(room), *b = big;
+
+    if (b == NULL) {
+        if (room > BLOCK_ROOM)
+            return w->failed = -ENOMEM;
+        b = block_room(w);
+    }
+    put_head(b, interface, i, p);
+    if (p->captured != 0)
+        memcpy(b + HEAD, p->bytes, p->captured);
+    memset(b + HEAD + p->captured, 0, padded(p->captured) - p->captured);
+    uint8_t *out = put_options(w, i, p, comment, b + HEAD + padded(p->captured));
+    size_t size = (size_t)(out - b) + 4;
+    block_frame(b, BLOCK_ENHANCED, size);
+    if (big == NULL)
+        return block_done(w, size);
+    int result = write_apart(w, big, size);
+    free(big);
+    return result;
+}
+
+static int write_simple(struct capture_writer *w, const struct capture_packet *p)
+{
+    size_t size = 16 + padded(p->captured);
+    uint8_t *b = block_room(w);
+
+    put32(b + size - 8, 0); /* the padding, or what comes next */
+    put32(b + 8, p->length);
+    if (p->captured != 0)
+        memcpy(b + 12, p->bytes, p->captured);
+    block_frame(b, BLOCK_SIMPLE, size);
+    return block_done(w, size);
+}
+
+int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
+                  const char *comment)
+{
+    const struct interface *i = c->interfaces[p->interface];
+
+    if (w->failed != 0)
+        return w->failed;
+    if (__builtin_expect(p->interface >= w->interfaces.size || w->interfaces.of[p->interface] == CAPTURE_NONE,
+                         0) &&
+        need_interface(w, c, p->interface) != 0)
+        return w->failed;
+    uint32_t interface = w->interfaces.of[p->interface];
+    size_t size = HEAD + 4 + padded(p->captured);
+    if (!p->has_time && interface == 0 && comment == NULL && size <= BLOCK_ROOM)
+        return write_simple(w, p);
+    if (__builtin_expect(p->options != NULL || comment != NULL || p->flags != 0 || p->drops != 0 ||
+                             size > BLOCK_ROOM,
+                         0)) {
+        if (p->options != NULL && need_processes(w, c, i, p) != 0)
+            return w->failed;
+        return write_special(w, i, interface, p, comment);
+    }
+    uint8_t *b = block_room(w);
+    put32(b + size - 8, 0); /* the padding, or what comes next */
+    put_head(b, interface, i, p);
+    if (p->captured != 0)
+        memcpy(b + HEAD, p->bytes, p->captured);
+    put32(b + 4, (uint32_t)size);
+    put32(b + size - 4, (uint32_t)size);
+    return block_done(w, size);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+static int open_beside(struct capture_writer *w)
+{
+    size_t size = strlen(w->path) + 32;
+
+    w->temporary = malloc(size);
+    if (w->temporary == NULL)
+        return -ENOMEM;
+    for (unsigned n = 0; n < 1000; n++) {
+        snprintf(w->temporary, size, "%s.%ld-%u.part", w->path, (long)getpid(), n);
+        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (w->fd >= 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    int result = -errno;
+    free(w->temporary);
+    w->temporary = NULL;
+    return result;
+}
+
+static int open_output(struct capture_writer *w, const char *path)
+{
+    struct stat st;
+
+    if (strcmp(path, "-") == 0) {
+        w->fd = STDOUT_FILENO;
+        return 0;
+    }
+    bool there = stat(path, &st) == 0;
+    if (there && S_ISDIR(st.st_mode))
+        return -EISDIR;
+    if (there && !S_ISREG(st.st_mode)) {
+        w->fd = open(path, O_WRONLY | O_CLOEXEC);
+        return w->fd < 0 ? -errno : 0;
+    }
+    /* a link to a file: the file is replaced, not the link */
+    w->path = there ? realpath(path, NULL) : strdup(path);
+    return w->path == NULL ? -errno : open_beside(w);
+}
+
+static void put_section(struct capture_writer *w)
+{
+    static const char name[] = "weir";
+    uint8_t *b = block_room(w), *out = b + 24;
+
+    put32(b + 8, SECTION_MAGIC);
+    put16(b + 12, 1);
+    put16(b + 14, 0);
+    put64(b + 16, UINT64_MAX); /* not said */
+    out = option_put(out, OPTION_SECTION_APPLICATION, name, sizeof(name) - 1);
+    out = option_put(out, OPTION_END, NULL, 0);
+    size_t size = (size_t)(out - b) + 4;
+    block_frame(b, BLOCK_SECTION, size);
+    (void)block_done(w, size);
+}
+
+static void writer_free(struct capture_writer *w)
+{
+    free(w->path);
+    free(w->temporary);
+    free(w->interfaces.of);
+    free(w->processes.of);
+    free(w);
+}
+
+int capture_writer_open(const char *path, struct capture_writer **out, struct capture_error *error)
+{
+    struct capture_writer *w = malloc(sizeof(*w));
+    int result = -ENOMEM;
+
+    *out = NULL;
+    if (w != NULL) {
+        memset(w, 0, offsetof(struct capture_writer, buffer));
+        result = open_output(w, path);
+    }
+    if (result != 0) {
+        snprintf(error->text, sizeof(error->text), "%s: cannot be written: %s", path, strerror(-result));
+        if (w != NULL)
+            writer_free(w);
+        return result;
+    }
+    put_section(w);
+    *out = w;
+    return 0;
+}
+
+int capture_writer_close(struct capture_writer *w, bool keep)
+{
+    if (w == NULL)
+        return 0;
+    if (keep && w->failed == 0 && w->used != 0)
+        (void)flush(w, w->used);
+    int result = w->failed;
+    if (w->fd != STDOUT_FILENO && close(w->fd) != 0 && result == 0)
+        result = -errno;
+    if (w->temporary != NULL && keep && rename(w->temporary, w->path) != 0) {
+        if (result == 0)
+            result = -errno;
+        keep = false;
+    }
+    if (w->temporary != NULL && !keep)
+        (void)unlink(w->temporary);
+    writer_free(w);
+    return result;
+}
