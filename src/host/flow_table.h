@@ -65,6 +65,8 @@ struct host_flow {
 #define FLOW_ESTABLISHED      0x08 /* FE was classified */
 #define FLOW_MULTICAST        0x10
 #define FLOW_REFRESH_OUT_ONLY 0x20 /* ALE-08 */
+#define FLOW_UNSENT_OUT       0x40 /* the paths': what this host sent last (TCP: its SYN) was dropped */
+#define FLOW_UNSENT_IN        0x80 /* ... what the other sent */
 
 _Static_assert(sizeof(struct host_flow) <= 112, "with its share of the buckets at most 128 bytes a flow");
 

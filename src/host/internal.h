@@ -221,8 +221,19 @@ struct ale_view {
     bool new_flow;
 };
 
+/*
+ * Who holds the lane: ale_find() and ale_refresh() are called with it held (so that a packet enters it once
+ * for both, and once more for tcp_segment()); ale_decide(), ale_established(), ale_end_flow() take it
+ * themselves and are called without it. A scene's flow is good after a classify if s->flow->id is still
+ * s->flow_id, which the paths look at each time they enter the lane again: slots are never given back to the
+ * system while the table lives, and a free one has id 0. Whoever ends the scene's own flow sets s->flow to
+ * NULL.
+ */
+
 /* Finds endpoint and flow of the scene's tuple (s->endpoint, s->flow, s->flow_id and the connection's
- * direction are set), says what the packet needs. Changes nothing but idle flows that have run out. */
+ * direction are set), says what the packet needs. Changes nothing but idle flows that have run out. A TCP
+ * segment without SYN and without a flow is the middle of a connection whose beginning was not seen: it
+ * needs AUTHORIZE at the layer of its way (the paths have kept away what follows a closed one). */
 void ale_find(struct scene *s, struct ale_view *v);
 
 enum ale_result { ALE_PASS, ALE_BLOCKED, ALE_ABSORBED, ALE_PENDING, ALE_REFUSED_BIND, ALE_NO_MEMORY };
