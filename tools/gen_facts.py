@@ -77,7 +77,27 @@ class Guids:
         return out
 
 
+# Layers that the documentation still calls by a name that is gone.
+RENAMED_LAYERS = {"FWPS_LAYER_INBOUND_MAC_FRAME_802_3": "FWPS_LAYER_INBOUND_MAC_FRAME_ETHERNET"}
+
+
+def metadata(tables):
+    """Layer name -> [currentMetadataValues, currentL2MetadataValues] that it can have (metadata_at_layer.tsv)."""
+    bits = {r["name"]: (r["bitmask_member"] == "currentL2MetadataValues", int(r["value"], 0))
+            for r in tables.rows("metadata_fields")}
+    known = {r["fwps_name"] for r in tables.layers()}
+    out = {}
+    for row in tables.rows("metadata_at_layer"):
+        name = RENAMED_LAYERS.get(row["fwps_layer"], row["fwps_layer"])
+        if name not in known or row["metadata_field"] not in bits:
+            raise SystemExit(f"metadata_at_layer.tsv: {row['fwps_layer']}, {row['metadata_field']}: unknown")
+        l2, bit = bits[row["metadata_field"]]
+        out.setdefault(name, [0, 0])[l2] |= bit
+    return out
+
+
 def layers(tables, guids):
+    has = metadata(tables)
     rows, fields = tables.layers(), tables.fields()
     if [int(r["layerId"]) for r in rows] != list(range(LAYERS)):
         raise SystemExit(f"layers.tsv: expected the layers 0..{LAYERS - 1}")
@@ -118,6 +138,7 @@ def layers(tables, guids):
                 f".discard = {'true' if row['is_discard'] == '1' else 'false'}, .family = {family}, "
                 f".direction = {direction},",
                 f"      .default_sublayer = {guids.reference('sublayer', by_name[row['default_sublayer']])},",
+                "      .metadata = 0x%08xu, .l2_metadata = 0x%08xu," % tuple(has.get(row["fwps_name"], (0, 0))),
                 f"      .field_count = {count}, .fields = {f'fields_{layer}' if count else 'NULL'} }},"]
     out += ["};", ""]
     keys = sorted(range(LAYERS), key=lambda i: guid_bytes(rows[i]["layer_guid"]))

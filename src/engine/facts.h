@@ -35,6 +35,8 @@ struct engine_layer {
     char family;    /* '4', '6' or 0 */
     char direction; /* 'i', 'o', 'f' (forward) or 0 (both, or neither) */
     const GUID *default_sublayer;
+    UINT32 metadata;    /* FWPS_METADATA_FIELD_*: what an indication here can come with, as documented */
+    UINT32 l2_metadata; /* FWPS_L2_METADATA_FIELD_* */
     UINT16 field_count;
     const struct engine_field *fields;
 };
