@@ -78,19 +78,24 @@ struct report_tally;
  * was not; all are counted. 0 or -ENOMEM. */
 int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out);
 void report_tally_destroy(struct report_tally *t);
-/* Names an owner's program for the table ("chrome.exe"); NULL: unknown. */
-void report_tally_program(struct report_tally *t,
-                          const char *(*program)(void *ctx, const struct host_owner *o), void *ctx);
 void report_tally_classified(void *ctx, const struct host_event *e);
 void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                         bool written);
-/* The table: flows, verdicts, deciding filters, drops by reason, what depends. At most 100 columns. */
+/* The table: flows, verdicts, deciding filters, drops by reason, what depends. At most 100 columns, names cut
+ * where needed; long lists are cut unless verbose. */
 void report_tally_print(const struct report_tally *t, const struct host_counts *counts, bool verbose,
                         FILE *out);
+/* The same in full, but for single flows: {"event": "summary", ...}. NULL: no memory. */
 json_t *report_tally_json(const struct report_tally *t, const struct host_counts *counts);
-/* What policy or a callout dropped, and classifications that depend. */
-void report_tally_verdicts(const struct report_tally *t, UINT64 *blocked, UINT64 *depends);
+
+struct report_totals {
+    UINT64 flows, flows_permitted, flows_blocked, flows_depend; /* a flow counts once: blocked first */
+    UINT64 flows_unlisted;                                      /* no longer kept, or never */
+    UINT64 blocked, absorbed;                                   /* frames, by policy or a callout */
+    UINT64 depends;                                             /* classifications */
+};
+void report_tally_totals(const struct report_tally *t, struct report_totals *out);
 
 /* ---- comments --------------------------------------------------------------------------------------- */
 

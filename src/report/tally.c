@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tally: flows with their verdict and who gave it, frames by what became of them, classifications that
+ * depend. Bounded: of flows the newest are kept, and longest those that were refused or depend; reasons and
+ * dependences are few, and beyond their limits only counted.
+ *
+ * A flow's verdict is BLOCKED from its first block on (the discard layer's classification that follows a
+ * block is none of its own: ORD-17); else the first answer of its ALE authorization counts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tally.h"
+
+int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out)
+{
+    struct report_tally *t = calloc(1, sizeof *t);
+
+    *out = t;
+    if (t == NULL)
+        return -ENOMEM;
+    t->names = names;
+    t->max_flows = max_flows != 0 ? max_flows : 100000;
+    t->drops = calloc(MAX_DROPS, sizeof *t->drops);
+    t->depends = calloc(MAX_DEPENDS, sizeof *t->depends);
+    if (t->drops == NULL || t->depends == NULL) {
+        report_tally_destroy(t);
+        *out = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void report_tally_destroy(struct report_tally *t)
+{
+    if (t == NULL)
+        return;
+    free(t->flows);
+    free(t->buckets);
+    free(t->drops);
+    free(t->depends);
+    free(t);
+}
+
+/* ---- flows -------------------------------------------------------------------------------------------- */
+
+static UINT32 *bucket(const struct report_tally *t, UINT64 id)
+{
+    return &t->buckets[id * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (t->bucket_count - 1)];
+}
+
+static struct tally_flow *find(const struct report_tally *t, UINT64 id)
+{
+    for (UINT32 i = t->bucket_count != 0 ? *bucket(t, id) : 0; i != 0; i = t->flows[i - 1].next) {
+        if (t->flows[i - 1].id == id)
+            return &t->flows[i - 1];
+    }
+    return NULL;
+}
+
+static bool plain(const struct tally_flow *f)
+{
+    return !f->blocked && !f->refused && f->depends == 0;
+}
+
+static void hang_in(struct report_tally *t, UINT32 index)
+{
+    UINT32 *b = bucket(t, t->flows[index].id);
+
+    t->flows[index].next = *b;
+    *b = index + 1;
+}
+
+static void hang_out(struct report_tally *t, UINT32 index)
+{
+    UINT32 *b = bucket(t, t->flows[index].id);
+
+    while (*b != index + 1)
+        b = &t->flows[*b - 1].next;
+    *b = t->flows[index].next;
+}
+
+static void count_gone(struct report_tally *t, const struct tally_flow *f)
+{
+    t->unlisted++;
+    if (f->blocked || f->refused)
+        t->gone_blocked++;
+    else if (f->depends != 0)
+        t->gone_depends++;
+    else
+        t->gone_permitted++;
+}
+
+/* Room for twice as many. */
+static bool grow(struct report_tally *t)
+{
+    UINT32 room = t->flow_room == 0 ? 256 : t->flow_room * 2;
+    struct tally_flow *flows;
+    UINT32 *buckets;
+
+    if (room > t->max_flows)
+        room = (UINT32)t->max_flows;
+    if (room <= t->flow_room)
+        return false;
+    flows = realloc(t->flows, room * sizeof *flows);
+    if (flows != NULL)
+        t->flows = flows;
+    if (flows == NULL || t->bucket_count >= room) {
+        t->flow_room = flows != NULL ? room : t->flow_room;
+        return flows != NULL;
+    }
+    buckets = calloc((size_t)(t->bucket_count == 0 ? 256 : t->bucket_count * 2), sizeof *buckets);
+    if (buckets == NULL)
+        return false;
+    free(t->buckets);
+    t->buckets = buckets;
+    t->bucket_count = t->bucket_count == 0 ? 256 : t->bucket_count * 2;
+    t->flow_room = room;
+    for (UINT32 i = 0; i < t->flow_count; i++)
+        hang_in(t, i);
+    return true;
+}
+
+#define LOOK_FOR_PLAIN 64 /* rows looked at for one that may give way */
+
+/* The flow's row, a new one if need be; NULL: it cannot be kept. */
+static struct tally_flow *row(struct report_tally *t, UINT64 id)
+{
+    struct tally_flow *f = find(t, id);
+    UINT32 index;
+
+    if (f != NULL || id == 0)
+        return f;
+    if (t->flow_count < t->flow_room || grow(t)) {
+        index = t->flow_count++;
+    } else {
+        if (t->flow_count == 0)
+            return NULL;
+        index = t->flow_count;
+        for (unsigned tries = 0; tries < LOOK_FOR_PLAIN && index == t->flow_count; tries++) {
+            if (plain(&t->flows[t->hand]))
+                index = t->hand;
+            t->hand = (t->hand + 1) % t->flow_count;
+        }
+        if (index == t->flow_count)
+            index = t->hand; /* all of them are of interest: the oldest goes */
+        t->hand = (index + 1) % t->flow_count;
+        if (t->flows[index].listed)
+            count_gone(t, &t->flows[index]);
+        hang_out(t, index);
+    }
+    t->flows[index] = (struct tally_flow){.id = id};
+    hang_in(t, index);
+    return &t->flows[index];
+}
+
+void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
+{
+    struct report_tally *t = ctx;
+    struct tally_flow *r = change == HOST_FLOW_DELETED ? find(t, f->id) : row(t, f->id);
+    bool seen = f->id <= t->newest;
+
+    if (!seen) {
+        t->newest = f->id;
+        t->created++;
+    }
+    if (r == NULL) {
+        if (!seen)
+            t->unlisted++, t->gone_permitted++;
+        return;
+    }
+    if (!r->listed && seen && t->gone_permitted != 0) { /* it had given way, as permitted ones do first */
+        t->unlisted--;
+        t->gone_permitted--;
+    }
+    r->listed = true;
+    r->info = *f;
+    if (change == HOST_FLOW_REFUSED)
+        r->refused = true;
+}
+
+/* ---- classifications ------------------------------------------------------------------------------------
+ */
+
+/* The layers whose answer a flow's people would call its verdict. */
+static bool authorizes(const struct engine_layer *layer)
+{
+    switch (layer->id) {
+    case FWPS_LAYER_ALE_AUTH_CONNECT_V4:
+    case FWPS_LAYER_ALE_AUTH_CONNECT_V6:
+    case FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V4:
+    case FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V6:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* 1 + index, 0: beyond the limit. */
+static UINT32 note_depends(struct report_tally *t, const struct host_event *e)
+{
+    const struct host_answer *a = e->answer;
+    GUID callout = a->depends_on_callout != NULL ? *a->depends_on_callout : (GUID){0};
+    UINT32 i;
+
+    for (i = 0; i < t->depend_count; i++) {
+        if (t->depends[i].layer == e->layer && t->depends[i].fields == a->depends_on &&
+            memcmp(&t->depends[i].callout, &callout, sizeof callout) == 0)
+            break;
+    }
+    if (i == MAX_DEPENDS) {
+        t->other_depends++;
+        return 0;
+    }
+    if (i == t->depend_count)
+        t->depends[t->depend_count++] = (struct tally_depends){e->layer, a->depends_on, callout, 0, 0};
+    if (a->verdict.action == FWP_ACTION_BLOCK)
+        t->depends[i].blocked++;
+    else
+        t->depends[i].permitted++;
+    return i + 1;
+}
+
+void report_tally_classified(void *ctx, const struct host_event *e)
+{
+    struct report_tally *t = ctx;
+    bool block = !e->empty && e->answer != NULL && e->answer->verdict.action == FWP_ACTION_BLOCK;
+    bool depends = !e->empty && e->answer != NULL && e->answer->depends;
+    struct tally_flow *r;
+    UINT32 on;
+
+    if (e->cause == HOST_CAUSE_DISCARD || e->cause == HOST_CAUSE_CLOSE)
+        return;
+    if (!block && !depends && !authorizes(e->layer))
+        return;
+    on = depends ? note_depends(t, e) : 0;
+    r = row(t, e->flow_id);
+    if (r == NULL || r->blocked)
+        return;
+    if (depends && r->depends == 0)
+        r->depends = on;
+    if (block || r->layer == NULL || (r->depends == on && depends)) {
+        r->blocked = block;
+        r->layer = e->layer;
+        r->filter = e->empty || e->answer == NULL
+                        ? NULL
+                        : report_names_filter(t->names, e->answer->verdict.filter_id);
+    }
+}
+
+/* ---- frames -----------------------------------------------------------------------------------------------
+ */
+
+static void count_drop(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
+                       bool written)
+{
+    bool policy = o->fate == HOST_BLOCKED || o->fate == HOST_ABSORBED;
+    struct tally_drop key = {.fate = o->fate,
+                             .note = o->note,
+                             .layer = policy || o->fate == HOST_STACK ? o->layer : NULL,
+                             .filter = policy ? report_names_filter(t->names, o->filter_id) : NULL,
+                             .filter_id = policy ? o->filter_id : 0,
+                             .module = o->fate == HOST_STACK ? o->module : 0,
+                             .reason = o->fate == HOST_STACK ? o->reason : 0,
+                             .fault = o->fault};
+    struct tally_drop *d = NULL;
+
+    for (UINT32 i = 0; i < t->drop_count && d == NULL; i++) {
+        struct tally_drop *x = &t->drops[i];
+
+        if (x->fate == key.fate && x->note == key.note && x->layer == key.layer && x->filter == key.filter &&
+            x->filter_id == key.filter_id && x->module == key.module && x->reason == key.reason &&
+            x->fault == key.fault)
+            d = x;
+    }
+    if (d == NULL && t->drop_count == MAX_DROPS) {
+        t->other_drops++;
+        return;
+    }
+    if (d == NULL) {
+        d = &t->drops[t->drop_count++];
+        *d = key;
+    }
+    d->frames++;
+    d->bytes += p != NULL ? p->length : 0;
+    d->written += written;
+}
+
+void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
+                        bool written)
+{
+    UINT64 flows[] = {o->flow_id, o->sender_flow_id};
+    bool through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct tally_flow *r = flows[i] != 0 ? find(t, flows[i]) : NULL;
+
+        if (r == NULL)
+            continue;
+        if (through)
+            r->passed++;
+        else
+            r->dropped++;
+        if (o->fate == HOST_BLOCKED && !r->blocked) { /* by a callout of its own, or of an unheard layer */
+            r->blocked = true;
+            r->layer = o->layer;
+            r->filter = report_names_filter(t->names, o->filter_id);
+        }
+    }
+    if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED)
+        count_drop(t, p, o, written);
+}
+
+void report_tally_totals(const struct report_tally *t, struct report_totals *out)
+{
+    *out = (struct report_totals){.flows = t->created,
+                                  .flows_permitted = t->gone_permitted,
+                                  .flows_blocked = t->gone_blocked,
+                                  .flows_depend = t->gone_depends,
+                                  .flows_unlisted = t->unlisted,
+                                  .depends = t->other_depends};
+    for (UINT32 i = 0; i < t->flow_count; i++) {
+        if (!t->flows[i].listed)
+            continue;
+        if (t->flows[i].blocked || t->flows[i].refused)
+            out->flows_blocked++;
+        else if (t->flows[i].depends != 0)
+            out->flows_depend++;
+        else
+            out->flows_permitted++;
+    }
+    for (UINT32 i = 0; i < t->drop_count; i++) {
+        if (t->drops[i].fate == HOST_BLOCKED)
+            out->blocked += t->drops[i].frames;
+        else if (t->drops[i].fate == HOST_ABSORBED)
+            out->absorbed += t->drops[i].frames;
+    }
+    for (UINT32 i = 0; i < t->depend_count; i++)
+        out->depends += t->depends[i].permitted + t->depends[i].blocked;
+}
