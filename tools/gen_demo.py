@@ -212,7 +212,7 @@ ORIGINAL, CURRENT = "FWPM_CONDITION_ORIGINAL_PROFILE_ID", "FWPM_CONDITION_CURREN
 EQ, NE, RANGE = "FWP_MATCH_EQUAL", "FWP_MATCH_NOT_EQUAL", "FWP_MATCH_RANGE"
 ALL, NONE = "FWP_MATCH_FLAGS_ALL_SET", "FWP_MATCH_FLAGS_NONE_SET"
 LOOPBACK, APPC_LOOPBACK = 1, 4194304
-TCP, UDP, ICMP = (PROTO, EQ, u8(6)), (PROTO, EQ, u8(17)), (PROTO, EQ, u8(1))
+TCP, UDP, ICMP, ICMP6 = [(PROTO, EQ, u8(n)) for n in (6, 17, 1, 58)]
 HIGHEST = 18446744073709551615
 HARD = "FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT"
 UNREGISTERED = "FWPM_FILTER_FLAG_PERMIT_IF_CALLOUT_UNREGISTERED"
@@ -316,6 +316,11 @@ def machine():
             [(RADDR, EQ, v6("2001:db8:bad::", 48)), UDP, (RPORT, EQ, u16(53))], auto(), contoso)
     filter_(FLOW, "FWPM_SUBLAYER_INSPECTION", "Contoso Web Shield counter", INSPECTION, [], auto(), contoso, "",
             callout=COUNTER)
+    # Without these an IPv6 host knows no neighbours.
+    for name, kind in (("Core Networking - Neighbor Discovery Solicitation (ICMPv6-In)", 135),
+                       ("Core Networking - Neighbor Discovery Advertisement (ICMPv6-In)", 136),
+                       ("Echo Request (ICMPv6-In)", 128)):
+        filter_(ACCEPT6, WF, name, PERMIT, [ICMP6, ("FWPM_CONDITION_ORIGINAL_ICMP_TYPE", EQ, u16(kind))], u8(9), WF_P)
 
 
 ENDPOINTS = [  # local, remote, protocol, local port, remote port, application

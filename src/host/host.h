@@ -369,6 +369,7 @@ struct host_counts {
     UINT64 classified, asked_judge, flows_created, flows_live, flows_evicted, endpoints_live,
         endpoints_evicted;
     UINT64 reauthorized, fragments_held, datagrams_reassembled, datagrams_evicted, segments_evicted;
+    UINT64 datagrams_expired, datagrams_refused; /* after 60 s; with overlaps or two ends */
 };
 void host_counts(const struct host *h, struct host_counts *out);
 

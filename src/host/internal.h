@@ -340,8 +340,13 @@ int fragments_create(const struct host_limits *limits, struct fragments **out);
 void fragments_destroy(struct fragments *f);
 enum fragment_result fragments_add(struct fragments *f, const struct wire_packet *p, UINT32 interface_index,
                                    UINT64 now_ns, const uint8_t **out, uint32_t *size);
-/* Datagrams whose time is over; how many. */
+/* How long the whole that fragments_add() gave out last was as sent; *size is less if the capture had cut a
+ * fragment off: for wire_parse_ip(*out, *size, fragments_length(f), ...). */
+uint32_t fragments_length(const struct fragments *f);
+/* Ends datagrams whose time is over (60 s from their first fragment; fragments_add() does so too); how many.
+ */
 uint32_t fragments_expire(struct fragments *f, UINT64 now_ns);
+/* Adds this lane's to *c: fragments_held (now) and datagrams_*. */
 void fragments_counts(const struct fragments *f, struct host_counts *c);
 
 /* ---- paths
