@@ -247,6 +247,13 @@ UINT64 engine_snapshot_version(const struct engine_snapshot *s)
     return s->version;
 }
 
+UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id)
+{
+    const struct engine_layer_snapshot *ls = layer_id < ENGINE_LAYER_COUNT ? s->layers[layer_id] : NULL;
+
+    return ls != NULL ? ls->version : 0;
+}
+
 /* ---- callouts -------------------------------------------------------------------------------------- */
 
 static size_t bucket_of(const struct engine *e, const GUID *key)

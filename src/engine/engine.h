@@ -185,6 +185,8 @@ void engine_unpin(struct engine_reader *r);
 size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id,
                                const struct engine_filter *const **out);
 UINT64 engine_snapshot_version(const struct engine_snapshot *s);
+/* Of the commit that last changed this layer's filters; 0: it has none. Differs whenever they differ. */
+UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id);
 
 /*
  * The classes of an endpoint's opaque values (app id, user token, package ...) at one layer, so that they are
@@ -291,6 +293,10 @@ struct engine_verdict {
 NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v);
 NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q,
                                struct engine_verdict *v);
+/* The same under a version that r has pinned: whoever looked at the version's filters to see which values
+ * they test must not be asked by a newer one. */
+NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_snapshot *s,
+                                const struct engine_request *q, struct engine_verdict *v);
 
 /* ---- observing ------------------------------------------------------------------------------------- */
 

@@ -56,3 +56,16 @@ void host_flows(struct host *h, void (*fn)(void *ctx, const struct host_flow_inf
     (void)fn;
     (void)ctx;
 }
+
+UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
+{
+    (void)ctx;
+    (void)layer_id;
+    (void)callout_id;
+    return 0;
+}
+
+void ale_classified_slow(struct scene *s)
+{
+    (void)s;
+}

@@ -3,9 +3,13 @@
  * flow_table: where flows are found, and the flow itself.
  *
  * Buckets of one cache line hold 16-bit tags and slot numbers; entries stand apart, so that a miss touches
- * one line and a hit two. Together at most 128 bytes a flow (asserted). Not locked: its lane's. Slots are
- * reused, ids never. A table grows by steps without stopping the world (incremental), up to its limit; at the
- * limit the caller evicts (flow_table_oldest()).
+ * one line and a hit two or three. Together at most 128 bytes a flow when the table is full (tested). Not
+ * locked: its lane's. Slots are reused, ids never; a flow stays where it is as long as it lives. A table
+ * grows by steps without stopping the world, up to its limit; at the limit the caller evicts
+ * (flow_table_oldest()). It never shrinks. Nothing depends on the seed but where things stand.
+ *
+ * Times are 1/64 s since the host began; later times than a table's latest move it on, earlier ones count as
+ * the latest. After 2^32 ticks (776 days) the caller stays at UINT32_MAX: nothing runs out any more.
  */
 #ifndef WEIR_HOST_FLOW_TABLE_H
 #define WEIR_HOST_FLOW_TABLE_H
@@ -54,19 +58,25 @@ struct host_flow {
     uint8_t flags;            /* FLOW_* */
     uint8_t tcp;              /* enum tcp_state */
     uint8_t original_icmp_type;
-    uint8_t reasons; /* of the reauthorization due; ale.c maps them */
-    uint8_t spare;
+    uint8_t reasons;         /* of the reauthorization due; ale.c maps them */
+    uint8_t marks;           /* FLOW_MARK_* */
     uint32_t older, newer;   /* slots: the list by last use, flow_table.c's */
     struct tcp_half half[2]; /* 24: [0] sent by this host, [1] by the other */
 };
-#define FLOW_INBOUND          0x01 /* authorized at RA */
-#define FLOW_LOOPBACK         0x02
-#define FLOW_MID_STREAM       0x04
-#define FLOW_ESTABLISHED      0x08 /* FE was classified */
-#define FLOW_MULTICAST        0x10
-#define FLOW_REFRESH_OUT_ONLY 0x20 /* ALE-08 */
-#define FLOW_UNSENT_OUT       0x40 /* the paths': what this host sent last (TCP: its SYN) was dropped */
-#define FLOW_UNSENT_IN        0x80 /* ... what the other sent */
+#define FLOW_INBOUND           0x01 /* authorized at RA */
+#define FLOW_LOOPBACK          0x02
+#define FLOW_MID_STREAM        0x04
+#define FLOW_ESTABLISHED       0x08 /* FE was classified */
+#define FLOW_MULTICAST         0x10
+#define FLOW_REFRESH_OUT_ONLY  0x20 /* ALE-08 */
+#define FLOW_UNSENT_OUT        0x40 /* the paths': what this host sent last (TCP: its SYN) was dropped */
+#define FLOW_UNSENT_IN         0x80 /* ... what the other sent */
+#define FLOW_MARK_TORN         0x01 /* refused when asked again, or aborted: over until a new SYN */
+#define FLOW_MARK_NO_BIND      0x02 /* refused because its endpoint could not be bound */
+#define FLOW_MARK_OWN_LIFETIME 0x04 /* an option set it: ALE-07 does not shorten it */
+#define FLOW_MARK_RAW          0x08 /* TCP of a raw socket: no connection, handled as UDP is (ALE-04) */
+#define FLOW_MARK_CLASSIFIED   0x10 /* has had an initial indication at AC or RA (ALE-32) */
+#define FLOW_MARK_GONE         0x20 /* deleted; the entry goes when a packet or the clock comes by */
 
 _Static_assert(sizeof(struct host_flow) <= 112, "with its share of the buckets at most 128 bytes a flow");
 
@@ -86,20 +96,29 @@ void flow_table_find_many(struct flow_table *t, const struct host_flow_key *cons
 /* Fetches what find(key) will touch. */
 void flow_table_prefetch(const struct flow_table *t, const struct host_flow_key *key);
 /* A new flow with this key, zeroed but for key, newest in use. NULL: out of memory, at the limit, or there is
- * one with this key already. */
+ * one with this key already. Set its lifetime, then touch it. */
 struct host_flow *flow_table_add(struct flow_table *t, const struct host_flow_key *key);
+/* f and its slot are free from now on. */
 void flow_table_remove(struct flow_table *t, struct host_flow *f);
 struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot); /* NULL: free */
 uint32_t flow_table_slot(const struct flow_table *t, const struct host_flow *f);
-struct host_flow *flow_table_by_id(struct flow_table *t,
-                                   uint64_t id); /* NULL: gone. Rarely used: may be slower */
+/* NULL: gone. Quick for a flow that was asked for before, or remembered; else goes through all of them. */
+struct host_flow *flow_table_by_id(struct flow_table *t, uint64_t id);
+/* f->id is about to be asked for: a hint, once it is set. */
+void flow_table_remember(struct flow_table *t, const struct host_flow *f);
+/* As if the memory had only so many bytes more than flow_table_bytes(). For tests, and hosts with a budget.
+ */
+void flow_table_cap(struct flow_table *t, size_t bytes);
 
-/* The flow was used now: it becomes the newest. */
+/* The flow was used now: it becomes the newest. Takes a changed lifetime into account. */
 void flow_table_touch(struct flow_table *t, struct host_flow *f, uint32_t now);
-/* The flow least recently used; NULL: empty. For eviction. */
+/* The flow least recently used; NULL: empty. For eviction. Exact, but of more than 4,096 flows of a lifetime
+ * that are to be sorted again at once it is the oldest of so many: no call takes long. */
 struct host_flow *flow_table_oldest(struct flow_table *t);
-/* Calls fn for each flow whose lifetime ran out at `now` (it may remove that flow), at most `max`; returns
- * how many. Amortised: does not look at flows that cannot be due. */
+/* Calls fn for each flow whose lifetime ran out at `now` (used + lifetime <= now), at most `max`; returns how
+ * many. fn may remove that flow and add others; one that it leaves untouched is due again at the next call.
+ * Looks at nothing that cannot be due, and at no more than `max` + 256 flows a lifetime. Exact to the tick,
+ * but for a flow of a fifteenth lifetime in use at once: up to a second late. */
 uint32_t flow_table_expire(struct flow_table *t, uint32_t now, uint32_t max,
                            void (*fn)(void *ctx, struct host_flow *f), void *ctx);
 /* In order of slots. fn may remove the flow it is given. */

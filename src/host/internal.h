@@ -112,6 +112,27 @@ struct host_endpoint {
  * --------------------------------------------------------- */
 
 struct lane;
+struct scene;
+
+/* A classify in which a callout was asked, while it runs: what host_pend(), host_option_set() and
+ * host_flow_remove() find of it. ale_flow.c's; in the lane's list while `entered`. */
+struct ale_hold {
+    struct ale_hold *next;
+    struct scene *scene;
+    uintptr_t thread;
+    UINT64 flow_id;
+    UINT16 layer;
+    UINT32 callout;
+    bool entered;
+};
+
+/* What FwpsClassifyOptionSet0 said during a classify at AC or RA (ALE-10); its address is the classify
+ * context there. */
+struct ale_options {
+    struct host *host;
+    UINT32 set; /* bit = FWP_CLASSIFY_OPTION_TYPE */
+    UINT32 value[FWP_CLASSIFY_OPTION_MAX];
+};
 
 struct scene {
     struct host *host;
@@ -159,6 +180,8 @@ struct scene {
     uint32_t stopped_at; /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
     uint32_t path_mtu;
     bool any_remote; /* EC, LIS..: no remote end */
+    struct ale_hold hold;
+    struct ale_options *options; /* NULL: none may be set here */
 };
 
 /* What a classification came to. */
@@ -244,8 +267,17 @@ enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a
 
 /* The handshake is complete (ALE-11). False: blocked there (CLS-25), the flow is gone. */
 bool ale_established(struct scene *s, struct answer *a);
-/* engine_flow.context: of the flow of the scene `ctx`, for this callout at this layer; 0: none. No lane held. */
+/* engine_flow.context of every request, whether there is a flow or not: called before each callout is. ctx is
+ * the scene; returns the flow's context for this callout at this layer, 0: none. No lane held. */
 UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id);
+/* The classify of the scene came back: what waited for its callouts to return (ALE-15, 16) is done. Called
+ * after each classify of engine or judge; costs a branch when no callout was asked. No lane held. */
+void ale_classified_slow(struct scene *s);
+static inline void ale_classified(struct scene *s)
+{
+    if (s->hold.entered)
+        ale_classified_slow(s);
+}
 /* The flow saw a packet: its idle time starts anew (direction matters for multicast: ALE-08). */
 void ale_refresh(struct scene *s);
 /* Ends a flow; the endpoint of a TCP flow closes with it (EC, flowDeleteFn, RR: ALE-33). s may be about

@@ -39,6 +39,8 @@ int rt_cond_wait(struct rt_cond *c, struct rt_mutex *m, uint64_t deadline_ns);
 void rt_cond_broadcast(struct rt_cond *c);
 
 struct rt_thread;
+/* Which thread this is: unlike that of every other that runs. Any IRQL. */
+uintptr_t rt_self(void);
 int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out);
 void rt_thread_join(struct rt_thread *t); /* and frees it */
 

@@ -32,6 +32,11 @@ void *rt_set_current(void *context)
     return before;
 }
 
+uintptr_t rt_self(void)
+{
+    return (uintptr_t)&current;
+}
+
 static void *run(void *arg)
 {
     struct rt_thread *t = arg;
