@@ -48,6 +48,8 @@ struct replay_config {
     bool keep_blocked;       /* write what was blocked too, with a comment */
     bool stack_drops;        /* what the stack discards is not written */
     uint32_t interface_type; /* 0: by the link type */
+    /* Told of each frame before the host works on it (owner_of may want its process); may be NULL. */
+    void (*next)(void *ctx, const struct capture *c, const struct capture_packet *p);
     /* Told of each frame in order, and from time to time how far it is; either may be NULL. */
     void (*frame)(void *ctx, const struct capture *c, const struct capture_packet *p,
                   const struct wire_packet *w, const struct host_outcome *o, bool written);
