@@ -73,9 +73,10 @@ struct host_interface_desc {
     UINT32 profile;     /* FWP_PROFILE_ID / NLM category as CURRENT_PROFILE_ID has it */
     UINT32 mtu;         /* 0: 1500 */
     UINT32 compartment; /* 0: 1, the default one */
-    uint8_t mac[6];
+    uint8_t mac[6]; /* zeros: unknown. A frame sent to it that is neither from nor to a local address is to be
+                       forwarded; sent to another it was only overheard: ignored */
     bool weak_host_receive, weak_host_send; /* PKT/ORD-14, ALE-28: strong by default */
-    bool forwarding;
+    bool forwarding; /* where no MAC decides (raw IP, unknown): forwarded, instead of ignored */
 };
 
 /* ---- configuration
