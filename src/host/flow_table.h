@@ -56,11 +56,12 @@ struct host_flow {
     uint16_t generation;      /* raised at each step of authorization */
     uint8_t state;            /* enum ale_state */
     uint8_t flags;            /* FLOW_* */
-    uint8_t tcp;              /* enum tcp_state */
+    uint8_t tcp : 4;          /* enum tcp_state */
+    uint8_t queue : 4;        /* which order it stands in: flow_order.c's */
     uint8_t original_icmp_type;
     uint8_t reasons;         /* of the reauthorization due; ale.c maps them */
     uint8_t marks;           /* FLOW_MARK_* */
-    uint32_t older, newer;   /* slots: the list by last use, flow_table.c's */
+    uint32_t older, newer;   /* its neighbours in that order: flow_order.c's */
     struct tcp_half half[2]; /* 24: [0] sent by this host, [1] by the other */
 };
 #define FLOW_INBOUND           0x01 /* authorized at RA */
@@ -118,7 +119,7 @@ struct host_flow *flow_table_oldest(struct flow_table *t);
 /* Calls fn for each flow whose lifetime ran out at `now` (used + lifetime <= now), at most `max`; returns how
  * many. fn may remove that flow and add others; one that it leaves untouched is due again at the next call.
  * Looks at nothing that cannot be due, and at no more than `max` + 256 flows a lifetime. Exact to the tick,
- * but for a flow of a fifteenth lifetime in use at once: up to a second late. */
+ * but for a flow of a fourteenth lifetime in use at once: up to a second late. */
 uint32_t flow_table_expire(struct flow_table *t, uint32_t now, uint32_t max,
                            void (*fn)(void *ctx, struct host_flow *f), void *ctx);
 /* In order of slots. fn may remove the flow it is given. */

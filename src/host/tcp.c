@@ -8,7 +8,7 @@
 int tcp_create(struct lane *l)
 {
     l->segments = NULL;
-    return -ENOMEM;
+    return 0;
 }
 
 void tcp_destroy(struct lane *l)
