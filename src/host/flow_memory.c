@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define SMALL_STEP ((size_t)64 << 10)
+#define SMALL_STEP ((size_t)64 << 10) /* a multiple of every page size */
 #define HUGE       ((size_t)2 << 20)
 
 static size_t round_up(size_t n, size_t unit)
@@ -24,8 +24,8 @@ static size_t round_up(size_t n, size_t unit)
 int span_open(struct span *s, size_t size)
 {
     memset(s, 0, sizeof(*s));
-    s->size = round_up(size > 0 ? size : 1, size < HUGE ? SMALL_STEP : HUGE);
-    s->mapped = s->size + (s->size < HUGE ? 0 : HUGE);
+    s->size = round_up(size > 0 ? size : 1, SMALL_STEP);
+    s->mapped = s->size < HUGE ? s->size : round_up(s->size, HUGE) + HUGE;
     s->mapping = mmap(NULL, s->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (s->mapping == MAP_FAILED) {
         s->mapping = NULL;
