@@ -457,6 +457,7 @@ void flow_table_remove(struct flow_table *t, struct host_flow *f)
 
     bucket_take(t, &t->buckets[home_of(t, hash)], tag_of(hash), slot);
     order_leave(t, slot);
+    f->id = 0;
     f->queue = ORDER_FREE;
     f->older = t->free_slot;
     t->free_slot = slot;
