@@ -1,19 +1,353 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay: the loop of a capture through a host; not there yet, it fails. */
+/*
+ * The run: a capture's frames through a host, in their order, and what is written of them.
+ *
+ *   open -> fill the window -> who is local -> host, interfaces, addresses
+ *     -> { fill, learn, fetch ahead, BATCH frames: policy changes due, host_frame(), write, tell } -> counts
+ *
+ * Invariants: every frame that was read is given to the host once and told of once; read == written + those
+ * that their fate keeps out. A broken capture ends the reading, not the frames before it. One thread.
+ *
+ * Interfaces of the capture become the host's as their first frame comes (index n + 1); their addresses are
+ * known before the first frame. A capture of several interfaces says seldom which address is whose: the host
+ * is then a weak one on those that do not list their own addresses, or frames of its own would be strangers'.
+ */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "datapath/replay.h"
+#include "replay_inside.h"
+
+#define BATCH          16u /* frames given to the host before more are read */
+#define PROGRESS_EVERY 4096u
+_Static_assert(WINDOW % BATCH == 0, "a batch stands in one piece");
+
+struct run {
+    const struct replay_config *config;
+    struct capture *capture;
+    struct capture_writer *writer;
+    struct host *host;
+    struct window *window;
+    struct locals locals;
+    struct sighting *seen;
+    size_t seen_count;
+    uint32_t interfaces; /* of the capture that the host knows */
+    size_t changes;      /* done */
+    struct replay_result *out;
+    struct capture_error *error;
+};
+
+/* ---- who is local -------------------------------------------------------------------------------------- */
+
+static void see(struct run *r, const struct capture_packet *p, const struct wire_packet *w)
+{
+    r->seen_count += sighting_of(p, w, &r->seen[r->seen_count]);
+}
+
+/* Reads the beginning of the file once more, beside the replay. Errors are met again by the replay. */
+static int look_at_file(struct run *r, struct capture **c)
+{
+    struct capture_error error;
+    struct capture_packet p;
+    struct wire_packet w;
+
+    if (capture_open(r->config->input, c, &error) != 0)
+        return -EINVAL;
+    for (unsigned n = 0; n < LOCAL_LOOK_AT && capture_next(*c, &p, &error) == 1; n++) {
+        wire_parse(capture_interface(*c, p.interface)->link_type, p.bytes, p.captured, p.length, &w);
+        see(r, &p, &w);
+    }
+    return 0;
+}
+
+static int find_locals(struct run *r)
+{
+    struct capture *again = NULL;
+    uint64_t done, all;
+
+    r->seen = malloc(LOCAL_LOOK_AT * sizeof(*r->seen));
+    if (r->seen == NULL || locals_create(LOCAL_MAX + r->config->local_count, &r->locals) != 0)
+        return -ENOMEM;
+    capture_progress(r->capture, &done, &all);
+    if (all == 0 || look_at_file(r, &again) != 0)
+        for (uint64_t n = 0; n < r->window->head; n++)
+            see(r, &r->window->packets[n], &r->window->wires[n]);
+    int result = 0;
+    if (r->config->local_count == 0) {
+        result =
+            locals_find(r->config, again != NULL ? again : r->capture, r->seen, r->seen_count, &r->locals);
+    } else {
+        for (size_t i = 0; i < r->config->local_count; i++)
+            r->locals.list[r->locals.count++].is = r->config->locals[i];
+        locals_place(r->seen, r->seen_count, &r->locals);
+    }
+    capture_close(again);
+    return result;
+}
+
+/* What the caller is told of it. */
+static int tell_locals(struct run *r)
+{
+    struct replay_local *list = calloc(r->locals.count + 1, sizeof(*list));
+
+    if (list == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < r->locals.count; i++)
+        list[i] = r->locals.list[i].is;
+    r->out->internal = list;
+    r->out->locals = list;
+    r->out->local_count = r->locals.count;
+    r->out->guessed = r->locals.guessed;
+    r->out->guessed_in = r->locals.guessed_in;
+    r->out->guessed_of = r->locals.guessed_of;
+    return 0;
+}
+
+/* ---- the host ------------------------------------------------------------------------------------------ */
+
+static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t version, uint8_t protocol,
+                                         const union wire_addr *local, UINT16 local_port,
+                                         const union wire_addr *remote, UINT16 remote_port)
+{
+    const struct host_config *h = &((struct run *)ctx)->config->host;
+
+    return h->owner_of(h->ctx, time_ns, version, protocol, local, local_port, remote, remote_port);
+}
+
+static bool listening(void *ctx, uint8_t version, uint8_t protocol, const union wire_addr *local, UINT16 port)
+{
+    return window_listening(((struct run *)ctx)->window, version, protocol, local, port);
+}
+
+/* 0: the link type does not tell. */
+static uint32_t interface_type(uint16_t link_type)
+{
+    switch (link_type) {
+    case WIRE_LINK_ETHERNET:
+        return IF_TYPE_ETHERNET_CSMACD;
+    case WIRE_LINK_NULL:
+    case WIRE_LINK_LOOP:
+        return IF_TYPE_SOFTWARE_LOOPBACK;
+    }
+    return 0;
+}
+
+static int add_interface(struct run *r, uint32_t index)
+{
+    const struct capture_interface *f = capture_interface(r->capture, index);
+    char name[32];
+    struct host_interface_desc desc = {
+        .name = f->name != NULL ? f->name : name,
+        .unknown = HOST_THING_LUID | HOST_THING_INDEX | HOST_THING_PROFILE,
+        .index = index + 1,
+        .type = r->config->interface_type != 0 ? r->config->interface_type : interface_type(f->link_type),
+        .weak_host_receive = f->address_count == 0,
+        .weak_host_send = f->address_count == 0,
+    };
+
+    snprintf(name, sizeof(name), "interface %u", index + 1);
+    if (desc.type == 0)
+        desc.unknown |= HOST_THING_TYPE;
+    if (f->has_mac)
+        memcpy(desc.mac, f->mac, sizeof(desc.mac));
+    else
+        (void)locals_mac(&r->locals, r->seen, r->seen_count, index, desc.mac);
+    int result = host_interface_add(r->host, &desc);
+    /* a section that comes late can still say its addresses */
+    for (size_t n = 0; result == 0 && r->config->local_count == 0 && n < f->address_count; n++)
+        result = host_address_add(r->host, desc.index, f->addresses[n].version, &f->addresses[n].address,
+                                  f->addresses[n].bits, false);
+    for (size_t i = 0; result == 0 && i < r->locals.count; i++) {
+        const struct local *l = &r->locals.list[i];
+        if (l->interface == index)
+            result = host_address_add(r->host, desc.index, l->is.version, &l->is.address, l->is.bits,
+                                      l->is.bits < (l->is.version == 4 ? 32 : 128));
+    }
+    return result;
+}
+
+static int add_interfaces(struct run *r)
+{
+    int result = 0;
+
+    while (result == 0 && r->interfaces < capture_interface_count(r->capture))
+        result = add_interface(r, r->interfaces++);
+    return result;
+}
+
+static int create_host(struct run *r)
+{
+    struct host_config config = r->config->host;
+
+    config.listening = listening;
+    config.owner_of = config.owner_of == NULL ? NULL : owner_of;
+    config.ctx = r;
+    if (config.start_ns == 0 && r->window->head != 0)
+        config.start_ns = r->window->frames[0].time_ns;
+    return host_create(&config, &r->host);
+}
+
+/* ---- frames -------------------------------------------------------------------------------------------- */
+
+static int apply_changes(struct run *r, uint64_t now_ns)
+{
+    for (; r->changes < r->config->change_count && r->config->changes[r->changes].time_ns <= now_ns;
+         r->changes++) {
+        const struct replay_change *c = &r->config->changes[r->changes];
+        int result = c->apply(c->ctx, r->error);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+/* Is it in the output? *kept: only because the user wants to see what was not. */
+static bool is_written(const struct replay_config *config, enum host_fate fate, bool *kept)
+{
+    *kept = false;
+    switch (fate) {
+    case HOST_PASSED:
+    case HOST_IGNORED:
+        return true;
+    case HOST_STACK:
+        return !config->stack_drops;
+    default:
+        return *kept = config->keep_blocked;
+    }
+}
+
+static int write_frame(struct run *r, const struct capture_packet *p, const struct host_outcome *o, bool kept)
+{
+    const struct replay_config *config = r->config;
+    char room[512];
+    const char *comment = NULL;
+
+    if (kept && config->comment != NULL)
+        comment = config->comment(config->ctx, o, room, sizeof(room));
+    int result = capture_write(r->writer, r->capture, p, comment);
+    if (result != 0)
+        snprintf(r->error->text, sizeof(r->error->text), "%s: cannot be written: %s", config->output,
+                 strerror(-result));
+    return result;
+}
+
+/* The frame at the window's tail. */
+static int one_frame(struct run *r)
+{
+    const struct replay_config *config = r->config;
+    const struct window *w = r->window;
+    const size_t at = w->tail % WINDOW;
+    struct host_outcome o;
+    bool kept;
+
+    if (r->changes < config->change_count) {
+        int result = apply_changes(r, w->frames[at].time_ns);
+        if (result != 0)
+            return result;
+    }
+    host_frame(r->host, &w->frames[at], &o);
+    bool written = is_written(config, o.fate, &kept);
+    if (written && r->writer != NULL) {
+        int result = write_frame(r, &w->packets[at], &o, kept);
+        if (result != 0)
+            return result;
+    }
+    r->out->read++;
+    r->out->written += written;
+    r->out->blocked_kept += kept;
+    if (config->frame != NULL)
+        config->frame(config->ctx, r->capture, &w->packets[at], &w->wires[at], &o, written);
+    return 0;
+}
+
+static void progress(const struct run *r)
+{
+    uint64_t done, all;
+
+    if (r->config->progress == NULL)
+        return;
+    capture_progress(r->capture, &done, &all);
+    r->config->progress(r->config->ctx, done, all, r->out->read);
+}
+
+static int all_frames(struct run *r)
+{
+    struct window *w = r->window;
+    int result = 0;
+
+    for (;;) {
+        window_fill(w);
+        if (w->tail == w->head)
+            break;
+        result = add_interfaces(r);
+        if (result != 0)
+            return result;
+        window_learn(w, r->host);
+        if (w->head - w->tail >= 2 * BATCH)
+            host_prefetch(r->host, &w->frames[(w->tail + BATCH) % WINDOW], BATCH);
+        if (w->tail % PROGRESS_EVERY == 0)
+            progress(r);
+        for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end; w->tail++) {
+            result = one_frame(r);
+            if (result != 0)
+                return result;
+        }
+    }
+    progress(r);
+    if (w->result < 0)
+        *r->error = w->error;
+    return w->result;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------- */
 
 int replay_run(const struct replay_config *config, struct replay_result *out, struct capture_error *error)
 {
-    memset(out, 0, sizeof(*out));
-    snprintf(error->text, sizeof(error->text), "%s: captures cannot be replayed yet", config->input);
-    return -ENOSYS;
+    struct run r = {.config = config, .out = out, .error = error};
+    int result;
+
+    *out = (struct replay_result){0};
+    error->text[0] = '\0';
+    result = capture_open(config->input, &r.capture, error);
+    if (result != 0)
+        return result;
+    if (config->output != NULL && (result = capture_writer_open(config->output, &r.writer, error)) != 0)
+        goto out;
+    result = -ENOMEM;
+    r.window = calloc(1, sizeof(*r.window));
+    if (r.window == NULL)
+        goto out;
+    r.window->capture = r.capture;
+    window_fill(r.window);
+    if ((result = find_locals(&r)) != 0 || (result = create_host(&r)) != 0 ||
+        (result = tell_locals(&r)) != 0 || (result = add_interfaces(&r)) != 0)
+        goto out;
+    result = all_frames(&r);
+    host_counts(r.host, &out->counts);
+out:
+    if (r.writer != NULL) {
+        (void)capture_write_interfaces(r.writer, r.capture);
+        int closed = capture_writer_close(r.writer, r.host != NULL);
+        if (closed != 0 && (result == 0 || result == -EINVAL)) {
+            snprintf(error->text, sizeof(error->text), "%s: cannot be written: %s", config->output,
+                     strerror(-closed));
+            result = closed;
+        }
+    }
+    if (result == -ENOMEM && error->text[0] == '\0')
+        snprintf(error->text, sizeof(error->text), "%s: %s", config->input, strerror(ENOMEM));
+    if (r.host != NULL)
+        host_destroy(r.host);
+    locals_destroy(&r.locals);
+    free(r.seen);
+    free(r.window);
+    capture_close(r.capture);
+    return result;
 }
 
 void replay_free(struct replay_result *r)
 {
-    memset(r, 0, sizeof(*r));
+    free(r->internal);
+    *r = (struct replay_result){0};
 }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * replay's inside: what its files know of each other.
+ *
+ *   replay.c         the run: window filled, frames given to the host, fates carried out
+ *   replay_window.c  frames read and parsed ahead; what they say of frames before them (who refused)
+ *   replay_local.c   whose addresses are this host's, and on which interface
+ */
+#ifndef WEIR_DATAPATH_REPLAY_INSIDE_H
+#define WEIR_DATAPATH_REPLAY_INSIDE_H
+
+#include "datapath/replay.h"
+
+/* ---- the window (replay_window.c) ---------------------------------------------------------------------- */
+
+#define WINDOW        CAPTURE_WINDOW
+#define WINDOW_CHAINS 4096
+#define WINDOW_PORTS  4096
+
+/* A local port that refused. */
+struct refusal {
+    union wire_addr address;
+    uint16_t port;
+    uint8_t version, protocol;
+    uint64_t refused;  /* the frame that said so, counted from 1; 0: a free place */
+    uint64_t accepted; /* the last frame that shows somebody there, since then */
+};
+
+enum answer_seen { ANSWER_NONE, ANSWER_REFUSED };
+
+/*
+ * Frames [tail, head), counted from 0, stand at n % WINDOW; those below `learned` have been looked at. Frames
+ * that ask for somebody (SYN, datagrams to this host) and those that show somebody (SYN-ACK) are chained by
+ * their tuple, newest first: chains[] holds frame numbers from 1, before[] the one before in the chain.
+ */
+struct window {
+    struct capture *capture;
+    uint64_t tail, head, learned;
+    bool ended;
+    int result;                 /* of the capture, when it ended */
+    struct capture_error error; /* result < 0 */
+    uint64_t chains[WINDOW_CHAINS];
+    struct refusal ports[WINDOW_PORTS];
+    uint64_t before[WINDOW];
+    uint8_t answers[WINDOW]; /* enum answer_seen */
+    struct host_frame frames[WINDOW];
+    struct wire_packet wires[WINDOW];
+    struct capture_packet packets[WINDOW];
+};
+
+/* Reads frames until the window is full or the capture ends. */
+void window_fill(struct window *w);
+/* Looks at the frames read since: who is refused. Needs to know who is local. */
+void window_learn(struct window *w, const struct host *h);
+/* Is somebody waiting at this local port, for the frame at the window's tail? */
+bool window_listening(const struct window *w, uint8_t version, uint8_t protocol, const union wire_addr *local,
+                      uint16_t port);
+
+/* The frame's way as the capture says. */
+enum host_way frame_way(const struct capture_packet *p, const struct wire_packet *w);
+
+/* ---- locality (replay_local.c) ------------------------------------------------------------------------- */
+
+#define LOCAL_LOOK_AT 10000 /* frames, at most; a pipe: the window's */
+#define LOCAL_MAX     256   /* addresses found; those beyond are not local */
+#define LOCAL_A_MAC   8     /* a MAC with more addresses is a router's */
+
+/* What one IP frame says about who is where. */
+struct sighting {
+    uint32_t interface;
+    uint8_t version;
+    uint8_t way;       /* enum host_way */
+    bool group;        /* the link sent it to several */
+    bool has_mac;      /* both; not zeros */
+    uint64_t from, to; /* MACs */
+    union wire_addr source, destination;
+};
+/* False: not IP. */
+bool sighting_of(const struct capture_packet *p, const struct wire_packet *w, struct sighting *out);
+
+struct local {
+    struct replay_local is; /* bits as they are: 0 is every address */
+    uint32_t interface;     /* the first on which it was seen as an end; 0 if on none */
+};
+
+struct locals {
+    struct local *list;
+    size_t count, room;
+    bool guessed;
+    uint64_t guessed_in, guessed_of;
+};
+
+/* Room for so many. 0 or -ENOMEM. */
+int locals_create(size_t room, struct locals *l);
+void locals_destroy(struct locals *l);
+/* auto. c: whose interfaces' addresses count. 0 or -ENOMEM. */
+int locals_find(const struct replay_config *config, const struct capture *c, const struct sighting *seen,
+                size_t count, struct locals *out);
+/* Where the addresses of --local were seen. */
+void locals_place(const struct sighting *seen, size_t count, struct locals *l);
+/* The MAC of the host's interface, from frames of local addresses; false: nothing says it. */
+bool locals_mac(const struct locals *l, const struct sighting *seen, size_t count, uint32_t interface,
+                uint8_t mac[6]);
+
+#endif
