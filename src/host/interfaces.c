@@ -19,6 +19,7 @@ struct address {
     union wire_addr addr;
     uint8_t version; /* 0: free */
     uint8_t bits;    /* of its subnet; 0: unknown */
+    bool several;    /* on more than one interface: at home wherever it arrives */
     const struct host_interface *interface;
 };
 
@@ -202,6 +203,7 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
 {
     struct addresses *a = h->addresses;
     const unsigned most = version == 4 ? 32 : 128;
+    struct address *had;
     struct address what = {.addr = *addr,
                            .version = version,
                            .bits = (uint8_t)(bits > most ? most : bits),
@@ -212,14 +214,28 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
         return -EINVAL;
     if (all && what.bits < most)
         return list_append(&a->prefixes, &a->prefix_count, &what);
-    if (address_find(a, version, addr) != NULL)
-        return 0; /* the first interface that has it keeps it */
-    if (version == 4 && what.bits != 0 && what.bits < 31) {
+    had = (struct address *)address_find(a, version, addr);
+    if (had != NULL) { /* the first interface that has it stays its interface */
+        had->several = had->several || had->interface != what.interface;
+        return 0;
+    }
+    if (what.bits != 0 && what.bits < most) {
         e = list_append(&a->subnets, &a->subnet_count, &what);
         if (e != 0)
             return e;
     }
     return address_insert(a, &what);
+}
+
+/* All ones behind the prefix: its directed broadcast. */
+static bool is_last_of(const struct address *p, const union wire_addr *addr)
+{
+    uint32_t host_bits;
+
+    if (p->version != 4 || p->bits == 0 || p->bits >= 31)
+        return false;
+    host_bits = UINT32_MAX >> p->bits;
+    return (addr->v4 & host_bits) == host_bits && same_prefix(p, 4, addr);
 }
 
 /* 255.255.255.255, or all ones in a subnet that the host is in. */
@@ -228,13 +244,10 @@ static bool is_broadcast(const struct addresses *a, const union wire_addr *addr)
     if (addr->v4 == UINT32_MAX)
         return true;
     for (size_t i = 0; i < a->subnet_count; i++)
-        if ((addr->v4 | UINT32_MAX << (32 - a->subnets[i].bits)) == UINT32_MAX &&
-            same_prefix(&a->subnets[i], 4, addr))
+        if (is_last_of(&a->subnets[i], addr))
             return true;
     for (size_t i = 0; i < a->prefix_count; i++)
-        if (a->prefixes[i].version == 4 && a->prefixes[i].bits != 0 && a->prefixes[i].bits < 31 &&
-            (addr->v4 | UINT32_MAX << (32 - a->prefixes[i].bits)) == UINT32_MAX &&
-            same_prefix(&a->prefixes[i], 4, addr))
+        if (is_last_of(&a->prefixes[i], addr))
             return true;
     return false;
 }
@@ -268,6 +281,30 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
     if (found != NULL)
         return found->interface;
     return wire_addr_is_loopback(version, addr) ? a->loopback : NULL;
+}
+
+bool host_local_at(const struct host *h, uint8_t version, const union wire_addr *addr,
+                   const struct host_interface *arrival, const struct host_interface **home)
+{
+    const struct addresses *a = h->addresses;
+    const struct address *found = local_find(a, version, addr);
+
+    *home = arrival;
+    if (found == NULL)
+        return wire_addr_is_loopback(version, addr);
+    if (!found->several)
+        *home = found->interface;
+    return true;
+}
+
+const struct host_interface *host_route(const struct host *h, uint8_t version, const union wire_addr *addr)
+{
+    const struct addresses *a = h->addresses;
+
+    for (size_t i = 0; i < a->subnet_count; i++)
+        if (same_prefix(&a->subnets[i], version, addr))
+            return a->subnets[i].interface;
+    return NULL;
 }
 
 const struct host_interface *host_loopback_interface(const struct host *h)

@@ -75,6 +75,11 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
                                                const union wire_addr *a);
 /* NL_ADDRESS_TYPE of an address: NlatUnicast, NlatAnycast, NlatMulticast, NlatBroadcast ... */
 UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a);
+/* Is it the host's? *home: its interface, or `arrival` where any will do (loopback, or it is on several). */
+bool host_local_at(const struct host *h, uint8_t version, const union wire_addr *a,
+                   const struct host_interface *arrival, const struct host_interface **home);
+/* On whose subnet the address is; NULL: nobody knows. */
+const struct host_interface *host_route(const struct host *h, uint8_t version, const union wire_addr *a);
 const struct host_interface *host_loopback_interface(const struct host *h); /* NULL: there is none */
 int host_addresses_create(struct host *h); /* 0 or -ENOMEM */
 void host_addresses_destroy(struct host *h);
@@ -144,6 +149,7 @@ struct scene {
     const struct wire_packet *packet;
     const struct host_interface *interface; /* arrival of inbound, departure of outbound */
     const struct host_interface *next_hop;  /* forwarded: departure */
+    const struct host_interface *home;      /* whose address the local one is; NULL: as `interface` (ALE-28) */
     FWP_DIRECTION packet_direction;
 
     /* The tuple from this host's side; ICMP as the layers' port fields have it (type, code). */
@@ -177,6 +183,7 @@ struct scene {
     UINT32 stream_flags; /* ST: FWPS_STREAM_FLAG_SEND, _RECEIVE, .._DISCONNECT, .._ABORT (ORD-07) */
     FWPS_DISCARD_MODULE0 discard_module; /* at discard layers */
     UINT32 discard_reason;
+    UINT64 discard_filter_id; /* indicate.c's: the filter that blocked */
     uint32_t stopped_at; /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
     uint32_t path_mtu;
     bool any_remote; /* EC, LIS..: no remote end */
@@ -213,10 +220,10 @@ bool indicate(struct scene *s, enum host_layer role, struct answer *out);
  * or callout there blocked it: that suppresses the stack's answer (ORD-06, ORD-12). */
 bool indicate_discard(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module, UINT32 reason);
 
-/* What classifying needs of room, one a lane. h->config is read as it is when the lane classifies. 0 or -ENOMEM. */
-struct scratch;
+/* What classifying needs of room, one a lane or visitor; it reads h->config now. 0 or -ENOMEM. */
+struct scratch; /* indicate.h */
 int scratch_create(struct host *h, struct scratch **out);
-void scratch_destroy(struct scratch *s);
+void scratch_destroy(struct scratch *s); /* NULL: nothing */
 
 /* values.c: fills values of the fields in `want` (bits) and says which of them are not known. values are the
  * lane's scratch, valid until its next classification. */
@@ -224,7 +231,7 @@ UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT
                    FWPS_INCOMING_VALUE0 *values, struct scratch *room);
 /* metadata.c: PKT-20, PKT-21 */
 void metadata_fill(const struct scene *s, enum host_layer role, bool discard,
-                   FWPS_INCOMING_METADATA_VALUES0 *out, struct scratch *room);
+                   FWPS_INCOMING_METADATA_VALUES0 *out);
 /* offsets.c: PKT-01..09. Where the data starts, from the frame's first byte; UINT32_MAX: no packet here. */
 uint32_t packet_offset(const struct scene *s, enum host_layer role, bool discard);
 

@@ -1,36 +1,456 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* paths: nothing is walked yet: every frame is ignored. */
+/*
+ * paths: which way a frame goes, and the steps that all ways share.
+ *
+ *   frame --course_of()--> in        paths_in()
+ *                          out       paths_out()
+ *                          loopback  paths_out() in the sender's context, then paths_in() (ORD-19)
+ *                          through   paths_forward()
+ *                          nowhere   not IP, or not this host's business: the MAC layers at most
+ *
+ * A frame that belongs to what was refused, held or never sent meets no layer, so the flow is looked up
+ * before anything is classified (path_find()); the result serves the whole walk. Everything that a later
+ * frame may presuppose is kept with the flow (FLOW_UNSENT_*), or by its tuple where there is no flow
+ * (paths_memory.c).
+ */
+#include <string.h>
+
 #include "host/paths.h"
+
+/* ---- the scene ---------------------------------------------------------------------------------------- */
+
+static bool is_echo(uint8_t protocol, uint8_t type)
+{
+    return protocol == WIRE_PROTOCOL_ICMP ? type == 0 || type == 8 : type == 128 || type == 129;
+}
+
+static bool is_icmp(const struct wire_packet *p)
+{
+    return p->protocol == (p->version == 4 ? WIRE_PROTOCOL_ICMP : WIRE_PROTOCOL_ICMPV6);
+}
+
+void path_scene(struct scene *s, const struct wire_packet *p, bool inbound)
+{
+    s->packet = p;
+    s->packet_direction = inbound ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
+    s->version = p->version;
+    s->protocol = p->protocol;
+    s->local = inbound ? p->destination : p->source;
+    s->remote = inbound ? p->source : p->destination;
+    s->local_port = inbound ? p->destination_port : p->source_port;
+    s->remote_port = inbound ? p->source_port : p->destination_port;
+    s->icmp = s->echo = false;
+    s->icmp_id = s->icmp_sequence = 0;
+    s->stopped_at = p->fault_at;
+    if (!is_icmp(p) || p->reached != WIRE_TRANSPORT)
+        return;
+    s->icmp = true;
+    s->local_port = p->icmp_type; /* FWPM_CONDITION_ICMP_TYPE and _CODE are names of the ports' fields */
+    s->remote_port = p->icmp_code;
+    s->original_icmp_type = p->icmp_type;
+    s->echo = is_echo(p->protocol, p->icmp_type);
+    if (s->echo) {
+        s->icmp_id = p->icmp_id;
+        s->icmp_sequence = p->icmp_sequence;
+    }
+}
+
+static void key_fill(struct host_flow_key *k, const struct scene *s)
+{
+    memset(k, 0, sizeof(*k));
+    k->local = s->local;
+    k->remote = s->remote;
+    k->version = s->version;
+    k->protocol = s->protocol;
+    k->compartment = s->interface != NULL ? (uint8_t)s->interface->desc.compartment : 1;
+    k->local_port = s->local_port;
+    k->remote_port = s->remote_port;
+    if (!s->icmp)
+        return;
+    /* An answer belongs to its request's flow. */
+    k->flags = FLOW_KEY_ICMP;
+    k->local_port = s->icmp_id;
+    k->remote_port = (uint16_t)(s->local_port << 8 | s->remote_port);
+    if (s->echo)
+        k->remote_port = s->version == 4 ? 8 << 8 : 128 << 8;
+}
+
+void path_key(const struct scene *s, struct host_flow_key *key)
+{
+    key_fill(key, s);
+}
+
+/* ---- steps -------------------------------------------------------------------------------------------- */
+
+void path_blocked(const struct answer *a, struct host_outcome *out)
+{
+    out->fate = a->absorbed ? HOST_ABSORBED : HOST_BLOCKED;
+    out->layer = engine_layer_by_id(a->layer);
+    out->filter_id = a->filter_id;
+    out->module = FWPS_DISCARD_MODULE_GENERAL;
+    out->reason = FWPS_DISCARD_FIREWALL_POLICY;
+    out->depends = out->depends || a->depends;
+}
+
+bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
+{
+    struct answer a;
+
+    if (indicate(s, role, &a)) {
+        path_blocked(&a, out);
+        return false;
+    }
+    out->depends = out->depends || a.depends;
+    return true;
+}
+
+bool path_consequence(struct host_outcome *out, enum host_note note)
+{
+    out->fate = HOST_CONSEQUENCE;
+    out->note = note != HOST_NOTE_NONE ? note : HOST_NOTE_REFUSED_FLOW;
+    return false;
+}
+
+/* Loopback does not come down to the adapters; nor has every capture MAC headers. */
+static bool has_mac(const struct scene *s)
+{
+    return !s->loopback && s->packet->mac_at != UINT32_MAX;
+}
+
+bool path_receive(struct scene *s, struct host_outcome *out)
+{
+    if (has_mac(s) && (!path_step(s, LAYER_MAC_IN_NATIVE, out) || !path_step(s, LAYER_MAC_IN, out)))
+        return false;
+    return path_step(s, LAYER_II, out);
+}
+
+bool path_send_ip(struct scene *s, struct host_outcome *out)
+{
+    if (!path_step(s, LAYER_OI, out))
+        return false;
+    return !has_mac(s) || (path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
+}
+
+bool path_send(struct scene *s, struct host_outcome *out)
+{
+    return path_step(s, LAYER_OT, out) && path_send_ip(s, out);
+}
+
+/* ---- flows -------------------------------------------------------------------------------------------- */
+
+/* Does this packet answer, or go on from, one that was dropped? A handshake's step presupposes the one before
+ * it; everything else of a connection presupposes the handshake. Else it is the answer that presupposes the
+ * request. */
+static bool presupposes(const struct scene *s, unsigned unsent)
+{
+    const bool in = path_inbound(s);
+
+    if (s->protocol != WIRE_PROTOCOL_TCP) {
+        const bool answers = in != ((s->flow->flags & FLOW_INBOUND) != 0);
+
+        return answers && (unsent & (in ? FLOW_UNSENT_OUT : FLOW_UNSENT_IN)) != 0;
+    }
+    if ((s->packet->tcp_flags & WIRE_TCP_SYN) == 0)
+        return true;
+    if ((s->packet->tcp_flags & WIRE_TCP_ACK) == 0)
+        return false;
+    return (unsent & (in ? FLOW_UNSENT_OUT : FLOW_UNSENT_IN)) != 0;
+}
+
+/* The same for a packet without a flow. */
+static bool presupposes_unsent(struct scene *s)
+{
+    const bool tcp = s->protocol == WIRE_PROTOCOL_TCP, in = path_inbound(s);
+    const UINT64 now = s->time_ns, until = now + (tcp ? TCP_MEMORY_NS : DATAGRAM_MEMORY_NS);
+    struct memory *m = s->lane->memory;
+    struct host_flow_key key;
+    bool found = false;
+
+    key_fill(&key, s);
+    if (tcp && (s->packet->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN)
+        return false;
+    for (enum memory_kind kind = MEMORY_UNSENT_IN; kind <= MEMORY_UNSENT_OUT; kind++) {
+        if (!tcp && in == (kind == MEMORY_UNSENT_IN))
+            continue;
+        if (!memory_has(m, &key, kind, now))
+            continue;
+        found = true;
+        if (tcp)
+            memory_put(m, &key, kind, now, until);
+    }
+    return found;
+}
+
+bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    struct lane *l = s->lane;
+    bool unsent = false, silenced = false;
+    struct host_flow_key key;
+
+    lane_enter(l);
+    ale_find(s, v);
+    if (!v->refused && !v->held) {
+        if (s->flow != NULL) {
+            if (__builtin_expect((s->flow->flags & (FLOW_UNSENT_OUT | FLOW_UNSENT_IN)) != 0, 0))
+                unsent = presupposes(s, s->flow->flags);
+        } else {
+            unsent = presupposes_unsent(s);
+            if (s->protocol == WIRE_PROTOCOL_TCP && (s->packet->tcp_flags & WIRE_TCP_RST) != 0 &&
+                !path_inbound(s)) {
+                key_fill(&key, s);
+                silenced = memory_has(l->memory, &key, MEMORY_SILENCED, s->time_ns);
+            }
+        }
+    }
+    lane_leave(l);
+    out->flow_id = s->flow_id;
+    if (v->refused)
+        return path_consequence(out, v->note);
+    if (v->held) {
+        out->fate = HOST_HELD;
+        return false;
+    }
+    if (silenced)
+        return path_consequence(out, HOST_NOTE_SILENCED);
+    return unsent ? path_consequence(out, HOST_NOTE_UNSENT_REQUEST) : true;
+}
+
+bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    struct answer a = {0};
+
+    switch (ale_decide(s, v, &a)) {
+    case ALE_PASS:
+        out->depends = out->depends || a.depends;
+        out->flow_id = s->flow_id;
+        return true;
+    case ALE_BLOCKED:
+    case ALE_ABSORBED:
+    case ALE_REFUSED_BIND:
+        path_blocked(&a, out);
+        break;
+    case ALE_PENDING:
+        out->fate = HOST_HELD;
+        break;
+    case ALE_NO_MEMORY:
+        s->flow = NULL; /* only policy removes packets */
+        return true;
+    }
+    out->flow_id = s->flow_id;
+    return false;
+}
+
+void path_dropped(struct scene *s)
+{
+    const bool tcp = s->protocol == WIRE_PROTOCOL_TCP, in = path_inbound(s);
+    struct host_flow_key key;
+
+    if (tcp && (s->packet->tcp_flags & WIRE_TCP_SYN) == 0)
+        return; /* the peer would send it again */
+    lane_enter(s->lane);
+    if (path_flow(s)) {
+        if (tcp ? (s->flow->flags & FLOW_ESTABLISHED) == 0 : in == ((s->flow->flags & FLOW_INBOUND) != 0))
+            s->flow->flags |= in ? FLOW_UNSENT_IN : FLOW_UNSENT_OUT;
+    } else {
+        key_fill(&key, s);
+        memory_put(s->lane->memory, &key, in ? MEMORY_UNSENT_IN : MEMORY_UNSENT_OUT, s->time_ns,
+                   s->time_ns + (tcp ? TCP_MEMORY_NS : DATAGRAM_MEMORY_NS));
+    }
+    lane_leave(s->lane);
+}
+
+void path_passed(struct scene *s)
+{
+    const bool in = path_inbound(s);
+
+    if (!path_flow(s))
+        return;
+    if (__builtin_expect((s->flow->flags & (FLOW_UNSENT_OUT | FLOW_UNSENT_IN)) != 0, 0) &&
+        (s->protocol != WIRE_PROTOCOL_TCP || (s->packet->tcp_flags & WIRE_TCP_SYN) != 0))
+        s->flow->flags &= (uint8_t) ~(in ? FLOW_UNSENT_IN : FLOW_UNSENT_OUT);
+    ale_refresh(s);
+}
+
+/* ---- which way ---------------------------------------------------------------------------------------- */
+
+enum course { COURSE_NOWHERE, COURSE_IN, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH, COURSE_ASTRAY };
+
+static bool mac_is(const struct wire_packet *p, const struct host_interface *i, bool source)
+{
+    static const uint8_t none[6];
+
+    return i != NULL && p->mac_at != UINT32_MAX && memcmp(i->desc.mac, none, 6) != 0 &&
+           memcmp(p->frame + p->mac_at + (source ? 6 : 0), i->desc.mac, 6) == 0;
+}
+
+static enum host_way way_of(const struct host_frame *f, const struct host_interface *i)
+{
+    const struct wire_packet *p = f->packet;
+
+    if (f->way != HOST_WAY_UNKNOWN)
+        return f->way;
+    switch (p->cooked) {
+    case WIRE_COOKED_FROM_US:
+        return HOST_WAY_OUT;
+    case WIRE_COOKED_TO_US:
+    case WIRE_COOKED_BROADCAST:
+    case WIRE_COOKED_MULTICAST:
+        return HOST_WAY_IN;
+    default:
+        return mac_is(p, i, true) ? HOST_WAY_OUT : mac_is(p, i, false) ? HOST_WAY_IN : HOST_WAY_UNKNOWN;
+    }
+}
+
+static bool is_group(const struct host *h, uint8_t version, const union wire_addr *a)
+{
+    UINT8 type = host_address_type(h, version, a);
+
+    return type == NlatMulticast || type == NlatBroadcast;
+}
+
+/*
+ * Addresses decide, as they do for the stack; what the capture says decides where they leave it open: what
+ * comes from no address (a host that asks for one), from one of the host's own to somebody else but arrived
+ * (its own broadcast, come back), and what passes through. *home: the interface whose address it is.
+ */
+static enum course course_of(const struct host *h, const struct host_frame *f, const struct host_interface *i,
+                             const struct host_interface **home)
+{
+    const struct wire_packet *p = f->packet;
+    const struct host_interface *from;
+    bool to_us, from_us;
+    enum host_way way;
+
+    *home = i;
+    if (p->reached < WIRE_LINK || (p->reached == WIRE_LINK && (p->cut || p->fault == WIRE_FAULT_IP_VERSION ||
+                                                               p->fault == WIRE_FAULT_IP_SHORT)))
+        return way_of(f, i) == HOST_WAY_OUT ? COURSE_OUT : COURSE_IN; /* no addresses to go by */
+    to_us = host_local_at(h, p->version, &p->destination, i, home);
+    from_us = host_local_at(h, p->version, &p->source, i, &from);
+    if (to_us && from_us)
+        return COURSE_LOOPBACK;
+    if (to_us)
+        return COURSE_IN;
+    if (from_us && f->way != HOST_WAY_IN) {
+        *home = from;
+        return COURSE_OUT;
+    }
+    way = way_of(f, i);
+    if (is_group(h, p->version, &p->destination)) {
+        if (way == HOST_WAY_OUT)
+            return from_us || wire_addr_is_unspecified(p->version, &p->source) ? COURSE_OUT : COURSE_NOWHERE;
+        return COURSE_IN;
+    }
+    if (wire_addr_is_unspecified(p->version, &p->source) && way == HOST_WAY_OUT)
+        return COURSE_OUT;
+    if (from_us || f->packet->cooked == WIRE_COOKED_TO_OTHERS)
+        return COURSE_NOWHERE;
+    if (i != NULL && i->desc.forwarding)
+        return way == HOST_WAY_OUT || p->mac_at == UINT32_MAX || mac_is(p, i, false) ? COURSE_THROUGH
+                                                                                     : COURSE_NOWHERE;
+    return way == HOST_WAY_IN && mac_is(p, i, false) ? COURSE_ASTRAY : COURSE_NOWHERE;
+}
 
 bool paths_key(const struct host *h, const struct host_frame *f, struct host_flow_key *key)
 {
-    (void)h;
-    (void)f;
-    (void)key;
-    return false;
+    const struct host_interface *i = host_interface_by_index(h, f->interface_index), *home;
+    const struct wire_packet *p = f->packet;
+    struct scene s;
+    enum course c;
+
+    if (p->reached != WIRE_TRANSPORT)
+        return false;
+    c = course_of(h, f, i, &home);
+    if (c != COURSE_IN && c != COURSE_OUT && c != COURSE_LOOPBACK)
+        return false;
+    s.interface = c == COURSE_LOOPBACK && host_loopback_interface(h) != NULL ? host_loopback_interface(h) : i;
+    path_scene(&s, p, c == COURSE_IN);
+    key_fill(key, &s);
+    return true;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------- */
+
+/* Not IP: only the MAC layers hear of it. */
+static void not_ip(struct scene *s, bool in, struct host_outcome *out)
+{
+    out->fate = HOST_IGNORED;
+    out->note = s->packet->cut ? HOST_NOTE_CUT : HOST_NOTE_NONE;
+    out->fault = (enum wire_fault)s->packet->fault;
+    if (!has_mac(s))
+        return;
+    s->packet_direction = in ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
+    if (in)
+        (void)(path_step(s, LAYER_MAC_IN_NATIVE, out) && path_step(s, LAYER_MAC_IN, out));
+    else
+        (void)(path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
+}
+
+/* Out, then in: the copy that arrives is the sender's packet. */
+static void loopback(struct scene *s, struct host_outcome *out)
+{
+    const struct host_interface *i = host_loopback_interface(s->host);
+    struct scene receiver;
+    UINT64 sender;
+
+    s->loopback = true;
+    if (i != NULL)
+        s->interface = i;
+    receiver = *s;
+    path_scene(s, s->packet, false);
+    paths_out(s, out);
+    out->sender_flow_id = sender = out->flow_id;
+    if (out->fate != HOST_PASSED)
+        return;
+    path_scene(&receiver, receiver.packet, true);
+    out->flow_id = 0;
+    paths_in(&receiver, out);
+    out->sender_flow_id = sender;
 }
 
 void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)
 {
-    (void)l;
-    (void)f;
-    out->fate = HOST_IGNORED;
-}
+    const struct wire_packet *p = f->packet;
+    const struct host_interface *home;
+    struct scene s;
 
-void paths_in(struct scene *s, struct host_outcome *out)
-{
-    (void)s;
-    out->fate = HOST_IGNORED;
-}
-
-void paths_out(struct scene *s, struct host_outcome *out)
-{
-    (void)s;
-    out->fate = HOST_IGNORED;
-}
-
-void paths_forward(struct scene *s, struct host_outcome *out)
-{
-    (void)s;
-    out->fate = HOST_IGNORED;
+    memset(&s, 0, sizeof(s));
+    s.host = l->host;
+    s.lane = l;
+    s.frame = f->number;
+    s.time_ns = l->host->now_ns;
+    s.packet = p;
+    s.interface = host_interface_by_index(l->host, f->interface_index);
+    if (p->version == 0) {
+        not_ip(&s, way_of(f, s.interface) != HOST_WAY_OUT, out);
+        return;
+    }
+    switch (course_of(l->host, f, s.interface, &home)) {
+    case COURSE_IN:
+        path_scene(&s, p, true);
+        s.home = home;
+        paths_in(&s, out);
+        break;
+    case COURSE_OUT:
+        path_scene(&s, p, false);
+        s.home = home;
+        paths_out(&s, out);
+        break;
+    case COURSE_LOOPBACK:
+        loopback(&s, out);
+        break;
+    case COURSE_THROUGH:
+        path_scene(&s, p, way_of(f, s.interface) != HOST_WAY_OUT);
+        paths_forward(&s, out);
+        break;
+    case COURSE_ASTRAY:
+        path_scene(&s, p, true);
+        out->inbound = true;
+        if (path_receive(&s, out))
+            path_discard(&s, LAYER_II, FWPS_DISCARD_MODULE_NETWORK, IpDiscardNotLocallyDestined, out);
+        break;
+    case COURSE_NOWHERE:
+        not_ip(&s, way_of(f, s.interface) != HOST_WAY_OUT, out);
+        break;
+    }
 }

@@ -1,13 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * paths: what the files of the packet paths (paths*.c) share.
+ * paths: what the files of the packet paths share.
+ *
+ *   paths.c          which way a frame goes; the scene of a packet; what every path does
+ *   paths_in.c       inbound: packet layers, fragments, transport; datagrams, multicast
+ *   paths_out.c      outbound: datagrams, fragments
+ *   paths_tcp.c      both ways of a TCP segment: ALE, stream layers, the connection's end
+ *   paths_icmp.c     ICMP errors, which quote a packet and never meet ALE
+ *   paths_forward.c  what passes through
+ *   paths_discard.c  what the stack itself discards, where and why
+ *   paths_memory.c   tuples of which later frames must know
+ *
+ * One walk has one scene and one outcome. A step that returns false has ended it: the outcome says how. The
+ * lane is held only between lane_enter() and lane_leave(), never across a step.
  */
 #ifndef WEIR_HOST_PATHS_H
 #define WEIR_HOST_PATHS_H
 
 #include "host/internal.h"
 
-/* ---- memory (paths_memory.c) */
+static inline void lane_enter(struct lane *l)
+{
+    rt_mutex_lock(l->lock);
+}
+
+static inline void lane_leave(struct lane *l)
+{
+    rt_mutex_unlock(l->lock);
+}
+
+/* ---- paths.c */
+
+/* Points the scene at a packet: tuple, direction. Interface, loopback and the rest are the caller's. */
+void path_scene(struct scene *s, const struct wire_packet *p, bool inbound);
+/* The key of the scene's flow; what its own echo or multicast flow would have. */
+void path_key(const struct scene *s, struct host_flow_key *key);
+
+/* One layer. False: blocked, and the outcome says so. */
+bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out);
+/* The outcome of a packet that this answer drops. */
+void path_blocked(const struct answer *a, struct host_outcome *out);
+bool path_consequence(struct host_outcome *out, enum host_note note); /* false */
+
+/* MAC layers and II; OI and MAC layers. */
+bool path_receive(struct scene *s, struct host_outcome *out);
+bool path_send(struct scene *s, struct host_outcome *out);    /* OT, OI, MAC layers */
+bool path_send_ip(struct scene *s, struct host_outcome *out); /* without OT */
+
+/* ale_find(), and whether the frame may go on: false: its flow was refused, is held, or it presupposes a
+ * packet that was dropped; the outcome says so. */
+bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out);
+/* What the view needs; false: the packet ends here. True with s->flow NULL: there was no room for a flow. */
+bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *out);
+/* The packet was dropped at a packet layer, or got through them: what presupposes it will know. The lane is
+ * not held (dropped), is held (passed). */
+void path_dropped(struct scene *s);
+void path_passed(struct scene *s);
+
+/* With the lane held: is the scene's flow still there? Else forgets it. */
+static inline bool path_flow(struct scene *s)
+{
+    if (s->flow != NULL && s->flow->id != s->flow_id)
+        s->flow = NULL;
+    return s->flow != NULL;
+}
+
+static inline bool path_inbound(const struct scene *s)
+{
+    return s->packet_direction == FWP_DIRECTION_INBOUND;
+}
+
+/* ---- paths_tcp.c, paths_icmp.c: after path_receive() or before path_send() */
+void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
+void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out);
+void path_icmp_error_in(struct scene *s, struct host_outcome *out);
+void path_icmp_error_out(struct scene *s, struct host_outcome *out);
+
+/* ---- paths_discard.c */
+
+/* The stack discards the packet: indicates it at the layer's discard layer; returns whether that was blocked
+ * there, which silences the stack's answer. */
+bool path_discard(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module, UINT32 reason,
+                  struct host_outcome *out);
+/* An inbound packet whose headers are wrong. */
+void path_discard_fault(struct scene *s, enum wire_fault fault, struct host_outcome *out);
+/* Nobody is there for it (ORD-06, ORD-12). */
+void path_discard_nobody(struct scene *s, struct host_outcome *out);
+
+/* ---- paths_memory.c */
 
 enum memory_kind {
     MEMORY_SILENCED = 1,     /* a discard layer suppressed the stack's answer to this tuple's packet */
@@ -17,10 +97,19 @@ enum memory_kind {
     MEMORY_RESET,            /* ... by RST */
     MEMORY_FRAGMENT_PASSED,  /* an outbound datagram's first seen fragment passed (the key says which) */
     MEMORY_FRAGMENT_BLOCKED, /* ... did not */
+    MEMORY_FRAGMENT_UNSENT,  /* ... is a consequence */
 };
+/* With the lane held. `kind` until `until`; a note that is there already is put off. */
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
                 UINT64 until);
 bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now);
 void memory_drop(struct memory *m, const struct host_flow_key *k, enum memory_kind kind);
+
+#define SECONDS            1000000000ull
+#define TCP_MEMORY_NS      (3600 * SECONDS) /* put off by each frame that meets it */
+#define DATAGRAM_MEMORY_NS (10 * SECONDS)   /* an answer that comes later is a word of its own */
+#define SILENCE_NS         (10 * SECONDS)
+#define CLOSED_NS          (240 * SECONDS) /* twice the longest life of a segment */
+#define FRAGMENT_NS        (60 * SECONDS)
 
 #endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * paths_tcp: the way of a TCP segment, both directions.
+ *
+ *   in:   II -> IT -> [RA | AC] -> SPK -> tcp_segment() -> [FE] -> ST               (ORD-03, 04, 05, 08, 11)
+ *   out:  [BR RES CR AC] -> tcp_segment() -> ST -> [AC | RA again] -> SPK -> OT -> OI   (ORD-02, 05, 08, 23)
+ *         a SYN: tcp_segment() only after OI, for if it is dropped no connection has begun
+ *
+ * tcp.c hears of inbound segments that passed the packet layers, and of what this host sent as it stands at
+ * the stream layer: data that OT or OI drops was given to TCP, and would be sent again. The stream layer sees
+ * each byte once, in order; bytes that an acknowledgement or a filled hole sets in order come after the
+ * segment's own, and a block of theirs no longer concerns this frame.
+ *
+ * A connection's end (ORD-07) is seen at ST by flags; then ale_end_flow() does what closing does (ALE-33).
+ * Its tuple is remembered for a while: what comes late meets the packet layers alone.
+ */
+#include "host/paths.h"
+
+static bool bare_syn(const struct wire_packet *p)
+{
+    return (p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_ACK | WIRE_TCP_RST)) == WIRE_TCP_SYN;
+}
+
+/* ---- the stream layer */
+
+static bool stream_step(struct scene *s, bool out_way, const uint8_t *bytes, uint32_t size, UINT32 flags,
+                        struct host_outcome *out)
+{
+    FWP_DIRECTION way = s->packet_direction;
+    bool passed;
+
+    s->stream = bytes;
+    s->stream_size = size;
+    s->stream_flags = flags | (out_way ? FWPS_STREAM_FLAG_SEND : FWPS_STREAM_FLAG_RECEIVE);
+    s->packet_direction = out_way ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
+    passed = path_step(s, LAYER_ST, out);
+    s->packet_direction = way;
+    s->stream = NULL;
+    s->stream_size = 0;
+    s->stream_flags = 0;
+    return passed;
+}
+
+/* One piece that the segment set in order. False: blocked. */
+static bool stream_piece(struct scene *s, const struct tcp_result *r, struct host_outcome *out)
+{
+    const struct host_observer *o = &s->host->config.observer;
+    UINT32 flags = 0;
+
+    if ((r->events & (TCP_DATA | TCP_GAP)) != 0 && o->stream != NULL)
+        o->stream(o->ctx, s->flow_id, r->out, r->data, (r->events & TCP_DATA) != 0 ? r->size : 0,
+                  (r->events & TCP_GAP) != 0 ? r->lost : 0);
+    if ((r->events & TCP_FIN_NOW) != 0)
+        flags |= r->out ? FWPS_STREAM_FLAG_SEND_DISCONNECT : FWPS_STREAM_FLAG_RECEIVE_DISCONNECT;
+    if ((r->events & TCP_DATA) != 0) {
+        if (!stream_step(s, r->out, r->data, r->size, 0, out))
+            return false;
+    }
+    return flags == 0 || stream_step(s, r->out, NULL, 0, flags, out);
+}
+
+/* All that the segment set in order, and the reset. `r` gathers the events of all pieces. */
+static bool stream_steps(struct scene *s, struct tcp_result *r, struct host_outcome *out)
+{
+    const bool way = !path_inbound(s);
+    struct tcp_result piece = *r;
+    struct host_outcome others;
+    bool passed = true, more;
+
+    if ((r->events & (TCP_DATA | TCP_GAP | TCP_FIN_NOW)) != 0) {
+        others = *out;
+        passed = stream_piece(s, &piece, piece.out == way ? out : &others) || piece.out != way;
+    }
+    while ((piece.events & TCP_MORE) != 0 || (r->events & TCP_MORE) != 0) {
+        lane_enter(s->lane);
+        more = path_flow(s) && tcp_more(s->lane, s->flow, &piece);
+        lane_leave(s->lane);
+        if (!more)
+            break;
+        r->events |= piece.events & (TCP_CLOSED_NOW | TCP_FIN_NOW | TCP_DATA);
+        others = *out;
+        (void)stream_piece(s, &piece, &others);
+    }
+    if ((r->events & TCP_RESET_NOW) != 0 && passed)
+        passed = stream_step(s, way, NULL, 0,
+                             way ? FWPS_STREAM_FLAG_SEND_ABORT : FWPS_STREAM_FLAG_RECEIVE_ABORT, out);
+    return passed;
+}
+
+/* ---- the connection's end */
+
+static void ended(struct scene *s, UINT32 events)
+{
+    const bool reset = (events & TCP_RESET_NOW) != 0;
+    struct host_flow *f = NULL;
+    struct host_flow_key key;
+
+    if ((events & (TCP_RESET_NOW | TCP_CLOSED_NOW)) == 0)
+        return;
+    lane_enter(s->lane);
+    if (path_flow(s)) {
+        f = s->flow;
+        path_key(s, &key);
+        memory_put(s->lane->memory, &key, reset ? MEMORY_RESET : MEMORY_CLOSED, s->time_ns,
+                   s->time_ns + CLOSED_NS);
+    }
+    lane_leave(s->lane);
+    if (f == NULL)
+        return;
+    ale_end_flow(s->lane, f, reset ? HOST_END_RESET : HOST_END_CLOSED);
+    s->flow = NULL;
+}
+
+/* What comes after the end, or resets what was not there: the packet layers alone. */
+enum late { NOT_LATE, LATE, LATE_RESET };
+
+static enum late is_late(struct scene *s)
+{
+    struct memory *m = s->lane->memory;
+    struct host_flow_key key;
+    enum late late = NOT_LATE;
+
+    if (s->flow != NULL || bare_syn(s->packet))
+        return NOT_LATE;
+    path_key(s, &key);
+    lane_enter(s->lane);
+    if (memory_has(m, &key, MEMORY_CLOSED, s->time_ns))
+        late = LATE;
+    else if (memory_has(m, &key, MEMORY_RESET, s->time_ns))
+        late = LATE_RESET;
+    else if ((s->packet->tcp_flags & WIRE_TCP_RST) != 0)
+        late = LATE;
+    lane_leave(s->lane);
+    return late;
+}
+
+/* A new connection has nothing to do with what the tuple was before. */
+static void begun(struct scene *s)
+{
+    struct memory *m = s->lane->memory;
+    struct host_flow_key key;
+
+    path_key(s, &key);
+    for (enum memory_kind kind = MEMORY_SILENCED; kind <= MEMORY_RESET; kind++)
+        memory_drop(m, &key, kind);
+}
+
+/* ---- both ways */
+
+static UINT64 flow_before(const struct scene *s)
+{
+    return s->flow != NULL ? s->flow->id : 0;
+}
+
+/* With the lane held. A flow that this segment made and that it does not open was open already. */
+static void segment(struct scene *s, UINT64 before, struct tcp_result *r)
+{
+    const struct wire_packet *p = s->packet;
+    const bool out = !path_inbound(s);
+    bool adopted = false;
+
+    r->events = 0;
+    if (!path_flow(s))
+        return;
+    if (s->flow->id != before) {
+        begun(s);
+        if (!bare_syn(p)) {
+            s->flow->flags |= FLOW_MID_STREAM;
+            tcp_adopt(s->flow, p, out);
+            adopted = true;
+        }
+    }
+    tcp_segment(s->lane, s->flow, p, out, r);
+    if (adopted && (s->flow->flags & FLOW_ESTABLISHED) == 0 && s->flow->tcp >= TCP_ESTABLISHED &&
+        s->flow->tcp < TCP_CLOSED)
+        r->events |= TCP_ESTABLISHED_NOW;
+}
+
+static bool established(struct scene *s, UINT32 events, struct host_outcome *out)
+{
+    struct answer a = {0};
+
+    if ((events & TCP_ESTABLISHED_NOW) == 0 || (s->flow->flags & FLOW_ESTABLISHED) != 0)
+        return true;
+    if (ale_established(s, &a)) {
+        out->depends = out->depends || a.depends;
+        return true;
+    }
+    path_blocked(&a, out);
+    return false;
+}
+
+void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    const UINT64 before = flow_before(s);
+    struct tcp_result r;
+    enum late late;
+
+    late = is_late(s);
+    if (late == LATE_RESET && (s->packet->tcp_flags & WIRE_TCP_RST) == 0) {
+        path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, InetDiscardEndpointNotFound, out);
+        return;
+    }
+    if (late != NOT_LATE) {
+        (void)path_step(s, LAYER_IT, out);
+        return;
+    }
+    if (v->need != ALE_NEED_NOTHING)
+        s->metadata_flags |= FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED;
+    if (!path_step(s, LAYER_IT, out)) {
+        path_dropped(s);
+        return;
+    }
+    s->metadata_flags &= ~(UINT32)FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED;
+    if (v->need != ALE_NEED_NOTHING && !path_authorize(s, v, out))
+        return;
+    s->reauthorize = 0;
+    if (!path_step(s, LAYER_SPK, out)) {
+        path_dropped(s);
+        return;
+    }
+    lane_enter(s->lane);
+    segment(s, before, &r);
+    path_passed(s);
+    lane_leave(s->lane);
+    if (__builtin_expect((r.events & TCP_REFUSED) != 0, 0)) {
+        path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, r.reason, out);
+        return;
+    }
+    if (r.events == 0 || !established(s, r.events, out))
+        return;
+    (void)stream_steps(s, &r, out);
+    ended(s, r.events);
+}
+
+void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    const bool opens = (s->packet->tcp_flags & WIRE_TCP_SYN) != 0;
+    UINT64 before = flow_before(s);
+    struct tcp_result r = {0};
+
+    if (is_late(s) != NOT_LATE) {
+        (void)path_send(s, out);
+        return;
+    }
+    if (v->need == ALE_NEED_AUTHORIZE && !path_authorize(s, v, out))
+        return;
+    if (!opens) {
+        lane_enter(s->lane);
+        segment(s, before, &r);
+        lane_leave(s->lane);
+        before = flow_before(s);
+        if (r.events != 0 && (!established(s, r.events, out) || !stream_steps(s, &r, out))) {
+            ended(s, r.events);
+            return;
+        }
+    }
+    if (v->need == ALE_NEED_REAUTHORIZE && !path_authorize(s, v, out))
+        return;
+    s->reauthorize = 0;
+    if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
+        path_dropped(s);
+        ended(s, r.events);
+        return;
+    }
+    lane_enter(s->lane);
+    if (opens)
+        segment(s, before, &r);
+    path_passed(s);
+    lane_leave(s->lane);
+    if (opens && r.events != 0 && (r.events & TCP_REFUSED) == 0 && established(s, r.events, out))
+        (void)stream_steps(s, &r, out);
+    ended(s, r.events);
+}
