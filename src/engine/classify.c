@@ -291,25 +291,21 @@ static __attribute__((noinline)) void observe(struct engine *e, const struct eng
     v->ended_count = 0;
 }
 
-ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_request *q,
-                                struct engine_verdict *v,
+ALWAYS_INLINE NTSTATUS classify(struct engine *e, const struct engine_snapshot *snapshot,
+                                const struct engine_request *q, struct engine_verdict *v,
                                 void (*run)(struct engine *, const struct engine_request *,
                                             const struct engine_layer_snapshot *, struct engine_arbitration *,
                                             struct ends *))
 {
     const FWPS_INCOMING_VALUES0 *values = q->values;
-    struct engine *e = r->engine;
-    const struct engine_layer_snapshot *ls;
+    const struct engine_layer_snapshot *ls = snapshot->layers[values->layerId];
     struct engine_arbitration a;
     struct ends ends;
     NTSTATUS status = STATUS_SUCCESS;
 
-    if (values->layerId >= ENGINE_LAYER_COUNT)
-        return STATUS_FWP_LAYER_NOT_FOUND;
     engine_arb_start(&a);
     ends.count = 0;
     ends.stopped_at = ENGINE_NO_POSITION;
-    ls = engine_reader_pin(r)->layers[values->layerId];
     if (ls == NULL)
         status = check_empty(values);
     else if (values->valueCount != ls->field_count)
@@ -323,21 +319,40 @@ ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_req
                                      .flags = a.flags,
                                      .filter_id = a.filter != NULL ? ls->ids[ends.decided_at] : 0,
                                      .filter = a.filter};
-        if (e->has_observer && !q->supposed &&
+        if (e->has_observer &&
             (a.action == FWP_ACTION_BLOCK || __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED)))
             observe(e, q, ls, &ends, v);
     }
-    engine_reader_unpin(r);
     return status;
 }
 
 NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v)
 {
-    return classify(r, q, v, run_indexed);
+    NTSTATUS status;
+
+    if (q->values->layerId >= ENGINE_LAYER_COUNT)
+        return STATUS_FWP_LAYER_NOT_FOUND;
+    status = classify(r->engine, engine_reader_pin(r), q, v, run_indexed);
+    engine_reader_unpin(r);
+    return status;
+}
+
+NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_snapshot *s,
+                                const struct engine_request *q, struct engine_verdict *v)
+{
+    if (q->values->layerId >= ENGINE_LAYER_COUNT)
+        return STATUS_FWP_LAYER_NOT_FOUND;
+    return classify(r->engine, s, q, v, run_indexed);
 }
 
 NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q,
                                struct engine_verdict *v)
 {
-    return classify(r, q, v, run_naive);
+    NTSTATUS status;
+
+    if (q->values->layerId >= ENGINE_LAYER_COUNT)
+        return STATUS_FWP_LAYER_NOT_FOUND;
+    status = classify(r->engine, engine_reader_pin(r), q, v, run_naive);
+    engine_reader_unpin(r);
+    return status;
 }

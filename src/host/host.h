@@ -203,7 +203,7 @@ struct host_config {
     struct engine *engine;
     struct host_limits limits;
     struct host_knobs knobs;
-    UINT32 unknown; /* HOST_THING_*: unknown in general */
+    UINT32 unknown; /* HOST_THING_*: unknown in general; of an owner, what he says himself counts */
     struct host_judge judge;
     struct host_observer observer;
     const struct engine_assumption *assumptions; /* of foreign callouts; outlive the host */
@@ -312,6 +312,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
 struct host_socket {
     uint8_t version, protocol;
     bool dual_stack, raw, promiscuous; /* version 6, dual_stack: IPv4 too (MATCH-23) */
+    bool reuse;                        /* SO_REUSEADDR: another one may be bound there (not TCP) */
     union wire_addr local;             /* unspecified: wildcard bind */
     UINT16 port;
     UINT32 interface_index; /* 0: by address */
@@ -369,6 +370,7 @@ struct host_counts {
     UINT64 frames, fates[HOST_FATES], notes[HOST_NOTES];
     UINT64 classified, asked_judge, flows_created, flows_live, flows_evicted, endpoints_live,
         endpoints_evicted;
+    UINT64 impossible; /* steps that the authorization's table does not know: a fault of the host's */
     UINT64 reauthorized, fragments_held, datagrams_reassembled, datagrams_evicted, segments_evicted;
     UINT64 datagrams_expired, datagrams_refused; /* after 60 s; with overlaps or two ends */
 };

@@ -1,33 +1,417 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/internal.h"
+/*
+ * One classification, from a scene to an answer.
+ *
+ *   indicate() -> pin -> the layer's plan (what do its filters test?) -> nothing there, nobody listens: done
+ *                  |
+ *                  +--> the tested values -> engine, or the judge where an unknown one is tested -> observer
+ *                  |                             |
+ *                  |                             +--> complete(): a callout or an observer is about to see
+ * it: |                                  the other values, metadata, the packet at its offset
+ *                  +--> blocked: the same again at the layer's discard layer, if it has one (ORD-17)
+ *
+ * What stands on this stack is of one classification; what must outlive a return into the host (the packet's
+ * list) is in the lane's scratch, a level for each classification under way. No lane is held here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-struct scratch {
-    int unused;
-};
+#include "host/indicate.h"
 
 int scratch_create(struct host *h, struct scratch **out)
 {
-    (void)h;
-    *out = NULL;
-    return -1;
+    struct scratch *room = calloc(1, sizeof(*room));
+
+    if (room == NULL)
+        return -ENOMEM;
+    room->host = h;
+    if (values_prepare(room, &h->config) != 0)
+        goto fail;
+    for (unsigned i = 0; i < LEVELS; i++)
+        if (ndis_packet_create(&room->packets[i]) != 0)
+            goto fail;
+    *out = room;
+    return 0;
+
+fail:
+    scratch_destroy(room);
+    return -ENOMEM;
 }
 
-void scratch_destroy(struct scratch *s)
+void scratch_destroy(struct scratch *room)
 {
-    (void)s;
+    if (room == NULL)
+        return;
+    for (unsigned i = 0; i < LEVELS; i++)
+        ndis_packet_destroy(room->packets[i]);
+    free(room->overrides);
+    free(room);
+}
+
+/* ---- what a layer's filters need ------------------------------------------------------------------------
+ */
+
+static bool assumed(const struct host_config *c, const GUID *callout)
+{
+    for (size_t i = 0; i < c->assumption_count; i++)
+        if (memcmp(&c->assumptions[i].callout_key, callout, sizeof(*callout)) == 0)
+            return true;
+    return false;
+}
+
+static void plan_filter(struct plan *plan, const struct host_config *c, const struct engine_filter *f)
+{
+    const struct engine_filter_desc *desc = engine_filter_desc(f);
+    FWP_ACTION_TYPE action = desc->fwps->action.type;
+    UINT16 fields[ENGINE_MAX_FIELDS];
+    size_t n = engine_filter_fields(f, fields, ENGINE_MAX_FIELDS);
+
+    for (size_t i = 0; i < n; i++)
+        plan->tested |= 1ULL << fields[i];
+    if (!(action & FWP_ACTION_FLAG_CALLOUT))
+        return;
+    plan->callouts = true;
+    if (action == FWP_ACTION_CALLOUT_INSPECTION || assumed(c, &desc->callout_key) ||
+        engine_callout_state(c->engine, &desc->callout_key) != ENGINE_CALLOUT_FOREIGN)
+        return; /* ARB-19: whatever an inspection says */
+    if (plan->foreign_count == MAX_FOREIGN)
+        plan->many = true;
+    else
+        plan->foreign[plan->foreign_count++] = f;
+}
+
+static void make_plan(struct plan *plan, const struct host *h, const struct engine_snapshot *snapshot,
+                      UINT16 layer)
+{
+    const struct engine_filter *const *filters;
+    UINT64 generation = engine_callout_generation(h->config.engine);
+    size_t n = engine_snapshot_filters(snapshot, layer, &filters);
+
+    *plan = (struct plan){.version = engine_snapshot_layer_version(snapshot, layer),
+                          .count = (UINT32)n,
+                          .generation = generation};
+    for (size_t i = 0; i < n; i++)
+        plan_filter(plan, &h->config, filters[i]);
+}
+
+/* A layer's version is 0 while it has no filters, and a new plan's: both say the same. */
+static const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot, UINT16 layer)
+{
+    struct plan *plan = &room->plan[layer];
+
+    if (__builtin_expect(plan->version != engine_snapshot_layer_version(snapshot, layer), 0) ||
+        (plan->callouts && plan->generation != engine_callout_generation(room->host->config.engine)))
+        make_plan(plan, room->host, snapshot, layer);
+    return plan;
+}
+
+/* ---- one question ---------------------------------------------------------------------------------------
+ */
+
+/* A classification under way. */
+struct asking {
+    struct scene *s;
+    struct scratch *room;
+    const struct engine_layer *layer;
+    const struct plan *plan;
+    enum host_layer role;
+    bool discard, complete;
+    UINT64 filled, unknown; /* fields */
+    NET_BUFFER_LIST *list;
+    struct ndis_packet *packet; /* room for the list; NULL: none left */
+    struct engine_request request;
+    struct engine_flow flow;
+    FWPS_INCOMING_VALUES0 values;
+    FWPS_STREAM_CALLOUT_IO_PACKET0 stream_io;
+    FWPS_STREAM_DATA0 stream_data;
+    FWPS_INCOMING_METADATA_VALUES0 metadata;
+    FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS];
+};
+
+static void fill_values(struct asking *a, UINT64 want)
+{
+    want &= ~a->filled;
+    if (want == 0)
+        return;
+    a->unknown |= values_fill(a->s, a->layer, want, a->value, a->room);
+    a->filled |= want;
+}
+
+/* STR: the stream layer shows its bytes through a structure of its own. */
+static void *show_stream(struct asking *a)
+{
+    const struct scene *s = a->s;
+    NET_BUFFER *nb;
+
+    if (s->stream != NULL && s->stream_size != 0 && a->packet != NULL)
+        a->list = ndis_packet_show(a->packet, (uint8_t *)s->stream, s->stream_size, 0,
+                                   s->host->config.knobs.split_mdl);
+    a->stream_data = (FWPS_STREAM_DATA0){.flags = s->stream_flags, .netBufferListChain = a->list};
+    if (a->list != NULL) {
+        nb = a->list->FirstNetBuffer;
+        a->stream_data.dataLength = nb->DataLength;
+        a->stream_data.dataOffset = (FWPS_STREAM_DATA_OFFSET0){.netBufferList = a->list,
+                                                               .netBuffer = nb,
+                                                               .mdl = nb->CurrentMdl,
+                                                               .mdlOffset = nb->CurrentMdlOffset};
+    }
+    a->stream_io = (FWPS_STREAM_CALLOUT_IO_PACKET0){.streamData = &a->stream_data};
+    return &a->stream_io;
+}
+
+static void *show_packet(struct asking *a)
+{
+    const struct scene *s = a->s;
+    uint32_t at = packet_offset(s, a->role, a->discard), first, end;
+
+    if (at == UINT32_MAX || a->packet == NULL)
+        return NULL;
+    packet_bounds(s, a->role, &first, &end);
+    if (first > at)
+        first = at;
+    a->list = ndis_packet_show(a->packet, (uint8_t *)s->packet->frame + first, end - first, at - first,
+                               s->host->config.knobs.split_mdl);
+    return a->list;
+}
+
+/* engine_request.complete: somebody looks. */
+static void complete(void *ctx)
+{
+    struct asking *a = ctx;
+
+    if (a->complete)
+        return;
+    a->complete = true;
+    fill_values(a, a->room->prepared[a->layer->id].all);
+    metadata_fill(a->s, a->role, a->discard, &a->metadata);
+    a->request.metadata = &a->metadata;
+    a->request.layer_data = a->s->layer_data != NULL ? a->s->layer_data
+                            : a->role == LAYER_ST    ? show_stream(a)
+                                                     : show_packet(a);
+}
+
+static bool has_owner_fields(enum host_layer role)
+{
+    return role >= LAYER_RES && role <= LAYER_BR;
+}
+
+static void prepare_request(struct asking *a)
+{
+    struct scene *s = a->s;
+
+    a->values = (FWPS_INCOMING_VALUES0){
+        .layerId = a->layer->id, .valueCount = a->layer->field_count, .incomingValue = a->value};
+    a->flow = (struct engine_flow){.ctx = s, .context = ale_flow_context};
+    a->request = (struct engine_request){
+        .values = &a->values,
+        .classify_context = s->options != NULL ? s->options : s->classify_context,
+        .flow = &a->flow,
+        .pended = s->pended,
+        .assumptions = s->host->config.assumptions,
+        .assumption_count = s->host->config.assumption_count,
+        .complete = complete,
+        .complete_ctx = a,
+    };
+    if (!a->discard && has_owner_fields(a->role) && s->endpoint != NULL && s->endpoint->party != NULL)
+        a->request.cache = &s->endpoint->party->caches[a->role][s->version == 6];
+}
+
+/* Could a foreign callout be asked? Only its filter's conditions can say no. */
+static bool meets_foreign(const struct asking *a)
+{
+    bool known[ENGINE_MAX_FIELDS];
+
+    if (a->plan->many)
+        return true;
+    if (a->plan->foreign_count == 0)
+        return false;
+    for (unsigned i = 0; i < a->layer->field_count; i++)
+        known[i] = (a->unknown >> i & 1) == 0;
+    for (unsigned i = 0; i < a->plan->foreign_count; i++)
+        if (engine_filter_match3(a->plan->foreign[i], a->value, known) != ENGINE_MATCH_NO)
+            return true;
+    return false;
+}
+
+static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct host_answer *answer)
+{
+    struct host *h = a->s->host;
+    struct engine_reader *reader = a->s->lane->reader;
+    NTSTATUS status;
+
+    fill_values(a, a->plan->tested);
+    h->counts.classified++;
+    if (h->config.judge.judge != NULL && ((a->unknown & a->plan->tested) != 0 || meets_foreign(a))) {
+        struct host_question q = {.layer = a->layer, .request = &a->request};
+
+        complete(a);
+        q.unknown = a->unknown;
+        h->counts.asked_judge++;
+        status = h->config.judge.judge(h->config.judge.ctx, reader, &q, answer);
+    } else {
+        status = engine_classify_pinned(reader, snapshot, &a->request, &answer->verdict);
+    }
+    ale_classified(a->s);
+    if (!NT_SUCCESS(status)) /* fails closed; what is left is lack of memory */
+        answer->verdict = (struct engine_verdict){.action = FWP_ACTION_BLOCK};
+}
+
+static enum host_cause cause_of(const struct asking *a)
+{
+    if (a->discard)
+        return HOST_CAUSE_DISCARD;
+    if (a->role == LAYER_EC || a->role == LAYER_RR)
+        return HOST_CAUSE_CLOSE;
+    return a->s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
+}
+
+static void tell(struct asking *a, const struct host_answer *answer)
+{
+    struct scene *s = a->s;
+    struct host *h = s->host;
+    const struct host_endpoint *e = s->endpoint;
+    struct host_event event = {
+        .number = ++h->next_event,
+        .frame = s->frame,
+        .time_ns = s->time_ns,
+        .cause = cause_of(a),
+        .layer = a->layer,
+        .request = &a->request,
+        .answer = answer,
+        .empty = a->plan->count == 0,
+        .flow_id = s->flow_id,
+        .endpoint_id = e != NULL ? e->id : 0,
+        .parent_id = e != NULL && e->parent != NULL ? e->parent->id : 0,
+        .packet_direction = s->packet_direction,
+    };
+
+    complete(a);
+    event.unknown = a->unknown;
+    event.packet = a->list;
+    h->config.observer.classified(h->config.observer.ctx, &event);
+}
+
+/* PKT-11: what the stack may do to a received packet that somebody kept. */
+static void shift_receive_offset(const struct asking *a)
+{
+    if (a->role == LAYER_RA && !a->discard && a->list != NULL && scene_inbound(a->s) &&
+        a->s->host->config.knobs.shift_receive_offset)
+        ndis_packet_retreat(a->list, a->metadata.transportHeaderSize);
+}
+
+static bool observed(const struct host *h, enum host_layer role, const struct plan *plan)
+{
+    if (h->config.observer.classified == NULL)
+        return false;
+    return plan->count != 0 || role < LAYER_MAC_IN || h->config.knobs.l2_layers;
+}
+
+/* Not inlined: the way past an empty layer needs none of this stack. */
+static __attribute__((noinline)) void question(struct scene *s, const struct engine_snapshot *snapshot,
+                                               const struct plan *plan, bool discard, bool listens,
+                                               struct answer *out)
+{
+    struct scratch *room = s->lane->scratch;
+    struct host_answer answer = {.verdict = {.action = FWP_ACTION_PERMIT,
+                                             .rights = FWPS_RIGHT_ACTION_WRITE,
+                                             .flags = ENGINE_VERDICT_IMPLICIT}};
+    struct asking a; /* 2 KiB of values, metadata: written as far as needed */
+    struct plan own;
+
+    if (plan->callouts) { /* they may come back, and change the policy: the plan is made anew under us */
+        own = *plan;
+        plan = &own;
+    }
+    a.s = s;
+    a.room = room;
+    a.layer = engine_layer_by_id(out->layer);
+    a.plan = plan;
+    a.role = out->role;
+    a.discard = discard;
+    a.complete = false;
+    a.filled = a.unknown = 0;
+    a.list = NULL;
+    a.packet = room->level < LEVELS ? room->packets[room->level] : NULL;
+    prepare_request(&a);
+    room->level++;
+    if (plan->count != 0)
+        ask(&a, snapshot, &answer);
+    if (listens)
+        tell(&a, &answer);
+    shift_receive_offset(&a);
+    room->level--;
+
+    out->verdict = answer.verdict;
+    out->verdict.filter = NULL; /* it is the policy's, which is unpinned soon */
+    out->filter_id = answer.verdict.filter_id;
+    out->depends = answer.depends;
+    out->blocked = answer.verdict.action == FWP_ACTION_BLOCK;
+    out->absorbed = out->blocked && (answer.verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
+    out->pended = s->pended != NULL && *s->pended;
+}
+
+static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool discard, struct answer *out)
+{
+    struct scratch *room = s->lane->scratch;
+    const struct engine_snapshot *snapshot = engine_pin(s->lane->reader);
+    const struct plan *plan = plan_of(room, snapshot, id);
+    bool listens = observed(s->host, role, plan);
+
+    *out = (struct answer){.empty = plan->count == 0, .role = role, .layer = id};
+    if (plan->count == 0 && !listens) {
+        out->verdict.action = FWP_ACTION_PERMIT;
+        out->verdict.rights = FWPS_RIGHT_ACTION_WRITE;
+        out->verdict.flags = ENGINE_VERDICT_IMPLICIT;
+    } else {
+        question(s, snapshot, plan, discard, listens, out);
+    }
+    engine_unpin(s->lane->reader);
+}
+
+/* ---- the doors ------------------------------------------------------------------------------------------
+ */
+
+/* The scene at the discard layer; then it is as it was. */
+static bool at_discard_layer(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module,
+                             UINT32 reason, UINT64 filter_id)
+{
+    UINT16 id = layer_discard_id(role, s->version);
+    FWPS_DISCARD_MODULE0 module_before = s->discard_module;
+    UINT32 reason_before = s->discard_reason;
+    struct answer a;
+
+    if (id >= ENGINE_LAYER_COUNT)
+        return false;
+    s->discard_module = module;
+    s->discard_reason = reason;
+    s->discard_filter_id = filter_id;
+    classify_at(s, role, id, true, &a);
+    s->discard_module = module_before;
+    s->discard_reason = reason_before;
+    s->discard_filter_id = 0;
+    return a.blocked;
+}
+
+static void discard_by_policy(struct scene *s, enum host_layer role, const struct answer *a)
+{
+    uint32_t stopped_before = s->stopped_at;
+
+    if (role == LAYER_II || role == LAYER_OI) /* the stack got as far as the layer itself */
+        s->stopped_at = packet_offset(s, role, false);
+    at_discard_layer(s, role, FWPS_DISCARD_MODULE_GENERAL, FWPS_DISCARD_FIREWALL_POLICY, a->filter_id);
+    s->stopped_at = stopped_before;
 }
 
 bool indicate(struct scene *s, enum host_layer role, struct answer *out)
 {
-    *out = (struct answer){.role = role, .layer = layer_id(role, s->version), .blocked = true};
-    return true;
+    classify_at(s, role, layer_id(role, s->version), false, out);
+    if (__builtin_expect(out->blocked && !out->absorbed && !out->pended, 0))
+        discard_by_policy(s, role, out);
+    return out->blocked;
 }
 
 bool indicate_discard(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module, UINT32 reason)
 {
-    (void)s;
-    (void)role;
-    (void)module;
-    (void)reason;
-    return false;
+    return at_discard_layer(s, role, module, reason, 0);
 }

@@ -1,0 +1,818 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The values of a classification. A field belongs to many layers and means the same in all of them, so one
+ * table goes by the condition's key and names a getter; where the meaning depends on the layer after all
+ * (DIRECTION, addresses of a bind) the getter is chosen when the layer is prepared. Filling walks the bits
+ * that are wanted and nothing else.
+ *
+ * Host order in all numbers, IPv6 addresses and MAC addresses as they stand (PKT-25). Pointers go into the
+ * scene, its packet, interface and owner, and are good as long as those are. What does not apply is FWP_EMPTY
+ * (MATCH-12); what is not known is FWP_EMPTY and reported.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/indicate.h"
+
+enum getter {
+    GET_EMPTY,
+    GET_ZERO8,
+    GET_ZERO32,
+    GET_ZERO64,
+    GET_PROTOCOL,
+    GET_LOCAL_ADDRESS,
+    GET_BOUND_ADDRESS, /* of a bind, perhaps to no address */
+    GET_LOCAL_ADDRESS_TYPE,
+    GET_BOUND_ADDRESS_TYPE,
+    GET_LOCAL_PORT,
+    GET_REMOTE_ADDRESS,
+    GET_REMOTE_PORT,
+    GET_DESTINATION_ADDRESS_TYPE, /* of what goes out or is connected: the remote end */
+    GET_CONNECTED_ADDRESS_TYPE,   /* of a flow of either direction: whom its first packet was for */
+    GET_SOURCE_ADDRESS,           /* of a forwarded packet */
+    GET_DESTINATION_ADDRESS,
+    GET_FORWARDED_ADDRESS_TYPE,
+    GET_EMBEDDED_PROTOCOL,
+    GET_EMBEDDED_REMOTE_ADDRESS,
+    GET_EMBEDDED_LOCAL_ADDRESS_TYPE,
+    GET_EMBEDDED_LOCAL_PORT,
+    GET_EMBEDDED_REMOTE_PORT,
+    GET_ORIGINAL_ICMP_TYPE,
+    GET_PACKET_DIRECTION,
+    GET_CONNECTION_DIRECTION,
+    GET_FLAGS,
+    GET_REAUTHORIZE_REASON,
+    GET_COMPARTMENT,
+    GET_LOCAL_LUID, /* of the interface that has the local address */
+    GET_LOCAL_INDEX,
+    GET_LOCAL_TYPE,
+    GET_LOCAL_TUNNEL,
+    GET_LOCAL_PROFILE,
+    GET_ORIGINAL_PROFILE,
+    GET_ARRIVAL_LUID,
+    GET_ARRIVAL_INDEX,
+    GET_ARRIVAL_TYPE,
+    GET_ARRIVAL_TUNNEL,
+    GET_ARRIVAL_PROFILE,
+    GET_NEXTHOP_LUID,
+    GET_NEXTHOP_INDEX,
+    GET_NEXTHOP_SUB_INDEX,
+    GET_NEXTHOP_TYPE,
+    GET_NEXTHOP_TUNNEL,
+    GET_NEXTHOP_PROFILE,
+    GET_QUARANTINE_EPOCH,
+    GET_NAP_CONTEXT,
+    GET_APP,
+    GET_USER,
+    GET_PACKAGE,
+    GET_PACKAGE_FAMILY,
+    GET_BINARY_NAME,
+    GET_REMOTE_IDENTITY,
+    GET_SOCKET_PROPERTIES,
+    GET_PROMISCUOUS,
+    GET_NAME,
+    GET_INTERFACE_MAC,
+    GET_LOCAL_MAC,
+    GET_REMOTE_MAC,
+    GET_LOCAL_MAC_TYPE,
+    GET_REMOTE_MAC_TYPE,
+    GET_ETHER_TYPE,
+    GET_VLAN,
+    GET_MEDIUM,
+    GET_PHYSICAL_MEDIUM,
+    GET_L2_FLAGS,
+    GETTERS
+};
+
+/* Whose lack of knowledge leaves a getter's value open. */
+enum whose { ANYBODY, OWNER, LOCAL, ARRIVAL, NEXTHOP, WHOSE };
+
+static const struct {
+    UINT16 thing; /* HOST_THING_* */
+    UINT8 whose;
+} doubts[GETTERS] = {
+    [GET_LOCAL_LUID] = {HOST_THING_LUID, LOCAL},
+    [GET_LOCAL_INDEX] = {HOST_THING_INDEX, LOCAL},
+    [GET_LOCAL_TYPE] = {HOST_THING_TYPE, LOCAL},
+    [GET_LOCAL_TUNNEL] = {HOST_THING_TYPE, LOCAL},
+    [GET_LOCAL_PROFILE] = {HOST_THING_PROFILE, LOCAL},
+    [GET_ORIGINAL_PROFILE] = {HOST_THING_PROFILE, LOCAL},
+    [GET_ARRIVAL_LUID] = {HOST_THING_LUID, ARRIVAL},
+    [GET_ARRIVAL_INDEX] = {HOST_THING_INDEX, ARRIVAL},
+    [GET_ARRIVAL_TYPE] = {HOST_THING_TYPE, ARRIVAL},
+    [GET_ARRIVAL_TUNNEL] = {HOST_THING_TYPE, ARRIVAL},
+    [GET_ARRIVAL_PROFILE] = {HOST_THING_PROFILE, ARRIVAL},
+    [GET_NEXTHOP_LUID] = {HOST_THING_LUID, NEXTHOP},
+    [GET_NEXTHOP_INDEX] = {HOST_THING_INDEX, NEXTHOP},
+    [GET_NEXTHOP_SUB_INDEX] = {HOST_THING_INDEX, NEXTHOP},
+    [GET_NEXTHOP_TYPE] = {HOST_THING_TYPE, NEXTHOP},
+    [GET_NEXTHOP_TUNNEL] = {HOST_THING_TYPE, NEXTHOP},
+    [GET_NEXTHOP_PROFILE] = {HOST_THING_PROFILE, NEXTHOP},
+    [GET_QUARANTINE_EPOCH] = {HOST_THING_QUARANTINE, ANYBODY},
+    [GET_NAP_CONTEXT] = {HOST_THING_QUARANTINE, ANYBODY},
+    [GET_APP] = {HOST_THING_APP, OWNER},
+    [GET_USER] = {HOST_THING_USER, OWNER},
+    [GET_PACKAGE] = {HOST_THING_PACKAGE, OWNER},
+    [GET_PACKAGE_FAMILY] = {HOST_THING_PACKAGE, OWNER},
+    [GET_BINARY_NAME] = {HOST_THING_PACKAGE, OWNER},
+    [GET_REMOTE_IDENTITY] = {HOST_THING_REMOTE_ID, ANYBODY},
+    [GET_SOCKET_PROPERTIES] = {HOST_THING_SIO, ANYBODY},
+    [GET_PROMISCUOUS] = {HOST_THING_SIO, ANYBODY},
+    [GET_NAME] = {HOST_THING_SIO, ANYBODY},
+};
+
+static const struct {
+    const GUID *key;
+    UINT8 get;
+} meanings[] = {
+    {&FWPM_CONDITION_IP_PROTOCOL, GET_PROTOCOL},
+    {&FWPM_CONDITION_IP_LOCAL_ADDRESS, GET_LOCAL_ADDRESS},
+    {&FWPM_CONDITION_IP_LOCAL_ADDRESS_TYPE, GET_LOCAL_ADDRESS_TYPE},
+    {&FWPM_CONDITION_IP_LOCAL_PORT, GET_LOCAL_PORT},
+    {&FWPM_CONDITION_IP_REMOTE_ADDRESS, GET_REMOTE_ADDRESS},
+    {&FWPM_CONDITION_IP_REMOTE_PORT, GET_REMOTE_PORT},
+    {&FWPM_CONDITION_IP_DESTINATION_ADDRESS_TYPE, GET_DESTINATION_ADDRESS_TYPE},
+    {&FWPM_CONDITION_IP_SOURCE_ADDRESS, GET_SOURCE_ADDRESS},
+    {&FWPM_CONDITION_IP_DESTINATION_ADDRESS, GET_DESTINATION_ADDRESS},
+    {&FWPM_CONDITION_EMBEDDED_PROTOCOL, GET_EMBEDDED_PROTOCOL},
+    {&FWPM_CONDITION_EMBEDDED_REMOTE_ADDRESS, GET_EMBEDDED_REMOTE_ADDRESS},
+    {&FWPM_CONDITION_EMBEDDED_LOCAL_ADDRESS_TYPE, GET_EMBEDDED_LOCAL_ADDRESS_TYPE},
+    {&FWPM_CONDITION_EMBEDDED_LOCAL_PORT, GET_EMBEDDED_LOCAL_PORT},
+    {&FWPM_CONDITION_EMBEDDED_REMOTE_PORT, GET_EMBEDDED_REMOTE_PORT},
+    {&FWPM_CONDITION_ORIGINAL_ICMP_TYPE, GET_ORIGINAL_ICMP_TYPE},
+    {&FWPM_CONDITION_DIRECTION, GET_PACKET_DIRECTION},
+    {&FWPM_CONDITION_FLAGS, GET_FLAGS},
+    {&FWPM_CONDITION_REAUTHORIZE_REASON, GET_REAUTHORIZE_REASON},
+    {&FWPM_CONDITION_COMPARTMENT_ID, GET_COMPARTMENT},
+    {&FWPM_CONDITION_IP_LOCAL_INTERFACE, GET_LOCAL_LUID},
+    {&FWPM_CONDITION_INTERFACE_INDEX, GET_LOCAL_INDEX},
+    {&FWPM_CONDITION_SUB_INTERFACE_INDEX, GET_ZERO32},
+    {&FWPM_CONDITION_INTERFACE_TYPE, GET_LOCAL_TYPE},
+    {&FWPM_CONDITION_TUNNEL_TYPE, GET_LOCAL_TUNNEL},
+    {&FWPM_CONDITION_CURRENT_PROFILE_ID, GET_LOCAL_PROFILE},
+    {&FWPM_CONDITION_LOCAL_INTERFACE_PROFILE_ID, GET_LOCAL_PROFILE},
+    {&FWPM_CONDITION_ORIGINAL_PROFILE_ID, GET_ORIGINAL_PROFILE},
+    {&FWPM_CONDITION_IP_ARRIVAL_INTERFACE, GET_ARRIVAL_LUID},
+    {&FWPM_CONDITION_ARRIVAL_INTERFACE_INDEX, GET_ARRIVAL_INDEX},
+    {&FWPM_CONDITION_ARRIVAL_INTERFACE_TYPE, GET_ARRIVAL_TYPE},
+    {&FWPM_CONDITION_ARRIVAL_TUNNEL_TYPE, GET_ARRIVAL_TUNNEL},
+    {&FWPM_CONDITION_ARRIVAL_INTERFACE_PROFILE_ID, GET_ARRIVAL_PROFILE},
+    {&FWPM_CONDITION_IP_PHYSICAL_ARRIVAL_INTERFACE, GET_ARRIVAL_LUID},
+    {&FWPM_CONDITION_SOURCE_INTERFACE_INDEX, GET_ARRIVAL_INDEX},
+    {&FWPM_CONDITION_SOURCE_SUB_INTERFACE_INDEX, GET_ZERO32},
+    {&FWPM_CONDITION_IP_NEXTHOP_INTERFACE, GET_NEXTHOP_LUID},
+    {&FWPM_CONDITION_NEXTHOP_INTERFACE_INDEX, GET_NEXTHOP_INDEX},
+    {&FWPM_CONDITION_NEXTHOP_SUB_INTERFACE_INDEX, GET_NEXTHOP_SUB_INDEX},
+    {&FWPM_CONDITION_NEXTHOP_INTERFACE_TYPE, GET_NEXTHOP_TYPE},
+    {&FWPM_CONDITION_NEXTHOP_TUNNEL_TYPE, GET_NEXTHOP_TUNNEL},
+    {&FWPM_CONDITION_NEXTHOP_INTERFACE_PROFILE_ID, GET_NEXTHOP_PROFILE},
+    {&FWPM_CONDITION_IP_PHYSICAL_NEXTHOP_INTERFACE, GET_NEXTHOP_LUID},
+    {&FWPM_CONDITION_IP_FORWARD_INTERFACE, GET_NEXTHOP_LUID},
+    {&FWPM_CONDITION_DESTINATION_INTERFACE_INDEX, GET_NEXTHOP_INDEX},
+    {&FWPM_CONDITION_DESTINATION_SUB_INTERFACE_INDEX, GET_NEXTHOP_SUB_INDEX},
+    {&FWPM_CONDITION_INTERFACE_QUARANTINE_EPOCH, GET_QUARANTINE_EPOCH},
+    {&FWPM_CONDITION_ALE_NAP_CONTEXT, GET_NAP_CONTEXT},
+    {&FWPM_CONDITION_ALE_APP_ID, GET_APP},
+    {&FWPM_CONDITION_ALE_ORIGINAL_APP_ID, GET_APP},
+    {&FWPM_CONDITION_ALE_USER_ID, GET_USER},
+    {&FWPM_CONDITION_ALE_PACKAGE_ID, GET_PACKAGE},
+    {&FWPM_CONDITION_ALE_PACKAGE_FAMILY_NAME, GET_PACKAGE_FAMILY},
+    {&FWPM_CONDITION_ALE_SECURITY_ATTRIBUTE_FQBN_VALUE, GET_BINARY_NAME},
+    {&FWPM_CONDITION_ALE_REMOTE_USER_ID, GET_REMOTE_IDENTITY},
+    {&FWPM_CONDITION_ALE_REMOTE_MACHINE_ID, GET_REMOTE_IDENTITY},
+    {&FWPM_CONDITION_ALE_SIO_FIREWALL_SYSTEM_PORT, GET_SOCKET_PROPERTIES},
+    {&FWPM_CONDITION_ALE_PROMISCUOUS_MODE, GET_PROMISCUOUS},
+    {&FWPM_CONDITION_PEER_NAME, GET_NAME},
+    {&FWPM_CONDITION_ALE_EFFECTIVE_NAME, GET_NAME},
+    {&FWPM_CONDITION_INTERFACE_MAC_ADDRESS, GET_INTERFACE_MAC},
+    {&FWPM_CONDITION_MAC_LOCAL_ADDRESS, GET_LOCAL_MAC},
+    {&FWPM_CONDITION_MAC_REMOTE_ADDRESS, GET_REMOTE_MAC},
+    {&FWPM_CONDITION_MAC_LOCAL_ADDRESS_TYPE, GET_LOCAL_MAC_TYPE},
+    {&FWPM_CONDITION_MAC_REMOTE_ADDRESS_TYPE, GET_REMOTE_MAC_TYPE},
+    {&FWPM_CONDITION_ETHER_TYPE, GET_ETHER_TYPE},
+    {&FWPM_CONDITION_VLAN_ID, GET_VLAN},
+    {&FWPM_CONDITION_NDIS_MEDIA_TYPE, GET_MEDIUM},
+    {&FWPM_CONDITION_NDIS_PHYSICAL_MEDIA_TYPE, GET_PHYSICAL_MEDIUM},
+    {&FWPM_CONDITION_NDIS_PORT, GET_ZERO32},
+    {&FWPM_CONDITION_L2_FLAGS, GET_L2_FLAGS},
+};
+
+/* ---- preparing ------------------------------------------------------------------------------------------
+ */
+
+#define FLAG(name) FWP_CONDITION_FLAG_IS_##name
+
+/* Which flags can be said where (MATCH-21, and the page of the condition flags). Those of policies and
+ * redirection pass as the caller has them. */
+static UINT32 flags_of(enum host_layer role)
+{
+    switch (role) {
+    case LAYER_II:
+        return FLAG(LOOPBACK) | FLAG(IPSEC_SECURED) | FLAG(FRAGMENT) | FLAG(REASSEMBLED);
+    case LAYER_OI:
+    case LAYER_ST:
+    case LAYER_SPK:
+    case LAYER_IIE:
+    case LAYER_OIE:
+    case LAYER_FE:
+        return FLAG(LOOPBACK);
+    case LAYER_FW:
+        return FLAG(FRAGMENT_GROUP) | FLAG(INBOUND_PASS_THRU) | FLAG(OUTBOUND_PASS_THRU);
+    case LAYER_IT:
+        return FLAG(LOOPBACK) | FLAG(IPSEC_SECURED) | FLAG(RAW_ENDPOINT) | FLAG(IPSEC_NATT_RECLASSIFY);
+    case LAYER_OT:
+        return FLAG(LOOPBACK) | FLAG(RAW_ENDPOINT) | FLAG(IPSEC_NATT_RECLASSIFY);
+    case LAYER_DD:
+        return FLAG(LOOPBACK) | FLAG(RAW_ENDPOINT);
+    case LAYER_RES:
+        return FLAG(WILDCARD_BIND) | FLAG(RAW_ENDPOINT) | FLAG(IMPLICIT_BIND) | FLAG(RECLASSIFY);
+    case LAYER_LIS:
+        return FLAG(RECLASSIFY);
+    case LAYER_RA:
+    case LAYER_AC:
+        return FLAG(LOOPBACK) | FLAG(IPSEC_SECURED) | FLAG(REAUTHORIZE) | FLAG(RAW_ENDPOINT) |
+               FLAG(NAME_APP_SPECIFIED) | FLAG(AUTH_FW) | FLAG(CONNECTION_REDIRECTED) |
+               FLAG(PROXY_CONNECTION) | FLAG(APPCONTAINER_LOOPBACK) | FLAG(NON_APPCONTAINER_LOOPBACK) |
+               FLAG(HONORING_POLICY_AUTHORIZE);
+    case LAYER_CR:
+    case LAYER_BR:
+    case LAYER_RR:
+    case LAYER_EC:
+        return FLAG(LOOPBACK) | FLAG(CONNECTION_REDIRECTED) | FLAG(PROXY_CONNECTION);
+    default:
+        return 0; /* L2 has flags of its own */
+    }
+}
+
+static bool of_an_operation(enum host_layer role)
+{
+    return role == LAYER_RES || role == LAYER_LIS || role == LAYER_RR || role == LAYER_EC ||
+           role == LAYER_CR || role == LAYER_BR;
+}
+
+static UINT8 getter_of(const GUID *key, enum host_layer role)
+{
+    UINT8 get = GET_EMPTY; /* RESERVED0..3, IPSEC_SECURITY_REALM_ID: nothing is ever said */
+
+    for (size_t i = 0; i < ARRAYSIZE(meanings); i++)
+        if (memcmp(meanings[i].key, key, sizeof(*key)) == 0)
+            get = meanings[i].get;
+    if (get == GET_PACKET_DIRECTION && (role == LAYER_ST || role == LAYER_FE))
+        return GET_CONNECTION_DIRECTION; /* MATCH-20 */
+    if (get == GET_DESTINATION_ADDRESS_TYPE && role == LAYER_FW)
+        return GET_FORWARDED_ADDRESS_TYPE;
+    if (get == GET_DESTINATION_ADDRESS_TYPE && role == LAYER_FE)
+        return GET_CONNECTED_ADDRESS_TYPE;
+    if (get == GET_LOCAL_ADDRESS && of_an_operation(role))
+        return GET_BOUND_ADDRESS;
+    if (get == GET_LOCAL_ADDRESS_TYPE && of_an_operation(role))
+        return GET_BOUND_ADDRESS_TYPE;
+    return get;
+}
+
+static void prepare(struct scratch *room, UINT16 id, enum host_layer role)
+{
+    const struct engine_layer *layer = engine_layer_by_id(id);
+    struct prepared *p = &room->prepared[id];
+
+    if (p->prepared)
+        return; /* L2: both families */
+    for (UINT16 i = 0; i < layer->field_count; i++) {
+        p->get[i] = getter_of(layer->fields[i].key, role);
+        p->all |= 1ULL << i;
+    }
+    p->flags = flags_of(role);
+    p->prepared = true;
+    room->role[id] = (UINT8)role;
+}
+
+/* A setting holds where the layer has the field, of the value's type. The last one counts. */
+static void override_layer(struct scratch *room, const struct host_setting *s, UINT16 id)
+{
+    const struct engine_layer *layer = engine_layer_by_id(id);
+    int field = engine_layer_field(layer, &s->field);
+
+    if (!room->prepared[id].prepared || field < 0)
+        return;
+    if (s->value.type != layer->fields[field].data_type && s->value.type != FWP_EMPTY)
+        return;
+    room->prepared[id].overridden |= 1ULL << field;
+    for (size_t i = 0; i < room->override_count; i++) {
+        struct override *o = &room->overrides[i];
+
+        if (o->layer == id && o->field == field) {
+            o->value = &s->value;
+            return;
+        }
+    }
+    room->overrides[room->override_count++] = (struct override){id, (UINT16)field, &s->value};
+}
+
+int values_prepare(struct scratch *room, const struct host_config *config)
+{
+    memset(room->role, LAYER_ROLES, sizeof(room->role));
+    for (unsigned role = 0; role < LAYER_ROLES; role++) {
+        for (uint8_t version = 4; version <= 6; version += 2) {
+            prepare(room, layer_id(role, version), role);
+            if (layer_discard_id(role, version) < ENGINE_LAYER_COUNT)
+                prepare(room, layer_discard_id(role, version), role);
+        }
+    }
+    room->overrides = calloc(config->setting_count * ENGINE_LAYER_COUNT + 1, sizeof(*room->overrides));
+    if (room->overrides == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->setting_count; i++)
+        for (UINT16 id = 0; id < ENGINE_LAYER_COUNT; id++)
+            if (config->settings[i].layer == NULL || config->settings[i].layer->id == id)
+                override_layer(room, &config->settings[i], id);
+    return 0;
+}
+
+/* ---- filling --------------------------------------------------------------------------------------------
+ */
+
+static const UINT64 zero64;
+static const SID null_sid = {1, 1, {{0, 0, 0, 0, 0, 0}}, {0}}; /* S-1-0-0: MATCH-29 */
+
+/* One classification while its values are filled. What has to be looked up is, once, when first asked for. */
+struct filling {
+    const struct scene *s;
+    const struct prepared *prepared;
+    const struct host_owner *owner;        /* NULL: unknown */
+    const struct host_interface *local;    /* that has the local address; NULL: none */
+    const struct host_interface *arrival;  /* NULL: none, or unknown because the packet goes out */
+    const struct host_interface *next_hop; /* NULL: none, or unknown because it comes in */
+};
+
+static void put8(FWP_VALUE0 *v, UINT8 x)
+{
+    v->type = FWP_UINT8;
+    v->uint8 = x;
+}
+
+static void put16(FWP_VALUE0 *v, UINT16 x)
+{
+    v->type = FWP_UINT16;
+    v->uint16 = x;
+}
+
+static void put32(FWP_VALUE0 *v, UINT32 x)
+{
+    v->type = FWP_UINT32;
+    v->uint32 = x;
+}
+
+static void put64(FWP_VALUE0 *v, const UINT64 *x)
+{
+    v->type = FWP_UINT64;
+    v->uint64 = (UINT64 *)x;
+}
+
+static void put_empty(FWP_VALUE0 *v)
+{
+    v->type = FWP_EMPTY;
+    v->uint32 = 0;
+}
+
+static void put_address(FWP_VALUE0 *v, uint8_t version, const union wire_addr *a)
+{
+    if (version == 4) {
+        put32(v, a->v4);
+        return;
+    }
+    v->type = FWP_BYTE_ARRAY16_TYPE;
+    v->byteArray16 = (FWP_BYTE_ARRAY16 *)a->v6;
+}
+
+static void put_mac(FWP_VALUE0 *v, const uint8_t *mac)
+{
+    v->type = FWP_BYTE_ARRAY6_TYPE;
+    v->byteArray6 = (FWP_BYTE_ARRAY6 *)mac;
+}
+
+static void put_blob(FWP_VALUE0 *v, FWP_DATA_TYPE type, const FWP_BYTE_BLOB *blob)
+{
+    if (blob == NULL) {
+        put_empty(v);
+        return;
+    }
+    v->type = type;
+    v->byteBlob = (FWP_BYTE_BLOB *)blob; /* tokenAccessInformation is a blob too */
+}
+
+static bool unbound(const struct scene *s)
+{
+    return wire_addr_is_unspecified(s->version, &s->local);
+}
+
+static void put_address_type(FWP_VALUE0 *v, const struct scene *s, uint8_t version, const union wire_addr *a)
+{
+    put8(v, host_address_type(s->host, version, a));
+}
+
+/* A packet that passes through has no local end. */
+static void put_forwarded(FWP_VALUE0 *v, const struct scene *s, UINT8 get)
+{
+    if (s->packet == NULL)
+        put_empty(v);
+    else if (get == GET_FORWARDED_ADDRESS_TYPE)
+        put_address_type(v, s, s->version, &s->packet->destination);
+    else
+        put_address(v, s->version, get == GET_SOURCE_ADDRESS ? &s->packet->source : &s->packet->destination);
+}
+
+static void put_embedded(FWP_VALUE0 *v, const struct scene *s, UINT8 get)
+{
+    const struct wire_packet *e = s->embedded;
+    bool icmp;
+
+    if (e == NULL || e->version == 0) {
+        put_empty(v);
+        return;
+    }
+    icmp = e->protocol == (e->version == 6 ? WIRE_PROTOCOL_ICMPV6 : WIRE_PROTOCOL_ICMP);
+    switch (get) {
+    case GET_EMBEDDED_PROTOCOL:
+        put8(v, e->protocol);
+        return;
+    case GET_EMBEDDED_REMOTE_ADDRESS:
+        put_address(v, e->version, &e->destination);
+        return;
+    case GET_EMBEDDED_LOCAL_ADDRESS_TYPE:
+        put_address_type(v, s, e->version, &e->source);
+        return;
+    default:
+        break;
+    }
+    if (e->reached < WIRE_TRANSPORT)
+        put_empty(v); /* not quoted so far */
+    else if (get == GET_EMBEDDED_LOCAL_PORT)
+        put16(v, icmp ? e->icmp_type : e->source_port);
+    else
+        put16(v, icmp ? e->icmp_code : e->destination_port);
+}
+
+static UINT32 flags(const struct filling *f)
+{
+    const struct scene *s = f->s;
+    const struct host_endpoint *e = s->endpoint;
+    UINT32 x = s->flags;
+
+    if (s->loopback) {
+        bool container = f->owner != NULL && f->owner->package != NULL;
+
+        x |= FLAG(LOOPBACK) | (container ? FLAG(APPCONTAINER_LOOPBACK) : FLAG(NON_APPCONTAINER_LOOPBACK));
+    }
+    if (s->reauthorize != 0)
+        x |= FLAG(REAUTHORIZE);
+    if (e != NULL) {
+        x |= e->wildcard ? FLAG(WILDCARD_BIND) : 0;
+        x |= e->implicit_bind ? FLAG(IMPLICIT_BIND) : 0;
+        x |= e->raw ? FLAG(RAW_ENDPOINT) : 0;
+    }
+    return x & f->prepared->flags;
+}
+
+/* The interface's part, or EMPTY without one. */
+static void put_interface(FWP_VALUE0 *v, const struct host_interface *i, UINT8 get)
+{
+    if (i == NULL) {
+        put_empty(v);
+        return;
+    }
+    switch (get) {
+    case GET_LOCAL_LUID:
+        put64(v, &i->desc.luid);
+        break;
+    case GET_LOCAL_INDEX:
+        put32(v, i->desc.index);
+        break;
+    case GET_LOCAL_TYPE:
+        put32(v, i->desc.type);
+        break;
+    case GET_LOCAL_TUNNEL:
+        put32(v, i->desc.tunnel_type);
+        break;
+    default:
+        put32(v, i->desc.profile);
+        break;
+    }
+}
+
+/* The profile under which the flow was authorized: of the interface that it was authorized for. */
+static const struct host_interface *original_interface(const struct filling *f)
+{
+    const struct host_interface *i = NULL;
+
+    if (f->s->reauthorize != 0 && f->s->flow != NULL && f->s->flow->arrival != 0)
+        i = host_interface_by_index(f->s->host, f->s->flow->arrival);
+    return i != NULL ? i : f->local;
+}
+
+static const uint8_t *mac_at(const struct scene *s, bool destination_address)
+{
+    const struct wire_packet *p = s->packet;
+
+    if (p == NULL || p->mac_at > p->captured || p->captured - p->mac_at < 12)
+        return NULL;
+    return p->frame + p->mac_at + (destination_address ? 0 : 6);
+}
+
+static void put_l2(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
+{
+    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    const struct scene *s = f->s;
+    const struct wire_packet *p = s->packet;
+    const struct host_interface *i = s->interface;
+    UINT32 type = i != NULL ? i->desc.type : 0;
+    bool local = get == GET_LOCAL_MAC || get == GET_LOCAL_MAC_TYPE;
+    const uint8_t *mac = mac_at(s, local == scene_inbound(s));
+
+    put_empty(v);
+    switch (get) {
+    case GET_INTERFACE_MAC:
+        if (i != NULL)
+            put_mac(v, i->desc.mac);
+        break;
+    case GET_LOCAL_MAC:
+    case GET_REMOTE_MAC:
+        if (mac != NULL)
+            put_mac(v, mac);
+        break;
+    case GET_LOCAL_MAC_TYPE:
+    case GET_REMOTE_MAC_TYPE:
+        if (mac != NULL)
+            put8(v, memcmp(mac, broadcast, 6) == 0 ? DlBroadcast : mac[0] & 1 ? DlMulticast : DlUnicast);
+        break;
+    case GET_ETHER_TYPE:
+        if (p != NULL)
+            put16(v, p->ether_type);
+        break;
+    case GET_VLAN:
+        if (p != NULL)
+            put16(v, p->vlan == WIRE_NO_VLAN ? 0 : p->vlan & 0xfff);
+        break;
+    case GET_MEDIUM:
+        put32(v, type == 24 ? NdisMediumLoopback : NdisMedium802_3); /* frames come as Ethernet's */
+        break;
+    case GET_PHYSICAL_MEDIUM:
+        put32(v, type == 6    ? NdisPhysicalMedium802_3
+                 : type == 71 ? NdisPhysicalMediumNative802_11
+                              : NdisPhysicalMediumUnspecified);
+        break;
+    default:
+        put32(v, (type == 71 ? FWP_CONDITION_L2_IS_WIFI : FWP_CONDITION_L2_IS_NATIVE_ETHERNET) |
+                     (p != NULL && p->fault != WIRE_OK ? FWP_CONDITION_L2_IS_MALFORMED_PACKET : 0));
+        break;
+    }
+}
+
+static void put_owner(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
+{
+    const struct host_owner *o = f->owner;
+
+    switch (get) {
+    case GET_APP:
+        put_blob(v, FWP_BYTE_BLOB_TYPE, o->app_id);
+        break;
+    case GET_USER:
+    case GET_PACKAGE_FAMILY: /* an attribute of the token: MATCH-28 */
+        put_blob(v, FWP_TOKEN_ACCESS_INFORMATION_TYPE, o->token);
+        break;
+    case GET_PACKAGE:
+        v->type = FWP_SID;
+        v->sid = (SID *)(o->package != NULL ? o->package : &null_sid);
+        break;
+    default:
+        put_empty(v);
+        break;
+    }
+}
+
+static void fill(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
+{
+    const struct scene *s = f->s;
+
+    switch (get) {
+    case GET_ZERO8:
+        put8(v, 0);
+        break;
+    case GET_ZERO32:
+    case GET_NAP_CONTEXT:
+    case GET_SOCKET_PROPERTIES:
+        put32(v, 0);
+        break;
+    case GET_ZERO64:
+    case GET_QUARANTINE_EPOCH:
+        put64(v, &zero64);
+        break;
+    case GET_PROTOCOL:
+        put8(v, s->protocol);
+        break;
+    case GET_BOUND_ADDRESS:
+        if (unbound(s)) {
+            put_empty(v); /* MATCH-12, 24 */
+            break;
+        }
+        /* fall through */
+    case GET_LOCAL_ADDRESS:
+        put_address(v, s->version, &s->local);
+        break;
+    case GET_BOUND_ADDRESS_TYPE:
+        if (unbound(s)) {
+            put_empty(v);
+            break;
+        }
+        /* fall through */
+    case GET_LOCAL_ADDRESS_TYPE:
+        put_address_type(v, s, s->version, &s->local);
+        break;
+    case GET_LOCAL_PORT:
+        put16(v, s->local_port);
+        break;
+    case GET_REMOTE_ADDRESS:
+        if (s->any_remote)
+            put_empty(v);
+        else
+            put_address(v, s->version, &s->remote);
+        break;
+    case GET_REMOTE_PORT:
+        if (s->any_remote)
+            put_empty(v);
+        else
+            put16(v, s->remote_port);
+        break;
+    case GET_DESTINATION_ADDRESS_TYPE:
+        put_address_type(v, s, s->version, &s->remote);
+        break;
+    case GET_CONNECTED_ADDRESS_TYPE:
+        put_address_type(v, s, s->version,
+                         s->connection_direction == FWP_DIRECTION_INBOUND ? &s->local : &s->remote);
+        break;
+    case GET_SOURCE_ADDRESS:
+    case GET_DESTINATION_ADDRESS:
+    case GET_FORWARDED_ADDRESS_TYPE:
+        put_forwarded(v, s, get);
+        break;
+    case GET_EMBEDDED_PROTOCOL:
+    case GET_EMBEDDED_REMOTE_ADDRESS:
+    case GET_EMBEDDED_LOCAL_ADDRESS_TYPE:
+    case GET_EMBEDDED_LOCAL_PORT:
+    case GET_EMBEDDED_REMOTE_PORT:
+        put_embedded(v, s, get);
+        break;
+    case GET_ORIGINAL_ICMP_TYPE:
+        if (s->icmp)
+            put16(v, s->original_icmp_type);
+        else
+            put_empty(v);
+        break;
+    case GET_PACKET_DIRECTION:
+        put32(v, s->packet_direction);
+        break;
+    case GET_CONNECTION_DIRECTION:
+        put32(v, s->connection_direction);
+        break;
+    case GET_FLAGS:
+        put32(v, flags(f));
+        break;
+    case GET_REAUTHORIZE_REASON:
+        put32(v, s->reauthorize);
+        break;
+    case GET_COMPARTMENT:
+        put32(v, s->interface != NULL && s->interface->desc.compartment != 0 ? s->interface->desc.compartment
+                                                                             : 1);
+        break;
+    case GET_LOCAL_LUID:
+    case GET_LOCAL_INDEX:
+    case GET_LOCAL_TYPE:
+    case GET_LOCAL_TUNNEL:
+    case GET_LOCAL_PROFILE:
+        put_interface(v, f->local, get);
+        break;
+    case GET_ORIGINAL_PROFILE:
+        put_interface(v, original_interface(f), GET_LOCAL_PROFILE);
+        break;
+    case GET_ARRIVAL_LUID:
+    case GET_ARRIVAL_INDEX:
+    case GET_ARRIVAL_TYPE:
+    case GET_ARRIVAL_TUNNEL:
+    case GET_ARRIVAL_PROFILE:
+        put_interface(v, f->arrival, (UINT8)(GET_LOCAL_LUID + (get - GET_ARRIVAL_LUID)));
+        break;
+    case GET_NEXTHOP_LUID:
+        put_interface(v, f->next_hop, GET_LOCAL_LUID);
+        break;
+    case GET_NEXTHOP_INDEX:
+        put_interface(v, f->next_hop, GET_LOCAL_INDEX);
+        break;
+    case GET_NEXTHOP_SUB_INDEX:
+        if (f->next_hop != NULL)
+            put32(v, 0);
+        else
+            put_empty(v);
+        break;
+    case GET_NEXTHOP_TYPE:
+        put_interface(v, f->next_hop, GET_LOCAL_TYPE);
+        break;
+    case GET_NEXTHOP_TUNNEL:
+        put_interface(v, f->next_hop, GET_LOCAL_TUNNEL);
+        break;
+    case GET_NEXTHOP_PROFILE:
+        put_interface(v, f->next_hop, GET_LOCAL_PROFILE);
+        break;
+    case GET_APP:
+    case GET_USER:
+    case GET_PACKAGE:
+    case GET_PACKAGE_FAMILY:
+        if (f->owner != NULL)
+            put_owner(v, f, get);
+        else
+            put_empty(v);
+        break;
+    case GET_PROMISCUOUS:
+        put32(v, s->endpoint != NULL && s->endpoint->promiscuous); /* SIO_RCVALL's RCVALL_ON, RCVALL_OFF */
+        break;
+    case GET_INTERFACE_MAC:
+    case GET_LOCAL_MAC:
+    case GET_REMOTE_MAC:
+    case GET_LOCAL_MAC_TYPE:
+    case GET_REMOTE_MAC_TYPE:
+    case GET_ETHER_TYPE:
+    case GET_VLAN:
+    case GET_MEDIUM:
+    case GET_PHYSICAL_MEDIUM:
+    case GET_L2_FLAGS:
+        put_l2(v, f, get);
+        break;
+    default: /* EMPTY, REMOTE_IDENTITY, NAME, BINARY_NAME */
+        put_empty(v);
+        break;
+    }
+}
+
+/* Which interface has the local address: with strong hosts the one that the packet is on. */
+static const struct host_interface *local_interface(const struct scene *s, enum host_layer role)
+{
+    if (role == LAYER_II || role == LAYER_OI || role == LAYER_FW || role >= LAYER_MAC_IN)
+        return s->interface; /* the packet's, whatever it is addressed to */
+    if (s->home != NULL)
+        return s->home;
+    if (s->interface == NULL && s->endpoint != NULL && s->endpoint->interface_index != 0)
+        return host_interface_by_index(s->host, s->endpoint->interface_index);
+    if (s->interface == NULL && !unbound(s))
+        return host_interface_of(s->host, s->version, &s->local);
+    return s->interface;
+}
+
+static const FWP_VALUE0 *overriding(const struct scratch *room, UINT16 layer, UINT16 field)
+{
+    for (size_t i = 0; i < room->override_count; i++)
+        if (room->overrides[i].layer == layer && room->overrides[i].field == field)
+            return room->overrides[i].value;
+    return NULL;
+}
+
+UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
+                   FWPS_INCOMING_VALUE0 *values, struct scratch *room)
+{
+    const struct prepared *p = &room->prepared[layer->id];
+    enum host_layer role = room->role[layer->id];
+    bool forward = role == LAYER_FW, in = scene_inbound(s);
+    struct filling f = {
+        .s = s,
+        .prepared = p,
+        .owner = s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL,
+        .local = local_interface(s, role),
+        .arrival = forward || in ? s->interface : NULL,
+        .next_hop = forward ? s->next_hop
+                    : in    ? NULL
+                            : s->interface,
+    };
+    UINT32 general = s->host->config.unknown,
+           doubt[WHOSE] = {
+               [ANYBODY] = general,
+               [OWNER] = f.owner != NULL ? f.owner->unknown : ~0u, /* who is told of knows best */
+               [LOCAL] = general | (f.local != NULL ? f.local->desc.unknown : 0),
+               [ARRIVAL] = general | (f.arrival != NULL ? f.arrival->desc.unknown : 0),
+               [NEXTHOP] = general | (f.next_hop != NULL ? f.next_hop->desc.unknown : 0),
+           };
+    UINT64 unknown = 0;
+
+    for (; want != 0; want &= want - 1) {
+        UINT16 i = (UINT16)__builtin_ctzll(want);
+        FWP_VALUE0 *v = &values[i].value;
+        UINT8 get = p->get[i];
+
+        if (__builtin_expect((p->overridden >> i & 1) != 0, 0)) {
+            *v = *overriding(room, layer->id, i);
+        } else if (__builtin_expect((doubts[get].thing & doubt[doubts[get].whose]) != 0, 0)) {
+            put_empty(v);
+            unknown |= 1ULL << i;
+        } else {
+            fill(v, &f, get);
+        }
+    }
+    return unknown;
+}
