@@ -28,6 +28,7 @@ enum {
 
 int cmd_explain(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 
 /* Prints "weir: ..." to stderr; returns `status`. */

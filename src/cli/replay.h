@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weir replay: what its files share. */
+#ifndef WEIR_CLI_REPLAY_H
+#define WEIR_CLI_REPLAY_H
+
+#include "cli/options.h"
+#include "datapath/replay.h"
+#include "report/report.h"
+
+#define MAX_LOCALS  64
+#define MAX_CHANGES 64
+
+struct replay_at {
+    const char *time, *file;
+};
+
+struct replay_options {
+    struct shared_options shared;
+    const char *input, *output, *events, *who;
+    struct replay_local locals[MAX_LOCALS];
+    unsigned local_count;
+    struct replay_at at[MAX_CHANGES];
+    unsigned at_count;
+    bool keep_blocked, stack_drops, block, quiet;
+};
+
+/* EXIT_PERMITTED; -1 after --help; else an exit status after a complaint. */
+int replay_options_parse(int argc, char **argv, struct replay_options *o);
+
+/* "+12.5", "14:03:05", "2026-11-22T14:03:05Z". False: none of these. */
+bool replay_time(const char *text, UINT64 start_ns, UINT64 *out);
+/* Does it count from the capture's beginning? */
+static inline bool replay_time_relative(const char *text)
+{
+    return text[0] == '+' || (text[0] != '\0' && text[1] != '\0' && text[2] == ':');
+}
+
+/* ---- who (who.c): owners of endpoints ---------------------------------------------------------------- */
+
+struct who;
+
+/* 0 or -ENOMEM. The state outlives it. */
+int who_create(const struct explain_state *s, struct who **out);
+void who_destroy(struct who *w); /* after the host */
+/* Rules of a --who file, in their order. EXIT_PERMITTED, or an exit status after a complaint. start_ns: the
+ * capture's beginning. */
+int who_read(struct who *w, const char *path, UINT64 start_ns);
+/* The connections that the state's policy recorded; again after it was replaced. 0 or -ENOMEM. */
+int who_endpoints(struct who *w);
+/* Whose frame the capture says is worked on now; NULL: does not say. */
+void who_process(struct who *w, uint32_t index, const struct capture_process *p);
+/* struct host_config's owner_of; ctx is the struct who. */
+const struct host_owner *who_owner(void *ctx, UINT64 time_ns, uint8_t version, uint8_t protocol,
+                                   const union wire_addr *local, UINT16 local_port,
+                                   const union wire_addr *remote, UINT16 remote_port);
+/* Each token that a rule made, with its text as it was given. */
+int who_tokens(const struct who *w, struct report_events *e);
+/* Any rule without an owner so far? For -v: how often each source answered. */
+struct who_counts {
+    UINT64 rules, by_rule, by_process, by_endpoint, unknown;
+};
+void who_counts(const struct who *w, struct who_counts *out);
+
+#endif

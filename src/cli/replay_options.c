@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What weir replay is told.
+ */
+#include "cli/replay.h"
+
+#include <string.h>
+
+static const char usage[] =
+    "usage: weir replay [--state FILE] [--local ADDR[/N]|auto]... IN.pcap[ng] [-w OUT.pcapng] [OPTIONS]\n"
+    "\n"
+    "Plays the part of the Windows host that recorded a capture, or would have seen it: every packet visits "
+    "the\n"
+    "documented layers in the documented order, under the policy that FILE holds; what survives is written.\n"
+    "\n"
+    "  IN                 pcap or pcapng; - for standard input\n"
+    "  --state FILE       the policy, an export by `netsh wfp show state`; without it: no filter at all\n"
+    "  --local ADDR[/N]   an address of the host's, or a network that is the host; several. auto (the "
+    "default):\n"
+    "                     found out from the capture, which the end of the table says\n"
+    "  -w OUT             what survives, as pcapng (- for standard output)\n"
+    "  --keep-blocked     write what was blocked too, with a comment that names layer and filter\n"
+    "  --stack-drops      do not write what the TCP/IP stack itself discards\n"
+    "  --json FILE|-      every classification, flow and packet as JSON lines (doc/events.md)\n"
+    "  --who FILE         whose connections are whose: a rule a line, of protocol, local, remote, from, to, "
+    "program,\n"
+    "                     user; * is anything (see weir-replay(1))\n"
+    "  --set FIELD=VALUE  this value for the field wherever it is asked; LAYER/FIELD=VALUE for one layer\n"
+    "  --depends permit|block\n"
+    "                     how an answer that depends on what nobody said is carried out (permit)\n"
+    "  --callout WHICH=permit|block|continue\n"
+    "  --assume default|plain|none\n"
+    "                     what callouts of that machine answer (see weir explain --help)\n"
+    "  --at TIME load FILE\n"
+    "                     from TIME on another policy; TIME is +SECONDS from the capture's beginning, "
+    "HH:MM:SS or\n"
+    "                     YYYY-MM-DDTHH:MM:SSZ\n"
+    "  -v                 all flows and reasons, and where owners came from\n"
+    "  -q                 no progress, no table\n"
+    "\n"
+    "Exit status: 0 nothing was blocked, 1 something was, 2 nothing was, but something depends; 64 wrong "
+    "usage,\n"
+    "65 bad input (everything before it was done and written), 66 no such file, 70 internal error, 71 no "
+    "memory or\n"
+    "output.\n";
+
+enum { LOCAL = 256, KEEP, STACK, EVENTS, WHO, DEPENDS, AT };
+
+static int add_local(struct replay_options *o, const char *text)
+{
+    struct replay_local *l = &o->locals[o->local_count];
+    unsigned bits;
+
+    if (strcmp(text, "auto") == 0)
+        return EXIT_PERMITTED;
+    if (o->local_count == MAX_LOCALS)
+        return complain_usage("replay", "more than %d --local", MAX_LOCALS);
+    l->version = wire_addr_parse(text, &l->address, &bits);
+    if (l->version == 0)
+        return complain_usage("replay", "--local %s: expected an address, ADDRESS/BITS or auto", text);
+    l->bits = (uint8_t)bits;
+    o->local_count++;
+    return EXIT_PERMITTED;
+}
+
+/* TIME is optarg; `load` and FILE are the two words behind it. */
+static int add_at(struct replay_options *o, int argc, char **argv)
+{
+    UINT64 ns;
+
+    if (o->at_count == MAX_CHANGES)
+        return complain_usage("replay", "more than %d --at", MAX_CHANGES);
+    if (!replay_time(optarg, 0, &ns))
+        return complain_usage("replay", "--at %s: expected +SECONDS, HH:MM:SS or YYYY-MM-DDTHH:MM:SSZ",
+                              optarg);
+    if (optind + 1 >= argc || strcmp(argv[optind], "load") != 0)
+        return complain_usage("replay", "--at %s: expected 'load FILE' behind it%s%s", optarg,
+                              optind < argc ? ", found " : "", optind < argc ? argv[optind] : "");
+    o->at[o->at_count++] = (struct replay_at){optarg, argv[optind + 1]};
+    optind += 2;
+    return EXIT_PERMITTED;
+}
+
+static int set_depends(struct replay_options *o, const char *text)
+{
+    if (strcmp(text, "permit") != 0 && strcmp(text, "block") != 0)
+        return complain_usage("replay", "--depends %s: expected permit or block", text);
+    o->block = text[0] == 'b';
+    return EXIT_PERMITTED;
+}
+
+static int one_option(struct replay_options *o, int c, int argc, char **argv)
+{
+    switch (c) {
+    case LOCAL:
+        return add_local(o, optarg);
+    case 'w':
+        o->output = optarg;
+        return EXIT_PERMITTED;
+    case KEEP:
+        o->keep_blocked = true;
+        return EXIT_PERMITTED;
+    case STACK:
+        o->stack_drops = true;
+        return EXIT_PERMITTED;
+    case EVENTS:
+        o->events = optarg;
+        return EXIT_PERMITTED;
+    case WHO:
+        o->who = optarg;
+        return EXIT_PERMITTED;
+    case DEPENDS:
+        return set_depends(o, optarg);
+    case AT:
+        return add_at(o, argc, argv);
+    case 'q':
+        o->quiet = true;
+        return EXIT_PERMITTED;
+    default:
+        return shared_option("replay", c, argv, &o->shared, usage);
+    }
+}
+
+int replay_options_parse(int argc, char **argv, struct replay_options *o)
+{
+    static const struct option longs[] = {
+        SHARED_STATE,
+        SHARED_CALLOUTS,
+        SHARED_SET,
+        SHARED_VERBOSE,
+        {"local", required_argument, NULL, LOCAL},
+        {"write", required_argument, NULL, 'w'},
+        {"keep-blocked", no_argument, NULL, KEEP},
+        {"stack-drops", no_argument, NULL, STACK},
+        {"json", required_argument, NULL, EVENTS},
+        {"who", required_argument, NULL, WHO},
+        {"depends", required_argument, NULL, DEPENDS},
+        {"at", required_argument, NULL, AT},
+        {"quiet", no_argument, NULL, 'q'},
+        SHARED_END,
+    };
+    int c, status = EXIT_PERMITTED;
+
+    opterr = 0;
+    while (status == EXIT_PERMITTED && (c = getopt_long(argc, argv, ":w:vqh", longs, NULL)) != -1)
+        status = one_option(o, c, argc, argv);
+    if (status != EXIT_PERMITTED)
+        return status;
+    if (optind == argc)
+        return complain_usage("replay", "the capture is missing");
+    if (argc - optind > 1)
+        return complain_usage("replay", "expected one capture, found '%s' and '%s'", argv[optind],
+                              argv[optind + 1]);
+    o->input = argv[optind];
+    if (o->output != NULL && o->events != NULL && strcmp(o->output, "-") == 0 && strcmp(o->events, "-") == 0)
+        return complain_usage("replay", "-w and --json: one of them can have standard output");
+    return EXIT_PERMITTED;
+}
