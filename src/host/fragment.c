@@ -390,7 +390,7 @@ static bool is_repeated(const struct datagram *d, const struct slice *s)
 
     while (c != NULL && c->first != s->first)
         c = c->next;
-    return c != NULL && c->size == s->size && (s->more || d->end == s->first + s->size) &&
+    return c != NULL && c->size == s->size && s->more == (c->first + c->size != d->end) &&
            chain_equal(c, c->header, s->bytes, c->there < s->there ? c->there : s->there);
 }
 

@@ -60,8 +60,9 @@ static void link_done(struct cursor *c, struct wire_packet *p)
     p->reached = WIRE_LINK;
 }
 
-/* 802.2: SNAP with Ethernet's numbers, or LLC's own for IP; anything else is not IP. */
-static void parse_llc(struct cursor *c, struct wire_packet *p)
+/* 802.2: SNAP with Ethernet's numbers, or LLC's own for IP; anything else is not IP. `said`: how long it is
+ * by the link header. */
+static void parse_llc(struct cursor *c, struct wire_packet *p, uint32_t said)
 {
     const uint8_t *h = cursor_peek(c, 3);
     unsigned version = 0;
@@ -80,8 +81,8 @@ static void parse_llc(struct cursor *c, struct wire_packet *p)
     } else if (h != NULL && h[0] == 6 && h[1] == 6 && h[2] == 3) {
         version = 4;
         cursor_skip(c, 3);
-    } else if (h == NULL && cursor_sent(c, 3)) {
-        p->cut = true;
+    } else if (h == NULL && said >= 3) {
+        wire_ended(c, p, 3, WIRE_FAULT_LINK_SHORT);
         return;
     }
     link_done(c, p);
@@ -109,7 +110,7 @@ static void parse_type(struct cursor *c, struct wire_packet *p, uint16_t type, b
     if (may_be_length ? type <= TYPE_LENGTH_MOST : type == TYPE_LLC) {
         if (may_be_length && cursor_sent(c, type))
             cursor_narrow(c, type);
-        parse_llc(c, p);
+        parse_llc(c, p, may_be_length ? type : 3);
         return;
     }
     p->ether_type = type;
