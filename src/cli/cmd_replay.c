@@ -38,7 +38,7 @@ struct run {
     struct change {
         struct run *run;
         const char *file;
-        uint64_t time_ns;
+        UINT64 time_ns;
     } loads[MAX_CHANGES];
     struct replay_local *hints;
     size_t hint_count;

@@ -1,37 +1,555 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The judge of judge.h. Two memories, exact both:
+ *
+ *   short   (layer, version, unknown, the tested values' bytes) -> world, direct mapped
+ *   vectors (layer, version, unknown, each filter's answer)     -> world, hashed, of bounded number
+ *
+ * A filter's answer to the known values is no, yes or "depends" (engine_filter_match3()), and a verdict can
+ * hang on known values only through these: two questions with one vector have one answer. The short memory
+ * spares the vector where the same packet comes again.
+ */
 #include "explain/judge.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "explain/answer.h"
+
+#define JUDGE_BUDGET 20000u /* nodes of a search: tenths of a second at worst */
+#define SHORT_SLOTS  4096u
+#define SHORT_BYTES  232u
+
+/* What a question comes to. */
+struct world {
+    struct world *next; /* in its bucket */
+    UINT64 hash, unknown, version;
+    UINT16 layer_id;
+    UINT32 vector_size;
+    UINT8 *vector; /* two bits a filter */
+    bool depends;
+    UINT64 depends_on, fields; /* fields: those with a value below */
+    bool forced; /* no world was found that answers as chosen: the answer is given without one */
+    bool blocked;
+    bool has_callout;
+    GUID callout;
+    FWP_VALUE0 values[ENGINE_MAX_FIELDS];
+    struct engine_assumption *callouts; /* ahead of the host's own */
+    size_t callout_count;
+    struct explain_arena arena;
+};
+
+struct short_slot {
+    const struct world *world;
+    UINT64 unknown, version;
+    UINT16 layer_id, size;
+    UINT8 bytes[SHORT_BYTES];
+};
 
 struct explain_judge {
     struct explain_judge_config config;
     struct explain_judge_counts counts;
+    struct short_slot *slots;
+    struct world **buckets;
+    UINT32 bucket_count, world_count;
+    UINT64 version;                    /* of the policy that everything below is about */
+    UINT64 tested[ENGINE_LAYER_COUNT]; /* fields that some filter tests */
+    bool tested_known[ENGINE_LAYER_COUNT];
+    UINT8 *vector; /* of the question */
+    size_t vector_room;
+    struct engine_assumption *assumptions; /* of the classify */
+    size_t assumption_room;
 };
+
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 int explain_judge_create(const struct explain_judge_config *config, struct explain_judge **out)
 {
-    *out = calloc(1, sizeof **out);
-    if (*out == NULL)
+    struct explain_judge *j = calloc(1, sizeof *j);
+
+    *out = j;
+    if (j == NULL)
         return -ENOMEM;
-    (*out)->config = *config;
+    j->config = *config;
+    if (j->config.worlds == 0)
+        j->config.worlds = 4096;
+    for (j->bucket_count = 64; j->bucket_count < j->config.worlds; j->bucket_count *= 2)
+        ;
+    j->slots = calloc(SHORT_SLOTS, sizeof *j->slots);
+    j->buckets = calloc(j->bucket_count, sizeof(struct world *));
+    if (j->slots == NULL || j->buckets == NULL) {
+        explain_judge_destroy(j);
+        *out = NULL;
+        return -ENOMEM;
+    }
     return 0;
+}
+
+static void world_free(struct world *w)
+{
+    if (w == NULL)
+        return;
+    explain_arena_free(&w->arena);
+    free(w->vector);
+    free(w);
+}
+
+static void forget_worlds(struct explain_judge *j)
+{
+    for (UINT32 b = 0; b < j->bucket_count; b++) {
+        while (j->buckets[b] != NULL) {
+            struct world *w = j->buckets[b];
+
+            j->buckets[b] = w->next;
+            world_free(w);
+        }
+    }
+    j->world_count = 0;
+    memset(j->slots, 0, SHORT_SLOTS * sizeof *j->slots);
 }
 
 void explain_judge_destroy(struct explain_judge *j)
 {
+    if (j == NULL)
+        return;
+    if (j->buckets != NULL && j->slots != NULL)
+        forget_worlds(j);
+    free(j->slots);
+    free(j->buckets);
+    free(j->vector);
+    free(j->assumptions);
     free(j);
-}
-
-NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_question *q,
-                       struct host_answer *a)
-{
-    (void)ctx;
-    *a = (struct host_answer){0};
-    return engine_classify(r, q->request, &a->verdict);
 }
 
 void explain_judge_counts(const struct explain_judge *j, struct explain_judge_counts *out)
 {
     *out = j->counts;
+}
+
+/* ---- keys -----------------------------------------------------------------------------------------------
+ */
+
+static UINT64 tested_fields(struct explain_judge *j, const struct engine_snapshot *s, UINT16 layer_id)
+{
+    const struct engine_filter *const *filters;
+    UINT16 fields[ENGINE_MAX_FIELDS];
+    size_t n;
+
+    if (j->tested_known[layer_id])
+        return j->tested[layer_id];
+    n = engine_snapshot_filters(s, layer_id, &filters);
+    j->tested[layer_id] = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = engine_filter_fields(filters[i], fields, ENGINE_MAX_FIELDS);
+
+        while (k-- > 0)
+            j->tested[layer_id] |= UINT64_C(1) << fields[k];
+    }
+    j->tested_known[layer_id] = true;
+    return j->tested[layer_id];
+}
+
+/* A value's bytes behind each other; opaque ones by what they point at, which their owner keeps unchanged. */
+static bool add_value(struct short_slot *k, const FWP_VALUE0 *v)
+{
+    const void *bytes = NULL;
+    UINT32 size = 0;
+    UINT8 type = (UINT8)v->type;
+
+    switch (v->type) {
+    case FWP_EMPTY:
+        break;
+    case FWP_UINT8:
+        bytes = &v->uint8, size = 1;
+        break;
+    case FWP_UINT16:
+        bytes = &v->uint16, size = 2;
+        break;
+    case FWP_UINT32:
+        bytes = &v->uint32, size = 4;
+        break;
+    case FWP_UINT64:
+        bytes = v->uint64, size = 8;
+        break;
+    case FWP_BYTE_ARRAY16_TYPE:
+        bytes = v->byteArray16, size = 16;
+        break;
+    case FWP_BYTE_ARRAY6_TYPE:
+        bytes = v->byteArray6, size = 6;
+        break;
+    case FWP_BYTE_BLOB_TYPE:
+        bytes = v->byteBlob->data, size = v->byteBlob->size;
+        break;
+    case FWP_SID:
+        bytes = v->sid, size = 8u + 4u * v->sid->SubAuthorityCount;
+        break;
+    case FWP_TOKEN_ACCESS_INFORMATION_TYPE: /* an owner's, who outlives the host: the place says which */
+        bytes = &v->tokenAccessInformation->data, size = sizeof(void *);
+        break;
+    default:
+        return false;
+    }
+    if (size > SHORT_BYTES || k->size + 5u + size > SHORT_BYTES)
+        return false;
+    k->bytes[k->size] = type;
+    memcpy(k->bytes + k->size + 1, &size, 4);
+    if (size != 0)
+        memcpy(k->bytes + k->size + 5, bytes, size);
+    k->size = (UINT16)(k->size + 5 + size);
+    return true;
+}
+
+static UINT64 mix(UINT64 h, UINT64 x)
+{
+    h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 29;
+}
+
+static UINT64 hash_of(UINT64 h, const UINT8 *bytes, size_t size)
+{
+    for (; size >= 8; bytes += 8, size -= 8) {
+        UINT64 x;
+
+        memcpy(&x, bytes, 8);
+        h = mix(h, x);
+    }
+    for (; size > 0; bytes++, size--)
+        h = mix(h, *bytes);
+    return h;
+}
+
+/* The short key; false: it does not fit. */
+static bool short_key(const struct host_question *q, UINT64 tested, UINT64 version, struct short_slot *k)
+{
+    const FWPS_INCOMING_VALUES0 *in = q->request->values;
+
+    k->world = NULL;
+    k->unknown = q->unknown & tested;
+    k->version = version;
+    k->layer_id = q->layer->id;
+    k->size = 0;
+    for (UINT16 i = 0; i < in->valueCount; i++) {
+        if ((tested & ~q->unknown) >> i & 1 && !add_value(k, &in->incomingValue[i].value))
+            return false;
+    }
+    return true;
+}
+
+static struct short_slot *short_place(const struct explain_judge *j, const struct short_slot *k)
+{
+    UINT64 h = hash_of(mix(mix(k->layer_id, k->unknown), k->size), k->bytes, k->size);
+
+    return &j->slots[h >> 32 & (SHORT_SLOTS - 1)];
+}
+
+static bool short_same(const struct short_slot *a, const struct short_slot *b)
+{
+    return a->world != NULL && a->unknown == b->unknown && a->version == b->version &&
+           a->layer_id == b->layer_id && a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+/* What each filter says of the known values. 0: no memory. */
+static bool make_vector(struct explain_judge *j, const struct engine_snapshot *s,
+                        const struct host_question *q, UINT32 *size)
+{
+    const struct engine_filter *const *filters;
+    size_t n = engine_snapshot_filters(s, q->layer->id, &filters);
+    bool known[ENGINE_MAX_FIELDS];
+
+    *size = (UINT32)((n + 3) / 4);
+    if (*size > j->vector_room) {
+        UINT8 *more = realloc(j->vector, *size);
+
+        if (more == NULL)
+            return false;
+        j->vector = more;
+        j->vector_room = *size;
+    }
+    for (UINT16 i = 0; i < q->layer->field_count; i++)
+        known[i] = !(q->unknown >> i & 1);
+    if (*size != 0)
+        memset(j->vector, 0, *size);
+    for (size_t i = 0; i < n; i++)
+        j->vector[i / 4] |=
+            (UINT8)(engine_filter_match3(filters[i], q->request->values->incomingValue, known) << i % 4 * 2);
+    return true;
+}
+
+/* ---- solving ----------------------------------------------------------------------------------------------
+ */
+
+/* The fields and the callout that an answer depends on. */
+static void take_depends(const struct explain_problem *p, const struct explain_answer *answer,
+                         struct world *w)
+{
+    const struct engine_layer *layer = p->steps[0].layer;
+
+    for (uint32_t d = 0; d < answer->depend_count; d++) {
+        const struct explain_var *v = &p->vars[answer->depends[d]];
+
+        if (v->callout && !w->has_callout) {
+            w->has_callout = true;
+            w->callout = v->callout_key;
+        }
+        for (uint32_t s = 0; s < EXPLAIN_SLOTS && !v->callout; s++) {
+            if (v->field[s] != NULL && v->field[s] == &layer->fields[v->field[s]->index] &&
+                explain_slot_tested(p, v, s))
+                w->depends_on |= UINT64_C(1) << v->field[s]->index;
+        }
+    }
+}
+
+/* The world's values of what was unknown, and its callouts' answers, for the world's own life. */
+static int take_world(const struct explain_problem *p, const struct explain_world *from, UINT64 unknown,
+                      struct world *w)
+{
+    const struct engine_layer *layer = p->steps[0].layer;
+    const char *error;
+
+    w->callouts = explain_alloc(&w->arena, (p->var_count + 1) * sizeof *w->callouts);
+    if (w->callouts == NULL)
+        return -ENOMEM;
+    w->blocked = from->blocked;
+    for (uint32_t i = 0; i < p->var_count; i++) {
+        const struct explain_var *v = &p->vars[i];
+
+        if (v->callout)
+            w->callouts[w->callout_count++] = (struct engine_assumption){
+                v->callout_key,
+                explain_callout_action((enum solve_callout_class)v->classes[from->classes[i]].tag)};
+    }
+    for (UINT16 f = 0; f < layer->field_count; f++) {
+        struct explain_arena scratch = {0};
+        struct explain_value copy;
+        const char *text;
+        int err;
+
+        if (!(unknown >> f & 1))
+            continue;
+        text = explain_value_text(&scratch, &layer->fields[f], explain_world_value(p, from, 0, f));
+        err = text == NULL ? -ENOMEM : explain_value_parse(&w->arena, &layer->fields[f], text, &copy, &error);
+        explain_arena_free(&scratch);
+        if (err != 0)
+            return err == -ENOMEM ? err : -EPROTO;
+        w->values[f] = copy.value;
+        w->fields |= UINT64_C(1) << f;
+    }
+    return 0;
+}
+
+static int solve_into(struct explain_judge *j, const struct host_question *q, UINT64 tested, struct world *w)
+{
+    const struct explain_value *given[ENGINE_MAX_FIELDS] = {NULL};
+    const struct explain_world *chosen;
+    struct explain_problem p;
+    struct explain_answer answer = {0};
+    const char *error;
+    int err = explain_problem_begin(j->config.state, &p);
+
+    if (err != 0)
+        return err;
+    p.assumptions = (struct explain_assumption *)(uintptr_t)j->config.callouts;
+    p.assumption_count = j->config.callout_count;
+    p.others_continue = j->config.assume == EXPLAIN_ASSUME_PLAIN;
+    p.use_builtin = j->config.assume == EXPLAIN_ASSUME_DEFAULT;
+    for (UINT16 i = 0; i < q->layer->field_count; i++) {
+        struct explain_value *v = (q->unknown & tested) >> i & 1 ? NULL : explain_alloc(&p.arena, sizeof *v);
+
+        if (v != NULL)
+            v->value = q->request->values->incomingValue[i].value;
+        given[i] = v;
+    }
+    j->counts.solved++;
+    err = p.arena.failed ? -ENOMEM : explain_classify_add(&p, q->layer, given);
+    if (err == 0)
+        err = explain_problem_build(&p, &error);
+    if (err == 0)
+        err = explain_answer(&p, JUDGE_BUDGET, &answer, &error);
+    if (err == -E2BIG) {
+        answer.verdict = EXPLAIN_UNDECIDED;
+        err = 0;
+    }
+    if (err != 0)
+        goto out;
+    chosen = j->config.block ? answer.block : answer.permit;
+    if (answer.verdict == EXPLAIN_DEPENDS) {
+        w->depends = true;
+        take_depends(&p, &answer, w);
+    } else if (answer.verdict == EXPLAIN_PERMITTED || answer.verdict == EXPLAIN_BLOCKED) {
+        chosen = answer.verdict == EXPLAIN_PERMITTED ? answer.permit : answer.block;
+    } else {
+        j->counts.undecided++;
+        w->depends = true;
+        w->depends_on = q->unknown & tested;
+    }
+    if (chosen != NULL) {
+        err = take_world(&p, chosen, q->unknown & tested, w);
+    } else {
+        w->forced = true;
+        w->blocked = j->config.block;
+    }
+out:
+    explain_problem_end(&p);
+    return err;
+}
+
+/* ---- remembering
+ * -------------------------------------------------------------------------------------------- */
+
+static NTSTATUS find_world(struct explain_judge *j, const struct engine_snapshot *s,
+                           const struct host_question *q, UINT64 tested, struct world **out)
+{
+    UINT64 unknown = q->unknown & tested, hash;
+    struct world *w, **bucket;
+    UINT32 size;
+    int err;
+
+    if (!make_vector(j, s, q, &size))
+        return STATUS_NO_MEMORY;
+    hash = hash_of(mix(mix(q->layer->id, unknown), size), j->vector, size);
+    bucket = &j->buckets[hash >> 32 & (j->bucket_count - 1)];
+    for (w = *bucket; w != NULL; w = w->next) {
+        if (w->hash == hash && w->layer_id == q->layer->id && w->unknown == unknown &&
+            w->vector_size == size && memcmp(w->vector, j->vector, size) == 0)
+            break;
+    }
+    if (w != NULL) {
+        *out = w;
+        return STATUS_SUCCESS;
+    }
+    if (j->world_count >= j->config.worlds)
+        forget_worlds(j); /* rare, and simpler than to know which is the oldest */
+    w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return STATUS_NO_MEMORY;
+    w->hash = hash;
+    w->unknown = unknown;
+    w->layer_id = q->layer->id;
+    w->vector_size = size;
+    w->vector = malloc(size + 1u);
+    err = w->vector == NULL ? -ENOMEM : solve_into(j, q, tested, w);
+    if (err != 0) {
+        world_free(w);
+        return err == -ENOMEM ? STATUS_NO_MEMORY : STATUS_INTERNAL_ERROR;
+    }
+    memcpy(w->vector, j->vector, size);
+    w->next = *bucket;
+    *bucket = w;
+    j->world_count++;
+    *out = w;
+    return STATUS_SUCCESS;
+}
+
+/* ---- the answer
+ * ------------------------------------------------------------------------------------------------ */
+
+/* A request with a world's values in the place of unknown ones. */
+struct filled {
+    const struct engine_request *original;
+    const struct world *world;
+    struct engine_request request;
+    FWPS_INCOMING_VALUES0 in;
+    FWPS_INCOMING_VALUE0 values[ENGINE_MAX_FIELDS];
+};
+
+static void fill(struct filled *x)
+{
+    const FWPS_INCOMING_VALUES0 *in = x->original->values;
+
+    x->request.metadata = x->original->metadata;
+    x->request.layer_data = x->original->layer_data;
+    x->in = (FWPS_INCOMING_VALUES0){in->layerId, in->valueCount, x->values};
+    memcpy(x->values, in->incomingValue, in->valueCount * sizeof x->values[0]);
+    for (UINT16 i = 0; i < in->valueCount; i++) {
+        if (x->world->fields >> i & 1)
+            x->values[i].value = x->world->values[i];
+    }
+}
+
+/* A callout or an observer will look. */
+static void complete_filled(void *ctx)
+{
+    struct filled *x = ctx;
+
+    engine_request_complete(x->original);
+    fill(x);
+}
+
+/* The engine classifies in this world. */
+static NTSTATUS carry_out(struct explain_judge *j, struct engine_reader *r, const struct host_question *q,
+                          const struct world *w, struct engine_verdict *v)
+{
+    struct filled x = {.original = q->request, .world = w, .request = *q->request};
+    size_t count = w->callout_count + q->request->assumption_count;
+    NTSTATUS status;
+
+    if (count > j->assumption_room) {
+        struct engine_assumption *more = realloc(j->assumptions, count * sizeof *more);
+
+        if (more == NULL)
+            return STATUS_NO_MEMORY;
+        j->assumptions = more;
+        j->assumption_room = count;
+    }
+    if (w->callout_count != 0)
+        memcpy(j->assumptions, w->callouts, w->callout_count * sizeof *j->assumptions);
+    if (q->request->assumption_count != 0)
+        memcpy(j->assumptions + w->callout_count, q->request->assumptions,
+               q->request->assumption_count * sizeof *j->assumptions);
+    fill(&x);
+    x.request.values = &x.in;
+    x.request.assumptions = j->assumptions;
+    x.request.assumption_count = count;
+    x.request.complete = q->request->complete != NULL ? complete_filled : NULL;
+    x.request.complete_ctx = &x;
+    x.request.cache = NULL; /* it holds the classes of the original's values */
+    status = engine_classify(r, &x.request, v);
+    if (status == STATUS_SUCCESS && (v->action == FWP_ACTION_BLOCK) != w->blocked)
+        status = STATUS_INTERNAL_ERROR;
+    return status;
+}
+
+NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_question *q,
+                       struct host_answer *a)
+{
+    struct explain_judge *j = ctx;
+    const struct engine_snapshot *s = engine_pin(r);
+    UINT64 version = engine_snapshot_version(s), tested;
+    struct short_slot key, *slot = NULL;
+    struct world *w = NULL;
+    NTSTATUS status = STATUS_SUCCESS;
+
+    *a = (struct host_answer){0};
+    j->counts.asked++;
+    if (version != j->version) { /* worlds and fields of another policy */
+        forget_worlds(j);
+        memset(j->tested_known, 0, sizeof j->tested_known);
+        j->version = version;
+    }
+    tested = tested_fields(j, s, q->layer->id);
+    if (short_key(q, tested, version, &key)) {
+        slot = short_place(j, &key);
+        if (short_same(slot, &key))
+            w = (struct world *)(uintptr_t)slot->world;
+    }
+    if (w == NULL) {
+        status = find_world(j, s, q, tested, &w);
+        if (status == STATUS_SUCCESS && slot != NULL) {
+            *slot = key;
+            slot->world = w;
+        }
+    }
+    if (status != STATUS_SUCCESS)
+        goto out;
+    a->depends = w->depends;
+    a->depends_on = w->depends_on;
+    a->depends_on_callout = w->has_callout ? &w->callout : NULL;
+    if (w->forced)
+        a->verdict = (struct engine_verdict){.action = w->blocked ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT};
+    else
+        status = carry_out(j, r, q, w, &a->verdict);
+out:
+    engine_unpin(r);
+    return status;
 }
