@@ -4,29 +4,36 @@
  *
  * The sum is taken over 32-bit words in memory order, in 64-bit accumulators that a packet cannot overflow,
  * and is turned to host order only when it is folded: a one's complement sum does not mind in which byte
- * order it is taken. Plain C that compilers turn into vector adds.
+ * order it is taken. No instruction set in particular.
  */
 #include "wire/wire.h"
 
 #include <string.h>
 
+/* Two words of 64 bits; compilers without such registers take them apart. */
+typedef uint64_t pair __attribute__((vector_size(16)));
+
 uint64_t wire_sum(const uint8_t *bytes, size_t size, uint64_t sum)
 {
-    uint64_t odd = 0;
     uint32_t word;
 
-    while (size >= 64) {
-        uint32_t words[16];
+    if (size >= 32) {
+        const pair low_half = {0xffffffff, 0xffffffff};
+        pair low = {0, 0}, high = {0, 0}, low2 = {0, 0}, high2 = {0, 0};
 
-        memcpy(words, bytes, sizeof(words));
-        for (unsigned i = 0; i < 16; i += 2) {
-            sum += words[i];
-            odd += words[i + 1];
+        for (; size >= 32; bytes += 32, size -= 32) {
+            pair a, b;
+
+            memcpy(&a, bytes, 16);
+            memcpy(&b, bytes + 16, 16);
+            low += a & low_half;
+            high += a >> 32;
+            low2 += b & low_half;
+            high2 += b >> 32;
         }
-        bytes += 64;
-        size -= 64;
+        low += high + low2 + high2;
+        sum += low[0] + low[1];
     }
-    sum += odd;
     for (; size >= 4; bytes += 4, size -= 4) {
         memcpy(&word, bytes, 4);
         sum += word;

@@ -80,14 +80,13 @@ bool wire_verify(const struct wire_packet *p)
     if (field == 0 && p->protocol == WIRE_PROTOCOL_UDP)
         return p->version == 4;
 
-    if (has_pseudo) {
+    if (has_pseudo)
         pseudo = pseudo_sum(p, size);
-        uint16_t all = wire_fold(pseudo), without_length = wire_fold(pseudo_sum(p, 0));
-
-        if (field + all == 0xffff || field + without_length == 0xffff)
-            return true;
-    }
     if (wire_fold(wire_sum(h, size, pseudo)) == 0)
         return true;
-    return has_pseudo && p->ip_header_size > (p->version == 4 ? 20 : 40) && source_routed(p);
+    if (!has_pseudo)
+        return false;
+    if (field + wire_fold(pseudo) == 0xffff || field + wire_fold(pseudo_sum(p, 0)) == 0xffff)
+        return true;
+    return p->ip_header_size > (p->version == 4 ? 20 : 40) && source_routed(p);
 }
