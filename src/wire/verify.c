@@ -10,21 +10,22 @@
  */
 #include "wire/parse.h"
 
-/* The sum of a pseudo header's addresses and protocol; `length`: that of the segment. */
+/* A number of 32 bits as wire_sum() takes it from bytes in network order. */
+static uint64_t summand(uint32_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap32(v);
+#endif
+    return v;
+}
+
+/* The sum of a pseudo header's addresses, length (of the segment) and protocol. */
 static uint64_t pseudo_sum(const struct wire_packet *p, uint32_t length)
 {
     const uint8_t *ip = p->frame + p->ip_at;
-    uint8_t tail[8] = {(uint8_t)(length >> 24),
-                       (uint8_t)(length >> 16),
-                       (uint8_t)(length >> 8),
-                       (uint8_t)length,
-                       0,
-                       0,
-                       0,
-                       p->protocol};
-    uint64_t sum = p->version == 4 ? wire_sum(ip + 12, 8, 0) : wire_sum(ip + 8, 32, 0);
+    uint64_t sum = summand(length) + summand(p->protocol);
 
-    return wire_sum(tail, sizeof(tail), sum);
+    return p->version == 4 ? wire_sum(ip + 12, 8, sum) : wire_sum(ip + 8, 32, sum);
 }
 
 /* Is the destination in the header one on the way only? */
