@@ -15,6 +15,7 @@
  */
 #include <string.h>
 
+#include "host/ale_inside.h"
 #include "host/paths.h"
 
 /* ---- the scene ---------------------------------------------------------------------------------------- */
@@ -55,29 +56,9 @@ void path_scene(struct scene *s, const struct wire_packet *p, bool inbound)
     }
 }
 
-static void key_fill(struct host_flow_key *k, const struct scene *s)
-{
-    memset(k, 0, sizeof(*k));
-    k->local = s->local;
-    k->remote = s->remote;
-    k->version = s->version;
-    k->protocol = s->protocol;
-    k->compartment = s->interface != NULL ? (uint8_t)s->interface->desc.compartment : 1;
-    k->local_port = s->local_port;
-    k->remote_port = s->remote_port;
-    if (!s->icmp)
-        return;
-    /* An answer belongs to its request's flow. */
-    k->flags = FLOW_KEY_ICMP;
-    k->local_port = s->icmp_id;
-    k->remote_port = (uint16_t)(s->local_port << 8 | s->remote_port);
-    if (s->echo)
-        k->remote_port = s->version == 4 ? 8 << 8 : 128 << 8;
-}
-
 void path_key(const struct scene *s, struct host_flow_key *key)
 {
-    key_fill(key, s);
+    ale_key(s, key, true); /* an answer's is its request's */
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------- */
@@ -166,7 +147,7 @@ static bool presupposes_unsent(struct scene *s)
     struct host_flow_key key;
     bool found = false;
 
-    key_fill(&key, s);
+    path_key(s, &key);
     if (tcp && (s->packet->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN)
         return false;
     for (enum memory_kind kind = MEMORY_UNSENT_IN; kind <= MEMORY_UNSENT_OUT; kind++) {
@@ -197,7 +178,7 @@ bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
             unsent = presupposes_unsent(s);
             if (s->protocol == WIRE_PROTOCOL_TCP && (s->packet->tcp_flags & WIRE_TCP_RST) != 0 &&
                 !path_inbound(s)) {
-                key_fill(&key, s);
+                path_key(s, &key);
                 silenced = memory_has(l->memory, &key, MEMORY_SILENCED, s->time_ns);
             }
         }
@@ -252,7 +233,7 @@ void path_dropped(struct scene *s)
         if (tcp ? (s->flow->flags & FLOW_ESTABLISHED) == 0 : in == ((s->flow->flags & FLOW_INBOUND) != 0))
             s->flow->flags |= in ? FLOW_UNSENT_IN : FLOW_UNSENT_OUT;
     } else {
-        key_fill(&key, s);
+        path_key(s, &key);
         memory_put(s->lane->memory, &key, in ? MEMORY_UNSENT_IN : MEMORY_UNSENT_OUT, s->time_ns,
                    s->time_ns + (tcp ? TCP_MEMORY_NS : DATAGRAM_MEMORY_NS));
     }
@@ -273,14 +254,18 @@ void path_passed(struct scene *s)
 
 /* ---- which way ---------------------------------------------------------------------------------------- */
 
-enum course { COURSE_NOWHERE, COURSE_IN, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH, COURSE_ASTRAY };
+enum course { COURSE_NOWHERE, COURSE_IN, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH };
 
-static bool mac_is(const struct wire_packet *p, const struct host_interface *i, bool source)
+static bool mac_known(const struct wire_packet *p, const struct host_interface *i)
 {
     static const uint8_t none[6];
 
-    return i != NULL && p->mac_at != UINT32_MAX && memcmp(i->desc.mac, none, 6) != 0 &&
-           memcmp(p->frame + p->mac_at + (source ? 6 : 0), i->desc.mac, 6) == 0;
+    return i != NULL && p->mac_at != UINT32_MAX && memcmp(i->desc.mac, none, 6) != 0;
+}
+
+static bool mac_is(const struct wire_packet *p, const struct host_interface *i, bool source)
+{
+    return mac_known(p, i) && memcmp(p->frame + p->mac_at + (source ? 6 : 0), i->desc.mac, 6) == 0;
 }
 
 static enum host_way way_of(const struct host_frame *f, const struct host_interface *i)
@@ -345,10 +330,11 @@ static enum course course_of(const struct host *h, const struct host_frame *f, c
         return COURSE_OUT;
     if (from_us || f->packet->cooked == WIRE_COOKED_TO_OTHERS)
         return COURSE_NOWHERE;
-    if (i != NULL && i->desc.forwarding)
-        return way == HOST_WAY_OUT || p->mac_at == UINT32_MAX || mac_is(p, i, false) ? COURSE_THROUGH
-                                                                                     : COURSE_NOWHERE;
-    return way == HOST_WAY_IN && mac_is(p, i, false) ? COURSE_ASTRAY : COURSE_NOWHERE;
+    if (i == NULL)
+        return COURSE_NOWHERE;
+    if (mac_is(p, i, false) || (i->desc.forwarding && (mac_is(p, i, true) || !mac_known(p, i))))
+        return COURSE_THROUGH;
+    return COURSE_NOWHERE; /* overheard */
 }
 
 bool paths_key(const struct host *h, const struct host_frame *f, struct host_flow_key *key)
@@ -363,9 +349,8 @@ bool paths_key(const struct host *h, const struct host_frame *f, struct host_flo
     c = course_of(h, f, i, &home);
     if (c != COURSE_IN && c != COURSE_OUT && c != COURSE_LOOPBACK)
         return false;
-    s.interface = c == COURSE_LOOPBACK && host_loopback_interface(h) != NULL ? host_loopback_interface(h) : i;
     path_scene(&s, p, c == COURSE_IN);
-    key_fill(key, &s);
+    path_key(&s, key);
     return true;
 }
 
@@ -442,12 +427,6 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     case COURSE_THROUGH:
         path_scene(&s, p, way_of(f, s.interface) != HOST_WAY_OUT);
         paths_forward(&s, out);
-        break;
-    case COURSE_ASTRAY:
-        path_scene(&s, p, true);
-        out->inbound = true;
-        if (path_receive(&s, out))
-            path_discard(&s, LAYER_II, FWPS_DISCARD_MODULE_NETWORK, IpDiscardNotLocallyDestined, out);
         break;
     case COURSE_NOWHERE:
         not_ip(&s, way_of(f, s.interface) != HOST_WAY_OUT, out);

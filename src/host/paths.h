@@ -60,7 +60,7 @@ void path_passed(struct scene *s);
 /* With the lane held: is the scene's flow still there? Else forgets it. */
 static inline bool path_flow(struct scene *s)
 {
-    if (s->flow != NULL && s->flow->id != s->flow_id)
+    if (s->flow != NULL && (s->flow->id != s->flow_id || (s->flow->marks & FLOW_MARK_GONE) != 0))
         s->flow = NULL;
     return s->flow != NULL;
 }
@@ -69,6 +69,9 @@ static inline bool path_inbound(const struct scene *s)
 {
     return s->packet_direction == FWP_DIRECTION_INBOUND;
 }
+
+/* ale_find.c: the key of the scene's flow; as_reply: a reply's is its request's. */
+void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
 
 /* ---- paths_tcp.c, paths_icmp.c: after path_receive() or before path_send() */
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);

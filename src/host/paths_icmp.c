@@ -4,6 +4,7 @@
  * quote, and an error about a packet that was never sent, or that answers one that never arrived, was never
  * sent either.
  */
+#include "host/ale_inside.h"
 #include "host/paths.h"
 
 /* The scene of the packet that the error quotes, from this host's side: `sent` by this host. */
@@ -16,33 +17,39 @@ static bool quoted_scene(const struct scene *s, bool sent, struct wire_packet *q
     return quoted->reached == WIRE_TRANSPORT;
 }
 
-/* Is there anything that forbids this error? The quoted packet's flow is left in the scene. */
-static bool quoted_allows(struct scene *s, struct scene *q, struct host_outcome *out)
+/* Is there anything that forbids this error? The scene is given the quoted packet's flow. */
+static bool quoted_allows(struct scene *s, const struct scene *q, struct host_outcome *out)
 {
     const bool sent = !path_inbound(q);
     struct memory *m = s->lane->memory;
+    enum host_note note = HOST_NOTE_NONE;
     struct host_flow_key key;
-    struct ale_view v = {0};
-    bool silenced, unsent;
+    struct host_flow *f;
 
     path_key(q, &key);
     lane_enter(s->lane);
-    ale_find(q, &v);
-    silenced = !sent && memory_has(m, &key, MEMORY_SILENCED, s->time_ns);
-    if (q->flow != NULL)
-        unsent = (q->flow->flags & (sent ? FLOW_UNSENT_OUT : FLOW_UNSENT_IN)) != 0;
-    else
-        unsent = memory_has(m, &key, sent ? MEMORY_UNSENT_OUT : MEMORY_UNSENT_IN, s->time_ns);
-    s->flow = q->flow;
-    s->flow_id = q->flow != NULL ? q->flow_id : 0;
-    s->endpoint = q->flow != NULL ? q->endpoint : NULL;
+    f = flow_table_find(s->lane->flows, &key);
+    if (f != NULL && (f->marks & FLOW_MARK_GONE) != 0)
+        f = NULL;
+    if (f == NULL) {
+        if (!sent && memory_has(m, &key, MEMORY_SILENCED, s->time_ns))
+            note = HOST_NOTE_SILENCED;
+        else if (memory_has(m, &key, sent ? MEMORY_UNSENT_OUT : MEMORY_UNSENT_IN, s->time_ns))
+            note = HOST_NOTE_UNSENT_REQUEST;
+    } else {
+        s->flow = f;
+        s->flow_id = f->id;
+        s->endpoint = ale_endpoint_at(s->lane, f->endpoint);
+        if ((f->marks & FLOW_MARK_TORN) != 0)
+            note = HOST_NOTE_ENDED_FLOW;
+        else if (f->state == ALE_DENIED)
+            note = (f->marks & FLOW_MARK_NO_BIND) != 0 ? HOST_NOTE_REFUSED_BIND : HOST_NOTE_REFUSED_FLOW;
+        else if ((f->flags & (sent ? FLOW_UNSENT_OUT : FLOW_UNSENT_IN)) != 0)
+            note = HOST_NOTE_UNSENT_REQUEST;
+    }
     lane_leave(s->lane);
     out->flow_id = s->flow_id;
-    if (v.refused)
-        return path_consequence(out, v.note);
-    if (silenced)
-        return path_consequence(out, HOST_NOTE_SILENCED);
-    return unsent ? path_consequence(out, HOST_NOTE_UNSENT_REQUEST) : true;
+    return note == HOST_NOTE_NONE ? true : path_consequence(out, note);
 }
 
 void path_icmp_error_in(struct scene *s, struct host_outcome *out)

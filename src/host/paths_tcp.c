@@ -243,8 +243,12 @@ void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
         (void)path_send(s, out);
         return;
     }
-    if (v->need == ALE_NEED_AUTHORIZE && !path_authorize(s, v, out))
-        return;
+    /* The middle of a connection that was there before: asked again, but there is no stream to tell yet. */
+    if ((v->need == ALE_NEED_AUTHORIZE || v->new_flow) && v->need != ALE_NEED_NOTHING) {
+        if (!path_authorize(s, v, out))
+            return;
+        v->need = ALE_NEED_NOTHING;
+    }
     if (!opens) {
         lane_enter(s->lane);
         segment(s, before, &r);
