@@ -125,6 +125,9 @@ NTSTATUS bfe_restore_callout(struct bfe_session *s, const FWPM_CALLOUT0 *c);
 NTSTATUS bfe_restore_filter(struct bfe_session *s,
                             const FWPM_FILTER0 *f); /* filterId and effectiveWeight as recorded */
 
+/* Built-in objects become again what they are before any import. */
+NTSTATUS bfe_restore_builtins(struct bfe_session *s);
+
 /* ---- weights ------------------------------------------------------------------------------------------ */
 /* The automatic low 60 bits for these conditions at this layer (OBJ-32; data/weight_model.tsv). */
 UINT64 bfe_weight_auto(const struct engine_layer *layer, const FWPM_FILTER_CONDITION0 *conditions,

@@ -65,32 +65,75 @@ static NTSTATUS link_new(struct bfe *b, struct bfe_adding *a, const void *src, c
     return bfe_link(b, o);
 }
 
+/* What the tables say of a built-in object, as an object. */
+struct builtin_text {
+    WCHAR name[NAME_MAX_CHARS], service[NAME_MAX_CHARS];
+};
+
+static FWPM_PROVIDER0 builtin_provider(const struct bfe *b, const struct engine_builtin_provider *p,
+                                       struct builtin_text *t)
+{
+    FWPM_PROVIDER0 out = {.providerKey = *p->key, .serviceName = widen(p->service, t->service)};
+
+    out.displayData.name = widen(p->display_name != NULL ? p->display_name : p->name, t->name);
+    if (!autostart(b, out.serviceName))
+        out.flags |= FWPM_PROVIDER_FLAG_DISABLED;
+    return out;
+}
+
+static FWPM_SUBLAYER0 builtin_sublayer(const struct engine_builtin_sublayer *l, struct builtin_text *t)
+{
+    FWPM_SUBLAYER0 out = {.subLayerKey = *l->key, .weight = l->weight};
+
+    out.displayData.name = widen(l->display_name != NULL ? l->display_name : l->name, t->name);
+    out.providerKey = (GUID *)l->provider; /* copied, not written */
+    return out;
+}
+
 static NTSTATUS add_builtins(struct bfe *b)
 {
     const struct engine_builtin_provider *p;
     const struct engine_builtin_sublayer *l;
     size_t providers = engine_builtin_providers(&p), sublayers = engine_builtin_sublayers(&l);
-    WCHAR name[NAME_MAX_CHARS], service[NAME_MAX_CHARS];
     NTSTATUS status = STATUS_SUCCESS;
+    struct builtin_text text;
 
     for (size_t i = 0; i < providers && status == STATUS_SUCCESS; i++) {
         struct bfe_adding a = {.kind = BFE_PROVIDER, .lifetime = BFE_BUILTIN};
-        FWPM_PROVIDER0 src = {.providerKey = *p[i].key, .serviceName = widen(p[i].service, service)};
+        FWPM_PROVIDER0 src = builtin_provider(b, &p[i], &text);
 
-        src.displayData.name = widen(p[i].display_name != NULL ? p[i].display_name : p[i].name, name);
-        if (!autostart(b, src.serviceName))
-            src.flags |= FWPM_PROVIDER_FLAG_DISABLED;
         status = link_new(b, &a, &src, &src.providerKey, 0, NULL, 0);
     }
     for (size_t i = 0; i < sublayers && status == STATUS_SUCCESS; i++) {
         struct bfe_adding a = {.kind = BFE_SUBLAYER, .lifetime = BFE_BUILTIN};
-        FWPM_SUBLAYER0 src = {.subLayerKey = *l[i].key, .weight = l[i].weight};
+        FWPM_SUBLAYER0 src = builtin_sublayer(&l[i], &text);
 
-        src.displayData.name = widen(l[i].display_name != NULL ? l[i].display_name : l[i].name, name);
-        src.providerKey = (GUID *)l[i].provider; /* copied, not written */
         if (src.providerKey != NULL)
             a.ref[BFE_REF_PROVIDER] = bfe_find(b, BFE_PROVIDER, src.providerKey);
         status = link_new(b, &a, &src, &src.subLayerKey, 0, NULL, 0);
+    }
+    return status;
+}
+
+NTSTATUS bfe_restore_builtins(struct bfe_session *s)
+{
+    const struct engine_builtin_provider *p;
+    const struct engine_builtin_sublayer *l;
+    size_t providers = engine_builtin_providers(&p), sublayers = engine_builtin_sublayers(&l);
+    NTSTATUS status = STATUS_SUCCESS;
+    struct builtin_text text;
+
+    if (s == NULL)
+        return STATUS_FWP_NULL_POINTER;
+    for (size_t i = 0; i < providers && status == STATUS_SUCCESS; i++) {
+        FWPM_PROVIDER0 src = builtin_provider(s->bfe, &p[i], &text);
+
+        status = bfe_restore_provider(s, &src);
+    }
+    for (size_t i = 0; i < sublayers && status == STATUS_SUCCESS; i++) {
+        FWPM_SUBLAYER0 src = builtin_sublayer(&l[i], &text);
+
+        status = bfe_restore_sublayer(s, &src);
     }
     return status;
 }

@@ -432,7 +432,7 @@ static NTSTATUS take_out(struct bfe_session *s, enum bfe_kind kind, const void *
     }
 }
 
-/* Everything but built-in objects, users before what they use. */
+/* Everything, users before what they use; built-in objects are what they were at first. */
 static NTSTATUS clear(struct bfe_session *s)
 {
     static const enum bfe_kind kinds[] = {BFE_FILTER, BFE_CALLOUT, BFE_PROVIDER_CONTEXT, BFE_SUBLAYER,
@@ -454,7 +454,7 @@ static NTSTATUS clear(struct bfe_session *s)
         }
         bfe_free(all);
     }
-    return status;
+    return NT_SUCCESS(status) ? bfe_restore_builtins(s) : status;
 }
 
 /* ---- layers, and what only the policy keeps ------------------------------------------------------------ */

@@ -120,9 +120,9 @@ int policy_load_memory(struct bfe *b, const char *name, const char *text, size_t
                        struct policy_error *err);
 /*
  * The same in place of all that the bfe holds: one transaction takes the old objects out (built-in ones stay,
- * with what the new file says of them) and puts the new ones in, so that a classify sees the one policy or
- * the other. The old struct policy stays the caller's, and good. On error the old policy is in force
- * unchanged.
+ * and are what they were at first, but for what the new file says of them) and puts the new ones in, so that
+ * a classify sees the one policy or the other. The old struct policy stays the caller's, and good. On error
+ * the old policy is in force unchanged.
  */
 int policy_replace_file(struct bfe *b, const char *path, struct policy **out, struct policy_error *err);
 int policy_replace_memory(struct bfe *b, const char *name, const char *text, size_t size, struct policy **out,
