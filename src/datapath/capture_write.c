@@ -5,10 +5,10 @@
  *   buffer:  | tail of the block before | block | block | block ...       one write of FLUSH bytes at a time,
  *            0                          head                     used     what is over moves to the front
  *
- * What is written: interfaces as they first appear, with all their options; packets with their options; the
- * process blocks that they refer to, numbered anew. What was around them (names, statistics, secrets) is not.
- * When a write fails the file is cut after its last whole block, and that is what close() leaves under the
- * name. A name that is no regular file (a device, a pipe) is written to directly. There is no fsync().
+ * What is written: interfaces before their first packet, with all their options; packets with their options;
+ * the process blocks that they refer to, numbered anew. What was around them (names, statistics, secrets) is
+ * not. When a write fails the file is cut after its last whole block, and that is what close() leaves under
+ * the name. A name that is no regular file (a device, a pipe) is written to directly. There is no fsync().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 #define BLOCK_ROOM ((size_t)256 << 10) /* larger blocks go past the buffer */
 #define HEAD       28                  /* of an enhanced packet block */
 
-/* Numbers of the input's things in the output. */
+/* Numbers of the input's processes in the output. */
 struct map {
     uint32_t *of; /* CAPTURE_NONE: not yet there */
     size_t size;
@@ -40,7 +40,8 @@ struct capture_writer {
     size_t used, head;
     uint64_t head_start; /* of the block that ends at head, in the file */
     uint64_t tail_start; /* of the last block */
-    struct map interfaces, processes;
+    uint32_t interfaces; /* so many are described; their numbers are the input's, counted through */
+    struct map processes;
     uint8_t buffer[FLUSH + BLOCK_ROOM];
 };
 
@@ -223,14 +224,12 @@ static int describe_process(struct capture_writer *w, const struct process *p)
     return result;
 }
 
+/* All up to this one, in the input's order: a capture of one section keeps its numbers. */
 static int need_interface(struct capture_writer *w, const struct capture *c, uint32_t index)
 {
-    if (w->failed != 0)
-        return w->failed;
-    if (map_room(&w->interfaces, index) != 0)
-        return w->failed = -ENOMEM;
-    if (w->interfaces.of[index] == CAPTURE_NONE && describe_interface(w, c->interfaces[index]) == 0)
-        w->interfaces.of[index] = w->interfaces.used++;
+    while (w->failed == 0 && w->interfaces <= index)
+        if (describe_interface(w, c->interfaces[w->interfaces]) == 0)
+            w->interfaces++;
     return w->failed;
 }
 
@@ -248,9 +247,7 @@ static int need_process(struct capture_writer *w, const struct capture *c, uint3
 
 int capture_write_interfaces(struct capture_writer *w, const struct capture *c)
 {
-    for (uint32_t index = 0; index < c->interface_count && w->failed == 0; index++)
-        (void)need_interface(w, c, index);
-    return w->failed;
+    return c->interface_count == 0 ? w->failed : need_interface(w, c, (uint32_t)c->interface_count - 1);
 }
 
 /* ---- packets ------------------------------------------------------------------------------------------- */
@@ -304,15 +301,14 @@ static int need_processes(struct capture_writer *w, const struct capture *c, con
 }
 
 /* The head of an enhanced packet block but for its length. */
-static void put_head(uint8_t *b, uint32_t interface, const struct interface *i,
-                     const struct capture_packet *p)
+static void put_head(uint8_t *b, const struct interface *i, const struct capture_packet *p)
 {
     uint64_t ticks = p->ticks;
 
     if (!p->has_time)
         ticks = capture_ticks(i, p->time_ns);
     put32(b, BLOCK_ENHANCED);
-    put32(b + 8, interface);
+    put32(b + 8, p->interface);
     put32(b + 12, (uint32_t)(ticks >> 32));
     put32(b + 16, (uint32_t)ticks);
     put32(b + 20, p->captured);
@@ -320,8 +316,8 @@ static void put_head(uint8_t *b, uint32_t interface, const struct interface *i,
 }
 
 /* Options, or a packet that does not fit into the buffer. */
-static int write_special(struct capture_writer *w, const struct interface *i, uint32_t interface,
-                         const struct capture_packet *p, const char *comment)
+static int write_special(struct capture_writer *w, const struct interface *i, const struct capture_packet *p,
+                         const char *comment)
 {
     size_t room = HEAD + (size_t)p->options_size + padded(p->captured) + 4;
     room += (comment == NULL ? 0 : option_room(strnlen(comment, UINT16_MAX))) + 3 * option_room(8);
@@ -332,7 +328,7 @@ static int write_special(struct capture_writer *w, const struct interface *i, ui
             return w->failed = -ENOMEM;
         b = block_room(w);
     }
-    put_head(b, interface, i, p);
+    put_head(b, i, p);
     if (p->captured != 0)
         memcpy(b + HEAD, p->bytes, p->captured);
     memset(b + HEAD + p->captured, 0, padded(p->captured) - p->captured);
@@ -366,24 +362,21 @@ int capture_write(struct capture_writer *w, const struct capture *c, const struc
 
     if (w->failed != 0)
         return w->failed;
-    if (__builtin_expect(p->interface >= w->interfaces.size || w->interfaces.of[p->interface] == CAPTURE_NONE,
-                         0) &&
-        need_interface(w, c, p->interface) != 0)
+    if (p->interface >= w->interfaces && need_interface(w, c, p->interface) != 0)
         return w->failed;
-    uint32_t interface = w->interfaces.of[p->interface];
     size_t size = HEAD + 4 + padded(p->captured);
-    if (!p->has_time && interface == 0 && comment == NULL && size <= BLOCK_ROOM)
+    if (!p->has_time && p->interface == 0 && comment == NULL && size <= BLOCK_ROOM)
         return write_simple(w, p);
     if (__builtin_expect(p->options != NULL || comment != NULL || p->flags != 0 || p->drops != 0 ||
                              size > BLOCK_ROOM,
                          0)) {
         if (p->options != NULL && need_processes(w, c, i, p) != 0)
             return w->failed;
-        return write_special(w, i, interface, p, comment);
+        return write_special(w, i, p, comment);
     }
     uint8_t *b = block_room(w);
     put32(b + size - 8, 0); /* the padding, or what comes next */
-    put_head(b, interface, i, p);
+    put_head(b, i, p);
     if (p->captured != 0)
         memcpy(b + HEAD, p->bytes, p->captured);
     put32(b + 4, (uint32_t)size);
@@ -454,7 +447,6 @@ static void writer_free(struct capture_writer *w)
 {
     free(w->path);
     free(w->temporary);
-    free(w->interfaces.of);
     free(w->processes.of);
     free(w);
 }
