@@ -246,6 +246,8 @@ static int one_frame(struct run *r)
         if (result != 0)
             return result;
     }
+    if (config->next != NULL)
+        config->next(config->ctx, r->capture, &w->packets[at]);
     host_frame(r->host, &w->frames[at], &o);
     bool written = is_written(config, o.fate, &kept);
     if (written && r->writer != NULL) {
