@@ -1,41 +1,608 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ale: authorization as a state machine; nothing works yet, everything says so. */
-#include "host/ale.h"
-#include "host/internal.h"
+/*
+ * ale: the state machine of authorization, its operations, pending and completing.
+ *
+ * Subjects and states. A subject is something that must be allowed: a bind (ale_endpoint.bind), a listen
+ * (.listen), a flow (host_flow.state, connect or accept). Its state is one of ale.h's; only ale_step() writes
+ * it, by the table below. What the table has no entry for cannot happen; if it does, it is counted
+ * (host_counts.impossible), changes nothing, and fails the tests.
+ *
+ *   begin          who                           event                  state
+ *   ------------   ---------------------------   --------------------   ----------------------------------
+ *   a packet or    the lane's worker:            BEGIN                  NEW, DENIED, PENDED -> CLASSIFYING
+ *   socket call    ale_decide(), host_bind()
+ *   classify       indicate(), lane not held
+ *   a callout      host_pend(), on that stack    PEND                   CLASSIFYING -> PENDED
+ *   pends
+ *   it returns     the same worker, lane         PERMIT                 CLASSIFYING -> AUTHORIZED
+ *                  entered again                                        PENDED      -> PENDED (PEND-11)
+ *                                                BLOCK                  CLASSIFYING -> DENIED
+ *                                                                       PENDED      -> DENIED (somebody
+ *                                                                       else's hard block: PEND-11)
+ *   later          host_complete(), any thread   COMPLETE               PENDED      -> COMPLETING
+ *                  AC, RES, LIS: asked again     REAUTHORIZE            COMPLETING  -> CLASSIFYING
+ *                  RA: nothing is asked          END                    COMPLETING  -> NEW (PEND-24)
+ *   a packet       ale_decide()                  REAUTHORIZE            AUTHORIZED  -> CLASSIFYING
+ *                                                ABSORB                 CLASSIFYING -> AUTHORIZED (ALE-27)
+ *   end            ale_end_flow(), closure,      END                    any         -> NEW, or gone
+ *                  idle time, abort
+ *
+ * Operations. An operation is one initial classify of a subject, from BEGIN until it is decided; it exists
+ * because a callout may pend it. It has its own memory (a slab, slot and generation), for what is pended may
+ * outlive its packet, its endpoint and its flow:
+ *
+ *   completion handle    (metadata)    generation and slot; good while the classify runs (PEND-02)
+ *   completion context   (host_pend)   the same and a ticket; good until completed, once (PEND-13)
+ *
+ * Several callouts may pend one operation: it goes on when all tickets are back (PEND-42). Several operations
+ * may wait for one flow, for packets of a pended UDP peer or repeated SYNs are asked again (PEND-36, 37): the
+ * flow is PENDED while any waits, and a refused repetition does not end the wait of the others. A refused or
+ * closed subject cancels its operations; completing them is accepted and does nothing (PEND-11, 41).
+ *
+ * Who may do what. A lane has one worker at a time: the thread that brings frames, moves the clock, binds,
+ * listens and closes. Visitors come on any thread and at any time, also from inside a classify: host_pend(),
+ * host_complete(), host_flow_*(), host_option_set(), host_reauthorize(). A visitor who has to classify does
+ * it with a reader and room of its own (ale_visit()): the worker's may be in use further down on the same
+ * stack.
+ *
+ * The lane's lock guards tables, states, operations, contexts and lists; it is never held while indicate(),
+ * flowDeleteFn or the observer run. Before a classify the state is CLASSIFYING and the subject's generation
+ * is noted; afterwards whoever finds another generation has been overtaken (aborted, ended, completed by
+ * another thread) and leaves the subject as it is. Flows are named by slot and id across the gap, endpoints
+ * by a reference, operations by slot and generation: no bare pointer is kept over it.
+ *
+ * Memory goes back late: an endpoint without references is put aside and freed when the clock moves, by the
+ * worker, between frames, since a scene may still point to it; a flow that a visitor ends is marked
+ * (FLOW_MARK_GONE, _TORN), and the worker takes it out of the table.
+ *
+ * Contexts of flows (ale_flow.c) are called back exactly once: by whoever takes them out of the table, or, if
+ * a classify of that callout is on its way with the context, by that classify's return (ALE-15, 16).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/ale_inside.h"
+
+/* ---- the table --------------------------------------------------------------------------------------------
+ */
+
+/* What is not named is impossible: 0. */
+#define TO(state) ((state) + 1)
+static const uint8_t table[ALE_STATES][ALE_EVENTS] = {
+    [ALE_NEW] =
+        {
+            [ALE_EVENT_BEGIN] = TO(ALE_CLASSIFYING),
+            [ALE_EVENT_END] = TO(ALE_NEW),
+        },
+    [ALE_CLASSIFYING] =
+        {
+            [ALE_EVENT_PEND] = TO(ALE_PENDED),
+            [ALE_EVENT_PERMIT] = TO(ALE_AUTHORIZED),
+            [ALE_EVENT_BLOCK] = TO(ALE_DENIED),
+            [ALE_EVENT_ABSORB] = TO(ALE_AUTHORIZED),
+            /* An earlier operation of the same flow is completed elsewhere: its answer counts. */
+            [ALE_EVENT_COMPLETE] = TO(ALE_COMPLETING),
+            [ALE_EVENT_END] = TO(ALE_NEW),
+        },
+    [ALE_PENDED] =
+        {
+            [ALE_EVENT_BEGIN] = TO(ALE_CLASSIFYING), /* PEND-36, 37 */
+            [ALE_EVENT_PEND] = TO(ALE_PENDED),       /* PEND-42 */
+            [ALE_EVENT_PERMIT] = TO(ALE_PENDED),
+            [ALE_EVENT_BLOCK] = TO(ALE_DENIED),
+            [ALE_EVENT_COMPLETE] = TO(ALE_COMPLETING),
+            [ALE_EVENT_END] = TO(ALE_NEW),
+        },
+    [ALE_COMPLETING] =
+        {
+            [ALE_EVENT_REAUTHORIZE] = TO(ALE_CLASSIFYING),
+            [ALE_EVENT_COMPLETE] = TO(ALE_COMPLETING),
+            [ALE_EVENT_END] = TO(ALE_NEW),
+        },
+    [ALE_AUTHORIZED] =
+        {
+            [ALE_EVENT_REAUTHORIZE] = TO(ALE_CLASSIFYING),
+            /* Another operation of the flow was permitted while this one waited. */
+            [ALE_EVENT_COMPLETE] = TO(ALE_COMPLETING),
+            [ALE_EVENT_END] = TO(ALE_NEW),
+        },
+    [ALE_DENIED] =
+        {
+            [ALE_EVENT_BEGIN] = TO(ALE_CLASSIFYING),
+            [ALE_EVENT_END] = TO(ALE_NEW),
+        },
+};
+
+bool ale_step(struct lane *l, uint8_t *state, enum ale_event event)
+{
+    uint8_t next = *state < ALE_STATES && (unsigned)event < ALE_EVENTS ? table[*state][event] : 0;
+
+    if (next == 0) {
+        l->host->counts.impossible++;
+        return false;
+    }
+    *state = next - 1;
+    return true;
+}
+
+bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event)
+{
+    if (!ale_step(l, &f->state, event))
+        return false;
+    f->generation++;
+    return true;
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------
+ */
+
+#define CHUNK        64u
+#define NONE         UINT32_MAX
+#define SLOT_BITS    24
+#define TICKET_SHIFT 24
+#define MAX_CHUNKS   ((1u << SLOT_BITS) / CHUNK)
+
+static struct ale_operation *operation_at(const struct ale *ale, UINT32 slot)
+{
+    return slot / CHUNK < ale->operation_chunks ? &ale->operations[slot / CHUNK][slot % CHUNK] : NULL;
+}
+
+static bool more_operations(struct ale *ale)
+{
+    struct ale_operation **chunks, *chunk;
+
+    if (ale->operation_chunks == MAX_CHUNKS)
+        return false;
+    chunks = realloc(ale->operations, (ale->operation_chunks + 1) * sizeof(*chunks));
+    if (chunks == NULL)
+        return false;
+    ale->operations = chunks;
+    chunk = calloc(CHUNK, sizeof(*chunk));
+    if (chunk == NULL)
+        return false;
+    chunks[ale->operation_chunks] = chunk;
+    for (UINT32 i = CHUNK; i-- > 0;) {
+        chunk[i].slot = ale->operation_chunks * CHUNK + i;
+        chunk[i].generation = 1;
+        chunk[i].next = ale->operation_free;
+        ale->operation_free = chunk[i].slot;
+    }
+    ale->operation_chunks++;
+    return true;
+}
+
+struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
+                                          const struct host_flow *f)
+{
+    struct ale *ale = ale_of(l);
+    struct ale_operation *op;
+    UINT32 slot, generation;
+
+    if (ale->operation_free == NONE && !more_operations(ale))
+        return NULL;
+    op = operation_at(ale, ale->operation_free);
+    ale->operation_free = op->next;
+    slot = op->slot;
+    generation = op->generation;
+    memset(op, 0, sizeof(*op));
+    op->slot = slot;
+    op->generation = generation;
+    op->next = NONE;
+    op->kind = kind;
+    op->live = op->running = true;
+    op->endpoint = e;
+    if (e != NULL)
+        ale_endpoint_ref(e);
+    if (f != NULL) {
+        op->flow_slot = flow_table_slot(l->flows, f);
+        op->flow_id = f->id;
+    }
+    ale->operations_live++;
+    return op;
+}
+
+static void operation_end(struct lane *l, struct ale_operation *op)
+{
+    struct ale *ale = ale_of(l);
+
+    if (op->waiting) {
+        UINT32 *at = &ale->operation_waiting;
+
+        while (*at != op->slot)
+            at = &operation_at(ale, *at)->next;
+        *at = op->next;
+    }
+    if (op->endpoint != NULL) {
+        if (op->endpoint->operation == op)
+            op->endpoint->operation = NULL;
+        ale_endpoint_unref(l, op->endpoint);
+    }
+    op->endpoint = NULL;
+    op->live = op->waiting = false;
+    op->generation++;
+    op->next = ale->operation_free;
+    ale->operation_free = op->slot;
+    ale->operations_live--;
+}
+
+HANDLE ale_operation_handle(const struct ale_operation *op)
+{
+    return (HANDLE)((uintptr_t)op->generation << 32 | (uintptr_t)(op->slot + 1));
+}
+
+static HANDLE context_of(const struct ale_operation *op, unsigned ticket)
+{
+    return (HANDLE)((uintptr_t)ale_operation_handle(op) | (uintptr_t)(ticket + 1) << TICKET_SHIFT);
+}
+
+/* The operation that a handle or context names; NULL: none, any longer. */
+static struct ale_operation *operation_of(const struct ale *ale, HANDLE handle)
+{
+    uintptr_t n = (uintptr_t)handle;
+    UINT32 slot = (UINT32)(n & ((1u << SLOT_BITS) - 1)) - 1; /* wraps for 0 */
+    struct ale_operation *op = operation_at(ale, slot);
+
+    return op != NULL && op->live && op->generation == (UINT32)(n >> 32) ? op : NULL;
+}
+
+/* Was the block the answer of a callout that pended the operation? Then it says no more than the pend. */
+static bool is_own_block(struct lane *l, const struct ale_operation *op, const struct answer *a)
+{
+    const struct engine_snapshot *snapshot = engine_pin(l->reader);
+    const struct engine_filter *const *filters;
+    size_t count = engine_snapshot_filters(snapshot, a->layer, &filters);
+    bool own = false;
+
+    for (size_t i = 0; i < count && !own; i++) {
+        const FWPS_FILTER3 *f = engine_filter_fwps(filters[i]);
+
+        if (f->filterId != a->filter_id)
+            continue;
+        for (unsigned t = 0; t < op->tickets; t++)
+            own |= f->action.type & FWP_ACTION_FLAG_CALLOUT && f->action.calloutId == op->callouts[t];
+        break;
+    }
+    engine_unpin(l->reader);
+    return own;
+}
+
+enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a)
+{
+    struct ale *ale = ale_of(l);
+    bool hard = a->blocked && !(a->verdict.rights & FWPS_RIGHT_ACTION_WRITE);
+
+    op->running = false;
+    if (!op->pended) {
+        operation_end(l, op);
+        return a->blocked ? ALE_REFUSED : ALE_PERMITTED;
+    }
+    op->waiting = true;
+    op->next = ale->operation_waiting;
+    ale->operation_waiting = op->slot;
+    if (!op->cancelled && !(hard && !is_own_block(l, op, a)))
+        return ALE_WAITS;
+    op->cancelled = true; /* PEND-11: its completions are still owed */
+    if (op->outstanding == 0)
+        operation_end(l, op);
+    return ALE_REFUSED;
+}
+
+bool ale_operation_due(const struct ale_operation *op)
+{
+    return op->pended && op->waiting && op->outstanding == 0 && !op->cancelled;
+}
+
+void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e)
+{
+    struct ale *ale = ale_of(l);
+
+    for (UINT32 slot = ale->operation_waiting; slot != NONE;) {
+        struct ale_operation *op = operation_at(ale, slot);
+
+        slot = op->next;
+        if (flow_id != 0 ? op->flow_id == flow_id : op->flow_id == 0 && op->endpoint == e)
+            op->cancelled = true;
+    }
+}
+
+unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id)
+{
+    const struct ale *ale = ale_of(l);
+    unsigned n = 0;
+
+    for (UINT32 slot = ale->operation_waiting; slot != NONE;) {
+        const struct ale_operation *op = operation_at(ale, slot);
+
+        n += !op->cancelled && op->flow_id == flow_id;
+        slot = op->next;
+    }
+    return n;
+}
+
+/* All tickets are back and the classify has returned. An accept is only let go: its packet is asked about
+ * when it comes again (PEND-24). */
+void ale_operation_run(struct lane *l, struct ale_operation *op)
+{
+    struct host_flow *f;
+
+    switch (op->kind) {
+    case ALE_BIND:
+    case ALE_LISTEN:
+        ale_endpoint_completed(l, op);
+        break;
+    case ALE_CONNECT:
+        ale_connect_completed(l, op);
+        break;
+    default:
+        rt_mutex_lock(l->lock);
+        f = ale_flow_at(l, op->flow_slot, op->flow_id);
+        if (f != NULL && f->state == ALE_PENDED && ale_operations_waiting(l, f->id) == 1) {
+            ale_flow_step(l, f, ALE_EVENT_COMPLETE);
+            ale_flow_step(l, f, ALE_EVENT_END);
+            ale_flow_lifetime(l, f, ALE_IDLE, false);
+        }
+        rt_mutex_unlock(l->lock);
+        break;
+    }
+    rt_mutex_lock(l->lock);
+    operation_end(l, op);
+    rt_mutex_unlock(l->lock);
+}
+
+/* ---- pend, complete ---------------------------------------------------------------------------------------
+ */
+
+/* The classify that runs on this thread: the innermost. */
+static struct ale_hold *hold_here(const struct ale *ale)
+{
+    uintptr_t self = rt_self();
+
+    for (struct ale_hold *k = ale->holds; k != NULL; k = k->next)
+        if (k->thread == self)
+            return k;
+    return NULL;
+}
+
+static bool may_pend(const struct ale_hold *k)
+{
+    const struct scene *s = k->scene;
+
+    return s->completion_handle != NULL && s->reauthorize == 0 &&
+           !(s->flags & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
+}
+
+static NTSTATUS pend(struct lane *l, HANDLE completion_handle, HANDLE *completion_context)
+{
+    struct ale *ale = ale_of(l);
+    struct ale_hold *k = hold_here(ale);
+    struct ale_operation *op;
+    struct host_flow *f;
+
+    if (k != NULL && !may_pend(k)) /* PEND-03..09, 43, 45: whatever the handle */
+        return STATUS_FWP_CANNOT_PEND;
+    if (k == NULL || completion_handle == NULL || completion_handle != k->scene->completion_handle)
+        return STATUS_FWP_NULL_POINTER;
+    op = operation_of(ale, completion_handle);
+    if (op == NULL || !op->running)
+        return STATUS_FWP_NULL_POINTER;
+    if (ale->closing)
+        return STATUS_FWP_TCPIP_NOT_READY;
+    if (op->tickets == ALE_TICKETS)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    op->callouts[op->tickets] = k->callout;
+    op->outstanding |= 1u << op->tickets;
+    *completion_context = context_of(op, op->tickets);
+    op->tickets++;
+    if (op->pended)
+        return STATUS_SUCCESS;
+    op->pended = true;
+    if (op->kind == ALE_BIND) {
+        ale_step(l, &ale_endpoint_of(op->endpoint)->bind, ALE_EVENT_PEND);
+    } else if (op->kind == ALE_LISTEN) {
+        ale_step(l, &ale_endpoint_of(op->endpoint)->listen, ALE_EVENT_PEND);
+    } else {
+        f = ale_flow_at(l, op->flow_slot, op->flow_id);
+        if (f != NULL && f->state == ALE_CLASSIFYING) /* no generation of its own: the classify goes on */
+            ale_step(l, &f->state, ALE_EVENT_PEND);
+    }
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_context)
+{
+    struct lane *l = &h->lanes[0];
+    struct ale_hold *k;
+    NTSTATUS status;
+
+    rt_mutex_lock(l->lock);
+    k = hold_here(ale_of(l));
+    if (completion_context == NULL)
+        status = k != NULL && !may_pend(k) ? STATUS_FWP_CANNOT_PEND : STATUS_FWP_NULL_POINTER;
+    else
+        status = pend(l, completion_handle, completion_context);
+    rt_mutex_unlock(l->lock);
+    return status;
+}
+
+NTSTATUS host_complete(struct host *h, HANDLE completion_context)
+{
+    struct lane *l = &h->lanes[0], *visitor;
+    unsigned ticket = (unsigned)((uintptr_t)completion_context >> TICKET_SHIFT & 0xff) - 1;
+    struct ale_operation *op;
+    bool run = false;
+
+    visitor = ale_visit(h);
+    if (visitor == NULL)
+        return STATUS_NO_MEMORY;
+    rt_mutex_lock(l->lock);
+    op = operation_of(ale_of(l), completion_context);
+    if (op == NULL || ticket >= op->tickets || !(op->outstanding >> ticket & 1)) {
+        rt_mutex_unlock(l->lock);
+        ale_leave(visitor);
+        return STATUS_INVALID_PARAMETER; /* PEND-13 */
+    }
+    op->outstanding &= ~(1u << ticket);
+    if (op->outstanding == 0 && op->waiting) {
+        run = !op->cancelled;
+        if (op->cancelled)
+            operation_end(l, op);
+    }
+    rt_mutex_unlock(l->lock);
+    if (run)
+        ale_operation_run(visitor, op);
+    ale_leave(visitor);
+    return STATUS_SUCCESS;
+}
+
+/* ---- visitors ---------------------------------------------------------------------------------------------
+ */
+
+struct ale_visitor {
+    struct lane lane; /* first */
+    struct ale_visitor *next;
+};
+
+static void visitor_destroy(struct ale_visitor *v)
+{
+    if (v->lane.scratch != NULL)
+        scratch_destroy(v->lane.scratch);
+    if (v->lane.reader != NULL)
+        engine_reader_destroy(v->lane.reader);
+    free(v);
+}
+
+struct lane *ale_visit(struct host *h)
+{
+    struct lane *l = &h->lanes[0];
+    struct ale *ale = ale_of(l);
+    struct ale_visitor *v;
+
+    rt_mutex_lock(l->lock);
+    v = ale->visitors;
+    if (v != NULL)
+        ale->visitors = v->next;
+    rt_mutex_unlock(l->lock);
+    if (v != NULL)
+        return &v->lane;
+    v = calloc(1, sizeof(*v));
+    if (v == NULL)
+        return NULL;
+    v->lane = *l;
+    v->lane.scratch = NULL;
+    v->lane.reader = NULL;
+    if (engine_reader_create(h->config.engine, &v->lane.reader) != 0 ||
+        scratch_create(h, &v->lane.scratch) != 0) {
+        visitor_destroy(v);
+        return NULL;
+    }
+    return &v->lane;
+}
+
+void ale_leave(struct lane *visitor)
+{
+    struct ale_visitor *v = (struct ale_visitor *)visitor;
+    struct ale *ale = ale_of(visitor);
+
+    rt_mutex_lock(visitor->lock);
+    v->next = ale->visitors;
+    ale->visitors = v;
+    rt_mutex_unlock(visitor->lock);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------
+ */
 
 int ale_create(struct lane *l)
 {
-    l->ale = NULL;
+    struct ale *ale = calloc(1, sizeof(*ale));
+    int e;
+
+    if (ale == NULL)
+        return -ENOMEM;
+    ale->operation_free = ale->operation_waiting = NONE;
+    ale->now_ns = l->host->now_ns;
+    l->ale = ale;
+    e = ale_endpoints_create(l);
+    if (e != 0) {
+        free(ale);
+        l->ale = NULL;
+        return e;
+    }
+    ale_options_register(l);
     return 0;
 }
 
 void ale_destroy(struct lane *l)
 {
-    (void)l;
+    struct ale *ale = ale_of(l);
+
+    if (ale == NULL)
+        return;
+    ale_options_unregister(l);
+    while (ale->visitors != NULL) {
+        struct ale_visitor *v = ale->visitors;
+
+        ale->visitors = v->next;
+        visitor_destroy(v);
+    }
+    ale_contexts_destroy(l);
+    ale_endpoints_destroy(l);
+    for (UINT32 i = 0; i < ale->operation_chunks; i++)
+        free(ale->operations[i]);
+    free(ale->operations);
+    free(ale);
+    l->ale = NULL;
+}
+
+/* All EC first, then all flows, then all RR: for each endpoint that is the order of ALE-33, and no flow has
+ * to be looked for. Accepted sockets before those that listened. */
+static void shut_down(struct lane *l, bool release)
+{
+    for (int accepted = 1; accepted >= 0; accepted--) {
+        for (UINT32 slot = 1;; slot++) {
+            struct host_endpoint *e;
+            bool more, due;
+
+            rt_mutex_lock(l->lock);
+            more = slot < ale_endpoints_slots(l);
+            e = ale_endpoint_at(l, slot);
+            due = e != NULL && !ale_endpoint_of(e)->closed && (e->parent != NULL) == accepted;
+            rt_mutex_unlock(l->lock);
+            if (!more)
+                break;
+            if (!due)
+                continue;
+            if (release)
+                ale_endpoint_release(l, e, NULL);
+            else
+                ale_endpoint_closure(l, e, NULL);
+        }
+    }
 }
 
 void ale_shutdown(struct host *h)
 {
-    (void)h;
+    for (size_t i = 0; i < h->lane_count; i++) {
+        struct lane *l = &h->lanes[i];
+        struct host_flow *f;
+
+        rt_mutex_lock(l->lock);
+        ale_of(l)->closing = true;
+        rt_mutex_unlock(l->lock);
+        shut_down(l, false);
+        while ((f = flow_table_oldest(l->flows)) != NULL)
+            ale_end_flow(l, f, HOST_END_ENDPOINT);
+        shut_down(l, true);
+        ale_endpoints_advance(l);
+    }
 }
 
 void ale_advance(struct lane *l, UINT64 now_ns)
 {
-    (void)l;
-    (void)now_ns;
-}
-
-NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_context)
-{
-    (void)h;
-    (void)completion_handle;
-    (void)completion_context;
-    return STATUS_NOT_SUPPORTED;
-}
-
-NTSTATUS host_complete(struct host *h, HANDLE completion_context)
-{
-    (void)h;
-    (void)completion_context;
-    return STATUS_NOT_SUPPORTED;
+    rt_mutex_lock(l->lock);
+    ale_of(l)->now_ns = now_ns;
+    rt_mutex_unlock(l->lock);
+    ale_flows_expire(l);
+    ale_endpoints_advance(l);
 }

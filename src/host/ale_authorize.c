@@ -1,38 +1,716 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ale_authorize: what a packet needs, and asking; nothing works yet: no memory, says every decision. */
+/*
+ * ale_authorize: doing what ale_find() says is needed.
+ *
+ *   AC      socket and bind (BR, RES) if there are none yet, CR, then AC         } permit: the flow, and FE
+ * at RA      a socket of its own for a TCP connection, its parent the listener    } once if it is not TCP
+ *   REAUTH  at the layer that authorized the flow, whatever the packet's direction
+ *
+ * The flow's entry and id are there before AC or RA is asked (ALE-12): contexts can be set, and it is what a
+ * pended or refused operation leaves behind. A refused TCP operation closes its endpoint at once (ALE-34);
+ * its entry stays for ALE_IDLE seconds, so that what the capture shows of it is known for a consequence.
+ *
+ * Which packet is shown (ALE-25, 37): none at AC for TCP and in completions; the first one else; in
+ * reauthorizations the one that caused them; at FE the ACK of who was called, none to who called.
+ */
 #include <string.h>
 
-#include "host/internal.h"
+#include "host/ale_inside.h"
 
-void ale_find(struct scene *s, struct ale_view *v)
+/* ---- one question -----------------------------------------------------------------------------------------
+ */
+
+static void map(union wire_addr *a)
 {
-    (void)s;
-    memset(v, 0, sizeof(*v));
+    uint32_t v4 = a->v4;
+
+    memset(a, 0, sizeof(*a));
+    a->v6[10] = a->v6[11] = 0xff;
+    for (unsigned i = 0; i < 4; i++)
+        a->v6[12 + i] = (uint8_t)(v4 >> (24 - 8 * i));
 }
 
-enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a)
+/* MATCH-23: as a dual-stack socket sees IPv4. */
+static void as_its_socket(struct scene *s)
 {
-    (void)s;
-    (void)v;
-    memset(a, 0, sizeof(*a));
-    return ALE_NO_MEMORY;
+    if (s->endpoint == NULL || s->endpoint->version != 6 || s->version != 4)
+        return;
+    s->version = 6;
+    map(&s->local);
+    map(&s->remote);
+}
+
+/* ALE names an ICMP flow by its request also where a reply is at hand. */
+static void as_its_request(struct scene *s)
+{
+    if (!s->icmp || s->flow == NULL)
+        return;
+    s->local_port = s->flow->key.remote_port >> 8;
+    s->remote_port = s->flow->key.remote_port & 0xff;
+}
+
+/* Classifies the copy. */
+static void ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a)
+{
+    if (t->host->config.knobs.mapped_v6 || role == LAYER_CR)
+        as_its_socket(t);
+    memset(&t->hold, 0, sizeof(t->hold));
+    if (o != NULL) {
+        *o = (struct ale_options){.host = t->host};
+        t->options = o;
+        t->classify_context = o;
+    }
+    indicate(t, role, a);
+}
+
+/* ---- entries ----------------------------------------------------------------------------------------------
+ */
+
+/* A new entry of this scene; the oldest flows give way. NULL: out of memory. Lane not held. */
+static struct host_flow *flow_begin(struct scene *s, const struct host_flow_key *key, bool inbound)
+{
+    struct lane *l = s->lane;
+    struct host_flow *f;
+
+    rt_mutex_lock(l->lock);
+    f = flow_table_add(l->flows, key);
+    for (unsigned tries = 0; f == NULL && tries < 3; tries++) {
+        struct host_flow *oldest = flow_table_find(l->flows, key);
+
+        if (oldest == NULL)
+            oldest = flow_table_oldest(l->flows);
+        rt_mutex_unlock(l->lock);
+        if (oldest != NULL)
+            ale_end_flow(l, oldest, HOST_END_EVICTED);
+        rt_mutex_lock(l->lock);
+        f = flow_table_add(l->flows, key);
+    }
+    if (f != NULL) {
+        f->id = l->host->next_flow_id++;
+        f->state = ALE_NEW;
+        f->flags = (inbound ? FLOW_INBOUND : 0) | (s->loopback ? FLOW_LOOPBACK : 0);
+        f->arrival = s->interface != NULL ? s->interface->desc.index : 0;
+        f->original_icmp_type = s->icmp ? (uint8_t)s->local_port : 0;
+        ale_flow_lifetime(l, f, ALE_IDLE, false);
+        flow_table_remember(l->flows, f);
+        l->host->counts.flows_created++;
+    }
+    rt_mutex_unlock(l->lock);
+    return f;
+}
+
+static void attach(struct lane *l, struct host_flow *f, struct host_endpoint *e)
+{
+    struct host_endpoint *before = ale_endpoint_at(l, f->endpoint);
+
+    if (before == e)
+        return;
+    if (before != NULL)
+        ale_endpoint_give(l, before);
+    f->endpoint = 0;
+    if (e != NULL) {
+        f->endpoint = ale_endpoint_of(e)->slot;
+        ale_endpoint_take(l, e);
+    }
+}
+
+/* TCP: which SYN was refused or pended, to know its repetitions. */
+static void note_sequence(const struct scene *s, struct host_flow *f)
+{
+    memset(f->half, 0, sizeof(f->half));
+    f->tcp = TCP_NONE;
+    if (ale_is_tcp(f) && s->packet != NULL)
+        f->half[s->packet_direction == FWP_DIRECTION_INBOUND].next = s->packet->tcp_seq;
+}
+
+static void tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change change)
+{
+    struct host_flow_info info;
+    struct host_flow *f;
+
+    if (l->host->config.observer.flow == NULL)
+        return;
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, id);
+    if (f != NULL)
+        ale_flow_info(l, f, change == HOST_FLOW_REFUSED ? HOST_END_REFUSED : HOST_END_NONE, &info);
+    rt_mutex_unlock(l->lock);
+    if (f != NULL)
+        ale_flow_tell(l, change, &info);
+}
+
+/* ---- after the answer -------------------------------------------------------------------------------------
+ */
+
+static UINT32 option(const struct ale_options *o, FWP_CLASSIFY_OPTION_TYPE type, UINT32 otherwise)
+{
+    return o != NULL && o->set >> type & 1 ? o->value[type] : otherwise;
+}
+
+/* What a permitted flow becomes. Lane held. */
+static void authorize(struct lane *l, const struct scene *s, struct host_flow *f, const struct ale_options *o,
+                      uint32_t policy)
+{
+    bool inbound = f->flags & FLOW_INBOUND, group;
+    struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
+    FWP_CLASSIFY_OPTION_TYPE life = FWP_CLASSIFY_OPTION_UNICAST_LIFETIME;
+    UINT32 otherwise = ALE_IDLE;
+
+    f->policy = policy;
+    f->reasons = 0;
+    f->marks &= ~(FLOW_MARK_TORN | FLOW_MARK_NO_BIND);
+    if (s->interface != NULL)
+        f->arrival = s->interface->desc.index;
+    memset(f->half, 0, sizeof(f->half));
+    f->tcp = TCP_NONE;
+    if (ale_is_tcp(f)) {
+        ale_flow_lifetime(l, f, 0, false);
+        return;
+    }
+    group = ale_is_group(s, inbound ? &s->local : &s->remote);
+    if (group) {
+        f->flags |= FLOW_MULTICAST;
+        life = FWP_CLASSIFY_OPTION_MCAST_BCAST_LIFETIME;
+        if (!inbound) {
+            f->flags |= FLOW_REFRESH_OUT_ONLY;
+            otherwise = ALE_IDLE_MULTICAST;
+        }
+    }
+    ale_flow_lifetime(l, f, option(o, life, otherwise), o != NULL && o->set >> life & 1);
+    if (e == NULL || inbound)
+        return;
+    if (group && option(o, FWP_CLASSIFY_OPTION_MULTICAST_STATE, FWP_OPTION_VALUE_ALLOW_MULTICAST_STATE) !=
+                     FWP_OPTION_VALUE_DENY_MULTICAST_STATE) {
+        ale_endpoint_of(e)->answers = f->id;
+        ale_endpoint_of(e)->answers_slot = flow_table_slot(l->flows, f);
+    } else if (!group && option(o, FWP_CLASSIFY_OPTION_LOOSE_SOURCE_MAPPING, 0) ==
+                             FWP_OPTION_VALUE_ENABLE_LOOSE_SOURCE) {
+        ale_endpoint_of(e)->loose = f->id;
+        ale_endpoint_of(e)->loose_slot = flow_table_slot(l->flows, f);
+    }
+}
+
+/* FE of what has no handshake (ALE-11). False: blocked there; the flow is gone (CLS-25). */
+static bool establish(struct scene *s, bool with_packet, struct answer *a)
+{
+    struct scene t = *s;
+    struct host_flow *f;
+
+    if (!with_packet)
+        t.packet = NULL;
+    as_its_request(&t);
+    ask(&t, LAYER_FE, NULL, a);
+    rt_mutex_lock(s->lane->lock);
+    f = ale_flow_at(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id);
+    if (f != NULL && !a->blocked)
+        f->flags |= FLOW_ESTABLISHED;
+    rt_mutex_unlock(s->lane->lock);
+    return !a->blocked && f != NULL;
+}
+
+/* The connection is closed because FE was blocked. */
+static void shut(struct scene *s)
+{
+    struct lane *l = s->lane;
+    struct host_flow *f = s->flow;
+    UINT32 slot = flow_table_slot(l->flows, f);
+    bool tcp;
+
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, s->flow_id);
+    tcp = f != NULL && ale_is_tcp(f);
+    if (tcp)
+        ale_flow_step(l, f, ALE_EVENT_END);
+    rt_mutex_unlock(l->lock);
+    if (tcp)
+        ale_tear_down(l, slot, s->flow_id, HOST_END_ABORTED, s);
+    else if (f != NULL)
+        ale_end_flow(l, f, HOST_END_ABORTED);
+    s->flow = NULL;
 }
 
 bool ale_established(struct scene *s, struct answer *a)
 {
-    (void)s;
+    struct host_flow *f = s->flow;
+    bool ok;
+
     memset(a, 0, sizeof(*a));
-    return false;
+    if (f == NULL || f->id != s->flow_id || f->flags & FLOW_ESTABLISHED)
+        return f != NULL;
+    ok = establish(s, f->flags & FLOW_INBOUND, a); /* ALE-37 */
+    if (!ok)
+        shut(s);
+    return ok;
 }
 
-void host_reauthorize(struct host *h, UINT32 reason)
+/* ---- initial authorization --------------------------------------------------------------------------------
+ */
+
+static enum ale_result refused_result(const struct answer *a)
 {
-    ale_reauthorize(h, reason, 0);
+    return a->absorbed ? ALE_ABSORBED : ALE_BLOCKED;
 }
 
-void ale_reauthorize(struct host *h, UINT32 reason, UINT32 interface_index)
+/* Asks AC or RA for the flow s->flow, whose endpoint is s->endpoint. */
+static enum ale_result authorize_initially(struct scene *s, enum host_layer layer, struct answer *a)
 {
-    (void)h;
-    (void)reason;
-    (void)interface_index;
+    struct lane *l = s->lane;
+    struct host_flow *f = s->flow;
+    UINT32 slot = flow_table_slot(l->flows, f), policy;
+    enum ale_outcome outcome;
+    struct ale_operation *op;
+    struct ale_options o;
+    struct scene t;
+    bool tcp, known, due = false, waits_already;
+    UINT16 generation;
+
+    rt_mutex_lock(l->lock);
+    op = ale_operation_begin(l, layer == LAYER_AC ? ALE_CONNECT : ALE_ACCEPT, s->endpoint, f);
+    if (op == NULL || !ale_flow_step(l, f, ALE_EVENT_BEGIN)) {
+        rt_mutex_unlock(l->lock);
+        return ALE_NO_MEMORY;
+    }
+    tcp = ale_is_tcp(f);
+    note_sequence(s, f);
+    if (!(f->marks & FLOW_MARK_CLASSIFIED) && s->endpoint != NULL)
+        s->endpoint->classified = true; /* ALE-32: repetitions do not count */
+    f->marks |= FLOW_MARK_CLASSIFIED;
+    known = f->flags & FLOW_ESTABLISHED;
+    generation = f->generation;
+    policy = ale_policy_of(l, f);
+    t = *s;
+    t.completion_handle = ale_operation_handle(op);
+    t.pended = &op->pended;
+    if (tcp && layer == LAYER_AC)
+        t.packet = NULL; /* ALE-37 */
+    op->scene = t;
+    op->scene.packet = NULL;
+    op->scene.embedded = NULL;
+    op->scene.flow = NULL;
+    op->scene.pended = NULL;
+    op->scene.completion_handle = NULL;
+    rt_mutex_unlock(l->lock);
+
+    ask(&t, layer, &o, a);
+
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, s->flow_id);
+    waits_already = ale_operations_waiting(l, s->flow_id) != 0;
+    outcome = ale_operation_returned(l, op, a);
+    if (f == NULL || f->generation != generation) { /* overtaken: aborted, or an earlier one was completed */
+        if (outcome == ALE_PERMITTED && (f == NULL || f->state != ALE_AUTHORIZED))
+            outcome = ALE_REFUSED;
+    } else if (outcome == ALE_PERMITTED) {
+        if (f->state == ALE_CLASSIFYING && ale_flow_step(l, f, ALE_EVENT_PERMIT))
+            authorize(l, s, f, &o, policy);
+    } else if (outcome == ALE_WAITS) {
+        ale_flow_lifetime(l, f, 0, false);
+        due = ale_operation_due(op);
+    } else if (waits_already) {
+        ale_flow_step(l, f, ALE_EVENT_PEND); /* an earlier operation still waits: this packet alone is lost */
+    } else {
+        ale_flow_step(l, f, ALE_EVENT_BLOCK);
+        ale_flow_lifetime(l, f, ALE_IDLE, false);
+    }
+    rt_mutex_unlock(l->lock);
+
+    if (due) { /* PEND-23; the packet is lost all the same (PEND-34) */
+        ale_operation_run(l, op);
+        return ALE_PENDING;
+    }
+    if (outcome == ALE_WAITS)
+        return ALE_PENDING;
+    if (outcome == ALE_REFUSED) {
+        if (!waits_already) {
+            ale_refuse(l, slot, s->flow_id, s);
+            tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+        }
+        if (tcp)
+            s->endpoint = NULL;
+        return refused_result(a);
+    }
+    tell(l, slot, s->flow_id, HOST_FLOW_AUTHORIZED);
+    if (!tcp && !known) {
+        struct answer fe;
+
+        s->flow = f;
+        if (!establish(s, true, &fe)) {
+            *a = fe;
+            shut(s);
+            return refused_result(a);
+        }
+    }
+    return ALE_PASS;
+}
+
+/* CR: what the socket asked for, before AC sees what comes of it. */
+static bool redirect_blocks(const struct scene *s, struct answer *a)
+{
+    struct scene t = *s;
+
+    t.packet = NULL;
+    t.flow = NULL;
+    t.flow_id = 0;
+    ask(&t, LAYER_CR, NULL, a);
+    return a->blocked;
+}
+
+/* Points s at an entry that is to be asked about. False: out of memory. */
+static bool enter(struct scene *s, struct host_endpoint *e, bool inbound)
+{
+    struct lane *l = s->lane;
+    struct host_flow *f = s->flow;
+    struct host_flow_key key;
+    bool created = false;
+
+    if (f != NULL &&
+        (f->id != s->flow_id || (ale_is_tcp(f) && f->state != ALE_PENDED &&
+                                 (f->marks & FLOW_MARK_TORN || inbound != !!(f->flags & FLOW_INBOUND) ||
+                                  f->half[inbound].next != s->packet->tcp_seq)))) {
+        /* Another connection begins where one was refused or torn down. */
+        if (f->id == s->flow_id)
+            ale_end_flow(l, f, HOST_END_REPLACED);
+        f = NULL;
+    }
+    if (f == NULL) {
+        ale_key_of_new(s, &key);
+        f = flow_begin(s, &key, inbound);
+        if (f == NULL)
+            return false;
+        created = true;
+    }
+    rt_mutex_lock(l->lock);
+    if (s->protocol == WIRE_PROTOCOL_TCP && ale_endpoint_is_raw_tcp(s))
+        f->marks |= FLOW_MARK_RAW;
+    attach(l, f, e);
+    s->flow = f;
+    s->flow_id = f->id;
+    s->endpoint = e;
+    s->connection_direction = inbound ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
+    rt_mutex_unlock(l->lock);
+    if (created)
+        tell(l, flow_table_slot(l->flows, f), f->id, HOST_FLOW_CREATED);
+    return true;
+}
+
+/* The implicit bind of who sends. */
+static enum ale_result bind_sender(struct scene *s, struct host_endpoint *e, bool tcp, struct answer *a)
+{
+    struct lane *l = s->lane;
+    enum ale_result r;
+
+    r = ale_endpoint_bind(l, e, s, a);
+    if (r == ALE_PASS)
+        return r;
+    if (!tcp) {
+        rt_mutex_lock(l->lock);
+        ale_endpoint_idle(l, e);
+        rt_mutex_unlock(l->lock);
+        return r;
+    }
+    if (r == ALE_REFUSED_BIND && enter(s, e, false)) {
+        UINT32 slot = flow_table_slot(l->flows, s->flow);
+
+        rt_mutex_lock(l->lock);
+        note_sequence(s, s->flow);
+        s->flow->marks |= FLOW_MARK_NO_BIND;
+        ale_flow_step(l, s->flow, ALE_EVENT_BEGIN);
+        ale_flow_step(l, s->flow, ALE_EVENT_BLOCK);
+        rt_mutex_unlock(l->lock);
+        ale_refuse(l, slot, s->flow_id, s);
+        tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+        s->endpoint = NULL;
+    }
+    return r;
+}
+
+static enum ale_result connect_out(struct scene *s, struct answer *a)
+{
+    struct lane *l = s->lane;
+    struct host_endpoint *e;
+    bool tcp, made = false;
+    enum ale_result r = ALE_PASS;
+
+    rt_mutex_lock(l->lock);
+    tcp = s->protocol == WIRE_PROTOCOL_TCP && !ale_endpoint_is_raw_tcp(s);
+    e = ale_endpoint_sender(s);
+    if (e == NULL || (tcp && !ale_endpoint_of(e)->is_explicit)) {
+        e = ale_endpoint_imply(s, false, true);
+        made = e != NULL;
+        if (made) {
+            e->implicit_bind = true;
+            if (tcp) {
+                e->remote = s->remote;
+                e->remote_port = s->remote_port;
+            } else {
+                ale_endpoint_show(l, e);
+            }
+        }
+    } else if (tcp) {
+        e->remote = s->remote;
+        e->remote_port = s->remote_port;
+    }
+    if (e != NULL)
+        ale_endpoint_ref(e);
+    rt_mutex_unlock(l->lock);
+    if (e == NULL)
+        return ALE_NO_MEMORY;
+    if (ale_endpoint_of(e)->bind == ALE_NEW)
+        r = bind_sender(s, e, tcp, a);
+    else if (e->refused)
+        r = ALE_REFUSED_BIND;
+    if (r == ALE_PASS && !enter(s, e, false))
+        r = ALE_NO_MEMORY;
+    if (r == ALE_PASS && redirect_blocks(s, a)) {
+        UINT32 slot = flow_table_slot(l->flows, s->flow);
+
+        rt_mutex_lock(l->lock);
+        note_sequence(s, s->flow);
+        ale_flow_step(l, s->flow, ALE_EVENT_BEGIN);
+        ale_flow_step(l, s->flow, ALE_EVENT_BLOCK);
+        rt_mutex_unlock(l->lock);
+        ale_refuse(l, slot, s->flow_id, s);
+        tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+        r = refused_result(a);
+    } else if (r == ALE_PASS) {
+        r = authorize_initially(s, LAYER_AC, a);
+    }
+    rt_mutex_lock(l->lock);
+    if (made && tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {
+        ale_endpoint_of(e)->closed = true; /* it never came to anything */
+        ale_endpoint_unref(l, e);
+    }
+    ale_endpoint_unref(l, e);
+    rt_mutex_unlock(l->lock);
+    return r;
+}
+
+static enum ale_result accept_in(struct scene *s, struct answer *a)
+{
+    struct lane *l = s->lane;
+    struct host_endpoint *e = s->endpoint, *listener = NULL;
+    enum ale_result r;
+    bool tcp;
+
+    rt_mutex_lock(l->lock);
+    tcp = s->protocol == WIRE_PROTOCOL_TCP && !ale_endpoint_is_raw_tcp(s);
+    if (tcp) { /* the socket that accept() will return */
+        listener = e != NULL && e->listening ? e : ale_endpoint_receiver(s);
+        e = ale_endpoint_imply(s, false, true);
+        if (e != NULL && listener != NULL) {
+            e->parent = listener;
+            ale_endpoint_ref(listener);
+            e->party = listener->party;
+        }
+        if (e != NULL) {
+            e->version = listener != NULL ? listener->version : s->version;
+            e->dual_stack = listener != NULL && listener->dual_stack;
+            e->remote = s->remote;
+            e->remote_port = s->remote_port;
+        }
+    }
+    if (e != NULL)
+        ale_endpoint_ref(e);
+    rt_mutex_unlock(l->lock);
+    if (e == NULL)
+        return ALE_NO_MEMORY;
+    r = enter(s, e, true) ? authorize_initially(s, LAYER_RA, a) : ALE_NO_MEMORY;
+    rt_mutex_lock(l->lock);
+    if (tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {
+        ale_endpoint_of(e)->closed = true;
+        ale_endpoint_unref(l, e);
+    }
+    ale_endpoint_unref(l, e);
+    rt_mutex_unlock(l->lock);
+    return r;
+}
+
+/* ---- asking again -----------------------------------------------------------------------------------------
+ */
+
+/* A connection whose beginning the capture did not see. It was authorized before this policy was, so its
+ * entry is AUTHORIZED: no BR, RES or FE is made up for it, and neither RR nor EC will come of it. */
+static bool adopt(struct scene *s, bool accepted)
+{
+    struct lane *l = s->lane;
+    struct host_endpoint *e, *listener;
+    bool ok;
+
+    rt_mutex_lock(l->lock);
+    listener = accepted ? ale_endpoint_receiver(s) : NULL;
+    e = ale_endpoint_imply(s, false, true);
+    if (e != NULL) {
+        e->implicit_bind = !accepted;
+        e->remote = s->remote;
+        e->remote_port = s->remote_port;
+        ale_endpoint_of(e)->bind = ALE_AUTHORIZED;
+        if (listener != NULL) {
+            e->parent = listener;
+            ale_endpoint_ref(listener);
+        }
+    }
+    rt_mutex_unlock(l->lock);
+    if (e == NULL)
+        return false;
+    ok = enter(s, e, accepted);
+    rt_mutex_lock(l->lock);
+    if (ok) {
+        struct host_flow *f = s->flow;
+
+        ale_flow_step(l, f, ALE_EVENT_BEGIN);
+        ale_flow_step(l, f, ALE_EVENT_PERMIT);
+        authorize(l, s, f, NULL, ale_policy_of(l, f));
+        f->flags |= FLOW_MID_STREAM | FLOW_ESTABLISHED;
+        f->marks |= FLOW_MARK_CLASSIFIED;
+        tcp_adopt(f, s->packet, s->packet_direction == FWP_DIRECTION_OUTBOUND);
+    } else {
+        ale_endpoint_of(e)->closed = true;
+        ale_endpoint_unref(l, e);
+    }
+    rt_mutex_unlock(l->lock);
+    return ok;
+}
+
+static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answer *a)
+{
+    struct lane *l = s->lane;
+    struct host_flow *f = s->flow;
+    UINT32 slot = flow_table_slot(l->flows, f), policy, arrival = 0;
+    enum host_layer layer = f->flags & FLOW_INBOUND ? LAYER_RA : LAYER_AC;
+    enum ale_result r = ALE_PASS;
+    struct ale_options o;
+    struct scene t;
+    UINT16 generation;
+    bool tcp;
+
+    rt_mutex_lock(l->lock);
+    if (f->id != s->flow_id || !ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE)) {
+        rt_mutex_unlock(l->lock);
+        return ALE_NO_MEMORY;
+    }
+    generation = f->generation;
+    policy = ale_policy_of(l, f);
+    tcp = ale_is_tcp(f);
+    t = *s;
+    t.reauthorize = reasons;
+    as_its_request(&t);
+    l->host->counts.reauthorized++;
+    rt_mutex_unlock(l->lock);
+
+    ask(&t, layer, &o, a);
+
+    if (s->interface != NULL)
+        arrival = s->interface->desc.index;
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, s->flow_id);
+    if (f == NULL || f->generation != generation) {
+        r = a->blocked || f == NULL || f->state != ALE_AUTHORIZED ? ALE_BLOCKED : ALE_PASS;
+        f = NULL;
+    } else if (!a->blocked) {
+        ale_flow_step(l, f, ALE_EVENT_PERMIT);
+        f->policy = policy;
+        f->reasons = 0;
+        if (arrival != 0)
+            f->arrival = arrival;
+    } else if (a->absorbed) { /* ALE-27: asked again with the next packet */
+        ale_flow_step(l, f, ALE_EVENT_ABSORB);
+        r = ALE_ABSORBED;
+    } else {
+        ale_flow_step(l, f, ALE_EVENT_BLOCK);
+        r = ALE_BLOCKED;
+    }
+    rt_mutex_unlock(l->lock);
+    if (r == ALE_BLOCKED && f != NULL) { /* ALE-26 */
+        if (tcp)
+            ale_tear_down(l, slot, s->flow_id, HOST_END_REFUSED, s);
+        else
+            ale_end_flow(l, f, HOST_END_REFUSED);
+        s->flow = NULL;
+    }
+    return r;
+}
+
+void ale_connect_completed(struct lane *l, struct ale_operation *op)
+{
+    UINT32 slot = op->flow_slot, policy = 0;
+    UINT64 id = op->flow_id;
+    enum ale_result r = ALE_PASS;
+    struct ale_options o;
+    struct scene s = op->scene, t;
+    struct answer a;
+    struct host_flow *f;
+    UINT16 generation = 0;
+    bool tcp = false, again = false, known = false;
+
+    rt_mutex_lock(l->lock);
+    ale_policy_notice(l);
+    f = ale_flow_at(l, slot, id);
+    if (f != NULL) {
+        again = f->state == ALE_AUTHORIZED;
+        if (f->state == ALE_DENIED || f->state == ALE_NEW || !ale_flow_step(l, f, ALE_EVENT_COMPLETE) ||
+            !ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE))
+            f = NULL;
+    }
+    if (f != NULL) {
+        generation = f->generation;
+        policy = ale_policy_of(l, f);
+        tcp = ale_is_tcp(f);
+        known = f->flags & FLOW_ESTABLISHED;
+        s.time_ns = ale_of(l)->now_ns;
+        l->host->counts.reauthorized++;
+    }
+    s.lane = l;
+    s.flow = f;
+    s.frame = 0;
+    rt_mutex_unlock(l->lock);
+    if (f == NULL)
+        return;
+    s.packet_direction = FWP_DIRECTION_OUTBOUND; /* PEND-17 */
+    t = s;
+    t.reauthorize = FWP_CONDITION_REAUTHORIZE_REASON_CLASSIFY_COMPLETION;
+
+    ask(&t, LAYER_AC, &o, &a);
+
+    rt_mutex_lock(l->lock);
+    op->cancelled = true; /* it no longer waits */
+    f = ale_flow_at(l, slot, id);
+    if (f == NULL || f->generation != generation) {
+        f = NULL;
+    } else if (!a.blocked) {
+        ale_flow_step(l, f, ALE_EVENT_PERMIT);
+        authorize(l, &s, f, &o, policy);
+    } else {
+        ale_flow_step(l, f, ALE_EVENT_BLOCK);
+        ale_flow_lifetime(l, f, ALE_IDLE, false);
+        r = ALE_BLOCKED;
+    }
+    rt_mutex_unlock(l->lock);
+    if (f == NULL)
+        return;
+    if (r == ALE_BLOCKED && again) {
+        ale_tear_down(l, slot, id, HOST_END_REFUSED, NULL);
+    } else if (r == ALE_BLOCKED) {
+        ale_refuse(l, slot, id, NULL);
+        tell(l, slot, id, HOST_FLOW_REFUSED);
+    } else if (!again) {
+        tell(l, slot, id, HOST_FLOW_AUTHORIZED);
+        s.flow = f;
+        if (!tcp && !known && !establish(&s, false, &a))
+            ale_tear_down(l, slot, id, HOST_END_ABORTED, NULL);
+    }
+}
+
+enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a)
+{
+    memset(a, 0, sizeof(*a));
+    switch (v->need) {
+    case ALE_NEED_NOTHING:
+        return ALE_PASS;
+    case ALE_NEED_AUTHORIZE:
+        return v->layer == LAYER_AC ? connect_out(s, a) : accept_in(s, a);
+    default:
+        if (s->flow == NULL && !adopt(s, v->layer == LAYER_RA))
+            return ALE_NO_MEMORY;
+        return reauthorize(s, v->reasons, a);
+    }
 }

@@ -1,71 +1,304 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ale_flow: contexts, options, the end of flows; nothing works yet, everything says so. */
-#include "host/internal.h"
+/*
+ * ale_flow: flows after they were authorized: how long they live, how they end, what people are told of them.
+ *
+ * Idle times. used is in 1/64 s; lifetime 0: as long as its connection, or as it is pended. The idle time of
+ * unicast flows that no option set is shortened as the table fills when the knob says so (ALE-07): half of it
+ * from 50 % of the limit on, a quarter from 75 % on.
+ *
+ * The end (ale_end_flow()): EC of the connection's endpoint, flowDeleteFn of each context, RR (ALE-33); then
+ * the entry goes. What was refused when it was asked again, or aborted, ends in the same way, but a TCP entry
+ * stays as FLOW_MARK_TORN: later segments of the tuple are of a connection that is over.
+ */
+#include <string.h>
 
-void ale_refresh(struct scene *s)
+#include "host/ale_inside.h"
+
+uint32_t ale_tick(const struct lane *l)
 {
-    (void)s;
+    UINT64 start = l->host->config.start_ns, now = ale_of(l)->now_ns;
+
+    return (uint32_t)((now > start ? now - start : 0) / (1000000000u / ALE_TICKS));
 }
 
-void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
+/* ---- what is told -----------------------------------------------------------------------------------------
+ */
+
+void ale_flow_info(const struct lane *l, const struct host_flow *f, enum host_flow_end end,
+                   struct host_flow_info *out)
 {
-    (void)how;
-    flow_table_remove(l->flows, f);
+    const struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
+
+    *out = (struct host_flow_info){
+        .id = f->id,
+        .endpoint_id = e != NULL ? e->id : 0,
+        .parent_id = e != NULL && e->parent != NULL ? e->parent->id : 0,
+        .version = f->key.version,
+        .protocol = f->key.protocol,
+        .inbound = f->flags & FLOW_INBOUND,
+        .loopback = f->flags & FLOW_LOOPBACK,
+        .mid_stream = f->flags & FLOW_MID_STREAM,
+        .multicast = f->flags & FLOW_MULTICAST,
+        .local = f->key.local,
+        .local_port = f->key.local_port,
+        .interface_index = f->arrival,
+        .end = end,
+        .owner = e != NULL ? e->party->owner : NULL,
+    };
+    if (!(f->key.flags & FLOW_KEY_ANY_REMOTE)) {
+        out->remote = f->key.remote;
+        out->remote_port = f->key.remote_port;
+    }
+    if (f->key.flags & FLOW_KEY_ICMP) {
+        out->icmp_id = f->key.local_port;
+        out->local_port = f->key.remote_port >> 8;
+        out->remote_port = f->key.remote_port & 0xff;
+    }
 }
 
-NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT32 callout_id,
-                             UINT64 context)
+void ale_flow_tell(struct lane *l, enum host_flow_change change, const struct host_flow_info *info)
 {
-    (void)h;
-    (void)flow_id;
-    (void)layer_id;
-    (void)callout_id;
-    (void)context;
-    return STATUS_NOT_SUPPORTED;
+    const struct host_observer *o = &l->host->config.observer;
+
+    if (o->flow != NULL)
+        o->flow(o->ctx, change, info);
 }
 
-NTSTATUS host_flow_remove(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT32 callout_id)
-{
-    (void)h;
-    (void)flow_id;
-    (void)layer_id;
-    (void)callout_id;
-    return STATUS_NOT_SUPPORTED;
-}
+struct told {
+    struct lane *lane;
+    void (*fn)(void *ctx, const struct host_flow_info *f);
+    void *ctx;
+};
 
-NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id)
+static void tell_one(void *ctx, struct host_flow *f)
 {
-    (void)h;
-    (void)flow_id;
-    return STATUS_NOT_SUPPORTED;
-}
+    struct told *t = ctx;
+    struct host_flow_info info;
 
-NTSTATUS host_option_set(struct host *h, const void *classify_context, FWP_CLASSIFY_OPTION_TYPE type,
-                         const FWP_VALUE0 *value)
-{
-    (void)h;
-    (void)classify_context;
-    (void)type;
-    (void)value;
-    return STATUS_NOT_SUPPORTED;
+    if (f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
+        return;
+    ale_flow_info(t->lane, f, f->state == ALE_DENIED ? HOST_END_REFUSED : HOST_END_NONE, &info);
+    t->fn(t->ctx, &info);
 }
 
 void host_flows(struct host *h, void (*fn)(void *ctx, const struct host_flow_info *f), void *ctx)
 {
-    (void)h;
-    (void)fn;
-    (void)ctx;
+    for (size_t i = 0; i < h->lane_count; i++) {
+        struct told t = {&h->lanes[i], fn, ctx};
+
+        rt_mutex_lock(h->lanes[i].lock);
+        flow_table_each(h->lanes[i].flows, tell_one, &t);
+        rt_mutex_unlock(h->lanes[i].lock);
+    }
 }
 
-UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
+/* ---- idle times -------------------------------------------------------------------------------------------
+ */
+
+static uint32_t shortened(const struct lane *l, uint32_t seconds)
 {
-    (void)ctx;
-    (void)layer_id;
-    (void)callout_id;
-    return 0;
+    uint64_t count = flow_table_count(l->flows), limit = l->host->limits.flows;
+
+    if (!l->host->config.knobs.shorten_idle)
+        return seconds;
+    return count * 4 >= limit * 3 ? seconds / 4 : count * 2 >= limit ? seconds / 2 : seconds;
 }
 
-void ale_classified_slow(struct scene *s)
+static bool may_shorten(const struct host_flow *f)
 {
-    (void)s;
+    return f->lifetime != 0 && !(f->marks & FLOW_MARK_OWN_LIFETIME) && !(f->flags & FLOW_MULTICAST);
+}
+
+void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bool own)
+{
+    f->marks = own ? f->marks | FLOW_MARK_OWN_LIFETIME : f->marks & ~FLOW_MARK_OWN_LIFETIME;
+    f->lifetime = seconds < UINT16_MAX ? (uint16_t)seconds : UINT16_MAX;
+    if (may_shorten(f))
+        f->lifetime = (uint16_t)shortened(l, f->lifetime);
+    flow_table_touch(l->flows, f, ale_tick(l));
+}
+
+bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f)
+{
+    uint32_t lifetime = f->lifetime;
+
+    if (lifetime == 0)
+        return false;
+    if (l->host->config.knobs.shorten_idle && may_shorten(f) && shortened(l, ALE_IDLE) < lifetime)
+        lifetime = shortened(l, ALE_IDLE);
+    return ale_tick(l) - f->used >= lifetime * ALE_TICKS;
+}
+
+void ale_refresh(struct scene *s)
+{
+    struct host_flow *f = s->flow;
+
+    if (f == NULL || f->id != s->flow_id)
+        return;
+    if (f->flags & FLOW_REFRESH_OUT_ONLY && s->packet_direction == FWP_DIRECTION_INBOUND)
+        return; /* ALE-08 */
+    if (s->lane->host->config.knobs.shorten_idle && may_shorten(f))
+        f->lifetime = (uint16_t)shortened(s->lane, ALE_IDLE);
+    flow_table_touch(s->lane->flows, f, ale_tick(s->lane));
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------
+ */
+
+struct host_flow *ale_flow_at(struct lane *l, UINT32 slot, UINT64 id)
+{
+    struct host_flow *f = flow_table_at(l->flows, slot);
+
+    return f != NULL && f->id == id ? f : NULL;
+}
+
+void ale_flow_drop(struct lane *l, struct host_flow *f)
+{
+    struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
+
+    if (e != NULL)
+        ale_endpoint_give(l, e);
+    f->endpoint = 0;
+    tcp_forget(l, f);
+    flow_table_remove(l->flows, f);
+}
+
+/* All that the end of a flow brings about, but for taking the entry out. */
+static void close_out(struct lane *l, UINT32 slot, UINT64 id, const struct scene *from)
+{
+    struct host_endpoint *e = NULL;
+    struct host_flow *f;
+    bool closes = false;
+
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, id);
+    if (f != NULL && (e = ale_endpoint_at(l, f->endpoint)) != NULL) {
+        /* A socket that only tried to connect stays its program's. */
+        closes = ale_is_tcp(f) && !(f->state == ALE_DENIED && ale_endpoint_of(e)->is_explicit);
+        ale_endpoint_ref(e);
+        if (ale_is_tcp(f)) {
+            ale_endpoint_give(l, e);
+            f->endpoint = 0;
+        }
+    }
+    rt_mutex_unlock(l->lock);
+    if (closes)
+        ale_endpoint_closure(l, e, from);
+    ale_contexts_end(l, id);
+    if (closes)
+        ale_endpoint_release(l, e, from);
+    if (e != NULL) {
+        rt_mutex_lock(l->lock);
+        ale_endpoint_unref(l, e);
+        rt_mutex_unlock(l->lock);
+    }
+}
+
+void ale_refuse(struct lane *l, UINT32 slot, UINT64 id, const struct scene *from)
+{
+    close_out(l, slot, id, from);
+}
+
+void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
+{
+    struct host_flow_info info;
+    UINT32 slot;
+    UINT64 id;
+    bool torn;
+
+    rt_mutex_lock(l->lock);
+    id = f->id;
+    if (id == 0) {
+        rt_mutex_unlock(l->lock);
+        return;
+    }
+    slot = flow_table_slot(l->flows, f);
+    torn = f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
+    ale_flow_info(l, f, f->state == ALE_DENIED ? HOST_END_REFUSED : how, &info);
+    ale_operations_cancel(l, id, NULL);
+    rt_mutex_unlock(l->lock);
+
+    close_out(l, slot, id, NULL);
+
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, id);
+    if (f != NULL) {
+        ale_flow_step(l, f, ALE_EVENT_END);
+        if (how == HOST_END_EVICTED)
+            l->host->counts.flows_evicted++;
+        ale_flow_drop(l, f);
+    }
+    rt_mutex_unlock(l->lock);
+    if (!torn)
+        ale_flow_tell(l, HOST_FLOW_DELETED, &info);
+}
+
+/* Ended by a refused reauthorization or an abort. The entry stays, a TCP one until a
+ * new SYN, others until they are looked at. */
+void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end how, const struct scene *from)
+{
+    struct host_flow_info info;
+    struct host_flow *f;
+
+    rt_mutex_lock(l->lock);
+    f = ale_flow_at(l, slot, id);
+    if (f != NULL && f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
+        f = NULL;
+    if (f != NULL) {
+        ale_flow_info(l, f, how, &info);
+        f->marks |= ale_is_tcp(f) ? FLOW_MARK_TORN : FLOW_MARK_GONE;
+        ale_operations_cancel(l, id, NULL);
+        ale_flow_lifetime(l, f, ALE_IDLE, false);
+    }
+    rt_mutex_unlock(l->lock);
+    if (f == NULL)
+        return;
+    close_out(l, slot, id, from);
+    ale_flow_tell(l, HOST_FLOW_DELETED, &info);
+}
+
+NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id)
+{
+    struct lane *l = ale_visit(h);
+    struct host_flow *f;
+    UINT32 slot = 0;
+
+    if (l == NULL)
+        return STATUS_NO_MEMORY;
+    rt_mutex_lock(l->lock);
+    f = flow_id != 0 ? flow_table_by_id(l->flows, flow_id) : NULL;
+    if (f != NULL && f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
+        f = NULL;
+    if (f != NULL) {
+        slot = flow_table_slot(l->flows, f);
+        ale_flow_step(l, f, ALE_EVENT_END); /* a classify under way finds another generation */
+    }
+    rt_mutex_unlock(l->lock);
+    if (f != NULL)
+        ale_tear_down(l, slot, flow_id, HOST_END_ABORTED, NULL);
+    ale_leave(l);
+    return f != NULL ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+}
+
+struct expired {
+    struct host_flow *flow;
+};
+
+static void note_expired(void *ctx, struct host_flow *f)
+{
+    ((struct expired *)ctx)->flow = f;
+}
+
+void ale_flows_expire(struct lane *l)
+{
+    for (;;) {
+        struct expired x = {NULL};
+
+        rt_mutex_lock(l->lock);
+        flow_table_expire(l->flows, ale_tick(l), 1, note_expired, &x);
+        rt_mutex_unlock(l->lock);
+        if (x.flow == NULL)
+            return;
+        ale_end_flow(l, x.flow, HOST_END_IDLE);
+    }
 }

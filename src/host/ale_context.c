@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ale_context: contexts that callouts keep with flows (ALE-13..19), and the options they set (ALE-10).
+ *
+ *   host_flow_associate() --> in the table --taken out by host_flow_remove() or the flow's end-->
+ *        no classify of that callout has the flow: flowDeleteFn now, on the taker's stack
+ *        one has:  on the list of the dying; flowDeleteFn when that classify returns, on its stack
+ *
+ * Who is in a classify is told by the holds: the engine asks for the context before it calls a callout
+ * (ale_flow_context()), and indicate() says when the classify is back (ale_classified()). A callout that was
+ * called before another one at the same layer may be held a little too long, never too short. Once out of the
+ * table a context is seen by no further classify. flowDeleteFn runs with no lane held.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/ale_inside.h"
+
+struct ale_context {
+    struct ale_context *next;
+    UINT64 flow_id, context;
+    FWPS_CALLOUT_FLOW_DELETE_NOTIFY_FN0 deleted;
+    UINT32 callout;
+    UINT16 layer;
+};
+
+static struct ale_context **bucket(const struct ale *ale, UINT64 flow_id)
+{
+    return &ale->contexts[(flow_id * 0x9e3779b97f4a7c15ull >> 32) & (ale->context_buckets - 1)];
+}
+
+/* Where the context stands in its chain; *returned NULL: there is none. */
+static struct ale_context **find(const struct ale *ale, UINT64 flow_id, UINT16 layer, UINT32 callout)
+{
+    struct ale_context **at = bucket(ale, flow_id);
+
+    while (*at != NULL && ((*at)->flow_id != flow_id || (*at)->layer != layer || (*at)->callout != callout))
+        at = &(*at)->next;
+    return at;
+}
+
+static bool grow(struct ale *ale)
+{
+    UINT32 before = ale->context_buckets, buckets = before != 0 ? before * 2 : 64;
+    struct ale_context **old = ale->contexts, **heads;
+
+    if (ale->context_count < before)
+        return true;
+    heads = calloc(buckets, sizeof(struct ale_context *));
+    if (heads == NULL)
+        return before != 0;
+    ale->contexts = heads;
+    ale->context_buckets = buckets;
+    for (UINT32 i = 0; i < before; i++) {
+        while (old[i] != NULL) {
+            struct ale_context *c = old[i], **head = bucket(ale, c->flow_id);
+
+            old[i] = c->next;
+            c->next = *head;
+            *head = c;
+        }
+    }
+    free(old);
+    return true;
+}
+
+static void put_back(struct ale *ale, struct ale_context *c)
+{
+    c->next = ale->context_free;
+    ale->context_free = c;
+}
+
+static void list_free(struct ale_context *c)
+{
+    while (c != NULL) {
+        struct ale_context *next = c->next;
+
+        free(c);
+        c = next;
+    }
+}
+
+void ale_contexts_destroy(struct lane *l)
+{
+    struct ale *ale = ale_of(l);
+
+    for (UINT32 i = 0; i < ale->context_buckets; i++)
+        list_free(ale->contexts[i]);
+    free(ale->contexts);
+    list_free(ale->context_free);
+    list_free(ale->dying);
+}
+
+/* ---- classifies under way ---------------------------------------------------------------------------------
+ */
+
+static bool is_held(const struct ale *ale, const struct ale_context *c)
+{
+    for (const struct ale_hold *k = ale->holds; k != NULL; k = k->next)
+        if (k->flow_id == c->flow_id && k->callout == c->callout && k->layer == c->layer)
+            return true;
+    return false;
+}
+
+/* Calls back a list that nobody else can see any more, then keeps its memory. Lane not held. */
+static void call_back(struct lane *l, struct ale_context *list)
+{
+    for (struct ale_context *c = list; c != NULL; c = c->next)
+        c->deleted(c->layer, c->callout, c->context);
+    if (list == NULL)
+        return;
+    rt_mutex_lock(l->lock);
+    while (list != NULL) {
+        struct ale_context *next = list->next;
+
+        put_back(ale_of(l), list);
+        list = next;
+    }
+    rt_mutex_unlock(l->lock);
+}
+
+UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
+{
+    struct scene *s = ctx;
+    struct ale *ale = ale_of(s->lane);
+    struct ale_hold *k = &s->hold;
+    const struct ale_context *c = NULL;
+    UINT64 context;
+
+    rt_mutex_lock(s->lane->lock);
+    k->flow_id = s->flow_id;
+    k->layer = layer_id;
+    k->callout = callout_id;
+    if (!k->entered) {
+        k->scene = s;
+        k->thread = rt_self();
+        k->next = ale->holds;
+        ale->holds = k;
+        k->entered = true;
+    }
+    if (ale->context_count != 0 && s->flow_id != 0)
+        c = *find(ale, s->flow_id, layer_id, callout_id);
+    context = c != NULL ? c->context : 0;
+    rt_mutex_unlock(s->lane->lock);
+    return context;
+}
+
+void ale_classified_slow(struct scene *s)
+{
+    struct lane *l = s->lane;
+    struct ale *ale = ale_of(l);
+    struct ale_context *due = NULL, **at;
+    struct ale_hold **hold;
+
+    rt_mutex_lock(l->lock);
+    for (hold = &ale->holds; *hold != &s->hold; hold = &(*hold)->next)
+        ;
+    *hold = s->hold.next;
+    s->hold.entered = false;
+    for (at = &ale->dying; *at != NULL;) {
+        struct ale_context *c = *at;
+
+        if (is_held(ale, c)) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        c->next = due;
+        due = c;
+    }
+    rt_mutex_unlock(l->lock);
+    call_back(l, due);
+}
+
+/* ---- the doors --------------------------------------------------------------------------------------------
+ */
+
+NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT32 callout_id,
+                             UINT64 context)
+{
+    struct lane *l = &h->lanes[0];
+    struct ale *ale = ale_of(l);
+    struct engine_callout callout;
+    struct ale_context **at, *c;
+    const struct host_flow *f;
+    NTSTATUS status = STATUS_INVALID_PARAMETER;
+
+    if (context == 0 || flow_id == 0 || callout_id == 0 ||
+        !engine_callout_by_id(h->config.engine, callout_id, &callout) || callout.layer_id != layer_id ||
+        callout.flow_delete == NULL)
+        return status;
+    rt_mutex_lock(l->lock);
+    f = flow_table_by_id(l->flows, flow_id);
+    if (f == NULL || f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
+        goto out;
+    status = STATUS_NO_MEMORY;
+    if (!grow(ale))
+        goto out;
+    at = find(ale, flow_id, layer_id, callout_id);
+    status = STATUS_OBJECT_NAME_EXISTS;
+    if (*at != NULL)
+        goto out;
+    c = ale->context_free;
+    if (c != NULL)
+        ale->context_free = c->next;
+    else
+        c = malloc(sizeof(*c));
+    status = STATUS_NO_MEMORY;
+    if (c == NULL)
+        goto out;
+    *c = (struct ale_context){NULL, flow_id, context, callout.flow_delete, callout_id, layer_id};
+    *at = c;
+    ale->context_count++;
+    status = STATUS_SUCCESS;
+out:
+    rt_mutex_unlock(l->lock);
+    return status;
+}
+
+NTSTATUS host_flow_remove(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT32 callout_id)
+{
+    struct lane *l = &h->lanes[0];
+    struct ale *ale = ale_of(l);
+    struct ale_context **at, *c = NULL;
+    bool held = false;
+
+    rt_mutex_lock(l->lock);
+    if (ale->context_count != 0) {
+        at = find(ale, flow_id, layer_id, callout_id);
+        c = *at;
+        if (c != NULL) {
+            *at = c->next;
+            c->next = NULL;
+            ale->context_count--;
+            held = is_held(ale, c);
+        }
+    }
+    if (held) {
+        c->next = ale->dying;
+        ale->dying = c;
+    }
+    rt_mutex_unlock(l->lock);
+    if (c == NULL)
+        return STATUS_UNSUCCESSFUL;
+    if (held)
+        return STATUS_PENDING;
+    call_back(l, c);
+    return STATUS_SUCCESS;
+}
+
+void ale_contexts_end(struct lane *l, UINT64 flow_id)
+{
+    struct ale *ale = ale_of(l);
+    struct ale_context *due = NULL, **at;
+
+    rt_mutex_lock(l->lock);
+    for (at = ale->context_count != 0 ? bucket(ale, flow_id) : NULL; at != NULL && *at != NULL;) {
+        struct ale_context *c = *at;
+
+        if (c->flow_id != flow_id) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        ale->context_count--;
+        if (is_held(ale, c)) {
+            c->next = ale->dying;
+            ale->dying = c;
+        } else {
+            c->next = due;
+            due = c;
+        }
+    }
+    rt_mutex_unlock(l->lock);
+    call_back(l, due);
+}
+
+/* ---- options ----------------------------------------------------------------------------------------------
+ */
+
+static NTSTATUS option_check(FWP_CLASSIFY_OPTION_TYPE type, const FWP_VALUE0 *value)
+{
+    UINT32 top;
+
+    switch (type) {
+    case FWP_CLASSIFY_OPTION_MULTICAST_STATE:
+        top = FWP_OPTION_VALUE_ALLOW_GLOBAL_MULTICAST_STATE;
+        break;
+    case FWP_CLASSIFY_OPTION_LOOSE_SOURCE_MAPPING:
+        top = FWP_OPTION_VALUE_ENABLE_LOOSE_SOURCE;
+        break;
+    case FWP_CLASSIFY_OPTION_UNICAST_LIFETIME:
+    case FWP_CLASSIFY_OPTION_MCAST_BCAST_LIFETIME:
+        top = UINT32_MAX;
+        break;
+    default:
+        return STATUS_FWP_INVALID_ENUMERATOR;
+    }
+    if (value->type != FWP_UINT32)
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    if (value->uint32 > top || (top == UINT32_MAX && value->uint32 == 0))
+        return STATUS_FWP_OUT_OF_BOUNDS;
+    return STATUS_SUCCESS;
+}
+
+/* The options that a classify of this thread takes; NULL: none does. */
+static struct ale_options *options_here(struct lane *l)
+{
+    uintptr_t self = rt_self();
+    struct ale_options *o = NULL;
+
+    rt_mutex_lock(l->lock);
+    for (struct ale_hold *k = ale_of(l)->holds; k != NULL && o == NULL; k = k->next)
+        if (k->thread == self)
+            o = k->scene->options;
+    rt_mutex_unlock(l->lock);
+    return o;
+}
+
+NTSTATUS host_option_set(struct host *h, const void *classify_context, FWP_CLASSIFY_OPTION_TYPE type,
+                         const FWP_VALUE0 *value)
+{
+    struct ale_options *o;
+    NTSTATUS status;
+
+    if (value == NULL)
+        return STATUS_INVALID_PARAMETER;
+    status = option_check(type, value);
+    if (status != STATUS_SUCCESS)
+        return status;
+    o = options_here(&h->lanes[0]);
+    if (o == NULL || (classify_context != NULL && classify_context != o))
+        return STATUS_UNSUCCESSFUL; /* not from inside a classify that takes options */
+    if (o->set >> type & 1)
+        return STATUS_UNSUCCESSFUL; /* the first one's stands */
+    o->set |= 1u << type;
+    o->value[type] = value->uint32;
+    return STATUS_SUCCESS;
+}
+
+/* FWPM_CALLOUT_SET_OPTIONS_*: what its filter's provider context lists. It decides nothing. The classify
+ * context is a scene's options, since these callouts stand at AC and RA only. */
+static void NTAPI set_options(const FWPS_INCOMING_VALUES0 *values,
+                              const FWPS_INCOMING_METADATA_VALUES0 *metadata, void *layer_data,
+                              const void *classify_context, const FWPS_FILTER3 *filter, UINT64 flow_context,
+                              FWPS_CLASSIFY_OUT0 *out)
+{
+    const struct ale_options *o = classify_context;
+    const FWPM_CLASSIFY_OPTIONS0 *list =
+        filter->providerContext != NULL && filter->providerContext->type == FWPM_CLASSIFY_OPTIONS_CONTEXT
+            ? filter->providerContext->classifyOptions
+            : NULL;
+
+    (void)values;
+    (void)metadata;
+    (void)layer_data;
+    (void)flow_context;
+    if (out->rights & FWPS_RIGHT_ACTION_WRITE)
+        out->actionType = FWP_ACTION_CONTINUE;
+    for (UINT32 i = 0; o != NULL && list != NULL && i < list->numOptions; i++)
+        host_option_set(o->host, o, list->options[i].type, &list->options[i].value);
+}
+
+static const GUID *const option_callouts[4] = {
+    &FWPM_CALLOUT_SET_OPTIONS_AUTH_CONNECT_LAYER_V4,
+    &FWPM_CALLOUT_SET_OPTIONS_AUTH_CONNECT_LAYER_V6,
+    &FWPM_CALLOUT_SET_OPTIONS_AUTH_RECV_ACCEPT_LAYER_V4,
+    &FWPM_CALLOUT_SET_OPTIONS_AUTH_RECV_ACCEPT_LAYER_V6,
+};
+
+void ale_options_register(struct lane *l)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        const struct engine_callout c = {
+            .key = *option_callouts[i], .version = 3, .classify.v3 = set_options};
+
+        ale_of(l)->options_registered[i] = engine_callout_register(l->host->config.engine, &c) == 0;
+    }
+}
+
+void ale_options_unregister(struct lane *l)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (ale_of(l)->options_registered[i])
+            engine_callout_unregister(l->host->config.engine, option_callouts[i]);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ALE's files know of each other; the design is told in ale.c. Unless said otherwise the lane is held.
+ */
+#ifndef WEIR_HOST_ALE_INSIDE_H
+#define WEIR_HOST_ALE_INSIDE_H
+
+#include "host/ale.h"
+#include "host/internal.h"
+
+#define ALE_TICKS          64u  /* of host_flow.used, a second */
+#define ALE_IDLE           60u  /* ALE-06, seconds; refused ones too */
+#define ALE_IDLE_MULTICAST 4u   /* ALE-08 */
+#define ALE_LINGER         600u /* seconds until an endpoint that was only implied and has no flow closes */
+
+/* ---- the machine and its operations (ale.c) ---------------------------------------------------------------
+ */
+
+#define ALE_TICKETS 8u /* callouts that may pend one operation (PEND-42) */
+
+struct ale_operation {
+    UINT32 slot, generation; /* its handles; generation is raised when it ends */
+    UINT32 next;             /* of the free or of the waiting ones */
+    enum ale_kind kind;
+    bool live;
+    bool running;   /* its classify has not come back */
+    bool pended;    /* a callout pended it; read by the engine through scene.pended */
+    bool waiting;   /* ... and it is in the list of those that wait */
+    bool cancelled; /* its subject is gone or has been refused: completing it is a no-op (PEND-11, 41) */
+    UINT32 tickets, outstanding; /* given out; bits of those not completed */
+    UINT32 callouts[ALE_TICKETS];
+    struct host_endpoint *endpoint; /* a reference: of bind and listen the subject */
+    UINT32 flow_slot;
+    UINT64 flow_id;
+    struct scene scene; /* AC: what the completion's classify is asked about; no packet */
+};
+
+/* What a classify of an operation came to. */
+enum ale_outcome { ALE_PERMITTED, ALE_REFUSED, ALE_WAITS };
+
+struct ale_context;
+
+struct ale {
+    UINT64 now_ns;
+    struct ale_operation **operations; /* chunks */
+    UINT32 operation_chunks, operation_free, operation_waiting;
+    UINT32 operations_live;
+    struct ale_hold *holds;
+    struct ale_context **contexts; /* by flow id */
+    UINT32 context_buckets, context_count;
+    struct ale_context *context_free;
+    struct ale_context *dying; /* out of the table; a classify still has them */
+    struct ale_visitor *visitors;
+    UINT64 policy_version;
+    UINT32 policy[2][2]; /* [inbound][IPv6]: of AC or RA, as host_flow.policy has it */
+    bool options_registered[4];
+    bool closing; /* host_shutdown() */
+};
+static inline struct ale *ale_of(const struct lane *l)
+{
+    return l->ale;
+}
+
+/* One step of the table; what is impossible is counted and leaves the state as it is: false. */
+bool ale_step(struct lane *l, uint8_t *state, enum ale_event event);
+/* Of host_flow: raises its generation. */
+bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event);
+
+/* A new operation, running; NULL: out of memory. Takes a reference to e (may be NULL). */
+struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
+                                          const struct host_flow *f);
+HANDLE ale_operation_handle(const struct ale_operation *op);
+/* Its classify came back: ended, unless it waits. */
+enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a);
+/* Completed while its classify still ran (PEND-23)? Then it is to be run now, the lane not held. */
+bool ale_operation_due(const struct ale_operation *op);
+void ale_operation_run(struct lane *l, struct ale_operation *op);
+/* What waits for this flow, or for this endpoint's bind or listen, waits for nothing. */
+void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e);
+/* How many wait for it. */
+unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id);
+
+/* For who is not the lane's worker: the lane with a reader and room of its own, so that classifying does not
+ * disturb the worker's. NULL: out of memory. Lane not held. */
+struct lane *ale_visit(struct host *h);
+void ale_leave(struct lane *visitor);
+
+/* ---- endpoints (ale_endpoint.c) ---------------------------------------------------------------------------
+ */
+
+struct ale_group {
+    struct ale_group *next;
+    union wire_addr address;
+};
+
+struct ale_endpoint {
+    struct host_endpoint e; /* first */
+    UINT32 slot;            /* > 0 */
+    UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
+    bool live, hashed, is_explicit, lingers, closed;
+    uint8_t bind, listen; /* enum ale_state */
+    struct ale_group *groups;
+    UINT64 answers, loose; /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
+    UINT32 answers_slot, loose_slot;
+    UINT32 idle_older, idle_newer, idle_since; /* while it lingers */
+    struct ale_endpoint *dead;
+};
+static inline struct ale_endpoint *ale_endpoint_of(const struct host_endpoint *e)
+{
+    return (struct ale_endpoint *)e;
+}
+
+struct ale_endpoint_key {
+    uint8_t version, protocol;
+    UINT16 port;
+    union wire_addr local;
+};
+
+int ale_endpoints_create(struct lane *l);
+void ale_endpoints_destroy(struct lane *l);
+/* With one reference, the lane's. NULL: out of memory or at the limit. */
+struct host_endpoint *ale_endpoint_make(struct lane *l, const struct ale_endpoint_key *k,
+                                        const struct host_owner *owner);
+void ale_endpoint_show(struct lane *l, struct host_endpoint *e);          /* lookups find it from now on */
+struct host_endpoint *ale_endpoint_at(const struct lane *l, UINT32 slot); /* NULL: free */
+UINT32 ale_endpoints_slots(const struct lane *l);                         /* all slots are below */
+void ale_endpoint_ref(struct host_endpoint *e);
+void ale_endpoint_unref(struct lane *l, struct host_endpoint *e);
+/* A flow begins or no longer is its. */
+void ale_endpoint_take(struct lane *l, struct host_endpoint *e);
+void ale_endpoint_give(struct lane *l, struct host_endpoint *e);
+/* It may linger from now on, or anew: it was looked at and has no flow. */
+void ale_endpoint_idle(struct lane *l, struct host_endpoint *e);
+void ale_endpoint_forget(struct lane *l, struct host_endpoint *e); /* lookups find it no longer */
+/* Who receives an unasked unicast packet, who sends one. NULL: nobody known. */
+struct host_endpoint *ale_endpoint_receiver(const struct scene *s);
+struct host_endpoint *ale_endpoint_sender(const struct scene *s);
+bool ale_endpoint_is_raw_tcp(const struct scene *s);
+/* Closes implied endpoints that lingered too long, frees what nobody refers to. Lane not held. */
+void ale_endpoints_advance(struct lane *l);
+/* Gives up one that has no flow, to make room. False: there is none. Lane not held. */
+bool ale_endpoints_evict(struct lane *l);
+
+/* Lane not held for these. `from`: the scene of the packet that is behind it; NULL: none is. */
+void ale_endpoint_scene(struct scene *s, struct lane *l, struct host_endpoint *e, const struct scene *from);
+enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const struct scene *from,
+                                  struct answer *a);
+enum ale_result ale_endpoint_listen(struct lane *l, struct host_endpoint *e, const struct scene *from,
+                                    struct answer *a);
+/* The second classify, after the completion (PEND-39). */
+void ale_endpoint_completed(struct lane *l, struct ale_operation *op);
+/* EC; RR and out of the tables: before and after what its flows' contexts are told (ALE-33). */
+void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from);
+void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct scene *from);
+/* All of it, with its flows. */
+void ale_endpoint_close(struct lane *l, struct host_endpoint *e, enum host_flow_end how);
+
+/* ---- finding (ale_find.c) ---------------------------------------------------------------------------------
+ */
+
+/* The key of the scene's tuple; as_reply: of the request that it answers, if it is ICMP and does. */
+void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
+/* ... under which ale_decide() keeps the flow of a scene that ale_find() found none for. */
+void ale_key_of_new(const struct scene *s, struct host_flow_key *k);
+bool ale_is_group(const struct scene *s, const union wire_addr *a); /* multicast or broadcast */
+void ale_policy_notice(struct lane *l);
+uint32_t ale_policy_of(const struct lane *l, const struct host_flow *f);
+/* An endpoint that a packet implies. The lane may be left for a moment, where room must be made. */
+struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool remote_known);
+
+/* ---- authorization (ale_authorize.c) ----------------------------------------------------------------------
+ */
+
+uint32_t ale_tick(const struct lane *l);
+/* The completion of a pended AC: the classify that PEND-17 describes. Lane not held. */
+void ale_connect_completed(struct lane *l, struct ale_operation *op);
+/* A flow is refused: what follows of it for endpoint and contexts. Lane not held. */
+void ale_refuse(struct lane *l, UINT32 slot, UINT64 id, const struct scene *from);
+void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end how, const struct scene *from);
+/* Is it of a connection, or only of packets? */
+static inline bool ale_is_tcp(const struct host_flow *f)
+{
+    return f->key.protocol == WIRE_PROTOCOL_TCP && !(f->marks & FLOW_MARK_RAW);
+}
+
+/* ---- flows (ale_flow.c) -----------------------------------------------------------------------------------
+ */
+
+void ale_flow_info(const struct lane *l, const struct host_flow *f, enum host_flow_end end,
+                   struct host_flow_info *out);
+/* Tells the observer. Lane not held. */
+void ale_flow_tell(struct lane *l, enum host_flow_change change, const struct host_flow_info *info);
+struct host_flow *ale_flow_at(struct lane *l, UINT32 slot, UINT64 id); /* NULL: gone */
+void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bool own);
+/* Out of the table. Contexts must have been taken. */
+void ale_flow_drop(struct lane *l, struct host_flow *f);
+/* Has it been idle for too long? */
+bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f);
+/* All contexts of a flow are given back: flowDeleteFn now, or when the classify that has it returns. Lane not
+ * held. */
+void ale_contexts_end(struct lane *l, UINT64 flow_id);
+void ale_contexts_destroy(struct lane *l);
+void ale_flows_expire(struct lane *l); /* lane not held */
+/* The built-in callouts that set options (ALE-10); their absence from an engine that has its own is no error.
+ * Lane not held. */
+void ale_options_register(struct lane *l);
+void ale_options_unregister(struct lane *l);
+
+#endif
