@@ -18,7 +18,7 @@ void ale_endpoint_scene(struct scene *s, struct lane *l, struct host_endpoint *e
     memset(s, 0, sizeof(*s));
     s->host = l->host;
     s->lane = l;
-    s->time_ns = ale_of(l)->now_ns;
+    s->time_ns = ale_now(l);
     if (from != NULL) {
         s->frame = from->frame;
         s->time_ns = from->time_ns;

@@ -14,6 +14,16 @@
 
 #include "host/ale_inside.h"
 
+UINT64 ale_now(struct lane *l)
+{
+    UINT64 now;
+
+    rt_mutex_lock(l->lock);
+    now = ale_of(l)->now_ns;
+    rt_mutex_unlock(l->lock);
+    return now;
+}
+
 uint32_t ale_tick(const struct lane *l)
 {
     UINT64 start = l->host->config.start_ns, now = ale_of(l)->now_ns;

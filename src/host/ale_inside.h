@@ -170,6 +170,7 @@ struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool re
 /* ---- authorization (ale_authorize.c) ----------------------------------------------------------------------
  */
 
+UINT64 ale_now(struct lane *l); /* lane not held */
 uint32_t ale_tick(const struct lane *l);
 /* The completion of a pended AC: the classify that PEND-17 describes. Lane not held. */
 void ale_connect_completed(struct lane *l, struct ale_operation *op);

@@ -213,7 +213,9 @@ static void prepare_request(struct asking *a)
         .complete = complete,
         .complete_ctx = a,
     };
-    if (!a->discard && has_owner_fields(a->role) && s->endpoint != NULL && s->endpoint->party != NULL)
+    /* The caches are the lane's worker's; a visitor does without. */
+    if (s->lane == &s->host->lanes[0] && !a->discard && has_owner_fields(a->role) && s->endpoint != NULL &&
+        s->endpoint->party != NULL)
         a->request.cache = &s->endpoint->party->caches[a->role][s->version == 6];
 }
 
@@ -241,13 +243,13 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     NTSTATUS status;
 
     fill_values(a, a->plan->tested);
-    h->counts.classified++;
+    __atomic_fetch_add(&h->counts.classified, 1, __ATOMIC_RELAXED); /* visitors of the lane count too */
     if (h->config.judge.judge != NULL && ((a->unknown & a->plan->tested) != 0 || meets_foreign(a))) {
         struct host_question q = {.layer = a->layer, .request = &a->request};
 
         complete(a);
         q.unknown = a->unknown;
-        h->counts.asked_judge++;
+        __atomic_fetch_add(&h->counts.asked_judge, 1, __ATOMIC_RELAXED);
         status = h->config.judge.judge(h->config.judge.ctx, reader, &q, answer);
     } else {
         status = engine_classify_pinned(reader, snapshot, &a->request, &answer->verdict);
@@ -272,7 +274,7 @@ static void tell(struct asking *a, const struct host_answer *answer)
     struct host *h = s->host;
     const struct host_endpoint *e = s->endpoint;
     struct host_event event = {
-        .number = ++h->next_event,
+        .number = __atomic_add_fetch(&h->next_event, 1, __ATOMIC_RELAXED),
         .frame = s->frame,
         .time_ns = s->time_ns,
         .cause = cause_of(a),
