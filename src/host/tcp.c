@@ -35,12 +35,12 @@
  * not looked at: PAWS refuses only what wraps within a packet's life.
  *
  * Reasons (InetDiscard*): AckInvalid: an ACK beyond what could be acknowledged, or a handshake's that fits no
- * SYN, or none at all where there must be one. ExpectedSyn: SYN_SENT, neither SYN nor ACK. Rst: a RST in
- * SYN_SENT that acknowledges nothing of ours. OutsideWindow, ClosedWindow, FinReceived: see above.
- * LandAttack: a SYN from its own destination. ListenerInvalidFlags: a first SYN with FIN or RST. SynRcvdSyn:
- * another SYN after our SYN-ACK. MissedReset: a SYN on a connection that stands (the other one has started
- * anew). TimeWaitTcb: a SYN to TIME_WAIT from before its end. The names are documented, their conditions are
- * not: these are read from the names and RFC 9293.
+ * SYN, or none at all where there must be one. ExpectedSyn: SYN_SENT, no SYN and nothing that shows its
+ * sender beyond one. Rst: a RST in SYN_SENT that acknowledges nothing of ours. OutsideWindow, ClosedWindow,
+ * FinReceived: see above. LandAttack: a SYN from its own destination. ListenerInvalidFlags: a first SYN with
+ * FIN or RST. SynRcvdSyn: another SYN after our SYN-ACK. MissedReset: a SYN on a connection that stands (the
+ * other one has started anew). TimeWaitTcb: a SYN to TIME_WAIT from before its end. The names are documented,
+ * their conditions are not: these are read from the names and RFC 9293.
  *
  * In the flow: host_flow.tcp, half[2]. next: first byte not seen in order; top: beyond the last seen.
  */
@@ -171,8 +171,10 @@ void tcp_adopt(struct host_flow *f, const struct wire_packet *p, bool out)
     f->tcp = TCP_NONE;
     if ((p->tcp_flags & FLAGS_SYN_ACK) == WIRE_TCP_SYN)
         return;
-    if ((p->tcp_flags & WIRE_TCP_ACK) != 0)
+    if ((p->tcp_flags & WIRE_TCP_ACK) != 0) {
         set_next(&f->half[out ? 1 : 0], p->tcp_ack);
+        f->half[out ? 1 : 0].flags |= TCP_HALF_GUESSED;
+    }
     if ((p->tcp_flags & WIRE_TCP_SYN) != 0) {
         f->tcp = out ? TCP_SYN_RECEIVED : TCP_SYN_SENT;
         return;
@@ -302,11 +304,6 @@ static void take(struct lane *l, struct host_flow *f, int dir, struct tcp_piece 
     }
     if ((h->flags & TCP_HALF_FIN) != 0)
         return;
-    if (seq_before(h->next, p->seq) && p->seq - h->next > WAY_OFF) {
-        if (dir == 1)
-            refuse(r, InetDiscardOutsideWindow);
-        return;
-    }
     if (dir == 1 && !p->doubtful) {
         UINT32 reason = beyond_window(f, p);
         p->doubtful = reason != 0;
@@ -340,14 +337,15 @@ static bool acknowledge(struct lane *l, struct host_flow *f, int dir, uint32_t a
     struct tcp_half *h = &f->half[dir];
     uint32_t window = window_of(f, !dir);
 
-    if (!known(h)) {
+    if (!known(h) || (h->flags & TCP_HALF_GUESSED) != 0) {
         set_next(h, ack);
+        h->flags |= TCP_HALF_GUESSED;
         return true;
     }
     if (seq_before(h->next, ack)) {
         /* A window as it was: perhaps not the last one. */
         uint32_t most = window >= WAY_OFF ? WAY_OFF : window < NEARBY ? NEARBY : window;
-        if (seq_before(h->top, ack) && ack - h->top > (dir == 0 ? most : WAY_OFF))
+        if (dir == 0 && seq_before(h->top, ack) && ack - h->top > most)
             return false;
         if ((h->flags & TCP_HALF_FIN) == 0)
             tcp_held_prove(l, f, dir, ack);
@@ -538,6 +536,11 @@ static bool handshake(struct host_flow *f, const struct wire_packet *p, bool out
         refuse(r, InetDiscardAckInvalid);
         return false;
     }
+    if (f->tcp == TCP_SYN_SENT && p->data_length == 0 && (p->tcp_flags & WIRE_TCP_FIN) == 0) {
+        refuse(r,
+               InetDiscardExpectedSyn); /* with data, its sender is beyond a SYN-ACK that was not captured */
+        return false;
+    }
     establish(f, r);
     return true;
 }
@@ -565,8 +568,10 @@ static void segment_other(struct lane *l, struct host_flow *f, const struct wire
         refuse(r, InetDiscardAckInvalid);
         return;
     }
-    if (!known(h))
+    if (!known(h) || (h->flags & TCP_HALF_GUESSED) != 0) { /* its stream begins here, for who watches */
         set_next(h, p->tcp_seq);
+        h->flags &= (uint8_t)~TCP_HALF_GUESSED;
+    }
     if (ack && !acknowledge(l, f, !dir, p->tcp_ack, r)) {
         if (!out)
             refuse(r, InetDiscardAckInvalid);

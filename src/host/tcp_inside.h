@@ -12,6 +12,7 @@
 #define TCP_HALF_WINDOW    0x08 /* has advertised a window */
 #define TCP_HALF_FIN       0x10 /* its stream ended; next is beyond the FIN */
 #define TCP_HALF_FIN_ACKED 0x20 /* ... and the other side said so */
+#define TCP_HALF_GUESSED   0x80 /* `next` is what the other side acknowledged; nothing of its own was seen */
 #define TCP_HALF_RECORD    0x40 /* half[0]: the flow has a record of held segments */
 
 /* Sequence numbers wrap around: a is before b if the way to b is the shorter one. */
@@ -40,7 +41,9 @@ bool tcp_held_ready(struct lane *l, const struct host_flow *f, int dir);
 void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp_piece *piece);
 /* Forgets doubtful bytes: what comes now takes their place. */
 void tcp_held_undoubt(struct lane *l, struct host_flow *f, int dir, uint32_t from, uint32_t to);
-/* The other side acknowledged everything before `ack`: it has arrived, seen or not. */
+/* The other side acknowledged everything before `ack`: it has arrived, seen or not. A hole is given up when
+ * something that was acknowledged stands behind it: until then its bytes may still come, for a capture often
+ * has an acknowledgement before what it acknowledges. */
 void tcp_held_prove(struct lane *l, struct host_flow *f, int dir, uint32_t ack);
 /* Is it proved up to `to`? */
 bool tcp_held_proved(struct lane *l, const struct host_flow *f, int dir, uint32_t to);

@@ -312,13 +312,22 @@ static bool due(const struct record *r, int dir, const struct held *h, uint32_t 
     return !seq_before(next, h->seq) && (!h->doubtful || proved_beyond(r, dir, next));
 }
 
+/* The receiver has some of this piece, and so the hole before it, which nobody saw. */
+static bool hole_proved(const struct record *r, int dir, const struct held *h)
+{
+    return r->has_proof[dir] && seq_before(h->seq, r->proved[dir] + (h->length == 0 ? 1 : 0));
+}
+
 bool tcp_held_ready(struct lane *l, const struct host_flow *f, int dir)
 {
     const struct record *r = record_of(l, f);
+    const struct held *h;
     uint32_t next = f->half[dir].next;
 
-    return r != NULL && (r->cut[dir] != 0 || proved_beyond(r, dir, next) ||
-                         (r->first[dir] != NULL && due(r, dir, r->first[dir], next)));
+    if (r == NULL)
+        return false;
+    h = r->first[dir];
+    return r->cut[dir] != 0 || (h != NULL && (due(r, dir, h, next) || hole_proved(r, dir, h)));
 }
 
 bool tcp_held_next(struct lane *l, struct host_flow *f, int dir, struct tcp_piece *piece, uint32_t *lost)
@@ -352,14 +361,10 @@ bool tcp_held_next(struct lane *l, struct host_flow *f, int dir, struct tcp_piec
             half->next = h->seq + h->length;
             break;
         }
-        if (!proved_beyond(r, dir, half->next))
+        if (h == NULL || !hole_proved(r, dir, h))
             break;
-        /* The receiver has what we have not: up to the next piece, or to what it acknowledged. */
-        uint32_t to = r->proved[dir];
-        if (h != NULL && seq_before(h->seq, to))
-            to = h->seq;
-        *lost += to - half->next;
-        half->next = to;
+        *lost += h->seq - half->next;
+        half->next = h->seq;
     }
     if (seq_before(half->top, half->next))
         half->top = half->next;
