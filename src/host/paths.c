@@ -196,14 +196,30 @@ bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
     return unsent ? path_consequence(out, HOST_NOTE_UNSENT_REQUEST) : true;
 }
 
+/* A new flow has nothing to do with what its tuple was before. */
+static void begun(struct scene *s)
+{
+    struct memory *m = s->lane->memory;
+    struct host_flow_key key;
+
+    path_key(s, &key);
+    lane_enter(s->lane);
+    for (enum memory_kind kind = MEMORY_SILENCED; kind <= MEMORY_RESET; kind++)
+        memory_drop(m, &key, kind);
+    lane_leave(s->lane);
+}
+
 bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
+    const UINT64 before = s->flow != NULL ? s->flow->id : 0;
     struct answer a = {0};
 
     switch (ale_decide(s, v, &a)) {
     case ALE_PASS:
         out->depends = out->depends || a.depends;
         out->flow_id = s->flow_id;
+        if (s->flow != NULL && s->flow->id != before)
+            begun(s);
         return true;
     case ALE_BLOCKED:
     case ALE_ABSORBED:
@@ -307,9 +323,6 @@ static enum course course_of(const struct host *h, const struct host_frame *f, c
     enum host_way way;
 
     *home = i;
-    if (p->reached < WIRE_LINK || (p->reached == WIRE_LINK && (p->cut || p->fault == WIRE_FAULT_IP_VERSION ||
-                                                               p->fault == WIRE_FAULT_IP_SHORT)))
-        return way_of(f, i) == HOST_WAY_OUT ? COURSE_OUT : COURSE_IN; /* no addresses to go by */
     to_us = host_local_at(h, p->version, &p->destination, i, home);
     from_us = host_local_at(h, p->version, &p->source, i, &from);
     if (to_us && from_us)
@@ -371,6 +384,32 @@ static void not_ip(struct scene *s, bool in, struct host_outcome *out)
         (void)(path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
 }
 
+/* IP by what the link header says, but not enough of it to know more: 4, 6, or 0 if it is not. */
+static uint8_t announced_version(const struct wire_packet *p)
+{
+    if (p->reached != WIRE_LINK || (!p->cut && p->fault == WIRE_OK))
+        return 0;
+    switch (p->ether_type) {
+    case 0x0800:
+        return 4;
+    case 0x86dd:
+        return 6;
+    default: /* raw IP says it in the byte that is wrong or missing */
+        return p->ether_type == 0 && p->mac_at == UINT32_MAX ? 4 : 0;
+    }
+}
+
+/* No addresses to go by. What comes in like that is discarded; what went out was somebody's wish. */
+static void headless(struct scene *s, uint8_t version, bool in, struct host_outcome *out)
+{
+    path_scene(s, s->packet, in);
+    s->version = version;
+    if (in)
+        paths_in(s, out);
+    else
+        paths_out(s, out);
+}
+
 /* Out, then in: the copy that arrives is the sender's packet. */
 static void loopback(struct scene *s, struct host_outcome *out)
 {
@@ -407,7 +446,13 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     s.packet = p;
     s.interface = host_interface_by_index(l->host, f->interface_index);
     if (p->version == 0) {
-        not_ip(&s, way_of(f, s.interface) != HOST_WAY_OUT, out);
+        const bool in = way_of(f, s.interface) != HOST_WAY_OUT;
+        const uint8_t version = announced_version(p);
+
+        if (version == 0)
+            not_ip(&s, in, out);
+        else
+            headless(&s, version, in, out);
         return;
     }
     switch (course_of(l->host, f, s.interface, &home)) {

@@ -3,10 +3,9 @@
  * paths_discard: what the stack itself discards, at which discard layer and for which reason (ORD-18).
  *
  * Faults of the network header: II_DISCARD with the network module's reason; II itself has not seen such a
- * packet, for its data would start behind a header that cannot be read. A fragment's wrong length is found
- * after II. Faults of the transport header: II, then IT_DISCARD with the transport module's reason; nobody
- * listening: TCP at IT_DISCARD (ORD-06), all else at II_DISCARD (ORD-12). None of it is removed from what
- * replay writes; the discard layers hear of it.
+ * packet, for its data would start behind a header that cannot be read. Faults of the transport header: II,
+ * then IT_DISCARD with the transport module's reason. Nobody listening: TCP at IT_DISCARD (ORD-06), all else
+ * at II_DISCARD (ORD-12). None of it is removed from what replay writes; the discard layers hear of it.
  */
 #include "host/paths.h"
 

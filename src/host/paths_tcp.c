@@ -134,17 +134,6 @@ static enum late is_late(struct scene *s)
     return late;
 }
 
-/* A new connection has nothing to do with what the tuple was before. */
-static void begun(struct scene *s)
-{
-    struct memory *m = s->lane->memory;
-    struct host_flow_key key;
-
-    path_key(s, &key);
-    for (enum memory_kind kind = MEMORY_SILENCED; kind <= MEMORY_RESET; kind++)
-        memory_drop(m, &key, kind);
-}
-
 /* ---- both ways */
 
 static UINT64 flow_before(const struct scene *s)
@@ -162,13 +151,10 @@ static void segment(struct scene *s, UINT64 before, struct tcp_result *r)
     r->events = 0;
     if (!path_flow(s))
         return;
-    if (s->flow->id != before) {
-        begun(s);
-        if (!bare_syn(p)) {
-            s->flow->flags |= FLOW_MID_STREAM;
-            tcp_adopt(s->flow, p, out);
-            adopted = true;
-        }
+    if (s->flow->id != before && !bare_syn(p)) {
+        s->flow->flags |= FLOW_MID_STREAM;
+        tcp_adopt(s->flow, p, out);
+        adopted = true;
     }
     tcp_segment(s->lane, s->flow, p, out, r);
     if (adopted && (s->flow->flags & FLOW_ESTABLISHED) == 0 && s->flow->tcp >= TCP_ESTABLISHED &&
