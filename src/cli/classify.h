@@ -3,23 +3,19 @@
 #ifndef WEIR_CLI_CLASSIFY_H
 #define WEIR_CLI_CLASSIFY_H
 
-#include "cli/cli.h"
-
-#define MAX_CALLOUTS 64
+#include "cli/options.h"
 
 struct classify_options {
-    const char *state, *batch;
-    bool json, verbose;
-    enum explain_assume assume;
-    char *callouts[MAX_CALLOUTS];
-    unsigned callout_count;
+    struct shared_options shared;
+    const char *batch;
 };
 
 struct classify {
     const struct explain_state *s;
     const struct classify_options *o;
     struct explain_assumption settled[MAX_CALLOUTS]; /* --callout */
-    struct engine_assumption *assumptions;           /* of all callouts of the state, for the direct way */
+    uint32_t settled_count;
+    struct engine_assumption *assumptions; /* of all callouts of the state, for the direct way */
     size_t assumption_count;
 };
 

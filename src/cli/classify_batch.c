@@ -11,7 +11,6 @@
 #include "cli/classify.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,7 +11,6 @@
 #include "cli/classify.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,54 +39,21 @@ static const char usage[] =
 
 static int parse_options(int argc, char **argv, struct classify_options *o)
 {
-    enum { STATE = 256, BATCH, CALLOUT, ASSUME, JSON, HELP };
+    enum { BATCH = 256 };
     static const struct option longs[] = {
-        {"state", required_argument, NULL, STATE},
-        {"batch", required_argument, NULL, BATCH},
-        {"callout", required_argument, NULL, CALLOUT},
-        {"assume", required_argument, NULL, ASSUME},
-        {"json", no_argument, NULL, JSON},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, HELP},
-        {NULL, 0, NULL, 0},
+        SHARED_STATE, SHARED_CALLOUTS, SHARED_JSON, SHARED_VERBOSE, {"batch", required_argument, NULL, BATCH},
+        SHARED_END,
     };
-    int c;
+    int c, status = EXIT_PERMITTED;
 
     opterr = 0;
-    while ((c = getopt_long(argc, argv, ":vh", longs, NULL)) != -1) {
-        switch (c) {
-        case STATE:
-            o->state = optarg;
-            break;
-        case BATCH:
+    while (status == EXIT_PERMITTED && (c = getopt_long(argc, argv, ":vh", longs, NULL)) != -1) {
+        if (c == BATCH)
             o->batch = optarg;
-            break;
-        case CALLOUT:
-            if (o->callout_count == MAX_CALLOUTS)
-                return complain_usage("classify", "more than %d --callout", MAX_CALLOUTS);
-            o->callouts[o->callout_count++] = optarg;
-            break;
-        case ASSUME:
-            if (!parse_assume(optarg, &o->assume))
-                return complain_usage("classify", "--assume %s: expected default, plain or none", optarg);
-            break;
-        case JSON:
-            o->json = true;
-            break;
-        case 'v':
-            o->verbose = true;
-            break;
-        case 'h':
-        case HELP:
-            fputs(usage, stdout);
-            return -1;
-        case ':':
-            return complain_usage("classify", "%s needs a value", argv[optind - 1]);
-        default:
-            return complain_usage("classify", "unknown option %s", argv[optind - 1]);
-        }
+        else
+            status = shared_option("classify", c, argv, &o->shared, usage);
     }
-    return EXIT_PERMITTED;
+    return status;
 }
 
 int classify_begin(const struct classify *c, struct explain_problem *p)
@@ -95,9 +61,9 @@ int classify_begin(const struct classify *c, struct explain_problem *p)
     int err = explain_problem_begin(c->s, p);
 
     p->assumptions = (struct explain_assumption *)c->settled;
-    p->assumption_count = c->o->callout_count;
-    p->others_continue = c->o->assume == EXPLAIN_ASSUME_PLAIN;
-    p->use_builtin = c->o->assume == EXPLAIN_ASSUME_DEFAULT;
+    p->assumption_count = c->settled_count;
+    p->others_continue = c->o->shared.assume == EXPLAIN_ASSUME_PLAIN;
+    p->use_builtin = c->o->shared.assume == EXPLAIN_ASSUME_DEFAULT;
     return err;
 }
 
@@ -125,7 +91,7 @@ static int single(struct classify *c, int argc, char **argv)
     const struct explain_value *values[ENGINE_MAX_FIELDS] = {NULL};
     struct explain_problem p;
     struct explain_answer answer;
-    struct report r = {&p, &answer, NULL, NULL, c->o->verbose};
+    struct report r = {&p, &answer, NULL, NULL, c->o->shared.verbose};
     const char *error = NULL;
     int err, status = EXIT_PERMITTED;
 
@@ -166,7 +132,7 @@ static int single(struct classify *c, int argc, char **argv)
                           : err == -E2BIG ? EXIT_UNDECIDED
                                           : EXIT_OS_ERROR,
                           "%s", error != NULL ? error : strerror(-err));
-    if (status == EXIT_PERMITTED && c->o->json)
+    if (status == EXIT_PERMITTED && c->o->shared.json)
         status = print_json(answer_json(&r), true);
     else if (status == EXIT_PERMITTED)
         print_answer(&r, stdout);
@@ -182,12 +148,11 @@ static int single(struct classify *c, int argc, char **argv)
 static int take_assumptions(struct classify *c, struct explain_arena *a)
 {
     struct explain_problem p;
-    const char *error;
+    int status;
 
-    for (unsigned i = 0; i < c->o->callout_count; i++) {
-        if (!parse_callout(c->s, a, c->o->callouts[i], &c->settled[i], &error))
-            return complain_usage("classify", "%s", error);
-    }
+    status = shared_callouts("classify", &c->o->shared, c->s, a, c->settled, &c->settled_count);
+    if (status != EXIT_PERMITTED)
+        return status;
     c->assumptions = explain_alloc(a, (c->s->callout_count + 1) * sizeof *c->assumptions);
     if (c->assumptions == NULL || classify_begin(c, &p) != 0)
         return complain(EXIT_OS_ERROR, "out of memory");
@@ -214,7 +179,7 @@ int cmd_classify(int argc, char **argv)
 
     if (status != EXIT_PERMITTED)
         return status < 0 ? EXIT_PERMITTED : status;
-    status = load_state("classify", o.state, &s);
+    status = load_state("classify", o.shared.state, &s);
     c.s = s;
     if (status == EXIT_PERMITTED)
         status = take_assumptions(&c, &a);

@@ -6,11 +6,11 @@
  *
  * `packet` without --direction is asked both ways; the answers are then put together.
  */
+#include "cli/explain_events.h"
 #include "cli/explain_options.h"
 #include "cli/print_endpoints.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,10 +134,10 @@ static int tell_why_not(const struct explain_options *o, struct asked *x, json_t
 
 static int tell(const struct explain_options *o, struct asked *x)
 {
-    struct report r = {&x->p, &x->answer, &x->notes, x->words, o->verbose};
+    struct report r = {&x->p, &x->answer, &x->notes, x->words, o->shared.verbose};
     int status = EXIT_PERMITTED;
 
-    if (o->json) {
+    if (o->shared.json) {
         json_t *json = answer_json(&r);
 
         if (o->why_not != NULL)
@@ -172,9 +172,9 @@ static int ask_both_ways(const struct explain_options *o, const struct explain_s
         }
     }
     out = x[0].answer.verdict == x[1].answer.verdict ? exit_status_of(x[0].answer.verdict) : EXIT_DEPENDS;
-    if (o->json) {
+    if (o->shared.json) {
         for (unsigned i = 0; i < 2; i++) {
-            struct report r = {&x[i].p, &x[i].answer, &x[i].notes, x[i].words, o->verbose};
+            struct report r = {&x[i].p, &x[i].answer, &x[i].notes, x[i].words, o->shared.verbose};
 
             json_object_set_new(json, i == 0 ? "outbound" : "inbound", answer_json(&r));
         }
@@ -190,7 +190,7 @@ static int ask_both_ways(const struct explain_options *o, const struct explain_s
         printf("DEPENDS on direction (DIRECTION): outbound %s, inbound %s\n\n",
                explain_verdict_name(x[0].answer.verdict), explain_verdict_name(x[1].answer.verdict));
     for (unsigned i = 0; i < 2; i++) {
-        struct report r = {&x[i].p, &x[i].answer, &x[i].notes, x[i].words, o->verbose};
+        struct report r = {&x[i].p, &x[i].answer, &x[i].notes, x[i].words, o->shared.verbose};
 
         print_answer(&r, stdout);
         if (i == 0)
@@ -206,20 +206,19 @@ done:
 static int run(struct explain_options *o, int argc, char **argv, const struct explain_state *s,
                struct explain_arena *a)
 {
-    struct explain_assumption assumptions[MAX_SETTINGS];
-    struct explain_question q = {.assume = o->assume, .callouts = assumptions};
+    struct explain_assumption assumptions[MAX_CALLOUTS];
+    struct explain_question q = {.assume = o->shared.assume, .callouts = assumptions};
     struct asked x = {0};
-    const char *error, *note = NULL;
+    const char *note = NULL;
     int status;
 
-    for (; q.callout_count < o->callout_count; q.callout_count++) {
-        if (!parse_callout(s, a, o->callouts[q.callout_count], &assumptions[q.callout_count], &error))
-            return complain_usage("explain", "%s", error);
-    }
+    status = shared_callouts("explain", &o->shared, s, a, assumptions, &q.callout_count);
+    if (status != EXIT_PERMITTED)
+        return status;
     if (o->endpoints) {
         if (argc > optind)
             return complain_usage("explain", "--endpoints takes no operation, found '%s'", argv[optind]);
-        return print_endpoints(s, a, &q, o->json, o->verbose);
+        return print_endpoints(s, a, &q, o->shared.json, o->shared.verbose);
     }
     status = explain_options_question(o, argc, argv, s, a, &q, &note);
     if (status != EXIT_PERMITTED)
@@ -248,7 +247,11 @@ int cmd_explain(int argc, char **argv)
 
     if (status != EXIT_PERMITTED)
         return status < 0 ? EXIT_PERMITTED : status;
-    status = load_state("explain", o.state, &s);
+    if (o.events != NULL && argc > optind)
+        return complain_usage("explain", "--events takes no operation, found '%s'", argv[optind]);
+    if (o.events != NULL)
+        return explain_events(o.events, o.flow, o.shared.json, o.shared.verbose);
+    status = load_state("explain", o.shared.state, &s);
     if (status == EXIT_PERMITTED)
         status = run(&o, argc, argv, s, &a);
     explain_state_close(s);

@@ -3,9 +3,9 @@
  * weir show: the objects of a state, sorted as the engine sees them: layers by id, in each the filters in the
  * order in which they are asked, then those that take no part (boot-time, disabled).
  */
+#include "cli/options.h"
 #include "cli/show.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,43 +264,31 @@ static int add_match(struct show *w, char *text)
     return EXIT_PERMITTED;
 }
 
-static int parse_options(int argc, char **argv, struct show *w, const char **state)
+static int parse_options(int argc, char **argv, struct show *w, struct shared_options *o)
 {
-    enum { STATE = 256, LAYER, MATCH, JSON, HELP };
+    enum { LAYER = 256, MATCH };
     static const struct option longs[] = {
-        {"state", required_argument, NULL, STATE}, {"layer", required_argument, NULL, LAYER},
-        {"match", required_argument, NULL, MATCH}, {"json", no_argument, NULL, JSON},
-        {"help", no_argument, NULL, HELP},         {NULL, 0, NULL, 0},
+        SHARED_STATE,
+        SHARED_JSON,
+        {"layer", required_argument, NULL, LAYER},
+        {"match", required_argument, NULL, MATCH},
+        SHARED_END,
     };
     int c, status = EXIT_PERMITTED;
 
     opterr = 0;
     while (status == EXIT_PERMITTED && (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        switch (c) {
-        case STATE:
-            *state = optarg;
-            break;
-        case LAYER:
+        if (c == MATCH) {
+            status = add_match(w, optarg);
+        } else if (c == LAYER) {
             w->layer = engine_layer_by_name(optarg);
             if (w->layer == NULL)
-                return complain_usage("show", "no layer is called '%s'", optarg);
-            break;
-        case MATCH:
-            status = add_match(w, optarg);
-            break;
-        case JSON:
-            w->json = true;
-            break;
-        case 'h':
-        case HELP:
-            fputs(usage, stdout);
-            return -1;
-        case ':':
-            return complain_usage("show", "%s needs a value", argv[optind - 1]);
-        default:
-            return complain_usage("show", "unknown option %s", argv[optind - 1]);
+                status = complain_usage("show", "no layer is called '%s'", optarg);
+        } else {
+            status = shared_option("show", c, argv, o, usage);
         }
     }
+    w->json = o->json;
     return status;
 }
 
@@ -330,14 +318,14 @@ int cmd_show(int argc, char **argv)
     struct show w = {0};
     struct explain_state *s = NULL;
     const struct kind *kind = NULL;
-    const char *state = NULL;
-    int status = parse_options(argc, argv, &w, &state);
+    struct shared_options o = {0};
+    int status = parse_options(argc, argv, &w, &o);
 
     if (status != EXIT_PERMITTED)
         return status < 0 ? EXIT_PERMITTED : status;
     status = find_kind(argc, argv, &w, &kind);
     if (status == EXIT_PERMITTED)
-        status = load_state("show", state, &s);
+        status = load_state("show", o.state, &s);
     if (status == EXIT_PERMITTED) {
         w.s = s;
         w.table.a = &w.a;

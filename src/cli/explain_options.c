@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +16,7 @@ static const char usage[] =
     "       weir explain --state FILE listen|bind PROTO LOCAL [OPTIONS]\n"
     "       weir explain --state FILE packet PROTO LOCAL REMOTE [--direction in|out|forward] [OPTIONS]\n"
     "       weir explain --state FILE --endpoints [OPTIONS]\n"
+    "       weir explain --events FILE --flow N [--json] [-v]\n"
     "\n"
     "Says what happens to a connection on the machine whose policy FILE holds: PERMITTED, BLOCKED, or "
     "DEPENDS on\n"
@@ -45,6 +45,10 @@ static const char usage[] =
     "  --why-not FILTER   why this filter (id, key or name) does not decide\n"
     "  -4, -6             the address family, where no address tells\n"
     "  --endpoints        ask about every connection that the export recorded\n"
+    "  --events FILE --flow N\n"
+    "                     a flow of a replay, from what `weir replay --json FILE` wrote: who decided, and "
+    "packet by\n"
+    "                     packet what each layer said; -v: also layers without filters, and all values\n"
     "  --json             the answer as JSON (doc/json.md)\n"
     "  -v                 also the value of every field, and what was assumed\n"
     "\n"
@@ -54,140 +58,85 @@ static const char usage[] =
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-static int add_setting(struct explain_options *o, char *text)
-{
-    struct explain_setting *s = &o->settings[o->setting_count];
-    char *equals = strchr(text, '='), *slash;
+enum { APP = 256, USER, TOKEN, INTERFACE, PROFILE, ICMP, WHY_NOT, ENDPOINTS, DIRECTION, EVENTS, FLOW };
 
-    if (o->setting_count >= MAX_SETTINGS)
-        return complain_usage("explain", "more than %d --set", MAX_SETTINGS);
-    if (equals == NULL || equals == text)
-        return complain_usage("explain", "--set %s: expected FIELD=VALUE", text);
-    *equals = '\0';
-    slash = strchr(text, '/');
-    *s = (struct explain_setting){.field = text, .text = equals + 1};
-    if (slash != NULL) {
-        *slash = '\0';
-        s->layer = engine_layer_by_name(text);
-        s->field = slash + 1;
-        if (s->layer == NULL)
-            return complain_usage("explain", "--set %s/%s: no layer is called so", text, s->field);
-        if (explain_field_find(s->layer, s->field) == NULL)
-            return complain_usage("explain", "--set %s/%s: the layer has no such field", text, s->field);
-    } else if (!explain_field_exists(s->field)) {
-        return complain_usage("explain", "--set %s: no field is called so", s->field);
+static int one_option(struct explain_options *o, int c, char **argv)
+{
+    const char **text = NULL;
+
+    switch (c) {
+    case APP:
+        text = &o->app;
+        break;
+    case USER:
+        text = &o->user;
+        break;
+    case TOKEN:
+        text = &o->token;
+        break;
+    case INTERFACE:
+        text = &o->interface;
+        break;
+    case PROFILE:
+        text = &o->profile;
+        break;
+    case ICMP:
+        text = &o->icmp;
+        break;
+    case WHY_NOT:
+        text = &o->why_not;
+        break;
+    case EVENTS:
+        text = &o->events;
+        break;
+    case FLOW:
+        text = &o->flow;
+        break;
+    case ENDPOINTS:
+        o->endpoints = true;
+        return EXIT_PERMITTED;
+    case DIRECTION:
+        if (strcmp(optarg, "in") != 0 && strcmp(optarg, "out") != 0 && strcmp(optarg, "forward") != 0)
+            return complain_usage("explain", "--direction %s: expected in, out or forward", optarg);
+        o->direction = optarg[0];
+        return EXIT_PERMITTED;
+    case '4':
+    case '6':
+        o->family = (char)c;
+        return EXIT_PERMITTED;
+    default:
+        return shared_option("explain", c, argv, &o->shared, usage);
     }
-    o->setting_count++;
+    *text = optarg;
     return EXIT_PERMITTED;
 }
 
 int explain_options_parse(int argc, char **argv, struct explain_options *o)
 {
-    enum {
-        STATE = 256,
-        APP,
-        USER,
-        TOKEN,
-        INTERFACE,
-        PROFILE,
-        ICMP,
-        SET,
-        CALLOUT,
-        ASSUME,
-        WHY_NOT,
-        ENDPOINTS,
-        JSON,
-        DIRECTION,
-        HELP
-    };
     static const struct option longs[] = {
-        {"state", required_argument, NULL, STATE},
+        SHARED_STATE,
+        SHARED_CALLOUTS,
+        SHARED_SET,
+        SHARED_JSON,
+        SHARED_VERBOSE,
         {"app", required_argument, NULL, APP},
         {"user", required_argument, NULL, USER},
         {"token", required_argument, NULL, TOKEN},
         {"interface", required_argument, NULL, INTERFACE},
         {"profile", required_argument, NULL, PROFILE},
         {"icmp", required_argument, NULL, ICMP},
-        {"set", required_argument, NULL, SET},
-        {"callout", required_argument, NULL, CALLOUT},
-        {"assume", required_argument, NULL, ASSUME},
         {"why-not", required_argument, NULL, WHY_NOT},
         {"endpoints", no_argument, NULL, ENDPOINTS},
-        {"json", no_argument, NULL, JSON},
         {"direction", required_argument, NULL, DIRECTION},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, HELP},
-        {NULL, 0, NULL, 0},
+        {"events", required_argument, NULL, EVENTS},
+        {"flow", required_argument, NULL, FLOW},
+        SHARED_END,
     };
     int c, status = EXIT_PERMITTED;
 
     opterr = 0;
-    while (status == EXIT_PERMITTED && (c = getopt_long(argc, argv, ":v46h", longs, NULL)) != -1) {
-        switch (c) {
-        case STATE:
-            o->state = optarg;
-            break;
-        case APP:
-            o->app = optarg;
-            break;
-        case USER:
-            o->user = optarg;
-            break;
-        case TOKEN:
-            o->token = optarg;
-            break;
-        case INTERFACE:
-            o->interface = optarg;
-            break;
-        case PROFILE:
-            o->profile = optarg;
-            break;
-        case ICMP:
-            o->icmp = optarg;
-            break;
-        case SET:
-            status = add_setting(o, optarg);
-            break;
-        case CALLOUT:
-            if (o->callout_count == MAX_SETTINGS)
-                return complain_usage("explain", "more than %d --callout", MAX_SETTINGS);
-            o->callouts[o->callout_count++] = optarg;
-            break;
-        case ASSUME:
-            if (!parse_assume(optarg, &o->assume))
-                return complain_usage("explain", "--assume %s: expected default, plain or none", optarg);
-            break;
-        case WHY_NOT:
-            o->why_not = optarg;
-            break;
-        case ENDPOINTS:
-            o->endpoints = true;
-            break;
-        case JSON:
-            o->json = true;
-            break;
-        case DIRECTION:
-            if (strcmp(optarg, "in") != 0 && strcmp(optarg, "out") != 0 && strcmp(optarg, "forward") != 0)
-                return complain_usage("explain", "--direction %s: expected in, out or forward", optarg);
-            o->direction = optarg[0];
-            break;
-        case 'v':
-            o->verbose = true;
-            break;
-        case '4':
-        case '6':
-            o->family = (char)c;
-            break;
-        case 'h':
-        case HELP:
-            fputs(usage, stdout);
-            return -1;
-        case ':':
-            return complain_usage("explain", "%s needs a value", argv[optind - 1]);
-        default:
-            return complain_usage("explain", "unknown option %s", argv[optind - 1]);
-        }
-    }
+    while (status == EXIT_PERMITTED && (c = getopt_long(argc, argv, ":v46h", longs, NULL)) != -1)
+        status = one_option(o, c, argv);
     return status;
 }
 
@@ -362,8 +311,8 @@ static int parse_token(const struct explain_options *o, struct explain_arena *a,
 
 static void soft_setting(struct explain_options *o, const char *field, const char *text)
 {
-    if (o->setting_count < MAX_SETTINGS * 2)
-        o->settings[o->setting_count++] =
+    if (o->shared.setting_count < MAX_SETTINGS * 2)
+        o->shared.settings[o->shared.setting_count++] =
             (struct explain_setting){.field = field, .text = text, .soft = true};
 }
 
@@ -490,16 +439,16 @@ static int adopt_settings(struct explain_options *o, struct explain_question *q,
 {
     unsigned kept = 0;
 
-    for (unsigned i = 0; i < o->setting_count; i++) {
+    for (unsigned i = 0; i < o->shared.setting_count; i++) {
         bool adopted;
-        int status = adopt(q, a, &o->settings[i], &adopted);
+        int status = adopt(q, a, &o->shared.settings[i], &adopted);
 
         if (status != EXIT_PERMITTED)
             return status;
         if (!adopted)
-            o->settings[kept++] = o->settings[i];
+            o->shared.settings[kept++] = o->shared.settings[i];
     }
-    o->setting_count = kept;
+    o->shared.setting_count = kept;
     return EXIT_PERMITTED;
 }
 
@@ -518,7 +467,7 @@ int explain_options_question(struct explain_options *o, int argc, char **argv, c
         status = parse_machine(o, a);
     if (status == EXIT_PERMITTED)
         status = adopt_settings(o, q, a);
-    q->settings = o->settings;
-    q->setting_count = o->setting_count;
+    q->settings = o->shared.settings;
+    q->setting_count = o->shared.setting_count;
     return status;
 }

@@ -3,19 +3,14 @@
 #ifndef WEIR_CLI_EXPLAIN_OPTIONS_H
 #define WEIR_CLI_EXPLAIN_OPTIONS_H
 
-#include "cli/cli.h"
-
-#define MAX_SETTINGS 64
+#include "cli/options.h"
 
 struct explain_options {
-    const char *state, *app, *user, *token, *interface, *profile, *icmp, *why_not;
+    struct shared_options shared;
+    const char *app, *user, *token, *interface, *profile, *icmp, *why_not;
+    const char *events, *flow; /* --events FILE --flow N: of a replay, not of a state */
     char direction, family;
-    bool endpoints, json, verbose;
-    enum explain_assume assume;
-    char *callouts[MAX_SETTINGS];
-    unsigned callout_count;
-    struct explain_setting settings[MAX_SETTINGS * 2];
-    unsigned setting_count;
+    bool endpoints;
 };
 
 /* EXIT_PERMITTED; -1 after --help; else an exit status after a complaint. */

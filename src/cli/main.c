@@ -16,7 +16,8 @@ static const struct command {
     const char *summary;
 } commands[] = {
     {"explain", cmd_explain, "what happens to a connection, in which layers, which filter decides, and why"},
-    {"replay", cmd_replay, "a capture through a policy: what passes, what does not, and which filter decides"},
+    {"replay", cmd_replay,
+     "a capture through a policy: what passes, what does not, and which filter decides"},
     {"classify", cmd_classify, "what one layer says to given values; also in batches"},
     {"show", cmd_show, "list filters, sublayers, callouts, providers or layers of a state"},
 };

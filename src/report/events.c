@@ -311,6 +311,7 @@ void report_events_flow(void *ctx, enum host_flow_change change, const struct ho
 {
     struct report_events *e = ctx;
     struct out *o = &e->out;
+    char protocol[16];
 
     begin(o, "flow");
     text_member(o, "change", change_name(change));
@@ -319,6 +320,7 @@ void report_events_flow(void *ctx, enum host_flow_change change, const struct ho
     if (f->parent_id != 0)
         number_member(o, "parent", f->parent_id);
     number_member(o, "protocol", f->protocol);
+    text_member(o, "protocol_name", protocol_text(f->protocol, protocol));
     text_member(o, "direction", f->inbound ? "inbound" : "outbound");
     end_members(o, "local_address", "local_port", f, &f->local, f->local_port);
     end_members(o, "remote_address", "remote_port", f, &f->remote, f->remote_port);

@@ -105,20 +105,24 @@ const char *report_comment(struct report_names *n, const struct host_outcome *o,
 
 /* ---- reading back ------------------------------------------------------------------------------------ */
 
-/* One flow of a file of JSON lines, in the order of the file. */
+#define REPORT_STORY_LINES 10000
+
+/* One flow of a file of JSON lines. */
 struct report_story {
     json_t *header; /* the first line */
-    json_t *flow;   /* the newest "flow" line; NULL: none was written */
-    json_t *lines;  /* its classify, flow and frame lines */
-    json_t *near;   /* up to 20 other flows' numbers, where this one is not there */
-    UINT64 total;   /* lines of its own in all; more than in `lines` if that was cut */
-    UINT64 flows;   /* flows in the file */
+    json_t *flow;   /* what the flow's "flow" lines say together; NULL: none tells of it */
+    json_t *lines; /* array: its classify and frame lines, its endpoint's classify lines, and policy lines, in
+                      the order of the file; at most REPORT_STORY_LINES */
+    json_t *filters;  /* object: a filter's id as text to its "filter" line */
+    UINT64 left_off;  /* lines beyond the limit */
+    UINT64 last_flow; /* the highest number of a flow in the file */
 };
 struct report_error {
     char text[512]; /* "FILE: line 17: expected ..., found ..." */
 };
-/* 0; -ENOENT, -EACCES ...; -EINVAL: no such file of ours, error says where; -ESRCH: no such flow; -ENOMEM.
- * "-": standard input. */
+/* 0; -ENOENT, -EACCES ...; -EINVAL: not such a file, error says where; -ESRCH: no such flow in it; -ENOMEM.
+ * A pipe ("-": standard input) is read once, so that what the endpoint was asked before the flow began is not
+ * told. */
 int report_story_read(const char *path, UINT64 flow, struct report_story *out, struct report_error *error);
 void report_story_free(struct report_story *s);
 

@@ -208,6 +208,7 @@ static void put_group_head(const struct report_tally *t, const struct tally_flow
     else if (f->layer != NULL)
         put_filter(f->filter, filter_id(f), (size_t)used, out);
     fputc('\n', out);
+    explain_arena_free(&a);
 }
 
 static void print_flows(const struct report_tally *t, bool verbose, FILE *out)

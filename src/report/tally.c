@@ -159,6 +159,7 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
     struct report_tally *t = ctx;
     struct tally_flow *r = change == HOST_FLOW_DELETED ? find(t, f->id) : row(t, f->id);
     bool seen = f->id <= t->newest;
+    const struct host_owner *owner;
 
     if (!seen) {
         t->newest = f->id;
@@ -173,8 +174,11 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
         t->unlisted--;
         t->gone_permitted--;
     }
+    owner = r->info.owner; /* a refused flow's endpoint is gone by the time that it is told of */
     r->listed = true;
     r->info = *f;
+    if (f->owner == NULL)
+        r->info.owner = owner;
     if (change == HOST_FLOW_REFUSED)
         r->refused = true;
 }
