@@ -369,7 +369,8 @@ static bool may_pend(const struct ale_hold *k)
     const struct scene *s = k->scene;
 
     return s->completion_handle != NULL && s->reauthorize == 0 &&
-           !(s->flags & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
+           !(s->flags & FWP_CONDITION_FLAG_IS_REAUTHORIZE) &&
+           !engine_layer_by_id(k->layer)->discard; /* PKT-22 */
 }
 
 static NTSTATUS pend(struct lane *l, HANDLE completion_handle, HANDLE *completion_context)

@@ -409,6 +409,64 @@ static void PKT_15_tcp_requires_it_once(void **state)
     assert_null(strstr(host_lab_receive(l, &t, "x"), "ALE"));
 }
 
+/* ---- PKT-22: where nothing may wait ----------------------------------------------------------------------
+ */
+
+static struct host_lab *pend_lab;
+
+struct pend_try {
+    NTSTATUS status;
+    HANDLE context;
+};
+
+static void try_to_pend(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
+{
+    struct pend_try *t = c->ctx;
+
+    (void)out;
+    t->status = host_pend(pend_lab->host, c->metadata->completionHandle, &t->context);
+}
+
+static void PKT_22_nothing_is_pended_but_operations(void **state)
+{
+    /* established, transport before an authorization, data, stream packets, all that was discarded */
+    static const char *const never[] = {"FE", "IT", "DD", "RA_DISCARD", "IT_DISCARD", "AC_DISCARD"};
+    struct host_lab_callout c[ARRAYSIZE(never)] = {0}, at_ra = {0};
+    struct pend_try tries[ARRAYSIZE(never)] = {0}, ra = {0};
+    struct host_lab *l = *state;
+
+    pend_lab = l;
+    for (size_t i = 0; i < ARRAYSIZE(never); i++) {
+        c[i] = (struct host_lab_callout){.action = FWP_ACTION_PERMIT, .also = try_to_pend, .ctx = &tries[i]};
+        host_lab_callout(l, never[i], &c[i]);
+    }
+    host_lab_rule(l, "block RA ip_local_port=7");
+    host_lab_rule(l, "block IT ip_local_port=8");
+    host_lab_rule(l, "block AC ip_remote_port=9");
+    LAB_IN(l, .sport = 53, .dport = 4000, .fill = 8); /* IT, FE, DD */
+    LAB_IN(l, .sport = 53, .dport = 7, .fill = 8);
+    LAB_IN(l, .sport = 53, .dport = 8, .fill = 8);
+    LAB_OUT(l, .sport = 5000, .dport = 9, .fill = 8);
+    for (size_t i = 0; i < ARRAYSIZE(never); i++) {
+        if (c[i].calls == 0)
+            fail_msg("%s was not classified", never[i]);
+        if (NT_SUCCESS(tries[i].status))
+            fail_msg("%s: an operation was pended", never[i]);
+    }
+    /* and where it is an operation, it can be */
+    at_ra = (struct host_lab_callout){.action = FWP_ACTION_BLOCK,
+                                      .flags = FWPS_CLASSIFY_OUT_FLAG_ABSORB,
+                                      .clear_write = true,
+                                      .also = try_to_pend,
+                                      .ctx = &ra};
+    host_lab_callout(l, "RA ip_local_port=4001", &at_ra);
+    LAB_IN(l, .sport = 53, .dport = 4001, .fill = 8);
+    assert_int_equal(at_ra.calls, 1);
+    assert_int_equal(ra.status, STATUS_SUCCESS);
+    assert_int_equal(host_lab_fate(l), HOST_HELD);
+    assert_int_equal(host_complete(l->host, ra.context), STATUS_SUCCESS);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scene_lab_setup, scene_lab_teardown)
@@ -426,6 +484,7 @@ int main(void)
         PATH(PKT_15_required_where_ale_follows),
         PATH(PKT_15_required_for_a_reauthorization_at_connect),
         PATH(PKT_15_tcp_requires_it_once),
+        PATH(PKT_22_nothing_is_pended_but_operations),
     };
     return cmocka_run_group_tests_name("pkt_metadata", tests, NULL, NULL);
 }
