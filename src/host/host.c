@@ -76,7 +76,7 @@ static int lane_create(struct host *h, struct lane *l)
     if (e == 0)
         e = scratch_create(h, &l->scratch);
     if (e == 0)
-        e = memory_create(&l->memory);
+        e = memory_create(&h->limits, &l->memory);
     if (e == 0)
         e = ale_create(l);
     return e;

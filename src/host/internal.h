@@ -400,7 +400,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
 bool paths_key(const struct host *h, const struct host_frame *f, struct host_flow_key *key);
 /* lane->memory (paths_memory.c). 0 or -ENOMEM. */
 struct memory;
-int memory_create(struct memory **out);
+int memory_create(const struct host_limits *limits, struct memory **out);
 void memory_destroy(struct memory *m);
 
 /* ---- lanes

@@ -5,7 +5,7 @@
  * The host sends nothing; what a dropped or discarded packet would have caused is in the capture all the same
  * and must be known when it comes: the RST that a discard layer suppressed, the answer to a request that was
  * dropped before it had a flow, the last words of a connection that is over. A note is a flow's key, a kind
- * and a time until which it holds. The table is of fixed size, sets of four; a full set gives up the note
+ * and a time until which it holds. The table does not grow: sets of four; a full set gives up the note
  * that ends first. It is only asked where no flow was found, so that established traffic does not pay for it.
  */
 #include <errno.h>
@@ -14,8 +14,9 @@
 
 #include "host/paths.h"
 
-#define WAYS 4u
-#define SETS 4096u /* 16,384 notes, 896 KiB */
+#define WAYS     4u
+#define MIN_SETS 16u
+#define MAX_SETS 4096u /* 16,384 notes, 896 KiB */
 
 struct note {
     struct host_flow_key key;
@@ -23,13 +24,21 @@ struct note {
     uint8_t kind; /* enum memory_kind; 0: free */
 };
 struct memory {
-    struct note notes[SETS][WAYS];
+    size_t sets; /* a power of two */
+    struct note notes[][WAYS];
 };
 
-int memory_create(struct memory **out)
+int memory_create(const struct host_limits *limits, struct memory **out)
 {
-    *out = calloc(1, sizeof(**out));
-    return *out != NULL ? 0 : -ENOMEM;
+    size_t sets = MIN_SETS;
+
+    while (sets < MAX_SETS && sets * WAYS < limits->flows)
+        sets *= 2;
+    *out = calloc(1, sizeof(**out) + sets * sizeof((*out)->notes[0]));
+    if (*out == NULL)
+        return -ENOMEM;
+    (*out)->sets = sets;
+    return 0;
 }
 
 void memory_destroy(struct memory *m)
@@ -44,7 +53,7 @@ static struct note *set_of(struct memory *m, const struct host_flow_key *k)
     x = (x ^ k->local.word[1]) * 0xff51afd7ed558ccdull ^ k->remote.word[1];
     x ^= (uint64_t)k->local_port << 32 ^ (uint64_t)k->remote_port << 48 ^ k->protocol;
     x *= 0xc4ceb9fe1a85ec53ull;
-    return m->notes[(x >> 40) % SETS];
+    return m->notes[(x >> 40) & (m->sets - 1)];
 }
 
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
