@@ -106,9 +106,10 @@ static enum net_audience audience_of_type(UINT32 nlat)
 
 enum net_audience net_event_inbound_audience(const struct engine_request *q)
 {
-    static const GUID *const types[] = {
-        &FWPM_CONDITION_IP_LOCAL_ADDRESS_TYPE, &FWPM_CONDITION_IP_DESTINATION_ADDRESS_TYPE,
-        &FWPM_CONDITION_MAC_DESTINATION_ADDRESS_TYPE, &FWPM_CONDITION_MAC_LOCAL_ADDRESS_TYPE};
+    static const GUID *const types[] = {&FWPM_CONDITION_IP_LOCAL_ADDRESS_TYPE,
+                                        &FWPM_CONDITION_IP_DESTINATION_ADDRESS_TYPE};
+    static const GUID *const mac_types[] = {&FWPM_CONDITION_MAC_DESTINATION_ADDRESS_TYPE,
+                                            &FWPM_CONDITION_MAC_LOCAL_ADDRESS_TYPE};
     const FWP_VALUE0 *v;
 
     if (direction_of(q) != BFE_DIRECTION_IN)
@@ -117,6 +118,11 @@ enum net_audience net_event_inbound_audience(const struct engine_request *q)
         enum net_audience audience = audience_of_type(number_of(q, types[i]));
         if (audience != NET_TO_ONE)
             return audience;
+    }
+    for (size_t i = 0; i < ARRAYSIZE(mac_types); i++) { /* DL_ADDRESS_TYPE, other numbers */
+        UINT32 type = number_of(q, mac_types[i]);
+        if (type == DlMulticast || type == DlBroadcast)
+            return type == DlMulticast ? NET_TO_GROUP : NET_TO_ALL;
     }
     if ((v = value_of(q, &FWPM_CONDITION_IP_LOCAL_ADDRESS, FWP_UINT32)) != NULL)
         return v->uint32 == 0xffffffffu ? NET_TO_ALL : v->uint32 >> 28 == 0xe ? NET_TO_GROUP : NET_TO_ONE;

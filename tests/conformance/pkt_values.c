@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "bfe/net_event.h"
 #include "scene_lab.h"
 
 #define CONDITION(name) &FWPM_CONDITION_##name
@@ -301,6 +302,14 @@ static void data_link_addresses_have_kinds(void **state)
     scene_lab_indicate(l, LAYER_MAC_IN);
     assert_int_equal(scene_number(s, CONDITION(MAC_LOCAL_ADDRESS_TYPE)), DlBroadcast);
     assert_int_equal(scene_number(s, CONDITION(MAC_REMOTE_ADDRESS_TYPE)), DlUnicast);
+    {
+        /* and the event log reads them as what they are */
+        FWPS_INCOMING_VALUES0 values = {FWPS_LAYER_INBOUND_MAC_FRAME_ETHERNET,
+                                        engine_layer_by_id(s->layer)->field_count, l->seen[0].value};
+        struct engine_request q = {.values = &values};
+
+        assert_int_equal(net_event_inbound_audience(&q), NET_TO_ALL);
+    }
     SCENE_OUT(l, .mac_dst = group, .fill = 4);
     scene_lab_indicate(l, LAYER_MAC_OUT);
     assert_int_equal(scene_number(s, CONDITION(MAC_REMOTE_ADDRESS_TYPE)), DlMulticast);
