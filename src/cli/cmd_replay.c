@@ -392,19 +392,19 @@ static void print_locals(const struct replay_result *x, FILE *out)
     char text[WIRE_ADDR_TEXT];
 
     fprintf(out, "local: ");
-    for (size_t i = 0; i < x->local_count && i < 6; i++) {
+    for (size_t i = 0; i < x->local_count && i < 4; i++) {
         const struct replay_local *l = &x->locals[i];
 
         fprintf(out, "%s%s", i != 0 ? ", " : "", wire_addr_format(l->version, &l->address, text));
         if (l->bits != (l->version == 4 ? 32 : 128))
             fprintf(out, "/%u", l->bits);
     }
-    if (x->local_count > 6)
-        fprintf(out, " ... and %zu more", x->local_count - 6);
+    if (x->local_count > 4)
+        fprintf(out, " ... and %zu more", x->local_count - 4);
     if (x->local_count == 0)
         fputs("nobody", out);
     if (x->guessed)
-        fprintf(out, " (guessed: in %llu of %llu packets looked at; --local says it)",
+        fprintf(out, "\n  (guessed: in %llu of %llu packets looked at; --local says it)",
                 (unsigned long long)x->guessed_in, (unsigned long long)x->guessed_of);
     fputc('\n', out);
 }

@@ -149,12 +149,13 @@ static int max(int a, size_t b)
     return (size_t)a > b ? a : (int)b;
 }
 
-/* As much as the other columns leave of the line. */
+/* Both ends in a line; or, where addresses are too long for that, the remote one in a line of its own. */
 static void put_flows(const struct tally_flow *const *flows, size_t count, FILE *out)
 {
     struct explain_arena a = {0};
     int local = 5, remote = 6, number = 4;
     struct shown s;
+    bool folded;
 
     for (size_t i = 0; i < count; i++) {
         char text[24];
@@ -164,17 +165,26 @@ static void put_flows(const struct tally_flow *const *flows, size_t count, FILE 
         remote = max(remote, strlen(s.remote));
         number = max(number, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)flows[i]->id));
     }
-    fprintf(out, "  %*s  DIR  PROTO   %-*s  %-*s  PASSED  DROPPED  PROGRAM\n", number, "FLOW", local, "LOCAL",
-            remote, "REMOTE");
+    folded = number + local + remote > 52;
+    if (folded)
+        remote = max(local, (size_t)remote);
+    fprintf(out, "  %*s  DIR  PROTO   ", number, "FLOW");
+    if (!folded)
+        fprintf(out, "%-*s  ", local, "LOCAL");
+    fprintf(out, "%-*s  PASSED  DROPPED  PROGRAM\n", remote, folded ? "LOCAL, then REMOTE" : "REMOTE");
     for (size_t i = 0; i < count; i++) {
         const struct tally_flow *f = flows[i];
         int used;
 
         show(f, &s, &a);
-        used =
-            fprintf(out, "  %*llu  %-3s  %-6s  %-*s  %-*s  %6llu  %7llu  ", number, (unsigned long long)f->id,
-                    f->info.inbound ? "in" : "out", s.protocol_name, local, s.local, remote, s.remote,
-                    (unsigned long long)f->passed, (unsigned long long)f->dropped);
+        used = fprintf(out, "  %*llu  %-3s  %-6s  ", number, (unsigned long long)f->id,
+                       f->info.inbound ? "in" : "out", s.protocol_name);
+        if (folded)
+            fprintf(out, "%s\n%*s", s.local, used, "");
+        else
+            used += fprintf(out, "%-*s  ", local, s.local);
+        used += fprintf(out, "%-*s  %6llu  %7llu  ", remote, s.remote, (unsigned long long)f->passed,
+                        (unsigned long long)f->dropped);
         put_cut(s.program, used < WIDTH - 8 ? (size_t)(WIDTH - used) : 8, out);
         fputc('\n', out);
     }

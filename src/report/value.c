@@ -5,7 +5,6 @@
  * Numbers and addresses, which are nearly all, are written here; the rest goes through explain's own
  * functions and is remembered where it can come again.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -35,9 +34,11 @@ static void write_number(struct out *o, const struct engine_field *field, UINT64
 
 static void write_v6(struct out *o, const UINT8 address[16])
 {
-    char text[INET6_ADDRSTRLEN];
+    union wire_addr a;
+    char text[WIRE_ADDR_TEXT];
 
-    out_string(o, inet_ntop(AF_INET6, address, text, sizeof text) != NULL ? text : "?");
+    memcpy(a.v6, address, 16);
+    out_string(o, wire_addr_format(6, &a, text));
 }
 
 /* What explain makes of it; not remembered. NULL: no memory. */
