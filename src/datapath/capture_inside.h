@@ -64,6 +64,13 @@ static inline const uint8_t *source_need(struct source *s, size_t size)
     return (size_t)(s->end - s->at) >= size ? s->at : source_more(s, size);
 }
 
+/* Fetches what the next packet's reader and parser will touch: where it stands is known only now. */
+static inline void source_fetch_next(const struct source *s)
+{
+    __builtin_prefetch(s->at);
+    __builtin_prefetch(s->at + 64);
+}
+
 /* ---- the capture (capture.c) --------------------------------------------------------------------------- */
 
 /* pcap's and Wireshark's bound of what a packet can hold; link types of whole messages have more. */

@@ -273,28 +273,37 @@ static void progress(const struct run *r)
     r->config->progress(r->config->ctx, done, all, r->out->read);
 }
 
+/* A frame is read for each one that is done: the next one's bytes come from memory meanwhile. */
+static int batch(struct run *r)
+{
+    struct window *w = r->window;
+
+    for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end;) {
+        int result = one_frame(r);
+        if (result != 0)
+            return result;
+        w->tail++;
+        window_read(w);
+        if ((result = add_interfaces(r)) != 0)
+            return result;
+        window_learn(w, r->host);
+    }
+    return 0;
+}
+
 static int all_frames(struct run *r)
 {
     struct window *w = r->window;
-    int result = 0;
 
-    for (;;) {
-        window_fill(w);
-        if (w->tail == w->head)
-            break;
-        result = add_interfaces(r);
-        if (result != 0)
-            return result;
-        window_learn(w, r->host);
+    window_learn(w, r->host);
+    while (w->tail < w->head) {
         if (w->head - w->tail >= 2 * BATCH)
             host_prefetch(r->host, &w->frames[(w->tail + BATCH) % WINDOW], BATCH);
         if (w->tail % PROGRESS_EVERY == 0)
             progress(r);
-        for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end; w->tail++) {
-            result = one_frame(r);
-            if (result != 0)
-                return result;
-        }
+        int result = batch(r);
+        if (result != 0)
+            return result;
     }
     progress(r);
     if (w->result < 0)
@@ -321,7 +330,8 @@ int replay_run(const struct replay_config *config, struct replay_result *out, st
     if (r.window == NULL)
         goto out;
     r.window->capture = r.capture;
-    window_fill(r.window);
+    while (!r.window->ended && r.window->head < WINDOW)
+        window_read(r.window);
     if ((result = find_locals(&r)) != 0 || (result = create_host(&r)) != 0 ||
         (result = tell_locals(&r)) != 0 || (result = add_interfaces(&r)) != 0)
         goto out;

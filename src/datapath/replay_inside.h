@@ -48,8 +48,8 @@ struct window {
     struct capture_packet packets[WINDOW];
 };
 
-/* Reads frames until the window is full or the capture ends. */
-void window_fill(struct window *w);
+/* Reads a frame, if there is one; the window must not be full. */
+void window_read(struct window *w);
 /* Looks at the frames read since: who is refused. Needs to know who is local. */
 void window_learn(struct window *w, const struct host *h);
 /* Is somebody waiting at this local port, for the frame at the window's tail? */

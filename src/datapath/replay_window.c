@@ -246,26 +246,26 @@ enum host_way frame_way(const struct capture_packet *p, const struct wire_packet
     return HOST_WAY_UNKNOWN;
 }
 
-void window_fill(struct window *w)
+void window_read(struct window *w)
 {
-    while (!w->ended && w->head - w->tail < WINDOW) {
-        struct capture_packet *p = &w->packets[SLOT(w->head)];
-        struct wire_packet *wire = &w->wires[SLOT(w->head)];
+    struct capture_packet *p = &w->packets[SLOT(w->head)];
+    struct wire_packet *wire = &w->wires[SLOT(w->head)];
 
-        w->result = capture_next(w->capture, p, &w->error);
-        if (w->result <= 0) {
-            w->ended = true;
-            return;
-        }
-        wire_parse(capture_interface(w->capture, p->interface)->link_type, p->bytes, p->captured, p->length,
-                   wire);
-        w->frames[SLOT(w->head)] = (struct host_frame){
-            .packet = wire,
-            .number = p->number,
-            .time_ns = p->time_ns,
-            .interface_index = p->interface + 1,
-            .way = frame_way(p, wire),
-        };
-        w->head++;
+    if (w->ended)
+        return;
+    w->result = capture_next(w->capture, p, &w->error);
+    if (w->result <= 0) {
+        w->ended = true;
+        return;
     }
+    wire_parse(capture_interface(w->capture, p->interface)->link_type, p->bytes, p->captured, p->length,
+               wire);
+    w->frames[SLOT(w->head)] = (struct host_frame){
+        .packet = wire,
+        .number = p->number,
+        .time_ns = p->time_ns,
+        .interface_index = p->interface + 1,
+        .way = frame_way(p, wire),
+    };
+    w->head++;
 }
