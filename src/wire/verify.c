@@ -2,11 +2,11 @@
 /*
  * verify: the checksums of TCP, UDP, ICMP and ICMPv6.
  *
- * Asked apart from parsing, because it reads all of the packet. Three kinds of packet have no right checksum
+ * Asked apart from parsing, because it reads all of the packet. Two kinds of packet have no right checksum
  * in a capture and are not wrong: those cut off; those that the adapter will still finish, where the field
  * holds the sum of the pseudo header alone (with the length, or without it where the adapter will split the
- * segment, as where IP's own length is 0); those on a source route, whose last destination is not in the
- * header's field.
+ * segment, as where IP's own length is 0). On a source route, or with a home address, the pseudo header's
+ * addresses are not those of the IP header.
  */
 #include "wire/parse.h"
 
@@ -19,57 +19,88 @@ static uint64_t summand(uint32_t v)
     return v;
 }
 
-/* The sum of a pseudo header's addresses, length (of the segment) and protocol. */
-static uint64_t pseudo_sum(const struct wire_packet *p, uint32_t length)
-{
-    const uint8_t *ip = p->frame + p->ip_at;
-    uint64_t sum = summand(length) + summand(p->protocol);
+/* The addresses of the pseudo header. */
+struct ends {
+    const uint8_t *source, *destination;
+    bool known;
+};
 
-    return p->version == 4 ? wire_sum(ip + 12, 8, sum) : wire_sum(ip + 8, 32, sum);
+/* An IPv4 source route that is not at its end hides the last destination in its last place. */
+static void ends_ip4(const struct wire_packet *p, const uint8_t *ip, struct ends *e)
+{
+    e->source = ip + 12;
+    e->destination = ip + 16;
+    for (uint32_t at = 20; at + 2 < p->ip_header_size && ip[at] != 0; at += ip[at] == 1 ? 1u : ip[at + 1]) {
+        if ((ip[at] == 131 || ip[at] == 137) && ip[at + 2] <= ip[at + 1]) {
+            if (ip[at + 1] >= 7)
+                e->destination = ip + at + ip[at + 1] - 4;
+            else
+                e->known = false;
+        }
+    }
 }
 
-/* Is the destination in the header one on the way only? */
-static bool source_routed(const struct wire_packet *p)
+/* A home address among destination options is the source (RFC 6275, 9.3.1). The options are sound. */
+static void find_home_address(const uint8_t *header, uint32_t size, struct ends *e)
 {
-    const uint8_t *ip = p->frame + p->ip_at;
+    for (uint32_t i = 2; i < size; i += header[i] == 0 ? 1u : 2u + header[i + 1]) {
+        if (header[i] == 0xc9 && header[i + 1] == 16)
+            e->source = header + i + 2;
+    }
+}
 
-    if (p->version == 4) {
-        for (uint32_t at = 20; at + 2 < p->ip_header_size && ip[at] != 0;) {
-            if ((ip[at] == 131 || ip[at] == 137) && ip[at + 2] <= ip[at + 1])
-                return true;
-            at += ip[at] == 1 ? 1u : ip[at + 1];
-        }
-        return false;
+/* A routing header with segments left hides the last destination: types 0 and 2 have it last, segment routing
+ * (4) first; of others it is not known. */
+static void find_last_segment(const uint8_t *header, uint32_t size, struct ends *e)
+{
+    if (header[3] == 0)
+        return;
+    if ((header[2] == 0 || header[2] == 2) && size >= 24)
+        e->destination = header + 8 + (size - 24) / 16 * 16;
+    else if (header[2] == 4 && size >= 24)
+        e->destination = header + 8;
+    else
+        e->known = false;
+}
+
+static void ends_ip6(const struct wire_packet *p, const uint8_t *ip, struct ends *e)
+{
+    e->source = ip + 8;
+    e->destination = ip + 24;
+    for (uint32_t at = 40, type = ip[6], size; at < p->ip_header_size; type = ip[at], at += size) {
+        size = type == 44 ? 8 : (ip[at + 1] + 1u) * 8;
+        if (type == 60)
+            find_home_address(ip + at, size, e);
+        else if (type == 43)
+            find_last_segment(ip + at, size, e);
     }
-    for (uint32_t at = 40, next = ip[6]; at < p->ip_header_size;) {
-        if (next == 43 && ip[at + 3] != 0)
-            return true;
-        next = ip[at];
-        at += next == 44 || at + p->ip_at == p->fragment_header_at ? 8 : (ip[at + 1] + 1u) * 8;
-    }
-    return false;
+}
+
+static uint64_t pseudo_sum(const struct wire_packet *p, const struct ends *e, uint32_t length)
+{
+    uint32_t size = p->version == 4 ? 4 : 16;
+
+    return wire_sum(e->destination, size, wire_sum(e->source, size, summand(length) + summand(p->protocol)));
 }
 
 bool wire_verify(const struct wire_packet *p)
 {
     uint32_t size = p->ip_length - p->ip_header_size, at;
-    const uint8_t *h;
-    uint64_t pseudo = 0;
-    bool has_pseudo = true;
+    const uint8_t *h, *ip = p->frame + p->ip_at;
+    struct ends e = {.known = true};
+    uint64_t pseudo;
     uint16_t field;
 
     if (p->reached != WIRE_TRANSPORT || (p->ip_flags & WIRE_IP_MORE_FRAGMENTS) != 0)
         return true;
-    if (wire_get16(p->frame + p->ip_at + (p->version == 4 ? 2 : 4)) == 0)
+    if (wire_get16(ip + (p->version == 4 ? 2 : 4)) == 0)
         return true;
     if (p->protocol == WIRE_PROTOCOL_TCP)
         at = 16;
     else if (p->protocol == WIRE_PROTOCOL_UDP)
         at = 6;
-    else if (p->version == 6 && p->protocol == WIRE_PROTOCOL_ICMPV6)
+    else if (p->protocol == (p->version == 4 ? WIRE_PROTOCOL_ICMP : WIRE_PROTOCOL_ICMPV6))
         at = 2;
-    else if (p->version == 4 && p->protocol == WIRE_PROTOCOL_ICMP)
-        at = 2, has_pseudo = false;
     else
         return true;
     if (p->protocol == WIRE_PROTOCOL_UDP) /* its own length counts; beyond it is no datagram */
@@ -80,14 +111,16 @@ bool wire_verify(const struct wire_packet *p)
     field = wire_get16(h + at);
     if (field == 0 && p->protocol == WIRE_PROTOCOL_UDP)
         return p->version == 4;
+    if (p->protocol == WIRE_PROTOCOL_ICMP)
+        return wire_fold(wire_sum(h, size, 0)) == 0;
 
-    if (has_pseudo)
-        pseudo = pseudo_sum(p, size);
-    if (wire_fold(wire_sum(h, size, pseudo)) == 0)
+    if (p->version == 4)
+        ends_ip4(p, ip, &e);
+    else
+        ends_ip6(p, ip, &e);
+    if (!e.known)
         return true;
-    if (!has_pseudo)
-        return false;
-    if (field + wire_fold(pseudo) == 0xffff || field + wire_fold(pseudo_sum(p, 0)) == 0xffff)
-        return true;
-    return p->ip_header_size > (p->version == 4 ? 20 : 40) && source_routed(p);
+    pseudo = pseudo_sum(p, &e, size);
+    return wire_fold(wire_sum(h, size, pseudo)) == 0 || field + wire_fold(pseudo) == 0xffff ||
+           field + wire_fold(pseudo_sum(p, &e, 0)) == 0xffff;
 }

@@ -130,20 +130,89 @@ static void a_datagram_shorter_than_its_packet(void **state)
     assert_true(wire_verify(&w));
 }
 
-/* The pseudo header of a packet on a source route has the last destination, which these headers hide. */
-static void on_a_source_route(void **state)
+/* The packet's last byte of an address is made another, at `at`: as it is on the way. */
+static bool verified_on_the_way(const struct packet *p, size_t at)
 {
-    static const char routing[] = "\0\1\0\0\0\0\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\x77";
+    struct wire_packet w;
+    size_t n = packet_build(p, frame, sizeof(frame));
+
+    frame[at] ^= 0x50;
+    if (p->src == NULL) {
+        uint16_t sum;
+
+        frame[14 + 10] = frame[14 + 11] = 0;
+        sum = packet_sum_end(packet_sum(frame + 14, (frame[14] & 15u) * 4, 0));
+        frame[14 + 10] = (uint8_t)(sum >> 8);
+        frame[14 + 11] = (uint8_t)sum;
+    }
+    wire_parse(WIRE_LINK_ETHERNET, frame, (uint32_t)n, (uint32_t)n, &w);
+    assert_int_equal(w.reached, WIRE_TRANSPORT);
+    return wire_verify(&w);
+}
+
+#define ADDRESS_77 "\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\x77" /* 2001:db8::77 */
+#define ADDRESS_78 "\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\x78"
+#define V6_DST     (14 + 39)
+#define V6_SRC     (14 + 23)
+
+/* On a source route the pseudo header has the last destination, with a home address that as the source. */
+static void addresses_that_are_not_in_the_header(void **state)
+{
+    static const struct {
+        struct packet p;
+        size_t at;
+        bool known;
+    } table[] = {
+        {{.src = SRC6,
+          .dst = "2001:db8::77",
+          .extension_count = 2,
+          .extensions = {{60, "\1\4", 2}, {43, "\0\1\0\0\0\0" ADDRESS_77, 22}}},
+         V6_DST,
+         true},
+        {{.src = SRC6,
+          .dst = "2001:db8::77",
+          .extension_count = 1,
+          .extensions = {{43, "\0\1\0\0\0\0" ADDRESS_78 ADDRESS_77, 38}}},
+         V6_DST,
+         true},
+        {{.src = SRC6,
+          .dst = "2001:db8::77",
+          .extension_count = 1,
+          .extensions = {{43, "\4\1\1\0\0\0" ADDRESS_77 ADDRESS_78, 38}}},
+         V6_DST,
+         true},
+        {{.src = SRC6,
+          .dst = "2001:db8::77",
+          .extension_count = 1,
+          .extensions = {{43, "\3\1\0\0\0\0" ADDRESS_78, 22}}},
+         V6_DST,
+         false},
+        {{.src = "2001:db8::77",
+          .dst = SRC6,
+          .extension_count = 1,
+          .extensions = {{60, "\1\2\0\0\xc9\x10" ADDRESS_77, 22}}},
+         V6_SRC,
+         true},
+        {{.dst = "10.0.0.9", .ip_options = "\1\x83\7\4\12\0\0\x9", .ip_options_size = 8}, 14 + 19, true},
+        {{.dst = "10.0.0.9", .ip_options = "\x89\4\4\0", .ip_options_size = 4}, 14 + 19, false},
+    };
 
     (void)state;
-    assert_true(VERIFIED(.src = SRC6, .fill = 9, .bad = PACKET_BAD_SUM, .extension_count = 2,
-                         .extensions = {{60, "\1\4", 2}, {43, routing, 22}}));
-    assert_false(VERIFIED(.src = SRC6, .fill = 9, .bad = PACKET_BAD_SUM, .extension_count = 2,
-                          .extensions = {{60, "\1\4", 2}, {43, "\0\0\0\0\0\0", 6}}));
-    assert_true(VERIFIED(.fill = 9, .bad = PACKET_BAD_SUM, .ip_options = "\1\x83\7\4\12\0\0\x9",
-                         .ip_options_size = 8));
-    assert_false(VERIFIED(.fill = 9, .bad = PACKET_BAD_SUM, .ip_options = "\1\x83\7\x8\12\0\0\x9",
-                          .ip_options_size = 8)); /* arrived */
+    for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct packet p = table[i].p;
+
+        p.fill = 9;
+        if (!verified_on_the_way(&p, table[i].at))
+            fail_msg("case %u: on its way the checksum is said to be wrong", i);
+        p.bad = PACKET_BAD_SUM;
+        assert_int_equal(verified_on_the_way(&p, table[i].at), !table[i].known);
+    }
+    /* arrived: the header's destination it is */
+    assert_true(VERIFIED(.fill = 9, .ip_options = "\1\x83\7\x8\12\0\0\x9", .ip_options_size = 8));
+    assert_true(VERIFIED(.src = SRC6, .fill = 9, .extension_count = 1,
+                         .extensions = {{43, "\0\0\0\0\0\0" ADDRESS_78, 22}}));
+    assert_false(VERIFIED(.src = SRC6, .fill = 9, .bad = PACKET_BAD_SUM, .extension_count = 1,
+                          .extensions = {{43, "\0\0\0\0\0\0" ADDRESS_78, 22}}));
 }
 
 /* ---- quotations ------------------------------------------------------------------------------------ */
@@ -359,7 +428,7 @@ int main(void)
         cmocka_unit_test(checksums_that_are_not_there),
         cmocka_unit_test(a_sum_without_the_length),
         cmocka_unit_test(a_datagram_shorter_than_its_packet),
-        cmocka_unit_test(on_a_source_route),
+        cmocka_unit_test(addresses_that_are_not_in_the_header),
         cmocka_unit_test(what_errors_quote),
         cmocka_unit_test(which_messages_are_errors),
         cmocka_unit_test(addresses_as_text),
