@@ -356,7 +356,7 @@ static bool redirect_blocks(const struct scene *s, struct answer *a)
 }
 
 /* Points s at an entry that is to be asked about. False: out of memory. */
-static bool enter(struct scene *s, struct host_endpoint *e, bool inbound)
+static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_t flags)
 {
     struct lane *l = s->lane;
     struct host_flow *f = s->flow;
@@ -382,6 +382,7 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound)
     rt_mutex_lock(l->lock);
     if (s->protocol == WIRE_PROTOCOL_TCP && ale_endpoint_is_raw_tcp(s))
         f->marks |= FLOW_MARK_RAW;
+    f->flags |= flags;
     attach(l, f, e);
     s->flow = f;
     s->flow_id = f->id;
@@ -408,7 +409,7 @@ static enum ale_result bind_sender(struct scene *s, struct host_endpoint *e, boo
         rt_mutex_unlock(l->lock);
         return r;
     }
-    if (r == ALE_REFUSED_BIND && enter(s, e, false)) {
+    if (r == ALE_REFUSED_BIND && enter(s, e, false, 0)) {
         UINT32 slot = flow_table_slot(l->flows, s->flow);
 
         rt_mutex_lock(l->lock);
@@ -459,7 +460,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
         r = bind_sender(s, e, tcp, a);
     else if (e->refused)
         r = ALE_REFUSED_BIND;
-    if (r == ALE_PASS && !enter(s, e, false))
+    if (r == ALE_PASS && !enter(s, e, false, 0))
         r = ALE_NO_MEMORY;
     if (r == ALE_PASS && redirect_blocks(s, a)) {
         UINT32 slot = flow_table_slot(l->flows, s->flow);
@@ -514,7 +515,7 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
     rt_mutex_unlock(l->lock);
     if (e == NULL)
         return ALE_NO_MEMORY;
-    r = enter(s, e, true) ? authorize_initially(s, LAYER_RA, a) : ALE_NO_MEMORY;
+    r = enter(s, e, true, 0) ? authorize_initially(s, LAYER_RA, a) : ALE_NO_MEMORY;
     rt_mutex_lock(l->lock);
     if (tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {
         ale_endpoint_of(e)->closed = true;
@@ -552,7 +553,7 @@ static bool adopt(struct scene *s, bool accepted)
     rt_mutex_unlock(l->lock);
     if (e == NULL)
         return false;
-    ok = enter(s, e, accepted);
+    ok = enter(s, e, accepted, FLOW_MID_STREAM);
     rt_mutex_lock(l->lock);
     if (ok) {
         struct host_flow *f = s->flow;
@@ -560,7 +561,7 @@ static bool adopt(struct scene *s, bool accepted)
         ale_flow_step(l, f, ALE_EVENT_BEGIN);
         ale_flow_step(l, f, ALE_EVENT_PERMIT);
         authorize(l, s, f, NULL, ale_policy_of(l, f));
-        f->flags |= FLOW_MID_STREAM | FLOW_ESTABLISHED;
+        f->flags |= FLOW_ESTABLISHED;
         f->marks |= FLOW_MARK_CLASSIFIED;
         tcp_adopt(f, s->packet, s->packet_direction == FWP_DIRECTION_OUTBOUND);
     } else {
@@ -702,6 +703,9 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
 
 enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a)
 {
+    enum ale_result r;
+    bool adopted;
+
     memset(a, 0, sizeof(*a));
     switch (v->need) {
     case ALE_NEED_NOTHING:
@@ -709,8 +713,12 @@ enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a
     case ALE_NEED_AUTHORIZE:
         return v->layer == LAYER_AC ? connect_out(s, a) : accept_in(s, a);
     default:
-        if (s->flow == NULL && !adopt(s, v->layer == LAYER_RA))
+        adopted = s->flow == NULL;
+        if (adopted && !adopt(s, v->layer == LAYER_RA))
             return ALE_NO_MEMORY;
-        return reauthorize(s, v->reasons, a);
+        r = reauthorize(s, v->reasons, a);
+        if (adopted && r == ALE_PASS)
+            tell(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id, HOST_FLOW_AUTHORIZED);
+        return r;
     }
 }
