@@ -151,7 +151,7 @@ static void fragment_in(struct scene *s, struct host_outcome *out)
     struct wire_packet whole;
     struct scene rest = *s;
     const uint8_t *bytes;
-    uint32_t size;
+    uint32_t size, length;
 
     if (!path_receive(s, out))
         return;
@@ -161,6 +161,7 @@ static void fragment_in(struct scene *s, struct host_outcome *out)
     lane_enter(s->lane);
     r = fragments_add(s->lane->fragments, s->packet, s->interface != NULL ? s->interface->desc.index : 0,
                       s->time_ns, &bytes, &size);
+    length = fragments_length(s->lane->fragments); /* more than size if the capture has cut a fragment off */
     lane_leave(s->lane);
     switch (r) {
     case FRAGMENT_HELD:
@@ -177,7 +178,7 @@ static void fragment_in(struct scene *s, struct host_outcome *out)
     }
     if (s->host->config.observer.reassembled != NULL)
         s->host->config.observer.reassembled(s->host->config.observer.ctx, s->frame, bytes, size);
-    wire_parse_ip(bytes, size, size, &whole);
+    wire_parse_ip(bytes, size, length, &whole);
     path_scene(&rest, &whole, true);
     rest.flags |= FWP_CONDITION_FLAG_IS_REASSEMBLED;
     if (whole.reached < WIRE_NETWORK)
