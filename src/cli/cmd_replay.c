@@ -501,7 +501,8 @@ static int run(struct run *r)
                  .unknown = HOST_THING_APP | HOST_THING_USER | HOST_THING_PACKAGE | HOST_THING_PROCESS |
                             HOST_THING_LUID | HOST_THING_PROFILE | HOST_THING_QUARANTINE | HOST_THING_SIO,
                  .judge = {r->judge, explain_judge},
-                 .observer = {.ctx = r, .classified = classified, .flow = flow},
+                 .observer =
+                     {.ctx = r, .decisions_only = o->events == NULL, .classified = classified, .flow = flow},
                  .assumptions = r->assumptions,
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,

@@ -136,6 +136,11 @@ void engine_observe_permits(struct engine *e, bool want)
     __atomic_store_n(&e->observer.want_permits, want, __ATOMIC_RELAXED);
 }
 
+bool engine_observes_permits(const struct engine *e)
+{
+    return __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED);
+}
+
 /* ---- reclamation ----------------------------------------------------------------------------------- */
 
 void engine_reclaim(struct engine *e)

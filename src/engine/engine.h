@@ -311,5 +311,6 @@ void engine_set_observer(struct engine *e,
                          const struct engine_observer *o); /* NULL: none. Before readers run. */
 /* Tells the observer of permits too, or no longer; at any time, seen by classifies soon. */
 void engine_observe_permits(struct engine *e, bool want);
+bool engine_observes_permits(const struct engine *e);
 
 #endif

@@ -34,6 +34,8 @@ struct world {
     bool blocked;
     bool has_callout;
     GUID callout;
+    bool kept; /* verdict is good for every question with this vector: see keep() */
+    struct engine_verdict verdict;
     FWP_VALUE0 values[ENGINE_MAX_FIELDS];
     struct engine_assumption *callouts; /* ahead of the host's own */
     size_t callout_count;
@@ -54,6 +56,8 @@ struct explain_judge {
     struct world **buckets;
     UINT32 bucket_count, world_count;
     UINT64 version;                    /* of the policy that everything below is about */
+    UINT64 generation;                 /* of the callouts */
+    bool quiet[ENGINE_LAYER_COUNT];    /* no callout is registered there */
     UINT64 tested[ENGINE_LAYER_COUNT]; /* fields that some filter tests */
     bool tested_known[ENGINE_LAYER_COUNT];
     UINT8 *vector; /* of the question */
@@ -140,8 +144,14 @@ static UINT64 tested_fields(struct explain_judge *j, const struct engine_snapsho
         return j->tested[layer_id];
     n = engine_snapshot_filters(s, layer_id, &filters);
     j->tested[layer_id] = 0;
+    j->quiet[layer_id] = true;
     for (size_t i = 0; i < n; i++) {
         size_t k = engine_filter_fields(filters[i], fields, ENGINE_MAX_FIELDS);
+        const struct engine_filter_desc *d = engine_filter_desc(filters[i]);
+
+        if ((d->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) != 0 &&
+            engine_callout_state(j->config.state->engine, &d->callout_key) == ENGINE_CALLOUT_REGISTERED)
+            j->quiet[layer_id] = false;
 
         while (k-- > 0)
             j->tested[layer_id] |= UINT64_C(1) << fields[k];
@@ -349,6 +359,7 @@ static int solve_into(struct explain_judge *j, const struct host_question *q, UI
 
     if (err != 0)
         return err;
+    engine_request_complete(q->request); /* untested values count as given, too */
     p.assumptions = (struct explain_assumption *)(uintptr_t)j->config.callouts;
     p.assumption_count = j->config.callout_count;
     p.others_continue = j->config.assume == EXPLAIN_ASSUME_PLAIN;
@@ -510,22 +521,34 @@ static NTSTATUS carry_out(struct explain_judge *j, struct engine_reader *r, cons
     return status;
 }
 
+/*
+ * Where no callout runs and no observer wants permits, classifying once more would tell nobody anything: the
+ * first verdict stands. A block goes to the engine each time, for the log and the audit.
+ */
+static bool keep(const struct explain_judge *j, UINT16 layer_id, const struct engine_verdict *v)
+{
+    return j->quiet[layer_id] && v->action == FWP_ACTION_PERMIT &&
+           !engine_observes_permits(j->config.state->engine);
+}
+
 NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_question *q,
                        struct host_answer *a)
 {
     struct explain_judge *j = ctx;
     const struct engine_snapshot *s = engine_pin(r);
     UINT64 version = engine_snapshot_version(s), tested;
+    UINT64 generation = engine_callout_generation(j->config.state->engine);
     struct short_slot key, *slot = NULL;
     struct world *w = NULL;
     NTSTATUS status = STATUS_SUCCESS;
 
     *a = (struct host_answer){0};
     j->counts.asked++;
-    if (version != j->version) { /* worlds and fields of another policy */
+    if (version != j->version || generation != j->generation) { /* worlds and fields of another policy */
         forget_worlds(j);
         memset(j->tested_known, 0, sizeof j->tested_known);
         j->version = version;
+        j->generation = generation;
     }
     tested = tested_fields(j, s, q->layer->id);
     if (short_key(q, tested, version, &key)) {
@@ -547,8 +570,14 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
     a->depends_on_callout = w->has_callout ? &w->callout : NULL;
     if (w->forced)
         a->verdict = (struct engine_verdict){.action = w->blocked ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT};
-    else
+    else if (w->kept && keep(j, q->layer->id, &w->verdict))
+        a->verdict = w->verdict;
+    else {
         status = carry_out(j, r, q, w, &a->verdict);
+        w->kept = status == STATUS_SUCCESS && keep(j, q->layer->id, &a->verdict);
+        w->verdict = a->verdict;
+        w->verdict.filter = NULL; /* valid while pinned: not kept */
+    }
 out:
     engine_unpin(r);
     return status;

@@ -60,7 +60,7 @@ struct host_owner {
     UINT64 sub_process_tag; /* 0: none */
     const FWP_BYTE_BLOB *app_id;
     const FWP_BYTE_BLOB *token; /* as FWP_TOKEN_ACCESS_INFORMATION_TYPE carries it: security_token_blob() */
-    const SID *package;                 /* NULL: no AppContainer */
+    const SID *package;         /* NULL: no AppContainer */
 };
 
 struct host_interface_desc {
@@ -103,8 +103,9 @@ struct host_knobs {
     bool shift_receive_offset; /* PKT-11: verifier mode */
 };
 
-/* What one classification asks. `request` is complete; of its values the fields in `unknown` (bit = field
- * index) are not known and hold FWP_EMPTY. */
+/* What one classification asks. Of its values the fields in `unknown` (bit = field index) are not known and
+ * hold FWP_EMPTY. Those that no filter tests may still be missing, with metadata and packet:
+ * engine_request_complete(). */
 struct host_question {
     const struct engine_layer *layer;
     const struct engine_request *request;
@@ -113,7 +114,7 @@ struct host_question {
 struct host_answer {
     struct engine_verdict verdict;
     bool depends; /* it does depend on what is unknown; the verdict is what was chosen to be carried out */
-    UINT64 depends_on; /* field bits */
+    UINT64 depends_on;              /* field bits */
     const GUID *depends_on_callout; /* the first foreign callout that it depends on; NULL: none. Valid while
                                        the observer is told */
 };
@@ -183,6 +184,9 @@ struct host_flow_info {
  * which costs: NULL when nobody listens. */
 struct host_observer {
     void *ctx;
+    /* classified() hears of AC and RA, elsewhere only of what blocks or depends, and of values only those
+     * that filters test: cheap enough to be always on. */
+    bool decisions_only;
     void (*classified)(void *ctx, const struct host_event *e);
     void (*flow)(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
     /* In-order TCP data as the stream layer sees it; out: sent by this host. `lost`: so many bytes before it

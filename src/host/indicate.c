@@ -245,10 +245,8 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     fill_values(a, a->plan->tested);
     __atomic_fetch_add(&h->counts.classified, 1, __ATOMIC_RELAXED); /* visitors of the lane count too */
     if (h->config.judge.judge != NULL && ((a->unknown & a->plan->tested) != 0 || meets_foreign(a))) {
-        struct host_question q = {.layer = a->layer, .request = &a->request};
+        struct host_question q = {.layer = a->layer, .request = &a->request, .unknown = a->unknown};
 
-        complete(a);
-        q.unknown = a->unknown;
         __atomic_fetch_add(&h->counts.asked_judge, 1, __ATOMIC_RELAXED);
         status = h->config.judge.judge(h->config.judge.ctx, reader, &q, answer);
     } else {
@@ -288,7 +286,8 @@ static void tell(struct asking *a, const struct host_answer *answer)
         .packet_direction = s->packet_direction,
     };
 
-    complete(a);
+    if (!h->config.observer.decisions_only)
+        complete(a);
     event.unknown = a->unknown;
     event.packet = a->list;
     h->config.observer.classified(h->config.observer.ctx, &event);
@@ -306,7 +305,16 @@ static bool observed(const struct host *h, enum host_layer role, const struct pl
 {
     if (h->config.observer.classified == NULL)
         return false;
+    if (h->config.observer.decisions_only)
+        return plan->count != 0 || role == LAYER_AC || role == LAYER_RA;
     return plan->count != 0 || role < LAYER_MAC_IN || h->config.knobs.l2_layers;
+}
+
+/* What a listener to decisions does not want to hear after all. */
+static bool of_interest(const struct asking *a, const struct host_answer *answer)
+{
+    return !a->s->host->config.observer.decisions_only || a->role == LAYER_AC || a->role == LAYER_RA ||
+           answer->depends || answer->verdict.action == FWP_ACTION_BLOCK;
 }
 
 /* Not inlined: the way past an empty layer needs none of this stack. */
@@ -339,7 +347,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     room->level++;
     if (plan->count != 0)
         ask(&a, snapshot, &answer);
-    if (listens)
+    if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
     shift_receive_offset(&a);
     room->level--;
