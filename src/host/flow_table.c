@@ -116,11 +116,11 @@ static unsigned places_with(const struct bucket *b, uint16_t tag)
 #endif
 }
 
-static struct host_flow *find_in(struct flow_table *t, const struct bucket *b, uint16_t tag,
-                                 const struct host_flow_key *key)
+static struct host_flow *find_slow(struct flow_table *t, const struct bucket *b, unsigned places,
+                                   uint16_t tag, const struct host_flow_key *key)
 {
     for (;;) {
-        for (unsigned places = places_with(b, tag); places != 0; places &= places - 1) {
+        for (; places != 0; places &= places - 1) {
             struct host_flow *f = flow_of(t, b->slot[__builtin_ctz(places)]);
             if (key_equal(&f->key, key))
                 return f;
@@ -128,7 +128,25 @@ static struct host_flow *find_in(struct flow_table *t, const struct bucket *b, u
         if (b->more == 0)
             return NULL;
         b = &t->more[b->more - 1];
+        places = places_with(b, tag);
     }
+}
+
+/* Nearly always the first flow with the tag is the one. */
+static inline struct host_flow *find_in(struct flow_table *t, const struct bucket *b, uint16_t tag,
+                                        const struct host_flow_key *key)
+{
+    unsigned places = places_with(b, tag);
+
+    if (__builtin_expect(places != 0, 1)) {
+        struct host_flow *f = flow_of(t, b->slot[__builtin_ctz(places)]);
+        if (__builtin_expect(key_equal(&f->key, key), 1))
+            return f;
+        places &= places - 1;
+    }
+    if (places == 0 && b->more == 0)
+        return NULL;
+    return find_slow(t, b, places, tag, key);
 }
 
 /* A new, empty overflow bucket: index + 1; 0: no memory. */
