@@ -191,12 +191,6 @@ static void establish(struct host_flow *f, struct tcp_result *r)
     r->events |= TCP_ESTABLISHED_NOW;
 }
 
-static void closed_if_both(const struct host_flow *f, struct tcp_result *r)
-{
-    if ((f->half[0].flags & f->half[1].flags & TCP_HALF_FIN_ACKED) != 0)
-        r->events |= TCP_CLOSED_NOW;
-}
-
 /* The FIN of `dir` is acknowledged. */
 static void fin_acked(struct host_flow *f, int dir, struct tcp_result *r)
 {
@@ -210,7 +204,9 @@ static void fin_acked(struct host_flow *f, int dir, struct tcp_result *r)
                  : f->tcp == TCP_CLOSING  ? TCP_TIME_WAIT
                  : f->tcp == TCP_LAST_ACK ? TCP_CLOSED
                                           : f->tcp;
-    closed_if_both(f, r);
+    /* In LAST_ACK this host has acknowledged the other's FIN, whether that was seen or not. */
+    if (f->tcp == TCP_CLOSED || (f->half[!dir].flags & TCP_HALF_FIN_ACKED) != 0)
+        r->events |= TCP_CLOSED_NOW;
 }
 
 /* Everything up to the FIN of `dir` is there. */

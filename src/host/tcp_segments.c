@@ -315,7 +315,7 @@ static bool due(const struct record *r, int dir, const struct held *h, uint32_t 
 /* The receiver has some of this piece, and so the hole before it, which nobody saw. */
 static bool hole_proved(const struct record *r, int dir, const struct held *h)
 {
-    return r->has_proof[dir] && seq_before(h->seq, r->proved[dir] + (h->length == 0 ? 1 : 0));
+    return r->has_proof[dir] && seq_before(h->seq, r->proved[dir]);
 }
 
 bool tcp_held_ready(struct lane *l, const struct host_flow *f, int dir)
