@@ -154,6 +154,33 @@ void ix_trim(struct engine_cursor *c, UINT32 end)
         c->word[(base - c->first) / 64] &= (1ULL << (end - base)) - 1;
 }
 
+UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
+                               UINT64 unknown, UINT64 bits[ENGINE_INDEX_FLAT_WORDS])
+{
+    const struct ix_index *ix = ls->index != NULL ? ix_of(ls) : NULL;
+    const struct ix_flat *flat = ix != NULL && ix->base == NULL ? ix->flat : NULL;
+
+    if (flat == NULL)
+        return 0;
+    memcpy(bits, flat->all, flat->words * sizeof(*bits));
+    for (UINT32 i = 0; i < flat->fields->count; i++) {
+        const struct ix_field *f = &flat->fields->of[i];
+        const FWP_VALUE0 *v = &values[f->value].value;
+        const UINT64 *row;
+        UINT32 cell;
+
+        if (unknown >> f->value & 1)
+            continue;
+        cell = f->kind == IX_TOKEN ? ix_token_cell(flat, f, v) : ix_cell(f->map, v);
+        if (cell - IX_CELL_FIRST < f->doubt)
+            return 0;
+        row = f->rows + (size_t)cell * flat->words;
+        for (UINT32 w = 0; w < flat->words; w++)
+            bits[w] &= row[w];
+    }
+    return flat->words;
+}
+
 /* ---- columns and recent ---------------------------------------------------------------------------- */
 
 /* The next living match of the columns from this slot on, as a position. */

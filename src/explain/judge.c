@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The judge of judge.h. Two memories, exact both:
+ * The judge of judge.h. It remembers:
  *
- *   short   (layer, version, unknown, the tested values' bytes) -> world, direct mapped
- *   vectors (layer, version, unknown, each filter's answer)     -> world, hashed, of bounded number
+ *   (layer, version, unknown fields, which filters the known values leave possible) -> world
  *
- * A filter's answer to the known values is no, yes or "depends" (engine_filter_match3()), and a verdict can
- * hang on known values only through these: two questions with one vector have one answer. The short memory
- * spares the vector where the same packet comes again.
+ * A verdict can hang on known values only through the filters that they refuse: two questions that leave the
+ * same ones possible have one answer. The number of worlds is bounded.
  */
 #include "explain/judge.h"
 
@@ -18,8 +16,6 @@
 #include "explain/answer.h"
 
 #define JUDGE_BUDGET 20000u /* nodes of a search: tenths of a second at worst */
-#define SHORT_SLOTS  4096u
-#define SHORT_BYTES  232u
 
 /* What a question comes to. */
 struct world {
@@ -42,17 +38,9 @@ struct world {
     struct explain_arena arena;
 };
 
-struct short_slot {
-    const struct world *world;
-    UINT64 unknown, version;
-    UINT16 layer_id, size;
-    UINT8 bytes[SHORT_BYTES];
-};
-
 struct explain_judge {
     struct explain_judge_config config;
     struct explain_judge_counts counts;
-    struct short_slot *slots;
     struct world **buckets;
     UINT32 bucket_count, world_count;
     UINT64 version;                    /* of the policy that everything below is about */
@@ -80,9 +68,8 @@ int explain_judge_create(const struct explain_judge_config *config, struct expla
         j->config.worlds = 4096;
     for (j->bucket_count = 64; j->bucket_count < j->config.worlds; j->bucket_count *= 2)
         ;
-    j->slots = calloc(SHORT_SLOTS, sizeof *j->slots);
     j->buckets = calloc(j->bucket_count, sizeof(struct world *));
-    if (j->slots == NULL || j->buckets == NULL) {
+    if (j->buckets == NULL) {
         explain_judge_destroy(j);
         *out = NULL;
         return -ENOMEM;
@@ -110,16 +97,14 @@ static void forget_worlds(struct explain_judge *j)
         }
     }
     j->world_count = 0;
-    memset(j->slots, 0, SHORT_SLOTS * sizeof *j->slots);
 }
 
 void explain_judge_destroy(struct explain_judge *j)
 {
     if (j == NULL)
         return;
-    if (j->buckets != NULL && j->slots != NULL)
+    if (j->buckets != NULL)
         forget_worlds(j);
-    free(j->slots);
     free(j->buckets);
     free(j->vector);
     free(j->assumptions);
@@ -160,56 +145,6 @@ static UINT64 tested_fields(struct explain_judge *j, const struct engine_snapsho
     return j->tested[layer_id];
 }
 
-/* A value's bytes behind each other; opaque ones by what they point at, which their owner keeps unchanged. */
-static bool add_value(struct short_slot *k, const FWP_VALUE0 *v)
-{
-    const void *bytes = NULL;
-    UINT32 size = 0;
-    UINT8 type = (UINT8)v->type;
-
-    switch (v->type) {
-    case FWP_EMPTY:
-        break;
-    case FWP_UINT8:
-        bytes = &v->uint8, size = 1;
-        break;
-    case FWP_UINT16:
-        bytes = &v->uint16, size = 2;
-        break;
-    case FWP_UINT32:
-        bytes = &v->uint32, size = 4;
-        break;
-    case FWP_UINT64:
-        bytes = v->uint64, size = 8;
-        break;
-    case FWP_BYTE_ARRAY16_TYPE:
-        bytes = v->byteArray16, size = 16;
-        break;
-    case FWP_BYTE_ARRAY6_TYPE:
-        bytes = v->byteArray6, size = 6;
-        break;
-    case FWP_BYTE_BLOB_TYPE:
-        bytes = v->byteBlob->data, size = v->byteBlob->size;
-        break;
-    case FWP_SID:
-        bytes = v->sid, size = 8u + 4u * v->sid->SubAuthorityCount;
-        break;
-    case FWP_TOKEN_ACCESS_INFORMATION_TYPE: /* an owner's, who outlives the host: the place says which */
-        bytes = &v->tokenAccessInformation->data, size = sizeof(void *);
-        break;
-    default:
-        return false;
-    }
-    if (size > SHORT_BYTES || k->size + 5u + size > SHORT_BYTES)
-        return false;
-    k->bytes[k->size] = type;
-    memcpy(k->bytes + k->size + 1, &size, 4);
-    if (size != 0)
-        memcpy(k->bytes + k->size + 5, bytes, size);
-    k->size = (UINT16)(k->size + 5 + size);
-    return true;
-}
-
 static UINT64 mix(UINT64 h, UINT64 x)
 {
     h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
@@ -229,45 +164,20 @@ static UINT64 hash_of(UINT64 h, const UINT8 *bytes, size_t size)
     return h;
 }
 
-/* The short key; false: it does not fit. */
-static bool short_key(const struct host_question *q, UINT64 tested, UINT64 version, struct short_slot *k)
-{
-    const FWPS_INCOMING_VALUES0 *in = q->request->values;
-
-    k->world = NULL;
-    k->unknown = q->unknown & tested;
-    k->version = version;
-    k->layer_id = q->layer->id;
-    k->size = 0;
-    for (UINT16 i = 0; i < in->valueCount; i++) {
-        if ((tested & ~q->unknown) >> i & 1 && !add_value(k, &in->incomingValue[i].value))
-            return false;
-    }
-    return true;
-}
-
-static struct short_slot *short_place(const struct explain_judge *j, const struct short_slot *k)
-{
-    UINT64 h = hash_of(mix(mix(k->layer_id, k->unknown), k->size), k->bytes, k->size);
-
-    return &j->slots[h >> 32 & (SHORT_SLOTS - 1)];
-}
-
-static bool short_same(const struct short_slot *a, const struct short_slot *b)
-{
-    return a->world != NULL && a->unknown == b->unknown && a->version == b->version &&
-           a->layer_id == b->layer_id && a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
-}
-
-/* What each filter says of the known values. 0: no memory. */
+/*
+ * What tells one question from another, in j->vector: the filters that the known values leave possible, where
+ * the index says so at once, else each filter's answer. The last byte says which. False: no memory.
+ */
 static bool make_vector(struct explain_judge *j, const struct engine_snapshot *s,
                         const struct host_question *q, UINT32 *size)
 {
+    const FWPS_INCOMING_VALUE0 *values = q->request->values->incomingValue;
     const struct engine_filter *const *filters;
-    size_t n = engine_snapshot_filters(s, q->layer->id, &filters);
+    size_t n = engine_snapshot_filters(s, q->layer->id, &filters), words;
+    UINT64 bits[ENGINE_CANDIDATE_WORDS];
     bool known[ENGINE_MAX_FIELDS];
 
-    *size = (UINT32)((n + 3) / 4);
+    *size = (UINT32)((n + 3) / 4 + sizeof bits + 1);
     if (*size > j->vector_room) {
         UINT8 *more = realloc(j->vector, *size);
 
@@ -276,13 +186,19 @@ static bool make_vector(struct explain_judge *j, const struct engine_snapshot *s
         j->vector = more;
         j->vector_room = *size;
     }
+    words = engine_snapshot_candidates(s, q->layer->id, values, q->unknown, bits);
+    if (words != 0) {
+        *size = (UINT32)(words * sizeof bits[0] + 1);
+        memcpy(j->vector, bits, *size - 1);
+        j->vector[*size - 1] = 1;
+        return true;
+    }
     for (UINT16 i = 0; i < q->layer->field_count; i++)
         known[i] = !(q->unknown >> i & 1);
-    if (*size != 0)
-        memset(j->vector, 0, *size);
+    *size = (UINT32)((n + 3) / 4 + 1);
+    memset(j->vector, 0, *size);
     for (size_t i = 0; i < n; i++)
-        j->vector[i / 4] |=
-            (UINT8)(engine_filter_match3(filters[i], q->request->values->incomingValue, known) << i % 4 * 2);
+        j->vector[i / 4] |= (UINT8)(engine_filter_match3(filters[i], values, known) << i % 4 * 2);
     return true;
 }
 
@@ -538,9 +454,8 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
     const struct engine_snapshot *s = engine_pin(r);
     UINT64 version = engine_snapshot_version(s), tested;
     UINT64 generation = engine_callout_generation(j->config.state->engine);
-    struct short_slot key, *slot = NULL;
     struct world *w = NULL;
-    NTSTATUS status = STATUS_SUCCESS;
+    NTSTATUS status;
 
     *a = (struct host_answer){0};
     j->counts.asked++;
@@ -551,18 +466,7 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
         j->generation = generation;
     }
     tested = tested_fields(j, s, q->layer->id);
-    if (short_key(q, tested, version, &key)) {
-        slot = short_place(j, &key);
-        if (short_same(slot, &key))
-            w = (struct world *)(uintptr_t)slot->world;
-    }
-    if (w == NULL) {
-        status = find_world(j, s, q, tested, &w);
-        if (status == STATUS_SUCCESS && slot != NULL) {
-            *slot = key;
-            slot->world = w;
-        }
-    }
+    status = find_world(j, s, q, tested, &w);
     if (status != STATUS_SUCCESS)
         goto out;
     a->depends = w->depends;
