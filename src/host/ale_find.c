@@ -528,6 +528,13 @@ void ale_find(struct scene *s, struct ale_view *v)
         ale_key(s, &key, false); /* an answer to nothing */
         f = living(l, &key);
     }
+    if (f != NULL && tcp && f->state == ALE_AUTHORIZED && s->packet != NULL &&
+        tcp_starts_anew(f, s->packet, !is_inbound(s))) { /* the connection that this was is over */
+        rt_mutex_unlock(l->lock);
+        ale_end_flow(l, f, HOST_END_REPLACED);
+        rt_mutex_lock(l->lock);
+        f = NULL;
+    }
     if (f != NULL) {
         view_flow(s, v, f);
         return;
