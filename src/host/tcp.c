@@ -303,7 +303,7 @@ static void take(struct lane *l, struct host_flow *f, int dir, struct tcp_piece 
     if (dir == 1 && !p->doubtful) {
         UINT32 reason = beyond_window(f, p);
         p->doubtful = reason != 0;
-        if (reason != 0)
+        if (reason != 0 && (r->events & TCP_ESTABLISHED_NOW) == 0) /* what completes the handshake counts */
             refuse(r, reason);
     }
     if (!p->doubtful)
