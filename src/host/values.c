@@ -225,10 +225,11 @@ static UINT32 flags_of(enum host_layer role)
         return FLAG(LOOPBACK) | FLAG(RAW_ENDPOINT) | FLAG(IPSEC_NATT_RECLASSIFY);
     case LAYER_DD:
         return FLAG(LOOPBACK) | FLAG(RAW_ENDPOINT);
-    case LAYER_RES:
-        return FLAG(WILDCARD_BIND) | FLAG(RAW_ENDPOINT) | FLAG(IMPLICIT_BIND) | FLAG(RECLASSIFY);
+    case LAYER_RES: /* REAUTHORIZE here and at LIS: after a completion (PEND-39) */
+        return FLAG(WILDCARD_BIND) | FLAG(RAW_ENDPOINT) | FLAG(IMPLICIT_BIND) | FLAG(RECLASSIFY) |
+               FLAG(REAUTHORIZE);
     case LAYER_LIS:
-        return FLAG(RECLASSIFY);
+        return FLAG(RECLASSIFY) | FLAG(REAUTHORIZE);
     case LAYER_RA:
     case LAYER_AC:
         return FLAG(LOOPBACK) | FLAG(IPSEC_SECURED) | FLAG(REAUTHORIZE) | FLAG(RAW_ENDPOINT) |
