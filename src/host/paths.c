@@ -212,13 +212,14 @@ static void begun(struct scene *s)
 bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
     const UINT64 before = s->flow != NULL ? s->flow->id : 0;
+    const bool opens = v->need == ALE_NEED_AUTHORIZE; /* one that was refused before, perhaps */
     struct answer a = {0};
 
     switch (ale_decide(s, v, &a)) {
     case ALE_PASS:
         out->depends = out->depends || a.depends;
         out->flow_id = s->flow_id;
-        if (s->flow != NULL && s->flow->id != before)
+        if (s->flow != NULL && (opens || s->flow->id != before))
             begun(s);
         return true;
     case ALE_BLOCKED:
