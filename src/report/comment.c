@@ -6,7 +6,6 @@
 
 const char *report_comment(struct report_names *n, const struct host_outcome *o, char *out, size_t size)
 {
-    const char *layer = o->layer != NULL ? o->layer->name : "no layer";
     const struct report_filter *f;
     size_t used;
 
@@ -15,11 +14,13 @@ const char *report_comment(struct report_names *n, const struct host_outcome *o,
     if (o->fate != HOST_BLOCKED && o->fate != HOST_ABSORBED) {
         snprintf(out, size, "weir: %s%s%s", host_fate_name(o->fate), o->note != HOST_NOTE_NONE ? ": " : "",
                  o->note != HOST_NOTE_NONE ? host_note_words(o->note) : "");
+    } else if (o->layer == NULL) {
+        snprintf(out, size, "weir: %s with the first fragment of its datagram", host_fate_name(o->fate));
     } else if ((f = report_names_filter(n, o->filter_id)) == NULL) {
-        snprintf(out, size, "weir: %s at %s, not by a filter", host_fate_name(o->fate), layer);
+        snprintf(out, size, "weir: %s at %s, not by a filter", host_fate_name(o->fate), o->layer->name);
     } else {
-        snprintf(out, size, "weir: %s at %s by filter %llu \"%s\" %s", host_fate_name(o->fate), layer,
-                 (unsigned long long)o->filter_id, f->name, f->key);
+        snprintf(out, size, "weir: %s at %s by filter %llu \"%s\" %s", host_fate_name(o->fate),
+                 o->layer->name, (unsigned long long)o->filter_id, f->name, f->key);
     }
     /* no half a character at the end */
     used = strlen(out);

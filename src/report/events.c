@@ -379,7 +379,7 @@ void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, 
         text_member(o, "note", host_note_words(f->note));
     if (f->layer != NULL)
         text_member(o, "layer", f->layer->name);
-    if (f->fate == HOST_BLOCKED || f->fate == HOST_ABSORBED)
+    if ((f->fate == HOST_BLOCKED || f->fate == HOST_ABSORBED) && f->layer != NULL)
         filter_member(o, filter, f->filter_id);
     if (f->fate == HOST_STACK || f->fate == HOST_BLOCKED)
         discard_members(o, f->module, f->reason);

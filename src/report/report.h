@@ -84,10 +84,9 @@ void report_tally_frame(struct report_tally *t, const struct wire_packet *p, con
                         bool written);
 /* The table: flows, verdicts, deciding filters, drops by reason, what depends. At most 100 columns, names cut
  * where needed; long lists are cut unless verbose. */
-void report_tally_print(const struct report_tally *t, const struct host_counts *counts, bool verbose,
-                        FILE *out);
+void report_tally_print(struct report_tally *t, const struct host_counts *counts, bool verbose, FILE *out);
 /* The same in full, but for single flows: {"event": "summary", ...}. NULL: no memory. */
-json_t *report_tally_json(const struct report_tally *t, const struct host_counts *counts);
+json_t *report_tally_json(struct report_tally *t, const struct host_counts *counts);
 
 struct report_totals {
     UINT64 flows, flows_permitted, flows_blocked, flows_depend; /* a flow counts once: blocked first */
@@ -95,7 +94,7 @@ struct report_totals {
     UINT64 blocked, absorbed;                                   /* frames, by policy or a callout */
     UINT64 depends;                                             /* classifications */
 };
-void report_tally_totals(const struct report_tally *t, struct report_totals *out);
+void report_tally_totals(struct report_tally *t, struct report_totals *out);
 
 /* ---- comments --------------------------------------------------------------------------------------- */
 

@@ -277,6 +277,10 @@ static void put_reason(const struct tally_drop *d, FILE *out)
     switch (d->fate) {
     case HOST_BLOCKED:
     case HOST_ABSORBED:
+        if (d->layer == NULL) {
+            fputs("with the first fragment of its datagram", out);
+            break;
+        }
         used += fprintf(out, "at %s by ", short_layer(d->layer));
         if (d->filter_id == 0)
             fputs("a callout, no filter", out);
@@ -372,8 +376,7 @@ static void print_depends(const struct report_tally *t, bool verbose, FILE *out)
     explain_arena_free(&a);
 }
 
-void report_tally_print(const struct report_tally *t, const struct host_counts *counts, bool verbose,
-                        FILE *out)
+void report_tally_print(struct report_tally *t, const struct host_counts *counts, bool verbose, FILE *out)
 {
     struct report_totals totals;
 
@@ -461,7 +464,7 @@ static json_t *host_json(const struct host_counts *c)
     return o;
 }
 
-json_t *report_tally_json(const struct report_tally *t, const struct host_counts *c)
+json_t *report_tally_json(struct report_tally *t, const struct host_counts *c)
 {
     json_t *o = json_object(), *fates = json_object(), *flows = json_object(), *drops = json_array(),
            *depends = json_array();

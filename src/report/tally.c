@@ -5,7 +5,8 @@
  * dependences are few, and beyond their limits only counted.
  *
  * A flow's verdict is BLOCKED from its first block on (the discard layer's classification that follows a
- * block is none of its own: ORD-17); else the first answer of its ALE authorization counts.
+ * block is none of its own: ORD-17); else what it depends on first; else the first answer of its ALE
+ * authorization.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -136,6 +137,7 @@ static struct tally_flow *row(struct report_tally *t, UINT64 id)
     } else {
         if (t->flow_count == 0)
             return NULL;
+        tally_settle(t); /* a verdict that waits may save a row */
         index = t->flow_count;
         for (unsigned tries = 0; tries < LOOK_FOR_PLAIN && index == t->flow_count; tries++) {
             if (plain(&t->flows[t->hand]))
@@ -225,6 +227,47 @@ static UINT32 note_depends(struct report_tally *t, const struct host_event *e)
     return i + 1;
 }
 
+static void decided(struct report_tally *t, struct tally_flow *r, const struct engine_layer *layer,
+                    UINT64 filter_id)
+{
+    r->layer = layer;
+    r->filter = report_names_filter(t->names, filter_id);
+}
+
+void tally_settle(struct report_tally *t)
+{
+    for (UINT32 i = 0; i < t->later_count && t->bucket_count != 0; i++) {
+        UINT32 index = *bucket(t, t->later[i].id);
+
+        if (index != 0)
+            __builtin_prefetch(&t->flows[index - 1].id);
+    }
+    for (UINT32 i = 0; i < t->later_count; i++) {
+        const struct tally_later *x = &t->later[i];
+        struct tally_flow *r = find(t, x->id);
+
+        if (r == NULL)
+            continue;
+        if (x->layer == NULL) {
+            r->passed += x->through;
+            r->dropped += !x->through;
+        } else if (!r->blocked && r->depends == 0) {
+            r->depends = x->depends;
+            decided(t, r, x->layer, x->filter_id);
+        }
+    }
+    t->later_count = 0;
+}
+
+static void put_off(struct report_tally *t, struct tally_later x)
+{
+    if (t->later_count == LATER)
+        tally_settle(t);
+    if (t->bucket_count != 0)
+        __builtin_prefetch(bucket(t, x.id));
+    t->later[t->later_count++] = x;
+}
+
 void report_tally_classified(void *ctx, const struct host_event *e)
 {
     struct report_tally *t = ctx;
@@ -238,18 +281,20 @@ void report_tally_classified(void *ctx, const struct host_event *e)
     if (!block && !depends && !authorizes(e->layer))
         return;
     on = depends ? note_depends(t, e) : 0;
+    if (!block && !authorizes(e->layer)) {
+        if (e->flow_id != 0)
+            put_off(t, (struct tally_later){e->flow_id, e->layer, e->answer->verdict.filter_id, on, false});
+        return;
+    }
     r = row(t, e->flow_id);
     if (r == NULL || r->blocked)
         return;
+    if (block || r->layer == NULL || (depends && r->depends == 0)) {
+        r->blocked = block;
+        decided(t, r, e->layer, e->empty || e->answer == NULL ? 0 : e->answer->verdict.filter_id);
+    }
     if (depends && r->depends == 0)
         r->depends = on;
-    if (block || r->layer == NULL || (r->depends == on && depends)) {
-        r->blocked = block;
-        r->layer = e->layer;
-        r->filter = e->empty || e->answer == NULL
-                        ? NULL
-                        : report_names_filter(t->names, e->answer->verdict.filter_id);
-    }
 }
 
 /* ---- frames -----------------------------------------------------------------------------------------------
@@ -297,26 +342,26 @@ void report_tally_frame(struct report_tally *t, const struct wire_packet *p, con
     bool through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
 
     for (unsigned i = 0; i < 2; i++) {
-        struct tally_flow *r = flows[i] != 0 ? find(t, flows[i]) : NULL;
+        struct tally_flow *r;
 
-        if (r == NULL)
+        if (flows[i] == 0)
             continue;
-        if (through)
-            r->passed++;
-        else
-            r->dropped++;
-        if (o->fate == HOST_BLOCKED && !r->blocked) { /* by a callout of its own, or of an unheard layer */
+        put_off(t, (struct tally_later){.id = flows[i], .through = through});
+        if (o->fate != HOST_BLOCKED)
+            continue;
+        r = find(t, flows[i]);
+        if (r != NULL && !r->blocked) { /* by a callout of its own, or of an unheard layer */
             r->blocked = true;
-            r->layer = o->layer;
-            r->filter = report_names_filter(t->names, o->filter_id);
+            decided(t, r, o->layer, o->filter_id);
         }
     }
     if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED)
         count_drop(t, p, o, written);
 }
 
-void report_tally_totals(const struct report_tally *t, struct report_totals *out)
+void report_tally_totals(struct report_tally *t, struct report_totals *out)
 {
+    tally_settle(t);
     *out = (struct report_totals){.flows = t->created,
                                   .flows_permitted = t->gone_permitted,
                                   .flows_blocked = t->gone_blocked,

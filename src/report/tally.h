@@ -36,6 +36,17 @@ struct tally_depends {
     UINT64 permitted, blocked; /* classifications, by how they were carried out */
 };
 
+/* What waits to be put into its flow's row. A row is seldom in the caches: a few of them are fetched
+ * together. */
+struct tally_later {
+    UINT64 id;
+    const struct engine_layer *layer; /* a classification that depends; NULL: a frame */
+    UINT64 filter_id;
+    UINT32 depends;
+    bool through;
+};
+#define LATER 16u
+
 #define MAX_DROPS   1024u
 #define MAX_DEPENDS 1024u
 
@@ -52,9 +63,14 @@ struct report_tally {
     struct tally_depends *depends;
     UINT32 depend_count;
     UINT64 other_depends;
+    struct tally_later later[LATER];
+    UINT32 later_count;
     UINT64 newest;                                     /* the highest id told of: they rise */
     UINT64 created, unlisted;                          /* flows told of; not or no longer in the list */
     UINT64 gone_permitted, gone_blocked, gone_depends; /* the unlisted by verdict */
 };
+
+/* Puts what waits into the rows; before anybody reads them. */
+void tally_settle(struct report_tally *t);
 
 #endif
