@@ -138,6 +138,11 @@ static void interface_free(struct interface *i)
     free(i);
 }
 
+void capture_interface_drop(struct capture *c)
+{
+    interface_free(c->interfaces[--c->interface_count]);
+}
+
 /* ---- processes ----------------------------------------------------------------------------------------- */
 
 struct process *capture_process_new(struct processes *all)

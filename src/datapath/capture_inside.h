@@ -143,6 +143,8 @@ int capture_fail_short(struct capture *c, struct capture_error *error, const cha
 /* A new interface with these, resolution 6; NULL: out of memory. There are fewer than
  * CAPTURE_INTERFACES_MAX. */
 struct interface *capture_interface_new(struct capture *c, uint16_t link_type, uint32_t snap_length);
+/* Takes the last one back: its description is broken. */
+void capture_interface_drop(struct capture *c);
 /* The number of ticks a second from if_tsresol; false: more than 64 bits. */
 bool capture_interface_resolution(struct interface *i, uint8_t resolution);
 uint64_t capture_time_slow(const struct interface *i, uint64_t ticks);

@@ -145,6 +145,29 @@ static int interface_option(struct interface *i, const struct option *o)
     return 0;
 }
 
+static int interface_options(struct capture *c, struct interface *i, const uint8_t *options, uint32_t size,
+                             struct capture_error *error)
+{
+    int result = 0, more;
+    struct option o;
+
+    i->options = malloc((size_t)size + 1);
+    if (i->options == NULL)
+        return -ENOMEM;
+    memcpy(i->options, options, size);
+    i->options_size = size;
+    struct option_walk w = option_walk(i->options, size, c->swapped);
+    while ((more = option_next(&w, &o)) > 0 && (result = interface_option(i, &o)) == 0)
+        ;
+    if (result != 0)
+        return result;
+    if (more < 0)
+        return fail_options(c, error);
+    if (!capture_interface_resolution(i, i->is.resolution))
+        return capture_fail(c, error, "a time resolution within 64 bits", "0x%02x", i->is.resolution);
+    return 0;
+}
+
 static int read_interface(struct capture *c, uint32_t total, struct capture_error *error)
 {
     int result = 0;
@@ -159,23 +182,11 @@ static int read_interface(struct capture *c, uint32_t total, struct capture_erro
     struct interface *i = capture_interface_new(c, get16(b + 8, c->swapped), get32(b + 12, c->swapped));
     if (i == NULL)
         return -ENOMEM;
-    i->options_size = total - INTERFACE_MIN;
-    i->options = malloc(i->options_size + 1);
-    if (i->options == NULL)
-        return -ENOMEM;
-    memcpy(i->options, b + 16, i->options_size);
-
-    struct option_walk w = option_walk(i->options, i->options_size, c->swapped);
-    struct option o;
-    int more;
-    while ((more = option_next(&w, &o)) > 0 && (result = interface_option(i, &o)) == 0)
-        ;
-    if (result != 0)
+    result = interface_options(c, i, b + 16, total - INTERFACE_MIN, error);
+    if (result != 0) {
+        capture_interface_drop(c);
         return result;
-    if (more < 0)
-        return fail_options(c, error);
-    if (!capture_interface_resolution(i, i->is.resolution))
-        return capture_fail(c, error, "a time resolution within 64 bits", "0x%02x", i->is.resolution);
+    }
     c->source.at += total;
     return 0;
 }
@@ -252,7 +263,7 @@ static int packet_options(struct capture *c, struct capture_packet *out, struct 
                 out->process = capture_process_of(c, get32(o.value, c->swapped));
             break;
         case OPTION_PACKET_DARWIN_FIRST:
-            if (o.size == 4)
+            if (o.size == 4 && process_at(c, get32(o.value, c->swapped)) != CAPTURE_NONE)
                 out->process = process_at(c, get32(o.value, c->swapped));
             break;
         }
