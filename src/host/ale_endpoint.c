@@ -115,6 +115,16 @@ struct host_endpoint *ale_endpoint_at(const struct lane *l, UINT32 slot)
     return e != NULL && e->live ? &e->e : NULL;
 }
 
+void ale_endpoint_prefetch(const struct lane *l, UINT32 slot)
+{
+    const struct ale_endpoint *e = slot != 0 ? at(endpoints_of(l), slot) : NULL;
+
+    if (e == NULL)
+        return;
+    __builtin_prefetch(e);
+    __builtin_prefetch((const char *)e + 64);
+}
+
 /* ---- chains -----------------------------------------------------------------------------------------------
  */
 

@@ -161,13 +161,30 @@ void host_frame(struct host *h, const struct host_frame *f, struct host_outcome 
     h->counts.notes[out->note]++;
 }
 
+#define PREFETCH 16
+
+/* Flows and their endpoints, a few at a time: what one lookup waits for, the others wait for as well. */
 void host_prefetch(struct host *h, const struct host_frame *frames, size_t count)
 {
-    struct host_flow_key key;
+    const struct lane *l = &h->lanes[0];
+    struct host_flow_key keys[PREFETCH];
+    const struct host_flow_key *which[PREFETCH];
+    struct host_flow *flows[PREFETCH];
 
-    for (size_t i = 0; i < count; i++)
-        if (paths_key(h, &frames[i], &key))
-            flow_table_prefetch(h->lanes[0].flows, &key);
+    while (count > 0) {
+        size_t some = count < PREFETCH ? count : PREFETCH, n = 0;
+
+        for (size_t i = 0; i < some; i++) {
+            which[n] = &keys[n];
+            n += paths_key(h, &frames[i], &keys[n]);
+        }
+        flow_table_find_many(l->flows, which, n, flows);
+        for (size_t i = 0; i < n; i++)
+            if (flows[i] != NULL)
+                ale_endpoint_prefetch(l, flows[i]->endpoint);
+        frames += some;
+        count -= some;
+    }
 }
 
 /* ---- counts, names ------------------------------------------------------------------------------------ */

@@ -81,7 +81,7 @@ bool host_local_at(const struct host *h, uint8_t version, const union wire_addr 
 /* On whose subnet the address is; NULL: nobody knows. */
 const struct host_interface *host_route(const struct host *h, uint8_t version, const union wire_addr *a);
 const struct host_interface *host_loopback_interface(const struct host *h); /* NULL: there is none */
-int host_addresses_create(struct host *h); /* 0 or -ENOMEM */
+int host_addresses_create(struct host *h);                                  /* 0 or -ENOMEM */
 void host_addresses_destroy(struct host *h);
 
 /* ---- endpoints (ale_endpoint.c)
@@ -149,7 +149,7 @@ struct scene {
     const struct wire_packet *packet;
     const struct host_interface *interface; /* arrival of inbound, departure of outbound */
     const struct host_interface *next_hop;  /* forwarded: departure */
-    const struct host_interface *home;      /* whose address the local one is; NULL: as `interface` (ALE-28) */
+    const struct host_interface *home; /* whose address the local one is; NULL: as `interface` (ALE-28) */
     FWP_DIRECTION packet_direction;
 
     /* The tuple from this host's side; ICMP as the layers' port fields have it (type, code). */
@@ -184,7 +184,7 @@ struct scene {
     FWPS_DISCARD_MODULE0 discard_module; /* at discard layers */
     UINT32 discard_reason;
     UINT64 discard_filter_id; /* indicate.c's: the filter that blocked */
-    uint32_t stopped_at; /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
+    uint32_t stopped_at;      /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
     uint32_t path_mtu;
     bool any_remote; /* EC, LIS..: no remote end */
     struct ale_hold hold;
@@ -295,6 +295,8 @@ void ale_advance(struct lane *l, UINT64 now_ns);
  * everything silently. shutdown: host_shutdown()'s body. */
 int ale_create(struct lane *l);
 void ale_destroy(struct lane *l);
+/* Fetches the endpoint of a flow (its `endpoint`) into the caches: a hint. */
+void ale_endpoint_prefetch(const struct lane *l, UINT32 slot);
 void ale_shutdown(struct host *h);
 /* host_reauthorize() for flows authorized for this interface alone (0: all): host_set_profile() calls it. */
 void ale_reauthorize(struct host *h, UINT32 reason, UINT32 interface_index);
@@ -422,7 +424,7 @@ struct lane {
 
 struct host {
     struct host_config config;
-    struct host_limits limits; /* with the defaults filled in */
+    struct host_limits limits;          /* with the defaults filled in */
     struct host_interface **interfaces; /* each its own allocation: pointers stay good */
     size_t interface_count;
     struct addresses *addresses; /* interfaces.c's */

@@ -343,7 +343,7 @@ static void print_frames(const struct report_tally *t, const struct host_counts 
     free(drops);
 }
 
-static void print_depends(const struct report_tally *t, bool verbose, FILE *out)
+static void print_depends(struct report_tally *t, bool verbose, FILE *out)
 {
     struct report_totals totals;
     struct explain_arena a = {0};
