@@ -294,6 +294,24 @@ static void overlaps_end_the_datagram(void **state)
     }
 }
 
+/* The last one may be shorter than the unit in which places are counted. */
+static void a_short_end_told_twice(void **state)
+{
+    struct packet p = {.fill = 92, .id = 1}; /* 100 bytes with UDP's header */
+    struct fragments *f = create(0, 0);
+    const uint8_t *out;
+    uint32_t size;
+
+    (void)state;
+    assert_int_equal(add_one(f, &p, 96, 8, 0), FRAGMENT_HELD);
+    assert_int_equal(add_one(f, &p, 96, 8, 0), FRAGMENT_HELD);
+    assert_int_equal(counts(f).fragments_held, 1);
+    frames[0].size = packet_fragment(&p, 0, 96, frames[0].bytes, sizeof(frames[0].bytes));
+    assert_int_equal(add(f, &frames[0], 0, &out, &size), FRAGMENT_COMPLETE);
+    whole_is(&p, out, size);
+    fragments_destroy(f);
+}
+
 static void the_same_place_with_other_bytes(void **state)
 {
     struct packet p = {.no_transport = true, .fill = 200, .id = 1}, other = p;
@@ -600,6 +618,7 @@ int main(void)
         cmocka_unit_test(the_first_fragment_has_the_header),
         cmocka_unit_test(what_belongs_together),
         cmocka_unit_test(overlaps_end_the_datagram),
+        cmocka_unit_test(a_short_end_told_twice),
         cmocka_unit_test(the_same_place_with_other_bytes),
         cmocka_unit_test(two_ends),
         cmocka_unit_test(no_fragments_at_all),

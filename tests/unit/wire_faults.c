@@ -94,7 +94,7 @@ static const struct fault_case faults[] = {
      IP + 20,
      0},
     {"option without a length",
-     {.ip_options = "\1\1\1\7", .ip_options_size = 4},
+     {.ip_options = "\1\1\1\7", .ip_options_size = 4, .protocol = 47}, /* the frame ends there too */
      WIRE_FAULT_IP_OPTION,
      WIRE_LINK,
      4,
@@ -107,8 +107,8 @@ static const struct fault_case faults[] = {
      4,
      IP + 6,
      0},
-    {"fragment that ends beyond 65,535",
-     {.offset = 65528, .no_transport = true, .data = "12345678"},
+    {"fragment that ends at 65,536",
+     {.offset = 65512, .no_transport = true, .data = "1234"},
      WIRE_FAULT_FRAGMENT,
      WIRE_LINK,
      4,
@@ -319,6 +319,40 @@ static void every_fault_where_it_stands(void **state)
     }
 }
 
+static void just_not_a_fault(void **state)
+{
+    static const struct packet table[] = {
+        {.offset = 65512, .no_transport = true, .data = "123"}, /* ends at 65,535 */
+        {V6, .offset = 65528, .no_transport = true, .data = "1234567"},
+        {.ip_options = "\1\7\3\4", .ip_options_size = 4}, /* options up to the header's end */
+        {.protocol = 6, .tcp_options = "\1\1\10\2", .tcp_options_size = 4},
+        {V6, .extension_count = 1, .extensions = {{60, "\5\4", 2}}},
+    };
+    static uint8_t frame[2048];
+    struct wire_packet w;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        packet_parse(&table[i], frame, sizeof(frame), &w);
+        assert_int_equal(w.fault, WIRE_OK);
+        assert_true(w.reached >= WIRE_NETWORK);
+    }
+}
+
+/* Some captures say that more was captured than sent: what is there was sent. */
+static void more_captured_than_sent(void **state)
+{
+    static uint8_t frame[2048];
+    size_t n = PACKET(frame, .data = "hello");
+    struct wire_packet w;
+
+    (void)state;
+    free(parse_exact(WIRE_LINK_ETHERNET, frame, n, n - 10, &w));
+    assert_int_equal(w.length, n);
+    assert_int_equal(w.fault, WIRE_OK);
+    assert_int_equal(w.data_length, 5);
+}
+
 static void every_fault_has_words(void **state)
 {
     (void)state;
@@ -492,6 +526,8 @@ int main(void)
         cmocka_unit_test(cut_by_the_capture_at_every_byte),
         cmocka_unit_test(sent_too_short_at_every_byte),
         cmocka_unit_test(whatever_the_bytes),
+        cmocka_unit_test(just_not_a_fault),
+        cmocka_unit_test(more_captured_than_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,6 +278,9 @@ static void what_errors_quote(void **state)
     assert_int_equal(q.source_port, 0);
     assert_false(QUOTE(&q, .quotes = &tcp, .icmp_type = 11, .quote_size = 19)); /* nor the addresses */
 
+    assert_true(QUOTE(&q, .quotes = &tcp, .icmp_type = 11, .quote_size = 22, .padding = 12)); /* no ports */
+    assert_int_equal(q.reached, WIRE_NETWORK);
+
     assert_true(QUOTE(&q, .quotes = &echo, .icmp_type = 2));
     assert_int_equal(q.reached, WIRE_TRANSPORT);
     assert_int_equal(q.icmp_type, 128);
