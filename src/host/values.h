@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a field's value is made of: chosen for each layer's fields by values_table.c, made by values.c.
+ */
+#ifndef WEIR_HOST_VALUES_H
+#define WEIR_HOST_VALUES_H
+
+enum getter {
+    GET_EMPTY,
+    GET_ZERO8,
+    GET_ZERO32,
+    GET_ZERO64,
+    GET_PROTOCOL,
+    GET_LOCAL_ADDRESS,
+    GET_BOUND_ADDRESS, /* of a bind, perhaps to no address */
+    GET_LOCAL_ADDRESS_TYPE,
+    GET_BOUND_ADDRESS_TYPE,
+    GET_LOCAL_PORT,
+    GET_REMOTE_ADDRESS,
+    GET_REMOTE_PORT,
+    GET_DESTINATION_ADDRESS_TYPE, /* of what goes out or is connected: the remote end */
+    GET_CONNECTED_ADDRESS_TYPE,   /* of a flow of either direction: whom its first packet was for */
+    GET_SOURCE_ADDRESS,           /* of a forwarded packet */
+    GET_DESTINATION_ADDRESS,
+    GET_FORWARDED_ADDRESS_TYPE,
+    GET_EMBEDDED_PROTOCOL,
+    GET_EMBEDDED_REMOTE_ADDRESS,
+    GET_EMBEDDED_LOCAL_ADDRESS_TYPE,
+    GET_EMBEDDED_LOCAL_PORT,
+    GET_EMBEDDED_REMOTE_PORT,
+    GET_ORIGINAL_ICMP_TYPE,
+    GET_PACKET_DIRECTION,
+    GET_CONNECTION_DIRECTION,
+    GET_FLAGS,
+    GET_REAUTHORIZE_REASON,
+    GET_COMPARTMENT,
+    GET_LOCAL_LUID, /* of the interface that has the local address */
+    GET_LOCAL_INDEX,
+    GET_LOCAL_TYPE,
+    GET_LOCAL_TUNNEL,
+    GET_LOCAL_PROFILE,
+    GET_ORIGINAL_PROFILE,
+    GET_ARRIVAL_LUID,
+    GET_ARRIVAL_INDEX,
+    GET_ARRIVAL_TYPE,
+    GET_ARRIVAL_TUNNEL,
+    GET_ARRIVAL_PROFILE,
+    GET_NEXTHOP_LUID,
+    GET_NEXTHOP_INDEX,
+    GET_NEXTHOP_SUB_INDEX,
+    GET_NEXTHOP_TYPE,
+    GET_NEXTHOP_TUNNEL,
+    GET_NEXTHOP_PROFILE,
+    GET_QUARANTINE_EPOCH,
+    GET_NAP_CONTEXT,
+    GET_APP,
+    GET_USER,
+    GET_PACKAGE,
+    GET_PACKAGE_FAMILY,
+    GET_BINARY_NAME,
+    GET_REMOTE_IDENTITY,
+    GET_SOCKET_PROPERTIES,
+    GET_PROMISCUOUS,
+    GET_NAME,
+    GET_INTERFACE_MAC,
+    GET_LOCAL_MAC,
+    GET_REMOTE_MAC,
+    GET_LOCAL_MAC_TYPE,
+    GET_REMOTE_MAC_TYPE,
+    GET_ETHER_TYPE,
+    GET_VLAN,
+    GET_MEDIUM,
+    GET_PHYSICAL_MEDIUM,
+    GET_L2_FLAGS,
+    GETTERS
+};
+
+#endif
