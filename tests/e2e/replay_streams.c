@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host makes of TCP segments and IP fragments, for streams.py: replays captures under an empty
+ * policy and prints, in the order of happening,
+ *
+ *   F NAME                                    a capture begins
+ *   + FLOW LOCAL PORT REMOTE PORT             a TCP flow
+ *   o FLOW LOST HEX, i FLOW LOST HEX          bytes in order, sent by this host (o) or to it (i); LOST bytes
+ *                                             before them are not in the capture
+ *   D FRAME HEX                               a datagram was put together when this frame came
+ *   E TEXT                                    the capture is broken
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "datapath/replay.h"
+
+static void hex(const uint8_t *bytes, uint32_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (uint32_t i = 0; i < size; i++) {
+        putchar(digits[bytes[i] >> 4]);
+        putchar(digits[bytes[i] & 15]);
+    }
+    putchar('\n');
+}
+
+static void flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
+{
+    char local[WIRE_ADDR_TEXT], remote[WIRE_ADDR_TEXT];
+    (void)ctx;
+    if (change == HOST_FLOW_CREATED && f->protocol == WIRE_PROTOCOL_TCP)
+        printf("+ %" PRIu64 " %s %u %s %u\n", f->id, wire_addr_format(f->version, &f->local, local),
+               f->local_port, wire_addr_format(f->version, &f->remote, remote), f->remote_port);
+}
+
+static void stream(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, uint32_t lost)
+{
+    (void)ctx;
+    printf("%c %" PRIu64 " %u ", out ? 'o' : 'i', flow_id, lost);
+    hex(bytes, size);
+}
+
+static void reassembled(void *ctx, UINT64 frame, const uint8_t *packet, uint32_t size)
+{
+    (void)ctx;
+    printf("D %" PRIu64 " ", frame);
+    hex(packet, size);
+}
+
+int main(int argc, char **argv)
+{
+    struct engine *engine;
+    if (engine_create(&engine) != 0)
+        return 70;
+    for (int i = 1; i < argc; i++) {
+        struct replay_result result;
+        struct capture_error error;
+        struct replay_config config = {
+            .input = argv[i],
+            .host = {.engine = engine,
+                     .observer = {.flow = flow, .stream = stream, .reassembled = reassembled}},
+        };
+        printf("F %s\n", argv[i]);
+        if (replay_run(&config, &result, &error) != 0)
+            printf("E %s\n", error.text);
+        replay_free(&result);
+    }
+    engine_destroy(engine);
+    return 0;
+}

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reassembled TCP and defragmented IP, beside tshark's. usage: streams.py ROOT REPLAY_STREAMS
+
+For real captures: each TCP conversation's bytes in each direction, what is not in the capture included as a gap of so many
+bytes, must be what `tshark -z follow,tcp,raw` shows; each datagram put together from fragments must be what tshark's
+ip.reassembled.data or ipv6.reassembled.data holds, and at the same frame. Tunnels are payload to the host: what tshark finds
+inside them is left out. EXPECTED names every file where the two differ, with the reason.
+
+Normally the captures with fragments, loss and disorder; WEIR_CASES set (a long run): all of them. WEIR_PCAPS=WORD: only files
+with WORD in their names. Speaks TAP; exit status 77 without captures or tshark.
+"""
+import concurrent.futures
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT, STREAMS = sys.argv[1], sys.argv[2]
+SHARED = os.environ.get("WEIR_SHARED") or os.path.join(ROOT, "..", "shared")
+FOLDER = os.path.join(SHARED, "data", "pcaps")
+LONG = "WEIR_CASES" in os.environ
+GAP = re.compile(rb"\[(\d+) bytes missing in capture file\]")
+
+# Where the two differ, and why tshark's answer is not what a Windows host would hold.
+EXPECTED_STREAMS = {}
+EXPECTED_DATAGRAMS = {}
+
+
+def ours(path):
+    """({(sorted ends): {(sender end): bytes}}, {frame: payload}) and whether the file is broken."""
+    run = subprocess.run([STREAMS, path], capture_output=True, text=True, timeout=120)
+    if run.returncode != 0:
+        sys.exit("%s: exit status %d\n%s" % (path, run.returncode, run.stderr[-3000:]))
+    flows, streams, datagrams = {}, {}, {}
+    for line in run.stdout.split("\n"):
+        words = line.split(" ")
+        if words[0] == "+":
+            flows[words[1]] = (words[2], words[3]), (words[4], words[5])
+        elif words[0] in ("o", "i"):
+            local, remote = flows[words[1]]
+            sender = local if words[0] == "o" else remote
+            both = streams.setdefault(tuple(sorted((local, remote))), {})
+            gap = b"[%d bytes missing in capture file]" % int(words[2]) if words[2] != "0" else b""
+            both[sender] = both.get(sender, b"") + gap + bytes.fromhex(words[3])
+        elif words[0] == "D":
+            datagrams[int(words[1])] = bytes.fromhex(words[2])
+    return streams, datagrams
+
+
+def outer(protocols):
+    """Is it TCP in the first IP header, not in a tunnel?"""
+    names = protocols.split(":")
+    at = next((i for i, n in enumerate(names) if n in ("ip", "ipv6")), None)
+    after = [n for n in names[at + 1:] if not n.startswith("ipv6.")][:1] if at is not None else []
+    return after == ["tcp"]
+
+
+def theirs(path):
+    run = subprocess.run(["tshark", "-n", "-r", path, "-T", "fields", "-E", "occurrence=f", "-e", "frame.number", "-e",
+                          "tcp.stream", "-e", "frame.protocols", "-e", "ip.reassembled.data", "-e",
+                          "ipv6.reassembled.data"], capture_output=True, text=True)
+    wanted, datagrams = set(), {}
+    for row in run.stdout.split("\n"):
+        row = row.split("\t")
+        if len(row) < 5:
+            continue
+        if row[1] and outer(row[2]):
+            wanted.add(int(row[1]))
+        data = row[3] or row[4]
+        if data:
+            datagrams[int(row[0])] = bytes.fromhex(data.replace(":", ""))
+    streams = {}
+    follow = [w for n in sorted(wanted) for w in ("-z", "follow,tcp,raw,%d" % n)]
+    if follow:
+        run = subprocess.run(["tshark", "-n", "-r", path, "-q"] + follow, capture_output=True, text=True)
+        for part in run.stdout.split("Follow: tcp,raw\n")[1:]:
+            nodes = [re.search(r"Node %d: (.*):(\d+)\n" % i, part).groups() for i in (0, 1)]
+            both = streams.setdefault(tuple(sorted(nodes)), {})
+            for line in part.split("Node 1: ")[1].split("\n")[1:]:
+                if line and not line.startswith("="):
+                    sender = nodes[1 if line[0] == "\t" else 0]
+                    both[sender] = both.get(sender, b"") + bytes.fromhex(line.strip())
+    return streams, datagrams
+
+
+def differ(a, b):
+    at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    return "%d bytes, tshark has %d, the first difference at %d" % (len(a), len(b), at)
+
+
+def one(name):
+    """Problems with streams, and with datagrams; and how many there were of each."""
+    path = os.path.join(FOLDER, name)
+    our_streams, our_datagrams = ours(path)
+    their_streams, their_datagrams = theirs(path)
+    streams, datagrams = [], []
+    for ends in sorted(set(our_streams) | set(their_streams)):
+        a, b = our_streams.get(ends, {}), their_streams.get(ends, {})
+        for sender in ends:
+            if a.get(sender, b"") != b.get(sender, b""):
+                streams.append("%s %s > %s: %s" % (name, ":".join(sender), ":".join(ends[1 - ends.index(sender)]),
+                                                   differ(a.get(sender, b""), b.get(sender, b""))))
+    for frame in sorted(set(our_datagrams) | set(their_datagrams)):
+        a, b = our_datagrams.get(frame, b""), their_datagrams.get(frame, b"")
+        if not b or not a.endswith(b):  # ours begins with the IP header, theirs after it
+            datagrams.append("%s frame %d: %s" % (name, frame, differ(a, b)))
+    return name, streams, datagrams, len(their_streams), len(their_datagrams)
+
+
+def report(number, check, found, expected, count):
+    by_file = {}
+    for text in found:
+        by_file.setdefault(text.split(" ")[0], []).append(text)
+    wrong = [t for name, texts in by_file.items() if name not in expected for t in texts]
+    wrong += ["%s is expected to differ (%s), and does not" % (name, why) for name, why in expected.items()
+              if name not in by_file and name in NAMES]
+    for text in wrong[:int(os.environ.get("WEIR_SHOW", "20"))]:
+        print("# " + text)
+    print("# %d %s, %d differences in %d files explained" % (
+        count, check.split(" ")[0], sum(len(t) for n, t in by_file.items() if n in expected), len(set(by_file) & set(expected))))
+    print("%s %d - %s" % ("not ok" if wrong else "ok", number, check))
+    return not wrong
+
+
+if not os.path.isdir(FOLDER) or shutil.which("tshark") is None:
+    print("# skipped: no captures in %s, or no tshark" % FOLDER)
+    sys.exit(77)
+with open(os.path.join(FOLDER, "MANIFEST.tsv"), encoding="utf-8") as manifest:
+    rows = [row for row in csv.DictReader(manifest, delimiter="\t") if os.environ.get("WEIR_PCAPS", "") in row["file"]]
+NAMES = [row["file"] for row in rows if LONG or "WEIR_PCAPS" in os.environ or
+         re.search("frag|retrans|ooo", row["categories"] + row["primary"])]
+with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    results = list(pool.map(one, NAMES))
+print("1..2")
+good = report(1, "conversations are put together as tshark does", [t for r in results for t in r[1]], EXPECTED_STREAMS,
+              sum(r[3] for r in results))
+good &= report(2, "datagrams are put together as tshark does", [t for r in results for t in r[2]], EXPECTED_DATAGRAMS,
+               sum(r[4] for r in results))
+sys.exit(0 if good else 1)
