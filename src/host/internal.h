@@ -76,6 +76,9 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
 /* NL_ADDRESS_TYPE of an address: NlatUnicast, NlatAnycast, NlatMulticast, NlatBroadcast ... */
 UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a);
 /* Is it the host's? *home: its interface, or `arrival` where any will do (loopback, or it is on several). */
+/* Can somebody here be a member of the multicast group? False for the solicited-node groups of other hosts'
+ * addresses, which only the stack joins, for its own. */
+bool host_may_join(const struct host *h, uint8_t version, const union wire_addr *group);
 bool host_local_at(const struct host *h, uint8_t version, const union wire_addr *a,
                    const struct host_interface *arrival, const struct host_interface **home);
 /* On whose subnet the address is; NULL: nobody knows. */
@@ -173,6 +176,7 @@ struct scene {
     UINT32 reauthorize;    /* FWP_CONDITION_REAUTHORIZE_REASON_*; not 0: REAUTH */
     UINT32 metadata_flags; /* FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED, ..PASS_THRU */
     bool loopback;
+    bool group; /* inbound to a multicast or broadcast address */
     FWP_DIRECTION connection_direction; /* the flow's: MATCH-20 */
     HANDLE completion_handle;           /* NULL: none (PEND-03) */
     const bool *pended;
@@ -420,6 +424,8 @@ struct lane {
     void *segments;          /* tcp_segments.c's: out-of-order data */
     struct scratch *scratch; /* indicate.c's */
     struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
+    UINT64 busy_under;       /* paths.c's: the version of the policy that `busy` is about, */
+    UINT32 busy[2];          /* bits by role of the layers that have filters; [1]: IPv6 */
 };
 
 struct host {

@@ -73,15 +73,39 @@ void path_blocked(const struct answer *a, struct host_outcome *out)
     out->depends = out->depends || a->depends;
 }
 
+/*
+ * Which layers have filters, read once a frame, and again behind each layer that has some: a callout may have
+ * changed the policy. Most layers have none, and a step there is this one bit.
+ */
+static void busy_notice(struct lane *l)
+{
+    const struct engine_snapshot *snapshot = engine_pin(l->reader);
+    const UINT64 version = engine_snapshot_version(snapshot);
+
+    if (__builtin_expect(l->busy_under != version + 1, 0)) {
+        l->busy_under = version + 1;
+        l->busy[0] = l->busy[1] = 0;
+        for (unsigned role = 0; role < LAYER_ROLES; role++)
+            for (unsigned six = 0; six < 2; six++)
+                if (engine_snapshot_layer_version(snapshot, layer_id((enum host_layer)role, six ? 6 : 4)) !=
+                    0)
+                    l->busy[six] |= 1u << role;
+    }
+    engine_unpin(l->reader);
+}
+
 bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
 {
     struct answer a;
 
+    if ((s->lane->busy[s->version == 6] >> role & 1) == 0 && s->host->config.observer.classified == NULL)
+        return true;
     if (indicate(s, role, &a)) {
         path_blocked(&a, out);
         return false;
     }
     out->depends = out->depends || a.depends;
+    busy_notice(s->lane);
     return true;
 }
 
@@ -271,7 +295,7 @@ void path_passed(struct scene *s)
 
 /* ---- which way ---------------------------------------------------------------------------------------- */
 
-enum course { COURSE_NOWHERE, COURSE_IN, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH };
+enum course { COURSE_NOWHERE, COURSE_IN, COURSE_IN_GROUP, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH };
 
 static bool mac_known(const struct wire_packet *p, const struct host_interface *i)
 {
@@ -338,7 +362,7 @@ static enum course course_of(const struct host *h, const struct host_frame *f, c
     if (is_group(h, p->version, &p->destination)) {
         if (way == HOST_WAY_OUT)
             return from_us || wire_addr_is_unspecified(p->version, &p->source) ? COURSE_OUT : COURSE_NOWHERE;
-        return COURSE_IN;
+        return COURSE_IN_GROUP;
     }
     if (wire_addr_is_unspecified(p->version, &p->source) && way == HOST_WAY_OUT)
         return COURSE_OUT;
@@ -361,7 +385,7 @@ bool paths_key(const struct host *h, const struct host_frame *f, struct host_flo
     if (p->reached != WIRE_TRANSPORT)
         return false;
     c = course_of(h, f, i, &home);
-    if (c != COURSE_IN && c != COURSE_OUT && c != COURSE_LOOPBACK)
+    if (c != COURSE_IN && c != COURSE_OUT && c != COURSE_LOOPBACK) /* groups: by endpoint, not by tuple */
         return false;
     path_scene(&s, p, c == COURSE_IN);
     path_key(&s, key);
@@ -446,6 +470,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     s.time_ns = l->host->now_ns;
     s.packet = p;
     s.interface = host_interface_by_index(l->host, f->interface_index);
+    busy_notice(l);
     if (p->version == 0) {
         const bool in = way_of(f, s.interface) != HOST_WAY_OUT;
         const uint8_t version = announced_version(p);
@@ -457,6 +482,11 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
         return;
     }
     switch (course_of(l->host, f, s.interface, &home)) {
+    case COURSE_IN_GROUP:
+        s.group = true;
+        path_scene(&s, p, true);
+        paths_in(&s, out);
+        break;
     case COURSE_IN:
         path_scene(&s, p, true);
         s.home = home;

@@ -58,13 +58,6 @@ static void group_in(struct scene *s, struct host_outcome *out)
     *out = first;
 }
 
-static bool to_group(const struct scene *s)
-{
-    UINT8 type = host_address_type(s->host, s->version, &s->local);
-
-    return type == NlatMulticast || type == NlatBroadcast;
-}
-
 /* ---- datagrams */
 
 static void datagram_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
@@ -114,7 +107,7 @@ static void transport_in(struct scene *s, struct host_outcome *out)
             path_discard_fault(s, WIRE_FAULT_CHECKSUM, out);
         return;
     }
-    if (__builtin_expect(to_group(s), 0)) {
+    if (__builtin_expect(s->group, 0)) {
         if (p->protocol == WIRE_PROTOCOL_TCP) {
             if (path_receive(s, out))
                 path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, InetDiscardDestinationMulticast,

@@ -35,7 +35,7 @@ static void group_copy(const struct scene *s)
     struct host_outcome unused = {0};
     struct scene copy = *s;
 
-    copy.loopback = true;
+    copy.loopback = copy.group = true;
     copy.endpoint = NULL;
     copy.flow = NULL;
     copy.flow_id = 0;
