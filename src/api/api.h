@@ -15,6 +15,7 @@
 #define WEIR_API_API_H
 
 #include "bfe/bfe.h"
+#include "host/host.h"
 #include "security/security.h"
 
 struct api_context;
@@ -27,6 +28,7 @@ struct api_config {
     UINT32 process_id;      /* what session enumeration shows; 0: this process */
     const WCHAR *user_name; /* copied; may be NULL */
     void *owner;            /* whoever made it: api_owner() */
+    struct host *host;      /* flows and endpoints; outlives the context. NULL: there are none */
 };
 
 /* 0 or -ENOMEM. One context may be current in many threads. */
@@ -40,6 +42,7 @@ struct api_context *api_set_current(struct api_context *c);
 struct engine *api_engine(struct api_context *c);
 void *api_owner(struct api_context *c); /* NULL: none was given */
 struct bfe *api_bfe(struct api_context *c);
+struct host *api_host(struct api_context *c); /* NULL: none was given */
 
 /* The Win32 code for a status, as the user flavour returns it: FWP_E_* for STATUS_FWP_*, else as Windows maps
  * it; ERROR_MR_MID_NOT_FOUND for what has none. */

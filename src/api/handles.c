@@ -40,6 +40,8 @@ struct api_context {
     UINT32 process_id;
     WCHAR *user_name;
     void *owner;
+    struct host *host;
+    struct api_endpoint_lists *endpoint_lists;
 
     struct rt_mutex *lock;
     struct rt_cond *left; /* a call has left a closing slot */
@@ -91,6 +93,7 @@ int api_context_create(const struct api_config *config, struct api_context **out
         return -ENOMEM;
     c->engine = config->engine;
     c->owner = config->owner;
+    c->host = config->host;
     c->bfe = config->bfe;
     c->token = config->token;
     c->process_id = config->process_id ? config->process_id : (UINT32)getpid();
@@ -103,7 +106,7 @@ int api_context_create(const struct api_config *config, struct api_context **out
         if (!c->user_name)
             goto fail;
     }
-    if (rt_mutex_create(&c->lock) || rt_cond_create(rt_clock_real(), &c->left))
+    if (api_endpoint_lists_create(&c->endpoint_lists) || rt_mutex_create(&c->lock) || rt_cond_create(rt_clock_real(), &c->left))
         goto fail;
     *out = c;
     return 0;
@@ -120,6 +123,7 @@ void api_context_destroy(struct api_context *c)
         if (c->slots[i].state == SLOT_OPEN)
             bfe_session_close(c->slots[i].session);
     free(c->slots);
+    api_endpoint_lists_destroy(c->endpoint_lists);
     if (c->left)
         rt_cond_destroy(c->left);
     if (c->lock)
@@ -148,6 +152,16 @@ struct engine *api_engine(struct api_context *c)
 void *api_owner(struct api_context *c)
 {
     return c->owner;
+}
+
+struct host *api_host(struct api_context *c)
+{
+    return c->host;
+}
+
+struct api_endpoint_lists *api_endpoint_lists(struct api_context *c)
+{
+    return c->endpoint_lists;
 }
 
 struct bfe *api_bfe(struct api_context *c)

@@ -37,6 +37,12 @@ struct api_call {
 struct api_context *api_current(void);
 struct bfe *api_current_bfe(void);
 
+/* Enumerations of endpoints (ale_endpoint.c), the context's. create: 0 or -ENOMEM. */
+struct api_endpoint_lists;
+int api_endpoint_lists_create(struct api_endpoint_lists **out);
+void api_endpoint_lists_destroy(struct api_endpoint_lists *t);
+struct api_endpoint_lists *api_endpoint_lists(struct api_context *c);
+
 /* Between these the session stays. STATUS_INVALID_HANDLE: no open handle of this flavour in the current
  * context. */
 NTSTATUS api_enter(enum api_flavour flavour, HANDLE handle, struct api_call *call);

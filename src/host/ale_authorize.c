@@ -251,6 +251,19 @@ static enum ale_result refused_result(const struct answer *a)
     return a->absorbed ? ALE_ABSORBED : ALE_BLOCKED;
 }
 
+static bool may_begin(const struct host_flow *f)
+{
+    return f->state == ALE_NEW || f->state == ALE_DENIED || f->state == ALE_PENDED;
+}
+
+/* Another thread ended the flow under the packet: it is dropped with it, and nobody is asked. */
+static enum ale_result overtaken(const struct scene *s, enum host_layer layer, struct answer *a)
+{
+    *a = (struct answer){
+        .blocked = true, .absorbed = true, .role = layer, .layer = layer_id(layer, s->version)};
+    return ALE_ABSORBED;
+}
+
 /* Asks AC or RA for the flow s->flow, whose endpoint is s->endpoint. */
 static enum ale_result authorize_initially(struct scene *s, enum host_layer layer, struct answer *a)
 {
@@ -265,11 +278,20 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     UINT16 generation;
 
     rt_mutex_lock(l->lock);
+    if (f->id != s->flow_id || !may_begin(f)) { /* overtaken since it was looked for */
+        enum ale_result r = f->id != s->flow_id          ? overtaken(s, layer, a)
+                            : f->state == ALE_AUTHORIZED ? ALE_PASS
+                                                         : ALE_PENDING;
+
+        rt_mutex_unlock(l->lock);
+        return r;
+    }
     op = ale_operation_begin(l, layer == LAYER_AC ? ALE_CONNECT : ALE_ACCEPT, s->endpoint, f);
-    if (op == NULL || !ale_flow_step(l, f, ALE_EVENT_BEGIN)) {
+    if (op == NULL) {
         rt_mutex_unlock(l->lock);
         return ALE_NO_MEMORY;
     }
+    ale_flow_step(l, f, ALE_EVENT_BEGIN);
     tcp = ale_is_tcp(f);
     note_sequence(s, f);
     if (!(f->marks & FLOW_MARK_CLASSIFIED) && s->endpoint != NULL)
@@ -394,6 +416,29 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_
     return true;
 }
 
+/* Refused before AC was asked: by BR, RES or CR. */
+static void deny_unasked(struct scene *s, uint8_t marks)
+{
+    struct lane *l = s->lane;
+    struct host_flow *f = s->flow;
+    UINT32 slot = flow_table_slot(l->flows, f);
+    bool denied = false;
+
+    rt_mutex_lock(l->lock);
+    if (f->id == s->flow_id && may_begin(f)) {
+        note_sequence(s, f);
+        f->marks |= marks;
+        denied = ale_flow_step(l, f, ALE_EVENT_BEGIN) && ale_flow_step(l, f, ALE_EVENT_BLOCK);
+        ale_flow_lifetime(l, f, ALE_IDLE, false);
+        ale_operations_cancel(l, s->flow_id, NULL);
+    }
+    rt_mutex_unlock(l->lock);
+    if (!denied)
+        return;
+    ale_refuse(l, slot, s->flow_id, s);
+    tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+}
+
 /* The implicit bind of who sends. */
 static enum ale_result bind_sender(struct scene *s, struct host_endpoint *e, bool tcp, struct answer *a)
 {
@@ -410,16 +455,7 @@ static enum ale_result bind_sender(struct scene *s, struct host_endpoint *e, boo
         return r;
     }
     if (r == ALE_REFUSED_BIND && enter(s, e, false, 0)) {
-        UINT32 slot = flow_table_slot(l->flows, s->flow);
-
-        rt_mutex_lock(l->lock);
-        note_sequence(s, s->flow);
-        s->flow->marks |= FLOW_MARK_NO_BIND;
-        ale_flow_step(l, s->flow, ALE_EVENT_BEGIN);
-        ale_flow_step(l, s->flow, ALE_EVENT_BLOCK);
-        rt_mutex_unlock(l->lock);
-        ale_refuse(l, slot, s->flow_id, s);
-        tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+        deny_unasked(s, FLOW_MARK_NO_BIND);
         s->endpoint = NULL;
     }
     return r;
@@ -463,15 +499,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
     if (r == ALE_PASS && !enter(s, e, false, 0))
         r = ALE_NO_MEMORY;
     if (r == ALE_PASS && redirect_blocks(s, a)) {
-        UINT32 slot = flow_table_slot(l->flows, s->flow);
-
-        rt_mutex_lock(l->lock);
-        note_sequence(s, s->flow);
-        ale_flow_step(l, s->flow, ALE_EVENT_BEGIN);
-        ale_flow_step(l, s->flow, ALE_EVENT_BLOCK);
-        rt_mutex_unlock(l->lock);
-        ale_refuse(l, slot, s->flow_id, s);
-        tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+        deny_unasked(s, 0);
         r = refused_result(a);
     } else if (r == ALE_PASS) {
         r = authorize_initially(s, LAYER_AC, a);
@@ -585,10 +613,11 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
     bool tcp;
 
     rt_mutex_lock(l->lock);
-    if (f->id != s->flow_id || !ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE)) {
+    if (f->id != s->flow_id || f->state != ALE_AUTHORIZED) {
         rt_mutex_unlock(l->lock);
-        return ALE_NO_MEMORY;
+        return overtaken(s, layer, a);
     }
+    ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE);
     generation = f->generation;
     policy = ale_policy_of(l, f);
     tcp = ale_is_tcp(f);
