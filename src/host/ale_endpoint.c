@@ -482,7 +482,9 @@ static bool receives_group(const struct scene *s, const struct ale_endpoint *e)
         e->e.local_port != (s->icmp ? 0 : s->local_port) ||
         (e->e.version != s->version && !(e->e.dual_stack && s->version == 4)))
         return false;
-    if (!e->is_explicit || wire_addr_equal(&e->e.local, &s->local))
+    if (!e->is_explicit)
+        return host_may_join(s->host, s->version, &s->local);
+    if (wire_addr_equal(&e->e.local, &s->local))
         return true;
     if (!wire_addr_is_multicast(s->version, &s->local))
         return true;

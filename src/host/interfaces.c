@@ -283,6 +283,26 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
     return wire_addr_is_loopback(version, addr) ? a->loopback : NULL;
 }
 
+/* RFC 4291 2.7.1: ff02::1:ffXX:XXXX. */
+static bool is_solicited_node(const union wire_addr *a)
+{
+    static const uint8_t prefix[13] = {0xff, 0x02, [11] = 0x01, [12] = 0xff};
+
+    return memcmp(a->v6, prefix, sizeof(prefix)) == 0;
+}
+
+bool host_may_join(const struct host *h, uint8_t version, const union wire_addr *group)
+{
+    const struct addresses *a = h->addresses;
+
+    if (version != 6 || !is_solicited_node(group) || a->prefix_count != 0)
+        return true;
+    for (size_t i = 0; i < a->capacity; i++)
+        if (a->table[i].version == 6 && memcmp(a->table[i].addr.v6 + 13, group->v6 + 13, 3) == 0)
+            return true;
+    return false;
+}
+
 bool host_local_at(const struct host *h, uint8_t version, const union wire_addr *addr,
                    const struct host_interface *arrival, const struct host_interface **home)
 {

@@ -75,10 +75,10 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
                                                const union wire_addr *a);
 /* NL_ADDRESS_TYPE of an address: NlatUnicast, NlatAnycast, NlatMulticast, NlatBroadcast ... */
 UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a);
-/* Is it the host's? *home: its interface, or `arrival` where any will do (loopback, or it is on several). */
 /* Can somebody here be a member of the multicast group? False for the solicited-node groups of other hosts'
  * addresses, which only the stack joins, for its own. */
 bool host_may_join(const struct host *h, uint8_t version, const union wire_addr *group);
+/* Is it the host's? *home: its interface, or `arrival` where any will do (loopback, or it is on several). */
 bool host_local_at(const struct host *h, uint8_t version, const union wire_addr *a,
                    const struct host_interface *arrival, const struct host_interface **home);
 /* On whose subnet the address is; NULL: nobody knows. */
