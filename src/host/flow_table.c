@@ -39,7 +39,7 @@
 #define DENSITY_A 32 /* flows a bucket before it grows: A / B */
 #define DENSITY_B 5
 #define MIN_WIDTH 32
-#define AHEAD     16 /* keys that find_many works on at once */
+#define AHEAD     32 /* keys that find_many works on at once */
 
 struct bucket {
     uint16_t tag[PLACES];
@@ -364,6 +364,7 @@ void flow_table_find_many(struct flow_table *t, const struct host_flow_key *cons
                           struct host_flow **out)
 {
     const struct bucket *bucket[AHEAD];
+    struct host_flow *likely[AHEAD];
     uint16_t tag[AHEAD];
 
     for (size_t at = 0; at < n; at += AHEAD) {
@@ -376,16 +377,20 @@ void flow_table_find_many(struct flow_table *t, const struct host_flow_key *cons
         }
         for (size_t i = 0; i < some; i++) {
             unsigned places = places_with(bucket[i], tag[i]);
-            if (places != 0) {
-                const uint8_t *f = (const uint8_t *)flow_of(t, bucket[i]->slot[__builtin_ctz(places)]);
-                __builtin_prefetch(f);
-                __builtin_prefetch(f + sizeof(struct host_flow_key) - 1);
+            likely[i] = NULL;
+            if (__builtin_expect(places != 0, 1)) {
+                likely[i] = flow_of(t, bucket[i]->slot[__builtin_ctz(places)]);
+                __builtin_prefetch(likely[i]);
+                __builtin_prefetch((const uint8_t *)likely[i] + sizeof(struct host_flow_key) - 1);
             } else if (bucket[i]->more != 0) {
                 __builtin_prefetch(&t->more[bucket[i]->more - 1]);
             }
         }
-        for (size_t i = 0; i < some; i++)
-            out[at + i] = find_in(t, bucket[i], tag[i], keys[at + i]);
+        for (size_t i = 0; i < some; i++) {
+            const struct host_flow_key *key = keys[at + i];
+            bool right = likely[i] != NULL && key_equal(&likely[i]->key, key);
+            out[at + i] = __builtin_expect(right, 1) ? likely[i] : find_in(t, bucket[i], tag[i], key);
+        }
     }
 }
 

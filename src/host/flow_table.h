@@ -31,8 +31,8 @@ struct host_flow_key {
     uint8_t flags; /* FLOW_KEY_* */
     uint8_t compartment;
 };
-#define FLOW_KEY_ANY_REMOTE 0x01
-#define FLOW_KEY_ICMP       0x02
+#define FLOW_KEY_ANY_REMOTE      0x01
+#define FLOW_KEY_ICMP            0x02
 #define FLOW_KEY_INBOUND_REQUEST 0x04 /* ICMP: the other end asked */
 
 /* One direction of a TCP connection as seen: sequence numbers are of bytes sent in it. */

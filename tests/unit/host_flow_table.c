@@ -161,8 +161,8 @@ static void look_at_oldest(struct world *w)
 static void look_at_many(struct world *w)
 {
     struct host_flow_key keys[45];
-    const struct host_flow_key *asked[45];
-    struct host_flow *out[45];
+    const struct host_flow_key *asked[45] = {0};
+    struct host_flow *out[45] = {0};
     uint32_t n = below(46), numbers[45];
 
     for (uint32_t i = 0; i < n; i++) {
