@@ -7,6 +7,7 @@
  *   + FLOW LOCAL PORT REMOTE PORT             a TCP flow
  *   o FLOW LOST HEX, i FLOW LOST HEX          bytes in order, sent by this host (o) or to it (i); LOST bytes
  *                                             before them are not in the capture
+ *   f FRAME in, f FRAME other                 a fragment, to this host or not
  *   D FRAME HEX                               a datagram was put together when this frame came
  *   E TEXT                                    the capture is broken
  */
@@ -49,6 +50,14 @@ static void reassembled(void *ctx, UINT64 frame, const uint8_t *packet, uint32_t
     hex(packet, size);
 }
 
+static void frame(void *ctx, const struct capture *c, const struct capture_packet *p,
+                  const struct wire_packet *w, const struct host_outcome *o, bool written)
+{
+    (void)ctx, (void)c, (void)written;
+    if (w->fragment)
+        printf("f %" PRIu64 " %s\n", p->number, o->inbound ? "in" : "other");
+}
+
 int main(int argc, char **argv)
 {
     struct engine *engine;
@@ -59,6 +68,7 @@ int main(int argc, char **argv)
         struct capture_error error;
         struct replay_config config = {
             .input = argv[i],
+            .frame = frame,
             .host = {.engine = engine,
                      .observer = {.flow = flow, .stream = stream, .reassembled = reassembled}},
         };
