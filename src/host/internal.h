@@ -176,7 +176,7 @@ struct scene {
     UINT32 reauthorize;    /* FWP_CONDITION_REAUTHORIZE_REASON_*; not 0: REAUTH */
     UINT32 metadata_flags; /* FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED, ..PASS_THRU */
     bool loopback;
-    bool group; /* inbound to a multicast or broadcast address */
+    bool group;                         /* inbound to a multicast or broadcast address */
     FWP_DIRECTION connection_direction; /* the flow's: MATCH-20 */
     HANDLE completion_handle;           /* NULL: none (PEND-03) */
     const bool *pended;
