@@ -377,6 +377,16 @@ static bool redirect_blocks(const struct scene *s, struct answer *a)
     return a->blocked;
 }
 
+/* Does another flow begin where one was refused, torn down or let go? */
+static bool is_another(const struct scene *s, const struct host_flow *f, bool inbound)
+{
+    if (f->state == ALE_PENDED)
+        return false;
+    if (inbound != !!(f->flags & FLOW_INBOUND))
+        return true;
+    return ale_is_tcp(f) && (f->marks & FLOW_MARK_TORN || f->half[inbound].next != s->packet->tcp_seq);
+}
+
 /* Points s at an entry that is to be asked about. False: out of memory. */
 static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_t flags)
 {
@@ -385,11 +395,7 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_
     struct host_flow_key key;
     bool created = false;
 
-    if (f != NULL &&
-        (f->id != s->flow_id || (ale_is_tcp(f) && f->state != ALE_PENDED &&
-                                 (f->marks & FLOW_MARK_TORN || inbound != !!(f->flags & FLOW_INBOUND) ||
-                                  f->half[inbound].next != s->packet->tcp_seq)))) {
-        /* Another connection begins where one was refused or torn down. */
+    if (f != NULL && (f->id != s->flow_id || is_another(s, f, inbound))) {
         if (f->id == s->flow_id)
             ale_end_flow(l, f, HOST_END_REPLACED);
         f = NULL;
@@ -523,7 +529,9 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
 
     rt_mutex_lock(l->lock);
     tcp = s->protocol == WIRE_PROTOCOL_TCP && !ale_endpoint_is_raw_tcp(s);
-    if (tcp) { /* the socket that accept() will return */
+    if (tcp && s->flow != NULL && s->flow->id == s->flow_id && s->flow->state == ALE_PENDED) {
+        e = ale_endpoint_at(l, s->flow->endpoint); /* the same SYN, asked about again */
+    } else if (tcp) {                              /* the socket that accept() will return */
         listener = e != NULL && e->listening ? e : ale_endpoint_receiver(s);
         e = ale_endpoint_imply(s, false, true);
         if (e != NULL && listener != NULL) {
@@ -589,6 +597,7 @@ static bool adopt(struct scene *s, bool accepted)
         ale_flow_step(l, f, ALE_EVENT_BEGIN);
         ale_flow_step(l, f, ALE_EVENT_PERMIT);
         authorize(l, s, f, NULL, ale_policy_of(l, f));
+        f->policy = ~f->policy; /* until this one has permitted it */
         f->flags |= FLOW_ESTABLISHED;
         f->marks |= FLOW_MARK_CLASSIFIED;
         tcp_adopt(f, s->packet, s->packet_direction == FWP_DIRECTION_OUTBOUND);
@@ -712,6 +721,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
     } else {
         ale_flow_step(l, f, ALE_EVENT_BLOCK);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
+        ale_operations_cancel(l, id, NULL); /* others that wait for it wait for nothing */
         r = ALE_BLOCKED;
     }
     rt_mutex_unlock(l->lock);
