@@ -42,7 +42,7 @@ with tempfile.TemporaryDirectory() as work:
             script, expected = "\n".join(lines[:last + 1]) + "\n", lines[last + 1:]
             while expected and not expected[-1]:
                 expected.pop()
-        command = script.replace("build/src/weir", weir).replace("build/", work + "/")
+        command = re.sub(r"(?<=\s)build/(?!src/weir)", work + "/", script).replace("build/src/weir", weir)
         run = subprocess.run(["sh", "-c", command], cwd=root, capture_output=True, text=True)
         if run.returncode > 2 or run.stderr or not run.stdout:
             sys.exit("README.md prints\n%sexit status %d\n%s%s" % (block, run.returncode, run.stdout[-500:], run.stderr))
