@@ -95,11 +95,11 @@ def tsharks(path, conversations):
 
 
 def compare(tool, path):
-    """(conversations, differences as lines)"""
+    """(conversations, those that tshark reads the same, differences as lines)"""
     mine = ours(tool, path)
     if not mine:
-        return 0, []
-    different = []
+        return 0, 0, []
+    different, same = [], 0
     theirs = collections.defaultdict(list)
     for _, a, b, streams in tsharks(path, len(mine)):
         theirs[frozenset((a, b))].append((a, streams))
@@ -112,9 +112,11 @@ def compare(tool, path):
         other = other if first == a else other[::-1]
         if [s[:2] for s in streams] != [s[:2] for s in other]:
             different.append("%s %s: (bytes, crc32, lost) each way: %s, tshark: %s" % (a, b, streams, other))
+        else:
+            same += 1
     for ends, rest in theirs.items():
         different += ["%s: only tshark's: %s" % (" ".join(sorted(ends)), s) for _, s in rest]
-    return len(mine), different
+    return len(mine), same, different
 
 
 def main():
@@ -129,12 +131,13 @@ def main():
     names = sorted(n for n in os.listdir(folder) if "__" in n)
     if sys.argv[3:] != ["all"] and "WEIR_CASES" not in os.environ:  # scripts/test --full sets it
         names = sorted(set(names[::4]) | set(EXPLAINED) & set(names))
-    failed = conversations = files = 0
+    failed = conversations = files = alike = 0
     classes = collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda n: compare(tool, folder + "/" + n), names)
-        for name, (count, different) in zip(names, results):
+        for name, (count, same, different) in zip(names, results):
             conversations += count
+            alike += same
             files += count != 0
             known = EXPLAINED.get(name)
             if different and known is None:
@@ -146,7 +149,7 @@ def main():
             elif different:
                 classes[known] += len(different)
     print("%d captures, %d with TCP, %d conversations; %d as tshark reads them, differences explained:" %
-          (len(names), files, conversations, conversations - sum(classes.values())))
+          (len(names), files, conversations, alike))
     for name, count in sorted(classes.items()):
         print("  %3d %s: %s" % (count, name, CLASSES[name]))
     if failed:
