@@ -58,6 +58,15 @@ int capture_fail_short(struct capture *c, struct capture_error *error, const cha
     return capture_fail(c, error, expected, "the end of the file after %zu", left);
 }
 
+int capture_fail_length(struct capture *c, struct capture_error *error, const struct interface *i,
+                        uint32_t captured)
+{
+    return capture_fail(c, error,
+                        i->packet_max == CAPTURE_PACKET_MAX ? "a captured length of at most 262,144"
+                                                            : "a captured length of at most 134,217,728",
+                        "%u", captured);
+}
+
 /* ---- interfaces ---------------------------------------------------------------------------------------- */
 
 bool capture_interface_resolution(struct interface *i, uint8_t resolution)

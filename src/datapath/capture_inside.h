@@ -140,6 +140,10 @@ int capture_fail(struct capture *c, struct capture_error *error, const char *exp
 /* As much, for a source that ended: "... of `what`, found the end of the file after `left`". */
 int capture_fail_short(struct capture *c, struct capture_error *error, const char *what, uint64_t size);
 
+/* The captured length is beyond what the interface's link type can have. */
+int capture_fail_length(struct capture *c, struct capture_error *error, const struct interface *i,
+                        uint32_t captured);
+
 /* A new interface with these, resolution 6; NULL: out of memory. There are fewer than
  * CAPTURE_INTERFACES_MAX. */
 struct interface *capture_interface_new(struct capture *c, uint16_t link_type, uint32_t snap_length);

@@ -298,7 +298,7 @@ static int read_packet(struct capture *c, uint32_t type, uint32_t total, struct 
     index += c->first_interface;
     const struct interface *i = c->interfaces[index];
     if (captured > i->packet_max)
-        return capture_fail(c, error, "a captured length of at most 262,144", "%u", captured);
+        return capture_fail_length(c, error, i, captured);
     if (ENHANCED_MIN + padded(captured) > total)
         return capture_fail(c, error, "a packet within its block", "%u bytes in a block of %u", captured,
                             total);
@@ -344,7 +344,7 @@ static int read_simple(struct capture *c, uint32_t total, struct capture_packet 
         return fail_interface(c, error, 0);
     const struct interface *i = c->interfaces[c->first_interface];
     if (total > SIMPLE_MIN + padded(i->packet_max))
-        return capture_fail(c, error, "a captured length of at most 262,144", "a block of %u", total);
+        return capture_fail_length(c, error, i, total - SIMPLE_MIN);
     const uint8_t *b = whole(c, "a simple packet block", total, &result, error);
     if (b == NULL)
         return result;

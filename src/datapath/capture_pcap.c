@@ -59,7 +59,7 @@ static int pcap_next(struct capture *c, struct capture_packet *out, struct captu
     if (__builtin_expect(c->lengths != LENGTHS_AS_THEY_ARE, 0))
         swap_lengths(c, &captured, &length);
     if (captured > i->packet_max)
-        return capture_fail(c, error, "a captured length of at most 262,144", "%u", captured);
+        return capture_fail_length(c, error, i, captured);
     b = source_need(&c->source, header + captured);
     if (b == NULL) {
         c->source.at += header;

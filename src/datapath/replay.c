@@ -155,9 +155,12 @@ static int add_interface(struct run *r, uint32_t index)
         (void)locals_mac(&r->locals, r->seen, r->seen_count, index, desc.mac);
     int result = host_interface_add(r->host, &desc);
     /* a section that comes late can still say its addresses */
-    for (size_t n = 0; result == 0 && r->config->local_count == 0 && n < f->address_count; n++)
-        result = host_address_add(r->host, desc.index, f->addresses[n].version, &f->addresses[n].address,
-                                  f->addresses[n].bits, false);
+    for (size_t n = 0; result == 0 && r->config->local_count == 0 && n < f->address_count; n++) {
+        const struct capture_address *a = &f->addresses[n];
+        if (!wire_addr_is_multicast(a->version, &a->address) &&
+            !wire_addr_is_unspecified(a->version, &a->address))
+            result = host_address_add(r->host, desc.index, a->version, &a->address, a->bits, false);
+    }
     for (size_t i = 0; result == 0 && i < r->locals.count; i++) {
         const struct local *l = &r->locals.list[i];
         if (l->interface == index)

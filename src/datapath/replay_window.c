@@ -111,9 +111,9 @@ static void refuse(struct window *w, uint64_t n, const struct tuple *t)
         const struct wire_packet *p = &w->wires[SLOT(at - 1)];
         if (!tuple_is(t, p)) {
             struct tuple back = answers(p);
-            if (p->protocol == WIRE_PROTOCOL_TCP && (p->tcp_flags & WIRE_TCP_ACK) &&
-                tuple_chain(&back) == tuple_chain(t) && back.version == t->version &&
-                back.from_port == t->from_port && back.to_port == t->to_port &&
+            if (t->protocol == WIRE_PROTOCOL_TCP && p->protocol == t->protocol &&
+                (p->tcp_flags & WIRE_TCP_ACK) && tuple_chain(&back) == tuple_chain(t) &&
+                back.version == t->version && back.from_port == t->from_port && back.to_port == t->to_port &&
                 wire_addr_equal(back.from, t->from) && wire_addr_equal(back.to, t->to))
                 return; /* a connection that is reset */
             continue;
