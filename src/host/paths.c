@@ -220,6 +220,20 @@ bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
     return unsent ? path_consequence(out, HOST_NOTE_UNSENT_REQUEST) : true;
 }
 
+bool path_is_tcp(struct scene *s)
+{
+    bool raw;
+
+    if (s->protocol != WIRE_PROTOCOL_TCP)
+        return false;
+    if (__builtin_expect(s->flow != NULL, 1))
+        return (s->flow->marks & FLOW_MARK_RAW) == 0;
+    lane_enter(s->lane);
+    raw = ale_endpoint_is_raw_tcp(s);
+    lane_leave(s->lane);
+    return !raw;
+}
+
 /* A new flow has nothing to do with what its tuple was before. */
 static void begun(struct scene *s)
 {
@@ -461,9 +475,11 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
 {
     const struct wire_packet *p = f->packet;
     const struct host_interface *home;
+    size_t size = sizeof(struct scene);
     struct scene s;
 
-    memset(&s, 0, sizeof(s));
+    __asm__("" : "+r"(size)); /* the C library clears this faster than what GCC would put here (rep stos) */
+    memset(&s, 0, size);
     s.host = l->host;
     s.lane = l;
     s.frame = f->number;

@@ -61,7 +61,7 @@ static void transport_out(struct scene *s, struct host_outcome *out)
     }
     if (!path_find(s, &v, out))
         return;
-    if (p->protocol == WIRE_PROTOCOL_TCP) {
+    if (path_is_tcp(s)) {
         path_tcp_out(s, &v, out);
     } else {
         datagram_out(s, &v, out);

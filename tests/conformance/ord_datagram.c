@@ -44,6 +44,20 @@ static void ORD_09_datagram_out(void **state)
     assert_string_equal(l->seen, "DD OT OI");
 }
 
+static void ORD_09_raw_socket(void **state)
+{
+    struct host_lab *l = *state;
+    struct host_socket s = {.version = 4, .protocol = WIRE_PROTOCOL_TCP, .raw = true};
+    struct host_endpoint *e = NULL;
+
+    assert_int_equal(host_bind(l->host, &s, &e), STATUS_SUCCESS);
+    LAB_OUT(l, .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_SYN, .sport = 50000, .dport = 80);
+    assert_non_null(strstr(l->seen, "CR AC FE DD OT OI"));
+    LAB_OUT(l, .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_ACK, .sport = 50000, .dport = 80);
+    assert_string_equal(l->seen, "DD OT OI");
+    host_close(l->host, e);
+}
+
 static void ORD_10_datagram_in(void **state)
 {
     struct host_lab *l = *state;
@@ -295,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(ORD_09_datagram_out),
+        TEST(ORD_09_raw_socket),
         TEST(ORD_10_datagram_in),
         TEST(ORD_11_reauthorized_datagram_in),
         TEST(ORD_12_closed_port),
