@@ -270,7 +270,6 @@ static uint32_t expire_class(struct flow_table *t, unsigned class, uint32_t max,
     uint32_t life = c->lifetime * SECOND, visits = max < UINT32_MAX - 256 ? max + 256 : max;
     uint32_t until, done = 0, slot, list, first;
     uint64_t next;
-    bool kept;
 
     if (c->count == 0 || o->now < c->not_before || o->now < life)
         return 0;
@@ -285,7 +284,6 @@ static uint32_t expire_class(struct flow_table *t, unsigned class, uint32_t max,
             ring_append(t, ORDER_KEPT, slot);
         }
     }
-    kept = !ring_empty(o, ORDER_KEPT);
     while (!ring_empty(o, ORDER_KEPT)) {
         slot = o->heads[ORDER_KEPT].newer;
         ring_remove(t, slot);
@@ -293,7 +291,7 @@ static uint32_t expire_class(struct flow_table *t, unsigned class, uint32_t max,
         place(t, class, slot);
     }
     next = (uint64_t)(front(o, class, &list, &first) && first < o->now ? first : o->now) + life;
-    if (kept || done == max || !ring_empty(o, class * ORDER_LISTS + ORDER_PENDING))
+    if (!ring_empty(o, class * ORDER_LISTS + ORDER_PENDING)) /* not yet sorted */
         next = 0;
     c->not_before = next > UINT32_MAX ? UINT32_MAX : (uint32_t)next;
     return done;

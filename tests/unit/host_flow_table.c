@@ -391,8 +391,32 @@ static void bytes_a_flow(void **state)
         }
         double bytes = (double)flow_table_bytes(t) / limits[l];
         printf("# %u flows: %.1f bytes each\n", limits[l], bytes);
-        assert_true(bytes <= 128);
+        assert_true(bytes < 125); /* 128 is the promise; this is what the densities come to */
         free(flows);
+        flow_table_destroy(t);
+    }
+}
+
+/* Flows that differ in one word of the key alone are as well spread as any: no long chains, no more bytes. */
+static void every_word_is_hashed(void **state)
+{
+    (void)state;
+    for (int word = 0; word < 5; word++) {
+        struct host_flow_key k = {.version = 6, .protocol = WIRE_PROTOCOL_TCP};
+        struct flow_table *t;
+        assert_int_equal(flow_table_create(100000, 7, &t), 0);
+        for (uint32_t i = 0; i < 100000; i++) {
+            if (word < 2)
+                k.local.word[word] = i;
+            else if (word < 4)
+                k.remote.word[word - 2] = i;
+            else {
+                k.local_port = (uint16_t)i;
+                k.remote_port = (uint16_t)(i >> 16);
+            }
+            assert_non_null(flow_table_add(t, &k));
+        }
+        assert_true((double)flow_table_bytes(t) / 100000 < 125);
         flow_table_destroy(t);
     }
 }
@@ -472,8 +496,8 @@ int main(void)
         cmocka_unit_test(like_a_naive_table), cmocka_unit_test(at_its_limit),
         cmocka_unit_test(leaps_of_time),      cmocka_unit_test(many_lifetimes),
         cmocka_unit_test(last_tick),          cmocka_unit_test(left_flows_are_due_again),
-        cmocka_unit_test(bytes_a_flow),       cmocka_unit_test(memory_ends),
-        cmocka_unit_test(oldest_of_many),
+        cmocka_unit_test(bytes_a_flow),       cmocka_unit_test(every_word_is_hashed),
+        cmocka_unit_test(memory_ends),        cmocka_unit_test(oldest_of_many),
     };
     random_state = 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
