@@ -106,7 +106,8 @@ int api_context_create(const struct api_config *config, struct api_context **out
         if (!c->user_name)
             goto fail;
     }
-    if (api_endpoint_lists_create(&c->endpoint_lists) || rt_mutex_create(&c->lock) || rt_cond_create(rt_clock_real(), &c->left))
+    if (api_endpoint_lists_create(&c->endpoint_lists) || rt_mutex_create(&c->lock) ||
+        rt_cond_create(rt_clock_real(), &c->left))
         goto fail;
     *out = c;
     return 0;
