@@ -526,8 +526,10 @@ static int commit_locked(struct engine *e, struct plan *p)
     }
     *p->snapshot = *current;
     p->snapshot->version++;
-    for (size_t i = 0; i < p->change_count; i++)
+    for (size_t i = 0; i < p->change_count; i++) {
         p->snapshot->layers[p->changes[i].layer] = p->changes[i].next;
+        p->snapshot->changed[p->changes[i].layer] = p->snapshot->version;
+    }
     plan_retire(p, current);
 
     atomic_store(&e->current, p->snapshot);

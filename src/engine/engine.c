@@ -265,9 +265,7 @@ size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_
 
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id)
 {
-    const struct engine_layer_snapshot *ls = layer_id < ENGINE_LAYER_COUNT ? s->layers[layer_id] : NULL;
-
-    return ls != NULL ? ls->version : 0;
+    return layer_id < ENGINE_LAYER_COUNT ? s->changed[layer_id] : 0;
 }
 
 /* ---- callouts -------------------------------------------------------------------------------------- */

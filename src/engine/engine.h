@@ -196,7 +196,8 @@ UINT64 engine_snapshot_version(const struct engine_snapshot *s);
 size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_id,
                                   const FWPS_INCOMING_VALUE0 *values, UINT64 unknown,
                                   UINT64 bits[ENGINE_CANDIDATE_WORDS]);
-/* Of the commit that last changed this layer's filters; 0: it has none. Differs whenever they differ. */
+/* Of the commit that last changed this layer's filters; 0: it never had any. Two commits that leave the same
+ * filters are two changes (OBJ-40). */
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id);
 
 /*

@@ -213,6 +213,7 @@ struct engine_layer_snapshot {
 struct engine_snapshot {
     UINT64 version;
     const struct engine_layer_snapshot *layers[ENGINE_LAYER_COUNT]; /* NULL: no filters */
+    UINT64 changed[ENGINE_LAYER_COUNT]; /* version of the commit that last changed the layer; 0: none did */
 };
 
 /* ---- the seam to the index ------------------------------------------------------------------------- */

@@ -95,7 +95,7 @@ static void make_plan(struct plan *plan, const struct host *h, const struct engi
         plan_filter(plan, &h->config, filters[i]);
 }
 
-/* A layer's version is 0 while it has no filters, and a new plan's: both say the same. */
+/* A layer that never had filters has version 0, and a new plan: both say the same. */
 static const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot, UINT16 layer)
 {
     struct plan *plan = &room->plan[layer];

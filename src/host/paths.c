@@ -81,14 +81,15 @@ static void busy_notice(struct lane *l)
 {
     const struct engine_snapshot *snapshot = engine_pin(l->reader);
     const UINT64 version = engine_snapshot_version(snapshot);
+    const struct engine_filter *const *filters;
 
     if (__builtin_expect(l->busy_under != version + 1, 0)) {
         l->busy_under = version + 1;
         l->busy[0] = l->busy[1] = 0;
         for (unsigned role = 0; role < LAYER_ROLES; role++)
             for (unsigned six = 0; six < 2; six++)
-                if (engine_snapshot_layer_version(snapshot, layer_id((enum host_layer)role, six ? 6 : 4)) !=
-                    0)
+                if (engine_snapshot_filters(snapshot, layer_id((enum host_layer)role, six ? 6 : 4),
+                                            &filters) != 0)
                     l->busy[six] |= 1u << role;
     }
     engine_unpin(l->reader);
@@ -98,7 +99,8 @@ bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
 {
     struct answer a;
 
-    if ((s->lane->busy[s->version == 6] >> role & 1) == 0 && s->host->config.observer.classified == NULL)
+    if ((s->lane->busy[s->version == 6] >> role & 1) == 0 &&
+        (s->host->config.observer.classified == NULL || s->host->config.observer.decisions_only))
         return true;
     if (indicate(s, role, &a)) {
         path_blocked(&a, out);
