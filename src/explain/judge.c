@@ -30,7 +30,8 @@ struct world {
     bool blocked;
     bool has_callout;
     GUID callout;
-    bool kept; /* verdict is good for every question with this vector: see keep() */
+    bool quiet; /* no registered callout's filter is possible */
+    bool kept;  /* verdict is good for every question with this vector: see keep() */
     struct engine_verdict verdict;
     FWP_VALUE0 values[ENGINE_MAX_FIELDS];
     struct engine_assumption *callouts; /* ahead of the host's own */
@@ -45,10 +46,10 @@ struct explain_judge {
     UINT32 bucket_count, world_count;
     UINT64 version;                    /* of the policy that everything below is about */
     UINT64 generation;                 /* of the callouts */
-    bool quiet[ENGINE_LAYER_COUNT];    /* no callout is registered there */
     UINT64 tested[ENGINE_LAYER_COUNT]; /* fields that some filter tests */
     bool tested_known[ENGINE_LAYER_COUNT];
-    UINT8 *vector; /* of the question */
+    struct world *only[ENGINE_LAYER_COUNT]; /* of a layer whose filters test nothing: there is one answer */
+    UINT8 *vector;                          /* of the question */
     size_t vector_room;
     struct engine_assumption *assumptions; /* of the classify */
     size_t assumption_room;
@@ -97,6 +98,7 @@ static void forget_worlds(struct explain_judge *j)
         }
     }
     j->world_count = 0;
+    memset(j->only, 0, sizeof j->only);
 }
 
 void explain_judge_destroy(struct explain_judge *j)
@@ -129,14 +131,8 @@ static UINT64 tested_fields(struct explain_judge *j, const struct engine_snapsho
         return j->tested[layer_id];
     n = engine_snapshot_filters(s, layer_id, &filters);
     j->tested[layer_id] = 0;
-    j->quiet[layer_id] = true;
     for (size_t i = 0; i < n; i++) {
         size_t k = engine_filter_fields(filters[i], fields, ENGINE_MAX_FIELDS);
-        const struct engine_filter_desc *d = engine_filter_desc(filters[i]);
-
-        if ((d->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) != 0 &&
-            engine_callout_state(j->config.state->engine, &d->callout_key) == ENGINE_CALLOUT_REGISTERED)
-            j->quiet[layer_id] = false;
 
         while (k-- > 0)
             j->tested[layer_id] |= UINT64_C(1) << fields[k];
@@ -321,6 +317,27 @@ out:
     return err;
 }
 
+/* Could a callout of ours be asked about these values? */
+static bool is_quiet(const struct explain_judge *j, const struct engine_snapshot *s,
+                     const struct host_question *q)
+{
+    const struct engine_filter *const *filters;
+    size_t n = engine_snapshot_filters(s, q->layer->id, &filters);
+    bool known[ENGINE_MAX_FIELDS];
+
+    for (UINT16 i = 0; i < q->layer->field_count; i++)
+        known[i] = !(q->unknown >> i & 1);
+    for (size_t i = 0; i < n; i++) {
+        const struct engine_filter_desc *d = engine_filter_desc(filters[i]);
+
+        if ((d->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) != 0 &&
+            engine_callout_state(j->config.state->engine, &d->callout_key) == ENGINE_CALLOUT_REGISTERED &&
+            engine_filter_match3(filters[i], q->request->values->incomingValue, known) != ENGINE_MATCH_NO)
+            return false;
+    }
+    return true;
+}
+
 /* ---- remembering
  * -------------------------------------------------------------------------------------------- */
 
@@ -354,6 +371,7 @@ static NTSTATUS find_world(struct explain_judge *j, const struct engine_snapshot
     w->unknown = unknown;
     w->layer_id = q->layer->id;
     w->vector_size = size;
+    w->quiet = is_quiet(j, s, q);
     w->vector = malloc(size + 1u);
     err = w->vector == NULL ? -ENOMEM : solve_into(j, q, tested, w);
     if (err != 0) {
@@ -441,10 +459,9 @@ static NTSTATUS carry_out(struct explain_judge *j, struct engine_reader *r, cons
  * Where no callout runs and no observer wants permits, classifying once more would tell nobody anything: the
  * first verdict stands. A block goes to the engine each time, for the log and the audit.
  */
-static bool keep(const struct explain_judge *j, UINT16 layer_id, const struct engine_verdict *v)
+static bool keep(const struct explain_judge *j, const struct world *w, const struct engine_verdict *v)
 {
-    return j->quiet[layer_id] && v->action == FWP_ACTION_PERMIT &&
-           !engine_observes_permits(j->config.state->engine);
+    return w->quiet && v->action == FWP_ACTION_PERMIT && !engine_observes_permits(j->config.state->engine);
 }
 
 NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_question *q,
@@ -455,7 +472,7 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
     UINT64 version = engine_snapshot_version(s), tested;
     UINT64 generation = engine_callout_generation(j->config.state->engine);
     struct world *w = NULL;
-    NTSTATUS status;
+    NTSTATUS status = STATUS_SUCCESS;
 
     *a = (struct host_answer){0};
     j->counts.asked++;
@@ -466,7 +483,13 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
         j->generation = generation;
     }
     tested = tested_fields(j, s, q->layer->id);
-    status = find_world(j, s, q, tested, &w);
+    if (tested == 0)
+        w = j->only[q->layer->id];
+    if (w == NULL) {
+        status = find_world(j, s, q, tested, &w);
+        if (tested == 0 && status == STATUS_SUCCESS)
+            j->only[q->layer->id] = w;
+    }
     if (status != STATUS_SUCCESS)
         goto out;
     a->depends = w->depends;
@@ -474,11 +497,11 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
     a->depends_on_callout = w->has_callout ? &w->callout : NULL;
     if (w->forced)
         a->verdict = (struct engine_verdict){.action = w->blocked ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT};
-    else if (w->kept && keep(j, q->layer->id, &w->verdict))
+    else if (w->kept && keep(j, w, &w->verdict))
         a->verdict = w->verdict;
     else {
         status = carry_out(j, r, q, w, &a->verdict);
-        w->kept = status == STATUS_SUCCESS && keep(j, q->layer->id, &a->verdict);
+        w->kept = status == STATUS_SUCCESS && keep(j, w, &a->verdict);
         w->verdict = a->verdict;
         w->verdict.filter = NULL; /* valid while pinned: not kept */
     }
