@@ -4,12 +4,11 @@
  * policy and prints, in the order of happening,
  *
  *   F NAME                                    a capture begins
- *   + FLOW LOCAL PORT REMOTE PORT             a TCP flow
- *   o FLOW LOST HEX, i FLOW LOST HEX          bytes in order, sent by this host (o) or to it (i); LOST bytes
- *                                             before them are not in the capture
- *   f FRAME in, f FRAME other                 a fragment, to this host or not
- *   D FRAME HEX                               a datagram was put together when this frame came
- *   E TEXT                                    the capture is broken
+ *   + FLOW LOCAL PORT REMOTE PORT KIND        a TCP flow; KIND is 2 for the receiving end of a loopback one,
+ * whose other end has a flow too o FLOW LOST HEX, i FLOW LOST HEX          bytes in order, sent by this host
+ * (o) or to it (i); LOST bytes before them are not in the capture f FRAME in, f FRAME other                 a
+ * fragment, to this host or not D FRAME HEX                               a datagram was put together when
+ * this frame came E TEXT                                    the capture is broken
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,8 +31,9 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
     char local[WIRE_ADDR_TEXT], remote[WIRE_ADDR_TEXT];
     (void)ctx;
     if (change == HOST_FLOW_CREATED && f->protocol == WIRE_PROTOCOL_TCP)
-        printf("+ %" PRIu64 " %s %u %s %u\n", f->id, wire_addr_format(f->version, &f->local, local),
-               f->local_port, wire_addr_format(f->version, &f->remote, remote), f->remote_port);
+        printf("+ %" PRIu64 " %s %u %s %u %d\n", f->id, wire_addr_format(f->version, &f->local, local),
+               f->local_port, wire_addr_format(f->version, &f->remote, remote), f->remote_port,
+               f->loopback && f->inbound ? 2 : 1);
 }
 
 static void stream(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, uint32_t lost)
