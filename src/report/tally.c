@@ -159,9 +159,13 @@ static struct tally_flow *row(struct report_tally *t, UINT64 id)
 void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
 {
     struct report_tally *t = ctx;
-    struct tally_flow *r = change == HOST_FLOW_DELETED ? find(t, f->id) : row(t, f->id);
     bool seen = f->id <= t->newest;
     const struct host_owner *owner;
+    struct tally_flow *r;
+
+    if (change == HOST_FLOW_DELETED && seen) /* its row has all that the table tells */
+        return;
+    r = row(t, f->id);
 
     if (!seen) {
         t->newest = f->id;
