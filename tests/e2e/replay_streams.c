@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
- * What the host makes of TCP segments and IP fragments, for streams.py: replays captures under an empty
- * policy and prints, in the order of happening,
+ * What the host makes of TCP segments and IP fragments, for streams.py: replays captures under an empty policy
+ * and prints, in the order of happening,
  *
- *   F NAME                                    a capture begins
- *   + FLOW LOCAL PORT REMOTE PORT KIND        a TCP flow; KIND is 2 for the receiving end of a loopback one,
- * whose other end has a flow too o FLOW LOST HEX, i FLOW LOST HEX          bytes in order, sent by this host
- * (o) or to it (i); LOST bytes before them are not in the capture f FRAME in, f FRAME other                 a
- * fragment, to this host or not D FRAME HEX                               a datagram was put together when
- * this frame came E TEXT                                    the capture is broken
+ *   F NAME                                 a capture begins
+ *   + FLOW LOCAL PORT REMOTE PORT KIND     a TCP flow; KIND is 2 for loopback, where both ends may have one, else 1
+ *   o FLOW LOST HEX, i FLOW LOST HEX       bytes in order, sent by this host (o) or to it (i); LOST bytes before
+ *                                          them are not in the capture
+ *   f FRAME in, f FRAME other              a fragment, to this host or not
+ *   D FRAME HEX                            a datagram was put together when this frame came
+ *   E TEXT                                 the capture is broken
  */
-#include <inttypes.h>
+/* clang-format on */
 #include <stdio.h>
 #include <string.h>
 
@@ -31,22 +33,22 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
     char local[WIRE_ADDR_TEXT], remote[WIRE_ADDR_TEXT];
     (void)ctx;
     if (change == HOST_FLOW_CREATED && f->protocol == WIRE_PROTOCOL_TCP)
-        printf("+ %" PRIu64 " %s %u %s %u %d\n", f->id, wire_addr_format(f->version, &f->local, local),
+        printf("+ %llu %s %u %s %u %d\n", f->id, wire_addr_format(f->version, &f->local, local),
                f->local_port, wire_addr_format(f->version, &f->remote, remote), f->remote_port,
-               f->loopback && f->inbound ? 2 : 1);
+               f->loopback ? 2 : 1);
 }
 
 static void stream(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, uint32_t lost)
 {
     (void)ctx;
-    printf("%c %" PRIu64 " %u ", out ? 'o' : 'i', flow_id, lost);
+    printf("%c %llu %u ", out ? 'o' : 'i', flow_id, lost);
     hex(bytes, size);
 }
 
 static void reassembled(void *ctx, UINT64 frame, const uint8_t *packet, uint32_t size)
 {
     (void)ctx;
-    printf("D %" PRIu64 " ", frame);
+    printf("D %llu ", frame);
     hex(packet, size);
 }
 
@@ -55,7 +57,7 @@ static void frame(void *ctx, const struct capture *c, const struct capture_packe
 {
     (void)ctx, (void)c, (void)written;
     if (w->fragment)
-        printf("f %" PRIu64 " %s\n", p->number, o->inbound ? "in" : "other");
+        printf("f %llu %s\n", (UINT64)p->number, o->inbound ? "in" : "other");
 }
 
 int main(int argc, char **argv)
