@@ -72,6 +72,8 @@ static void plan_filter(struct plan *plan, const struct host_config *c, const st
     if (!(action & FWP_ACTION_FLAG_CALLOUT))
         return;
     plan->callouts = true;
+    if (engine_callout_state(c->engine, &desc->callout_key) == ENGINE_CALLOUT_REGISTERED)
+        plan->ours = true;
     if (action == FWP_ACTION_CALLOUT_INSPECTION || assumed(c, &desc->callout_key) ||
         engine_callout_state(c->engine, &desc->callout_key) != ENGINE_CALLOUT_FOREIGN)
         return; /* ARB-19: whatever an inspection says */
@@ -257,6 +259,27 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
         answer->verdict = (struct engine_verdict){.action = FWP_ACTION_BLOCK};
 }
 
+/*
+ * Where no filter tests anything and nobody of ours is asked, the first answer is everybody's until the
+ * policy changes. Only a permit: a block is logged each time; and none that somebody wants to hear of (AUD).
+ */
+static void settle(const struct asking *a, const struct host_answer *answer)
+{
+    struct plan *plan = &a->room->plan[a->layer->id];
+
+    if (plan->tested != 0 || plan->ours || plan->version != a->plan->version ||
+        plan->generation != a->plan->generation || answer->verdict.action != FWP_ACTION_PERMIT ||
+        engine_observes_permits(a->s->host->config.engine))
+        return;
+    plan->answer = *answer;
+    plan->answer.verdict.filter = NULL; /* pinned no longer than this classification */
+    if (answer->depends_on_callout != NULL) {
+        plan->callout = *answer->depends_on_callout;
+        plan->answer.depends_on_callout = &plan->callout;
+    }
+    plan->settled = true;
+}
+
 static enum host_cause cause_of(const struct asking *a)
 {
     if (a->discard)
@@ -266,26 +289,32 @@ static enum host_cause cause_of(const struct asking *a)
     return a->s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
 }
 
-static void tell(struct asking *a, const struct host_answer *answer)
+static struct host_event event_of(struct scene *s, const struct engine_layer *layer,
+                                  const struct host_answer *answer)
 {
-    struct scene *s = a->s;
-    struct host *h = s->host;
     const struct host_endpoint *e = s->endpoint;
-    struct host_event event = {
-        .number = __atomic_add_fetch(&h->next_event, 1, __ATOMIC_RELAXED),
+
+    return (struct host_event){
+        .number = __atomic_add_fetch(&s->host->next_event, 1, __ATOMIC_RELAXED),
         .frame = s->frame,
         .time_ns = s->time_ns,
-        .cause = cause_of(a),
-        .layer = a->layer,
-        .request = &a->request,
+        .layer = layer,
         .answer = answer,
-        .empty = a->plan->count == 0,
         .flow_id = s->flow_id,
         .endpoint_id = e != NULL ? e->id : 0,
         .parent_id = e != NULL && e->parent != NULL ? e->parent->id : 0,
         .packet_direction = s->packet_direction,
     };
+}
 
+static void tell(struct asking *a, const struct host_answer *answer)
+{
+    struct host *h = a->s->host;
+    struct host_event event = event_of(a->s, a->layer, answer);
+
+    event.cause = cause_of(a);
+    event.request = &a->request;
+    event.empty = a->plan->count == 0;
     if (!h->config.observer.decisions_only)
         complete(a);
     event.unknown = a->unknown;
@@ -345,8 +374,10 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     a.packet = room->level < LEVELS ? room->packets[room->level] : NULL;
     prepare_request(&a);
     room->level++;
-    if (plan->count != 0)
+    if (plan->count != 0) {
         ask(&a, snapshot, &answer);
+        settle(&a, &answer);
+    }
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
     shift_receive_offset(&a);
@@ -361,6 +392,26 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     out->pended = s->pended != NULL && *s->pended;
 }
 
+/* A settled plan's answer; who listens hears of decisions alone. */
+static void answer_settled(struct scene *s, const struct plan *plan, bool listens, struct answer *out)
+{
+    const struct host_config *c = &s->host->config;
+
+    out->verdict = plan->answer.verdict;
+    out->filter_id = out->verdict.filter_id;
+    out->depends = plan->answer.depends;
+    __atomic_fetch_add(&s->host->counts.classified, 1, __ATOMIC_RELAXED);
+    if (listens && out->depends) {
+        const FWPS_INCOMING_VALUES0 none = {.layerId = out->layer};
+        const struct engine_request request = {.values = &none};
+        struct host_event event = event_of(s, engine_layer_by_id(out->layer), &plan->answer);
+
+        event.cause = s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
+        event.request = &request;
+        c->observer.classified(c->observer.ctx, &event);
+    }
+}
+
 static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool discard, struct answer *out)
 {
     struct scratch *room = s->lane->scratch;
@@ -373,6 +424,9 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
         out->verdict.action = FWP_ACTION_PERMIT;
         out->verdict.rights = FWPS_RIGHT_ACTION_WRITE;
         out->verdict.flags = ENGINE_VERDICT_IMPLICIT;
+    } else if (plan->settled && !discard && !has_owner_fields(role) &&
+               (!listens || s->host->config.observer.decisions_only)) {
+        answer_settled(s, plan, listens, out);
     } else {
         question(s, snapshot, plan, discard, listens, out);
     }

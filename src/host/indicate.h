@@ -31,6 +31,11 @@ struct plan {
     UINT8 foreign_count;
     UINT64 generation;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */
+    bool ours;                                        /* a callout of this engine's may be asked */
+    bool
+        settled; /* filters that test nothing, no callout of ours: `answer` is the answer to every question */
+    struct host_answer answer;
+    GUID callout; /* answer.depends_on_callout points here, or is NULL */
 };
 
 struct override {
