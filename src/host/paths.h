@@ -108,6 +108,11 @@ enum memory_kind {
 /* With the lane held. `kind` until `until`; a note that is there already is put off. */
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
                 UINT64 until);
+/* A datagram whose first fragment was blocked, where and by whom; and what was said so. layer_id
+ * ENGINE_LAYER_COUNT: nowhere. */
+void memory_put_block(struct memory *m, const struct host_flow_key *k, UINT64 now, UINT64 until,
+                      UINT16 layer_id, UINT64 filter_id);
+void memory_block(struct memory *m, const struct host_flow_key *k, UINT16 *layer_id, UINT64 *filter_id);
 bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now);
 void memory_drop(struct memory *m, const struct host_flow_key *k, enum memory_kind kind);
 

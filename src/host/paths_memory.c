@@ -16,12 +16,14 @@
 
 #define WAYS     4u
 #define MIN_SETS 16u
-#define MAX_SETS 4096u /* 16,384 notes, 896 KiB */
+#define MAX_SETS 4096u /* 16,384 notes, 1 MiB */
 
 struct note {
     struct host_flow_key key;
     UINT64 until_ns;
-    uint8_t kind; /* enum memory_kind; 0: free */
+    UINT64 filter_id; /* of a block: who decided, */
+    UINT16 layer_id;  /* and where */
+    uint8_t kind;     /* enum memory_kind; 0: free */
 };
 struct memory {
     size_t sets; /* a power of two */
@@ -56,8 +58,8 @@ static struct note *set_of(struct memory *m, const struct host_flow_key *k)
     return m->notes[(x >> 40) & (m->sets - 1)];
 }
 
-void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
-                UINT64 until)
+static struct note *put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
+                        UINT64 until)
 {
     struct note *set = set_of(m, k), *to = set;
 
@@ -74,9 +76,37 @@ void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kin
             to = &set[i];
         }
     }
-    to->key = *k;
-    to->kind = (uint8_t)kind;
-    to->until_ns = until;
+    *to = (struct note){.key = *k, .until_ns = until, .kind = (uint8_t)kind};
+    return to;
+}
+
+void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
+                UINT64 until)
+{
+    (void)put(m, k, kind, now, until);
+}
+
+void memory_put_block(struct memory *m, const struct host_flow_key *k, UINT64 now, UINT64 until,
+                      UINT16 layer_id, UINT64 filter_id)
+{
+    struct note *n = put(m, k, MEMORY_FRAGMENT_BLOCKED, now, until);
+
+    n->layer_id = layer_id;
+    n->filter_id = filter_id;
+}
+
+void memory_block(struct memory *m, const struct host_flow_key *k, UINT16 *layer_id, UINT64 *filter_id)
+{
+    const struct note *set = set_of(m, k);
+
+    *layer_id = ENGINE_LAYER_COUNT;
+    *filter_id = 0;
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (set[i].kind != MEMORY_FRAGMENT_BLOCKED || memcmp(&set[i].key, k, sizeof(*k)) != 0)
+            continue;
+        *layer_id = set[i].layer_id;
+        *filter_id = set[i].filter_id;
+    }
 }
 
 bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now)

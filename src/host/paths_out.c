@@ -97,6 +97,8 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
     struct memory *m = s->lane->memory;
     struct host_flow_key key;
     bool known = false;
+    UINT64 filter_id = 0;
+    UINT16 layer_id = ENGINE_LAYER_COUNT;
 
     fragment_key(s, &key);
     lane_enter(s->lane);
@@ -108,10 +110,14 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
         memory_drop(m, &key, kind);
         known = false;
     }
+    if (known && kind == MEMORY_FRAGMENT_BLOCKED)
+        memory_block(m, &key, &layer_id, &filter_id);
     lane_leave(s->lane);
     if (known) {
         if (kind == MEMORY_FRAGMENT_BLOCKED) {
             out->fate = HOST_BLOCKED;
+            out->layer = engine_layer_by_id(layer_id);
+            out->filter_id = filter_id;
             out->module = FWPS_DISCARD_MODULE_GENERAL;
             out->reason = FWPS_DISCARD_FIREWALL_POLICY;
         } else if (kind == MEMORY_FRAGMENT_UNSENT) {
@@ -124,7 +130,11 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
            : out->fate == HOST_CONSEQUENCE ? MEMORY_FRAGMENT_UNSENT
                                            : MEMORY_FRAGMENT_BLOCKED;
     lane_enter(s->lane);
-    memory_put(m, &key, kind, s->time_ns, s->time_ns + FRAGMENT_NS);
+    if (kind == MEMORY_FRAGMENT_BLOCKED)
+        memory_put_block(m, &key, s->time_ns, s->time_ns + FRAGMENT_NS,
+                         out->layer != NULL ? out->layer->id : ENGINE_LAYER_COUNT, out->filter_id);
+    else
+        memory_put(m, &key, kind, s->time_ns, s->time_ns + FRAGMENT_NS);
     lane_leave(s->lane);
 }
 

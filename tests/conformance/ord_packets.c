@@ -198,7 +198,7 @@ static void ORD_16_fragments_out(void **state)
         assert_fate(l, HOST_PASSED, HOST_NOTE_NONE);
         assert_true(l->outcome.outbound);
     }
-    host_lab_rule(l, "block OT");
+    UINT64 rule = host_lab_rule(l, "block OT");
     p.id++;
     packet_fragments(&p, 48, pieces, 16);
     for (size_t i = 0; i < n; i++) {
@@ -206,6 +206,8 @@ static void ORD_16_fragments_out(void **state)
                        1);
         assert_string_equal(l->seen, i == 0 ? "DD OT OT_DISCARD(POLICY)" : "");
         assert_fate(l, HOST_BLOCKED, HOST_NOTE_NONE);
+        assert_int_equal(l->outcome.layer->id, FWPS_LAYER_OUTBOUND_TRANSPORT_V4);
+        assert_int_equal(l->outcome.filter_id, rule);
     }
 }
 
