@@ -192,7 +192,7 @@ def compare_tshark(paths, work):
                 continue  # one flow for a group, whoever is at the other end (ALE-08, ALE-09)
             if frame["flow"] == 0 and (told in ours or row[16] not in ("", "0", "False")):
                 continue  # too late, the connection was over; or a reset of none
-            if frame["flow"] == 0 and (row[15] or name.startswith(NO_FLOW)):
+            if frame["flow"] == 0 and ("fault" in frame or row[15] or name.startswith(NO_FLOW)):
                 continue  # its header is not one
             theirs.add(told)
             ours.add(flows.get(frame["flow"]))
