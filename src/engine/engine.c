@@ -256,11 +256,11 @@ _Static_assert(ENGINE_CANDIDATE_WORDS == ENGINE_INDEX_FLAT_WORDS, "what a flat i
 
 size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_id,
                                   const FWPS_INCOMING_VALUE0 *values, UINT64 unknown,
-                                  UINT64 bits[ENGINE_CANDIDATE_WORDS])
+                                  struct engine_class_cache *cache, UINT64 bits[ENGINE_CANDIDATE_WORDS])
 {
     const struct engine_layer_snapshot *ls = layer_id < ENGINE_LAYER_COUNT ? s->layers[layer_id] : NULL;
 
-    return ls != NULL ? engine_index_candidates(ls, values, unknown, bits) : 0;
+    return ls != NULL ? engine_index_candidates(ls, values, unknown, cache, bits) : 0;
 }
 
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id)

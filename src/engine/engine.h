@@ -185,17 +185,6 @@ void engine_unpin(struct engine_reader *r);
 size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id,
                                const struct engine_filter *const **out);
 UINT64 engine_snapshot_version(const struct engine_snapshot *s);
-/*
- * Which filters of a layer the known fields leave possible: bits by position in engine_snapshot_filters(),
- * exactly those that engine_filter_match3() would not refuse for a known field. unknown: the fields (bit =
- * index) that are not looked at, whose values need not be there. Returns how many words were written; 0: it
- * is not to be had cheaply for this layer or these values (ask the filters). Tens of nanoseconds. While
- * pinned.
- */
-#define ENGINE_CANDIDATE_WORDS 16
-size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_id,
-                                  const FWPS_INCOMING_VALUE0 *values, UINT64 unknown,
-                                  UINT64 bits[ENGINE_CANDIDATE_WORDS]);
 /* Of the commit that last changed this layer's filters; 0: it never had any. Two commits that leave the same
  * filters are two changes (OBJ-40). */
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id);
@@ -210,6 +199,18 @@ struct engine_class_cache {
     UINT64 stamp;
     UINT32 cls[ENGINE_CACHED_CLASSES];
 };
+
+/*
+ * Which filters of a layer the known fields leave possible: bits by position in engine_snapshot_filters(),
+ * exactly those that engine_filter_match3() would not refuse for a known field. unknown: the fields (bit =
+ * index) that are not looked at, whose values need not be there. cache: as in a request, of these values; may
+ * be NULL. Returns how many words were written; 0: it is not to be had cheaply for this layer or these values
+ * (ask the filters). Tens of nanoseconds. While pinned.
+ */
+#define ENGINE_CANDIDATE_WORDS 16
+size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_id,
+                                  const FWPS_INCOMING_VALUE0 *values, UINT64 unknown,
+                                  struct engine_class_cache *cache, UINT64 bits[ENGINE_CANDIDATE_WORDS]);
 
 /* What a foreign callout is taken to answer: FWP_ACTION_PERMIT, _BLOCK or _CONTINUE. It is taken to do as the
  * contract asks: it clears WRITE with a block, and with a permit when the filter says CLEAR_ACTION_RIGHT

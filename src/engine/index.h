@@ -100,7 +100,8 @@ void engine_index_destroy(struct engine_index *ix);
 /* The filters that the known fields leave possible, as bits by position; unknown: the fields (bit = index)
  * that are not looked at. How many words of bits were written; 0: this index cannot say so. */
 UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
-                               UINT64 unknown, UINT64 bits[ENGINE_INDEX_FLAT_WORDS]);
+                               UINT64 unknown, struct engine_class_cache *cache,
+                               UINT64 bits[ENGINE_INDEX_FLAT_WORDS]);
 
 struct engine_index_stats {
     size_t bytes;  /* all that the index holds; what is shared is counted in each */

@@ -155,13 +155,16 @@ void ix_trim(struct engine_cursor *c, UINT32 end)
 }
 
 UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
-                               UINT64 unknown, UINT64 bits[ENGINE_INDEX_FLAT_WORDS])
+                               UINT64 unknown, struct engine_class_cache *cache,
+                               UINT64 bits[ENGINE_INDEX_FLAT_WORDS])
 {
     const struct ix_index *ix = ls->index != NULL ? ix_of(ls) : NULL;
     const struct ix_flat *flat = ix != NULL && ix->base == NULL ? ix->flat : NULL;
 
     if (flat == NULL)
         return 0;
+    if (cache != NULL && cache->stamp != ix->stamp)
+        ix_cache_fill(ix, values, cache);
     memcpy(bits, flat->all, flat->words * sizeof(*bits));
     for (UINT32 i = 0; i < flat->fields->count; i++) {
         const struct ix_field *f = &flat->fields->of[i];
@@ -171,7 +174,9 @@ UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWP
 
         if (unknown >> f->value & 1)
             continue;
-        cell = f->kind == IX_TOKEN ? ix_token_cell(flat, f, v) : ix_cell(f->map, v);
+        cell = cache != NULL && f->cached != IX_NO_SLOT ? cache->cls[f->cached]
+               : f->kind == IX_TOKEN                    ? ix_token_cell(flat, f, v)
+                                                        : ix_cell(f->map, v);
         if (cell - IX_CELL_FIRST < f->doubt)
             return 0;
         row = f->rows + (size_t)cell * flat->words;

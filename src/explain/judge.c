@@ -30,8 +30,9 @@ struct world {
     bool blocked;
     bool has_callout;
     GUID callout;
-    bool quiet; /* no registered callout's filter is possible */
-    bool kept;  /* verdict is good for every question with this vector: see keep() */
+    bool opaque; /* one of `fields` is of a kind whose class is cached */
+    bool quiet;  /* no registered callout's filter is possible */
+    bool kept;   /* verdict is good for every question with this vector: see keep() */
     struct engine_verdict verdict;
     FWP_VALUE0 values[ENGINE_MAX_FIELDS];
     struct engine_assumption *callouts; /* ahead of the host's own */
@@ -182,7 +183,7 @@ static bool make_vector(struct explain_judge *j, const struct engine_snapshot *s
         j->vector = more;
         j->vector_room = *size;
     }
-    words = engine_snapshot_candidates(s, q->layer->id, values, q->unknown, bits);
+    words = engine_snapshot_candidates(s, q->layer->id, values, q->unknown, q->request->cache, bits);
     if (words != 0) {
         *size = (UINT32)(words * sizeof bits[0] + 1);
         memcpy(j->vector, bits, *size - 1);
@@ -222,6 +223,21 @@ static void take_depends(const struct explain_problem *p, const struct explain_a
     }
 }
 
+static bool is_opaque(FWP_DATA_TYPE type)
+{
+    switch (type) {
+    case FWP_UINT8:
+    case FWP_UINT16:
+    case FWP_UINT32:
+    case FWP_UINT64:
+    case FWP_BYTE_ARRAY6_TYPE:
+    case FWP_BYTE_ARRAY16_TYPE:
+        return false;
+    default:
+        return true;
+    }
+}
+
 /* The world's values of what was unknown, and its callouts' answers, for the world's own life. */
 static int take_world(const struct explain_problem *p, const struct explain_world *from, UINT64 unknown,
                       struct world *w)
@@ -255,6 +271,7 @@ static int take_world(const struct explain_problem *p, const struct explain_worl
         if (err != 0)
             return err == -ENOMEM ? err : -EPROTO;
         w->values[f] = copy.value;
+        w->opaque = w->opaque || is_opaque(layer->fields[f].data_type);
         w->fields |= UINT64_C(1) << f;
     }
     return 0;
@@ -448,7 +465,8 @@ static NTSTATUS carry_out(struct explain_judge *j, struct engine_reader *r, cons
     x.request.assumption_count = count;
     x.request.complete = q->request->complete != NULL ? complete_filled : NULL;
     x.request.complete_ctx = &x;
-    x.request.cache = NULL; /* it holds the classes of the original's values */
+    if (w->opaque) /* it holds the classes of the original's values */
+        x.request.cache = NULL;
     status = engine_classify(r, &x.request, v);
     if (status == STATUS_SUCCESS && (v->action == FWP_ACTION_BLOCK) != w->blocked)
         status = STATUS_INTERNAL_ERROR;
