@@ -303,8 +303,6 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     t = *s;
     t.completion_handle = ale_operation_handle(op);
     t.pended = &op->pended;
-    if (tcp && layer == LAYER_AC)
-        t.packet = NULL; /* ALE-37 */
     op->scene = t;
     op->scene.packet = NULL;
     op->scene.embedded = NULL;
