@@ -26,8 +26,7 @@ static uint64_t mac_at(const uint8_t *b)
 
 bool sighting_of(const struct capture_packet *p, const struct wire_packet *w, struct sighting *out)
 {
-    /* A wrong checksum does not hide who it was; a capture may have nothing else. */
-    if (w->version == 0 || (w->reached < WIRE_NETWORK && w->fault != WIRE_FAULT_IP_CHECKSUM))
+    if (w->version == 0 || w->reached < WIRE_NETWORK)
         return false;
     *out = (struct sighting){
         .interface = p->interface,

@@ -210,15 +210,16 @@ void paths_in(struct scene *s, struct host_outcome *out)
     const struct wire_packet *p = s->packet;
 
     out->inbound = true;
+    if (p->ip_checksum_wrong && !s->loopback) {
+        s->stopped_at = p->ip_at + 10;
+        path_discard_fault(s, WIRE_FAULT_IP_CHECKSUM, out);
+        return;
+    }
     if (p->reached < WIRE_NETWORK) {
         if (p->fault != WIRE_OK)
             path_discard_fault(s, (enum wire_fault)p->fault, out);
         else
             out->note = HOST_NOTE_CUT;
-        return;
-    }
-    if (p->ip_checksum_absent && !s->loopback) {
-        path_discard_fault(s, WIRE_FAULT_IP_CHECKSUM, out);
         return;
     }
     if (!at_home(s, out))

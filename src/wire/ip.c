@@ -2,13 +2,13 @@
 /*
  * ip: which version; the IPv4 header (RFC 791).
  *
- * Checks in the order of RFC 1812, 5.2.2, each of which ends the parsing: header length, checksum, total
+ * Checks in the order of RFC 1812, 5.2.2, each of which ends the parsing: header length, total
  * length, options, the fragment's place. Addresses and protocol are filled in before, so that a discard can
  * be told with them.
  *
  * Total length 0 is what a capture sees of a segment that the adapter will split later: the packet is as long
- * as the frame. A checksum field of 0 is likewise taken for one to be filled in later, and said
- * (ip_checksum_absent).
+ * as the frame. A wrong checksum ends nothing but is said (ip_checksum_wrong): what a host sends is
+ * captured before the adapter has filled it in, so only who knows the direction can judge.
  */
 #include "wire/parse.h"
 
@@ -101,13 +101,7 @@ static void parse_ip4(struct cursor *c, struct wire_packet *p, enum parse_as as)
         p->cut = true;
         return;
     }
-    if (as == PARSE_FRAME && !checksum_right(h, size)) {
-        if (h[10] != 0 || h[11] != 0) {
-            wire_wrong(p, WIRE_FAULT_IP_CHECKSUM, at + 10);
-            return;
-        }
-        p->ip_checksum_absent = true;
-    }
+    p->ip_checksum_wrong = as == PARSE_FRAME && !checksum_right(h, size);
     if (total == 0)
         total = c->length - at;
     if (total < size || (as == PARSE_FRAME && !cursor_sent(c, total))) {

@@ -56,15 +56,15 @@ enum wire_fault {
     WIRE_FAULT_IP_SHORT,         /* shorter than an IP header, as it was sent */
     WIRE_FAULT_IP_HEADER_LENGTH, /* less than 20 bytes, or more than the packet */
     WIRE_FAULT_IP_TOTAL_LENGTH,  /* less than the header, or more than the frame */
-    WIRE_FAULT_IP_CHECKSUM,
-    WIRE_FAULT_IP_OPTION,       /* an option's length runs over the header */
-    WIRE_FAULT_IP6_EXTENSION,   /* an extension header runs over the packet, or stands where it may not */
-    WIRE_FAULT_IP6_OPTION,      /* an option that demands a discard, or runs over its header */
-    WIRE_FAULT_IP6_JUMBOGRAM,   /* payload length 0 with a jumbo payload option: refused */
-    WIRE_FAULT_FRAGMENT,        /* length not a multiple of 8 with more to come, or beyond 65,535 */
-    WIRE_FAULT_FIRST_FRAGMENT,  /* IPv6: a first fragment without all of its headers (RFC 7112) */
-    WIRE_FAULT_TRANSPORT_SHORT, /* TCP, UDP, ICMP: the packet ends within the header */
-    WIRE_FAULT_TCP_OFFSET,      /* data offset below 5 or beyond the segment */
+    WIRE_FAULT_IP_CHECKSUM,      /* not found by wire_parse(): ip_checksum_wrong */
+    WIRE_FAULT_IP_OPTION,        /* an option's length runs over the header */
+    WIRE_FAULT_IP6_EXTENSION,    /* an extension header runs over the packet, or stands where it may not */
+    WIRE_FAULT_IP6_OPTION,       /* an option that demands a discard, or runs over its header */
+    WIRE_FAULT_IP6_JUMBOGRAM,    /* payload length 0 with a jumbo payload option: refused */
+    WIRE_FAULT_FRAGMENT,         /* length not a multiple of 8 with more to come, or beyond 65,535 */
+    WIRE_FAULT_FIRST_FRAGMENT,   /* IPv6: a first fragment without all of its headers (RFC 7112) */
+    WIRE_FAULT_TRANSPORT_SHORT,  /* TCP, UDP, ICMP: the packet ends within the header */
+    WIRE_FAULT_TCP_OFFSET,       /* data offset below 5 or beyond the segment */
     WIRE_FAULT_TCP_OPTION,
     WIRE_FAULT_UDP_LENGTH, /* below 8 or beyond the packet */
     WIRE_FAULT_CHECKSUM,   /* TCP, UDP, ICMP; found by wire_verify(), not by wire_parse() */
@@ -135,9 +135,9 @@ struct wire_packet {
     uint8_t traffic_class;
     uint8_t protocol; /* of what the transport offset points at; for later fragments what the first says */
     uint8_t ip_flags; /* WIRE_IP_* */
-    bool ip_checksum_absent; /* IPv4: the field is 0, and wrong: the adapter fills it in later (outbound);
-                              * inbound it is WIRE_FAULT_IP_CHECKSUM, which the host says */
-    bool fragment;           /* offset is not 0, or more fragments follow (IPv6: has a fragment header) */
+    bool ip_checksum_wrong; /* IPv4: outbound the adapter fills it in later; inbound it is a fault, which the
+                             * host says (WIRE_FAULT_IP_CHECKSUM) */
+    bool fragment;          /* offset is not 0, or more fragments follow (IPv6: has a fragment header) */
     bool ip6_unfragmented_headers; /* has extension headers before the fragment header */
     uint16_t ip_header_size;       /* with options, with IPv6 extension headers */
     uint16_t fragment_offset;      /* bytes */
@@ -160,8 +160,8 @@ struct wire_packet {
                                     * offset: what it carries */
 };
 
-/* Reads a frame. Always leaves a sound *out. IPv4's own checksum is checked (a field of 0:
- * ip_checksum_absent). */
+/* Reads a frame. Always leaves a sound *out. IPv4's own checksum is looked at, but ends nothing
+ * (ip_checksum_wrong). */
 void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uint32_t length,
                 struct wire_packet *out);
 

@@ -111,7 +111,7 @@ static void print_packet(const struct wire_packet *w, unsigned file, uint64_t of
     if (w->reached >= WIRE_NETWORK) {
         printf("\tproto=%u\tlength=%u\theader=%u", w->protocol, w->ip_length, w->ip_header_size);
         if (w->version == 4)
-            printf("\tid=%u\tabsent=%d", w->fragment_id, w->ip_checksum_absent);
+            printf("\tid=%u\twrong=%d", w->fragment_id, w->ip_checksum_wrong);
         if (w->fragment)
             printf("\tfragment=%u,%d,%u", w->fragment_offset, (w->ip_flags & WIRE_IP_MORE_FRAGMENTS) != 0,
                    w->fragment_id);

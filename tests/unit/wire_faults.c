@@ -71,14 +71,6 @@ static const struct fault_case faults[] = {
     {"header beyond the frame", {.header_words = 8}, WIRE_FAULT_IP_HEADER_LENGTH, WIRE_LINK, 4, IP, 0},
     {"length below the header", {.ip_length = 19}, WIRE_FAULT_IP_TOTAL_LENGTH, WIRE_LINK, 4, IP + 2, 0},
     {"length beyond the frame", {.ip_length = 29}, WIRE_FAULT_IP_TOTAL_LENGTH, WIRE_LINK, 4, IP + 2, 0},
-    {"wrong checksum", {.bad = PACKET_BAD_IP_SUM}, WIRE_FAULT_IP_CHECKSUM, WIRE_LINK, 4, IP + 10, 0},
-    {"wrong checksum with options",
-     {.bad = PACKET_BAD_IP_SUM, .ip_options = "\1\1\1", .ip_options_size = 3},
-     WIRE_FAULT_IP_CHECKSUM,
-     WIRE_LINK,
-     4,
-     IP + 10,
-     0},
     {"option of length 1",
      {.ip_options = "\1\7\1", .ip_options_size = 3},
      WIRE_FAULT_IP_OPTION,
@@ -314,7 +306,7 @@ static void every_fault_where_it_stands(void **state)
         free(exact);
     }
     for (unsigned f = 0; f < WIRE_FAULT_CHECKSUM; f++) {
-        if (!seen[f])
+        if (!seen[f] && f != WIRE_FAULT_IP_CHECKSUM) /* the host's to say */
             fail_msg("no case for \"%s\"", wire_fault_words(f));
     }
 }

@@ -264,9 +264,15 @@ static void a_checksum_left_to_the_adapter(void **state)
     frame[14 + 10] = frame[14 + 11] = 0;
     wire_parse(WIRE_LINK_ETHERNET, frame, (uint32_t)n, (uint32_t)n, &w);
     assert_int_equal(w.reached, WIRE_TRANSPORT);
-    assert_true(w.ip_checksum_absent);
+    assert_true(w.ip_checksum_wrong);
     PARSE(&w, .dport = 53);
-    assert_false(w.ip_checksum_absent);
+    assert_false(w.ip_checksum_wrong);
+    PARSE(&w, .dport = 53, .bad = PACKET_BAD_IP_SUM);
+    assert_true(w.reached == WIRE_TRANSPORT && w.fault == WIRE_OK && w.ip_checksum_wrong);
+    PARSE(&w, .dport = 53, .bad = PACKET_BAD_IP_SUM, .ip_options = "\1\1\1", .ip_options_size = 3);
+    assert_true(w.reached == WIRE_TRANSPORT && w.fault == WIRE_OK && w.ip_checksum_wrong);
+    PARSE(&w, .dport = 53, .ip_options = "\1\1\1", .ip_options_size = 3);
+    assert_false(w.ip_checksum_wrong);
 }
 
 static void ipv4_fragments(void **state)
