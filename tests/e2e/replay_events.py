@@ -82,12 +82,14 @@ def check_line(name, line, kinds):
 def check_story(name, lines, written_by_default):
     """What the lines say of each other."""
     blocked_frames, blocked_classified, fates, numbers, filters = set(), {}, {}, [], {}
+    classified, blocks = set(), set()
     summary = lines[-1]
     check(summary.get("event") == "summary", "%s: the last line is no summary" % name)
     last_frame = 0
     for line in lines[1:]:
         if line["event"] == "classify":
             numbers.append(line["number"])
+            classified.add(line["frame"])
             if line["verdict"] == "BLOCKED" and line["cause"] in ("initial", "reauthorize"):
                 blocked_classified.setdefault(line["frame"], []).append(line)
         if line["event"] == "filter":
@@ -104,6 +106,10 @@ def check_story(name, lines, written_by_default):
                 blocked_frames.add(line["frame"])
                 # a block is told of once, at the frame's layer, with the filter that decided (ORD-17)
                 said = [x for x in blocked_classified.get(line["frame"], ()) if x["layer"] == line["layer"]]
+                verdict = line["layer"], (line["filter"] or {}).get("id")
+                if line["frame"] not in classified and verdict in blocks:  # with its datagram's first fragment
+                    continue
+                blocks.add(verdict)
                 check(len(said) == 1, "%s: frame %d: blocked at %s, classified so %d times" %
                       (name, line["frame"], line["layer"], len(said)))
                 check(not said or (said[0]["filter"] or {}).get("id") == (line["filter"] or {}).get("id"),

@@ -9,6 +9,7 @@
  *   o FLOW LOST HEX, i FLOW LOST HEX       bytes in order, sent by this host (o) or to it (i); LOST bytes before
  *                                          them are not in the capture
  *   f FRAME in, f FRAME other              a fragment, to this host or not
+ *   c SOURCE PORT DESTINATION PORT         a segment to the host, discarded for its IP checksum
  *   D FRAME HEX                            a datagram was put together when this frame came
  *   E TEXT                                 the capture is broken
  */
@@ -56,6 +57,13 @@ static void frame(void *ctx, const struct capture *c, const struct capture_packe
                   const struct wire_packet *w, const struct host_outcome *o, bool written)
 {
     (void)ctx, (void)c, (void)written;
+    if (o->fault == WIRE_FAULT_IP_CHECKSUM && w->protocol == WIRE_PROTOCOL_TCP &&
+        w->reached == WIRE_TRANSPORT) {
+        char source[WIRE_ADDR_TEXT], destination[WIRE_ADDR_TEXT];
+
+        printf("c %s %u %s %u\n", wire_addr_format(w->version, &w->source, source), w->source_port,
+               wire_addr_format(w->version, &w->destination, destination), w->destination_port);
+    }
     if (w->fragment)
         printf("f %llu %s\n", (UINT64)p->number, o->inbound ? "in" : "other");
 }
