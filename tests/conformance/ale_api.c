@@ -201,7 +201,7 @@ static void set_it(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
     s->again = FwpsClassifyOptionSet0(c->metadata, s->type, &s->value);
 }
 
-static void CLS_30_statuses_of_options(void **state)
+static void options_have_statuses_of_their_own(void **state)
 {
     static const struct {
         UINT32 type, value_type, value;
@@ -243,7 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ALE_39_endpoints_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(flows_through_the_exported_functions, setup, teardown),
-        cmocka_unit_test_setup_teardown(CLS_30_statuses_of_options, setup, teardown),
+        cmocka_unit_test_setup_teardown(options_have_statuses_of_their_own, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,7 +172,7 @@ static void PEND_06_statuses(void **state)
     assert_int_equal(host_complete(l->host, (HANDLE)1), STATUS_INVALID_PARAMETER);
 }
 
-static void PEND_23_completed_inside(void **state)
+static void completed_inside_the_classify(void **state)
 {
     struct host_lab *l = *state;
     struct pender p = {.lab = l, .pend = true};
@@ -282,7 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, host_lab_setup, teardown)
         T(ALE_25_completions_show_no_packet), T(PEND_refused_after_completion),  T(PEND_06_statuses),
-        T(PEND_23_completed_inside),          T(PEND_36_each_datagram_is_asked), T(PEND_24_37_accepts),
+        T(completed_inside_the_classify),     T(PEND_36_each_datagram_is_asked), T(PEND_24_37_accepts),
         T(PEND_39_binds_and_listens),
 #undef T
     };

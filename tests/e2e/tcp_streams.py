@@ -38,6 +38,7 @@ EXPLAINED = {
     "suricata__firewall_tcp-session-decode-malformed-ipv4_input.pcap": "ip-option",
     "suricata__tcp-rst-unacked-stream-03-gap_input.pcap": "rst-data",
     "suricata__tcp-split-handshake-02-5whs_split-handshake-5whs.pcap": "split-handshake",
+    "tcpdump__babel_update_oobr.pcap": "syn-data",
     "tcpdump__mptcp-dss-oobr.pcap": "tcp-option",
     "tcpdump__of10_s4810.pcap": "tshark-hole",
     "tcpdump__tcp_rst_data-trunc.pcap": "rst-data",
