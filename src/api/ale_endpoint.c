@@ -301,7 +301,7 @@ NTSTATUS api_FwpsAleEndpointEnum0(enum api_flavour flavour, HANDLE engineHandle,
     status = STATUS_INVALID_HANDLE;
     if (e != NULL) {
         count = e->count - e->at < numEntriesRequested ? e->count - e->at : numEntriesRequested;
-        *entries = block_of(e->entries + e->at, count, true);
+        *entries = block_of(count != 0 ? e->entries + e->at : NULL, count, true);
         status = *entries != NULL ? STATUS_SUCCESS : STATUS_NO_MEMORY;
         if (status == STATUS_SUCCESS) {
             e->at += count;
