@@ -20,10 +20,10 @@
 /* What a question comes to. */
 struct world {
     struct world *next; /* in its bucket */
-    UINT64 hash, unknown, version;
+    UINT64 hash, unknown;
     UINT16 layer_id;
     UINT32 vector_size;
-    UINT8 *vector; /* two bits a filter */
+    UINT8 *vector; /* see make_vector() */
     bool depends;
     UINT64 depends_on, fields; /* fields: those with a value below */
     bool forced; /* no world was found that answers as chosen: the answer is given without one */
