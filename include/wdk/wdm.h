@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wdm.h: what the callout structures need of the driver model: memory descriptor lists, and names of kernel
- * objects. The kernel's functions and the rest of its structures come with the kernel room.
+ * wdm.h: the driver model: names of kernel objects and memory descriptor lists here, the rest by subject in nt/.
  */
 #ifndef WEIR_WDK_WDM_H
 #define WEIR_WDK_WDM_H
@@ -34,5 +33,21 @@ typedef struct _MDL {
 } MDL, *PMDL;
 
 typedef struct _SCATTER_GATHER_LIST SCATTER_GATHER_LIST, *PSCATTER_GATHER_LIST;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "nt/ke.h"
+#include "nt/ex.h"
+#include "nt/mm.h"
+#include "nt/rtl.h"
+#include "nt/ob.h"
+#include "nt/ps.h"
+#include "nt/se.h"
+#include "nt/io.h"
+#include "nt/zw.h"
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -33,6 +33,7 @@ struct slot {
 };
 
 struct api_context {
+    struct rt_context rt; /* what is current where this is; its members driver and party are the loader's */
     struct engine *engine;
     struct bfe *bfe;
     struct security_token *own_token; /* when none was given */
@@ -91,6 +92,7 @@ int api_context_create(const struct api_config *config, struct api_context **out
 
     if (!c)
         return -ENOMEM;
+    c->rt.api = c;
     c->engine = config->engine;
     c->owner = config->owner;
     c->host = config->host;
@@ -137,12 +139,21 @@ void api_context_destroy(struct api_context *c)
 
 struct api_context *api_set_current(struct api_context *c)
 {
-    return rt_set_current(c);
+    struct rt_context *before = rt_set_current(c != NULL ? &c->rt : NULL);
+
+    return before != NULL ? before->api : NULL;
 }
 
 struct api_context *api_current(void)
 {
-    return rt_current();
+    struct rt_context *current = rt_current();
+
+    return current != NULL ? current->api : NULL;
+}
+
+struct rt_context *api_rt(struct api_context *c)
+{
+    return &c->rt;
 }
 
 struct engine *api_engine(struct api_context *c)
@@ -172,7 +183,7 @@ struct bfe *api_bfe(struct api_context *c)
 
 struct bfe *api_current_bfe(void)
 {
-    struct api_context *c = rt_current();
+    struct api_context *c = api_current();
 
     return c ? c->bfe : NULL;
 }

@@ -24,7 +24,7 @@ struct notifier_sink {
     struct notifier *owner;
     notifier_deliver deliver;
     void *ctx;
-    void *current; /* the subscriber's context: what the API resolves from inside the callback */
+    struct rt_context *current; /* the subscriber's context: what the API resolves from inside the callback */
     void (*done)(void *ctx);
     size_t waiting;
     uint64_t dropped;
@@ -80,7 +80,7 @@ static void deliver_all(void *arg)
         n->running_serial = m->serial;
         rt_mutex_unlock(n->lock);
 
-        void *before = rt_set_current(s->current);
+        struct rt_context *before = rt_set_current(s->current);
         s->deliver(s->ctx, m->payload);
         rt_set_current(before);
         message_free(m);

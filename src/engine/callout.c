@@ -66,6 +66,9 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     UINT64 context = 0;
     UINT32 conduct;
     struct engine_asked asked = continued;
+    struct rt_carried *me = rt_carried();
+    struct rt_context *before = rt_current();
+    uint8_t irql = me->irql;
 
     if (q->flow != NULL)
         context = q->flow->context(q->flow->ctx, q->values->layerId, f->fwps.action.calloutId);
@@ -74,7 +77,15 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     engine_request_complete(q);
     engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
     returned = shown;
+    if (c->context != NULL)
+        rt_set_current(c->context);
+    if (q->irql > irql)
+        me->irql = q->irql;
+    me->in_classify++;
     call(c, q, &f->fwps, context, &returned);
+    me->in_classify--;
+    me->irql = irql;
+    rt_set_current(before);
     asked.step = engine_arb_callout(
         a, f, action_of(entry->kind), f->flags, &shown, &returned,
         engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended), &conduct);

@@ -153,6 +153,7 @@ struct engine_callout {
     UINT32 id;       /* its run-time id, as filters name it; 0: has none, engine_callout_by_id() misses it */
     UINT16 layer_id; /* where it applies; of no meaning while id is 0 */
     FWPS_CALLOUT_FLOW_DELETE_NOTIFY_FN0 flow_delete; /* NULL: flows may carry no context for it (ALE-13) */
+    struct rt_context *context; /* current while its functions run: its driver's; NULL: stays as it is */
 };
 
 /*
@@ -273,6 +274,7 @@ struct engine_request {
      * perhaps several times. It changes what the members point to, and the request itself. */
     void (*complete)(void *ctx);
     void *complete_ctx;
+    KIRQL irql; /* IRQL-01: what callouts are called at, if the thread is not higher already */
 };
 static inline void engine_request_complete(const struct engine_request *q)
 {

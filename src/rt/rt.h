@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rt: the runtime under everything: clock, locks and waits with time-outs, threads, the current context.
- * Nothing else in Weir calls the system clock or pthreads. Two back ends will stand behind this door (real:
- * pthreads; simulated: fibers and virtual time); today the real one does, with a clock that a test can set.
+ * Nothing else in Weir calls the system clock or pthreads. Two back ends stand behind this door: real
+ * (pthreads), and simulated (fibers, virtual time, a seed: sim.h's part below). Which one a call means is a
+ * property of the calling thread: inside rt_sim_enter() .. rt_sim_leave(), and in every fiber started there,
+ * all of this door is simulated. Code above is written once and runs on both.
  */
 #ifndef WEIR_RT_RT_H
 #define WEIR_RT_RT_H
@@ -56,9 +58,79 @@ bool rt_barrier_offered(void);
 bool rt_barrier(void);
 
 /* ---- the current context ------------------------------------------------------------------------------ */
-/* Which engine host a Windows API call of this thread means. Set on entry into a driver or a test program;
- * inherited by threads that are started under it. */
-void *rt_current(void);
-void *rt_set_current(void *context); /* returns the one before */
+/*
+ * Whom a thread works for: set on entry into a driver or a test program, inherited by threads that are started
+ * under it, restored by who set it. rt looks at none of the members; each room has its own.
+ */
+struct rt_context {
+    void *api;    /* struct api_context: which engine the documented functions mean */
+    void *driver; /* struct nt_driver: which driver; NULL: none, a program or Weir itself */
+    void *party;  /* struct ledger_party: who owes what is taken on */
+};
+struct rt_context *rt_current(void);                            /* NULL: nobody */
+struct rt_context *rt_set_current(struct rt_context *context); /* returns the one before */
+
+/* What a thread (or fiber) carries besides; zero at its start. For the rooms that are named; any IRQL. */
+struct rt_carried {
+    uint8_t irql;          /* nt's: KIRQL; also host's, who raises it around a callout */
+    uint8_t in_dpc;        /* nt's */
+    uint16_t in_classify;  /* host's: how many classifies of callouts are on this stack */
+    void *nt_thread;       /* nt's: struct nt_thread; NULL: not made yet */
+    void *ledger;          /* ledger's: locks held */
+};
+struct rt_carried *rt_carried(void);
+
+/* ---- scheduling points and the simulated back end ----------------------------------------------------- */
+/*
+ * A simulated world is one OS thread with fibers. The thread that enters becomes its first fiber; from then on
+ * mutexes, conditions, threads, clock and waits of that thread and of the fibers it starts are simulated. Only
+ * one fiber runs at a time; a switch happens where a fiber waits, ends, yields, or (if `preempt` asks for it)
+ * at a scheduling point. Which ready fiber comes next is decided by the seed (shuffle) or by order of
+ * readiness. Virtual time moves only when no fiber is ready: to the next deadline, never beyond what the first
+ * fiber allows (rt_sim_settle()). The same seed and the same calls give the same run.
+ */
+struct rt_sim;
+struct rt_sim_config {
+    uint64_t seed;
+    uint64_t start_ns;     /* where the virtual clock starts, since 1970 */
+    bool shuffle;          /* ready fibers run in an order that the seed decides; else first ready, first run */
+    uint32_t preempt;      /* 0: never at scheduling points; n: with a chance of 1 in n */
+    uint32_t stack_bytes;  /* of a fiber; 0: 256 KiB, with a guard page */
+    /* The watchdog: an OS thread. `stuck` is called from it when one fiber has run for so long (real time)
+     * without a switch or a point that moves time; it may write and end the process. 0: none. */
+    uint64_t watchdog_ns;
+    void (*stuck)(void *ctx, const char *fiber, struct rt_context *context);
+    void *ctx;
+};
+int rt_sim_create(const struct rt_sim_config *config, struct rt_sim **out); /* 0, -ENOMEM, -EAGAIN */
+void rt_sim_destroy(struct rt_sim *s); /* left, and all its fibers ended; others are reported by rt_sim_fibers() */
+int rt_sim_enter(struct rt_sim *s);    /* 0; -EBUSY: somebody is in it, or this thread in another */
+void rt_sim_leave(struct rt_sim *s);
+struct rt_sim *rt_sim_current(void); /* NULL: the real back end */
+struct rt_clock *rt_sim_clock(struct rt_sim *s);
+/* First fiber only: lets all others run until none is ready and the next deadline lies after until_ns, moving
+ * time through the deadlines; then the clock is at until_ns. Costs a comparison when there is nothing. */
+void rt_sim_settle(struct rt_sim *s, uint64_t until_ns);
+/* The next deadline of any wait, UINT64_MAX: none; is a fiber ready besides the caller? */
+uint64_t rt_sim_next_deadline(const struct rt_sim *s);
+bool rt_sim_ready(const struct rt_sim *s);
+/* Calls fn for every fiber that has not ended, but the first: for reports of what hangs where. */
+void rt_sim_fibers(struct rt_sim *s,
+                   void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
+                   void *ctx);
+/* A wait with a name for such reports: sets what the calling thread waits for until the next call. */
+void rt_waits_for(const char *what);
+
+/* A place where another may be let in: interlocked operations, barriers, YieldProcessor, IRQL changes, time
+ * queries. Real: nothing, one predictable branch. */
+void rt_point(void);
+/* Lets others run: sched_yield(); simulated: behind all that are ready. */
+void rt_yield(void);
+/* The clock that the calling thread lives by: its world's, else the real one. */
+struct rt_clock *rt_clock_of_thread(void);
+/* As rt_clock_now(), and a simulated fiber's virtual clock moves by 100 ns, so that who polls it gets on. */
+uint64_t rt_clock_query(struct rt_clock *c);
+/* Of the world's seed; the real back end's is the system's. */
+uint64_t rt_random(void);
 
 #endif

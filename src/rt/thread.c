@@ -13,23 +13,29 @@ struct rt_thread {
     pthread_t id;
     void (*fn)(void *arg);
     void *arg;
-    void *context;
+    struct rt_context *context;
     char name[16]; /* what the kernel keeps */
 };
 
-static _Thread_local void *current;
+static _Thread_local struct rt_context *current;
+static _Thread_local struct rt_carried carried;
 
-void *rt_current(void)
+struct rt_context *rt_current(void)
 {
     return current;
 }
 
-void *rt_set_current(void *context)
+struct rt_context *rt_set_current(struct rt_context *context)
 {
-    void *before = current;
+    struct rt_context *before = current;
 
     current = context;
     return before;
+}
+
+struct rt_carried *rt_carried(void)
+{
+    return &carried;
 }
 
 uintptr_t rt_self(void)

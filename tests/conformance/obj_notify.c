@@ -25,7 +25,7 @@ struct told {
     FWPM_CALLOUT_CHANGE0 callout[4];
     GUID key[16];
     FWPM_CHANGE_TYPE type[16];
-    void *current;
+    struct rt_context *current;
     NTSTATUS status;
 };
 
@@ -306,12 +306,12 @@ static void OBJ_35_not_inside_a_transaction_and_in_the_subscribers_context(void 
     struct bfe_lab *l = *state;
     struct bfe_session *other = bfe_lab_session(l, BFE_LAB_KERNEL, 0, 0);
     struct told t = {0};
-    int context;
+    struct rt_context context = {0};
 
     assert_int_equal(bfe_txn_begin(other, FWPM_TXN_READ_ONLY), STATUS_SUCCESS);
     assert_int_equal(subscribe_filters(other, NULL, BOTH, &t), STATUS_FWP_TXN_IN_PROGRESS);
     assert_int_equal(bfe_txn_abort(other), STATUS_SUCCESS);
-    void *before = rt_set_current(&context);
+    struct rt_context *before = rt_set_current(&context);
     assert_int_equal(subscribe_filters(other, NULL, BOTH, &t), STATUS_SUCCESS);
     rt_set_current(before);
     assert_int_equal(bfe_txn_begin(other, FWPM_TXN_READ_ONLY), STATUS_SUCCESS);

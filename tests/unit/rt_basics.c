@@ -45,7 +45,7 @@ struct waiter {
     uint64_t deadline;
     bool flag;
     int result;
-    void *context;
+    struct rt_context *context;
 };
 
 static void wait_for_flag(void *arg)
@@ -135,7 +135,7 @@ static void threads_inherit_the_context(void **state)
 {
     struct rt_thread *t;
     struct waiter w;
-    int context;
+    struct rt_context context = {0};
 
     (void)state;
     setup(&w, rt_clock_real(), 0);
