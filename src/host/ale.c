@@ -335,19 +335,19 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
         ale_connect_completed(l, op);
         break;
     default:
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         f = ale_flow_at(l, op->flow_slot, op->flow_id);
         if (f != NULL && f->state == ALE_PENDED && ale_operations_waiting(l, f->id) == 1) {
             ale_flow_step(l, f, ALE_EVENT_COMPLETE);
             ale_flow_step(l, f, ALE_EVENT_END);
             ale_flow_lifetime(l, f, ALE_IDLE, false);
         }
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         break;
     }
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     operation_end(l, op);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 }
 
 /* ---- pend, complete ---------------------------------------------------------------------------------------
@@ -489,9 +489,16 @@ struct lane *ale_visit(struct host *h)
     v = calloc(1, sizeof(*v));
     if (v == NULL)
         return NULL;
-    v->lane = *l;
-    v->lane.scratch = NULL;
-    v->lane.reader = NULL;
+    v->lane = (struct lane){
+        .host = h,
+        .lock = l->lock,
+        .flows = l->flows,
+        .fragments = l->fragments,
+        .endpoints = l->endpoints,
+        .ale = l->ale,
+        .segments = l->segments,
+        .memory = l->memory,
+    };
     if (engine_reader_create(h->config.engine, &v->lane.reader) != 0 ||
         scratch_create(h, &v->lane.scratch) != 0) {
         visitor_destroy(v);
@@ -565,11 +572,11 @@ static void shut_down(struct lane *l, bool release)
             struct host_endpoint *e;
             bool more, due;
 
-            rt_mutex_lock(l->lock);
+            lane_enter(l);
             more = slot < ale_endpoints_slots(l);
             e = ale_endpoint_at(l, slot);
             due = e != NULL && !ale_endpoint_of(e)->closed && (e->parent != NULL) == accepted;
-            rt_mutex_unlock(l->lock);
+            lane_leave(l);
             if (!more)
                 break;
             if (!due)
@@ -588,9 +595,9 @@ void ale_shutdown(struct host *h)
         struct lane *l = &h->lanes[i];
         struct host_flow *f;
 
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         ale_of(l)->closing = true;
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         shut_down(l, false);
         while ((f = flow_table_oldest(l->flows)) != NULL)
             ale_end_flow(l, f, HOST_END_ENDPOINT);
@@ -601,9 +608,9 @@ void ale_shutdown(struct host *h)
 
 void ale_advance(struct lane *l, UINT64 now_ns)
 {
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     ale_of(l)->now_ns = now_ns;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     ale_flows_expire(l);
     ale_endpoints_advance(l);
 }

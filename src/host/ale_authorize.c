@@ -72,17 +72,17 @@ static struct host_flow *flow_begin(struct scene *s, const struct host_flow_key 
     struct lane *l = s->lane;
     struct host_flow *f;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = flow_table_add(l->flows, key);
     for (unsigned tries = 0; f == NULL && tries < 3; tries++) {
         struct host_flow *oldest = flow_table_find(l->flows, key);
 
         if (oldest == NULL)
             oldest = flow_table_oldest(l->flows);
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         if (oldest != NULL)
             ale_end_flow(l, oldest, HOST_END_EVICTED);
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         f = flow_table_add(l->flows, key);
     }
     if (f != NULL) {
@@ -95,7 +95,7 @@ static struct host_flow *flow_begin(struct scene *s, const struct host_flow_key 
         flow_table_remember(l->flows, f);
         l->host->counts.flows_created++;
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     return f;
 }
 
@@ -130,11 +130,11 @@ static void tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change c
 
     if (l->host->config.observer.flow == NULL)
         return;
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, id);
     if (f != NULL)
         ale_flow_info(l, f, change == HOST_FLOW_REFUSED ? HOST_END_REFUSED : HOST_END_NONE, &info);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (f != NULL)
         ale_flow_tell(l, change, &info);
 }
@@ -200,11 +200,11 @@ static bool establish(struct scene *s, bool with_packet, struct answer *a)
         t.packet = NULL;
     as_its_request(&t);
     ask(&t, LAYER_FE, NULL, a);
-    rt_mutex_lock(s->lane->lock);
+    lane_enter(s->lane);
     f = ale_flow_at(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id);
     if (f != NULL && !a->blocked)
         f->flags |= FLOW_ESTABLISHED;
-    rt_mutex_unlock(s->lane->lock);
+    lane_leave(s->lane);
     return !a->blocked && f != NULL;
 }
 
@@ -216,12 +216,12 @@ static void shut(struct scene *s)
     UINT32 slot = flow_table_slot(l->flows, f);
     bool tcp;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
     tcp = f != NULL && ale_is_tcp(f);
     if (tcp)
         ale_flow_step(l, f, ALE_EVENT_END);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (tcp)
         ale_tear_down(l, slot, s->flow_id, HOST_END_ABORTED, s);
     else if (f != NULL)
@@ -277,18 +277,18 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     bool tcp, known, due = false, waits_already;
     UINT16 generation;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (f->id != s->flow_id || !may_begin(f)) { /* overtaken since it was looked for */
         enum ale_result r = f->id != s->flow_id          ? overtaken(s, layer, a)
                             : f->state == ALE_AUTHORIZED ? ALE_PASS
                                                          : ALE_PENDING;
 
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return r;
     }
     op = ale_operation_begin(l, layer == LAYER_AC ? ALE_CONNECT : ALE_ACCEPT, s->endpoint, f);
     if (op == NULL) {
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return ALE_NO_MEMORY;
     }
     ale_flow_step(l, f, ALE_EVENT_BEGIN);
@@ -309,11 +309,11 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     op->scene.flow = NULL;
     op->scene.pended = NULL;
     op->scene.completion_handle = NULL;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 
     ask(&t, layer, &o, a);
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
     waits_already = ale_operations_waiting(l, s->flow_id) != 0;
     outcome = ale_operation_returned(l, op, a);
@@ -332,7 +332,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
         ale_flow_step(l, f, ALE_EVENT_BLOCK);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 
     if (due) { /* PEND-23; the packet is lost all the same (PEND-34) */
         ale_operation_run(l, op);
@@ -405,7 +405,7 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_
             return false;
         created = true;
     }
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (s->protocol == WIRE_PROTOCOL_TCP && ale_endpoint_is_raw_tcp(s))
         f->marks |= FLOW_MARK_RAW;
     f->flags |= flags;
@@ -414,7 +414,7 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_
     s->flow_id = f->id;
     s->endpoint = e;
     s->connection_direction = inbound ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (created)
         tell(l, flow_table_slot(l->flows, f), f->id, HOST_FLOW_CREATED);
     return true;
@@ -428,7 +428,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
     UINT32 slot = flow_table_slot(l->flows, f);
     bool denied = false;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (f->id == s->flow_id && may_begin(f)) {
         note_sequence(s, f);
         f->marks |= marks;
@@ -436,7 +436,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
         ale_flow_lifetime(l, f, ALE_IDLE, false);
         ale_operations_cancel(l, s->flow_id, NULL);
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (!denied)
         return;
     ale_refuse(l, slot, s->flow_id, s);
@@ -453,9 +453,9 @@ static enum ale_result bind_sender(struct scene *s, struct host_endpoint *e, boo
     if (r == ALE_PASS)
         return r;
     if (!tcp) {
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         ale_endpoint_idle(l, e);
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return r;
     }
     if (r == ALE_REFUSED_BIND && enter(s, e, false, 0)) {
@@ -472,7 +472,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
     bool tcp, made = false;
     enum ale_result r = ALE_PASS;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     tcp = s->protocol == WIRE_PROTOCOL_TCP && !ale_endpoint_is_raw_tcp(s);
     e = ale_endpoint_sender(s);
     if (e == NULL || (tcp && !ale_endpoint_of(e)->is_explicit)) {
@@ -493,7 +493,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
     }
     if (e != NULL)
         ale_endpoint_ref(e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (e == NULL)
         return ALE_NO_MEMORY;
     if (ale_endpoint_of(e)->bind == ALE_NEW)
@@ -508,13 +508,13 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
     } else if (r == ALE_PASS) {
         r = authorize_initially(s, LAYER_AC, a);
     }
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (made && tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {
         ale_endpoint_of(e)->closed = true; /* it never came to anything */
         ale_endpoint_unref(l, e);
     }
     ale_endpoint_unref(l, e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     return r;
 }
 
@@ -525,7 +525,7 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
     enum ale_result r;
     bool tcp;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     tcp = s->protocol == WIRE_PROTOCOL_TCP && !ale_endpoint_is_raw_tcp(s);
     if (tcp && s->flow != NULL && s->flow->id == s->flow_id && s->flow->state == ALE_PENDED) {
         e = ale_endpoint_at(l, s->flow->endpoint); /* the same SYN, asked about again */
@@ -546,17 +546,17 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
     }
     if (e != NULL)
         ale_endpoint_ref(e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (e == NULL)
         return ALE_NO_MEMORY;
     r = enter(s, e, true, 0) ? authorize_initially(s, LAYER_RA, a) : ALE_NO_MEMORY;
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {
         ale_endpoint_of(e)->closed = true;
         ale_endpoint_unref(l, e);
     }
     ale_endpoint_unref(l, e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     return r;
 }
 
@@ -571,7 +571,7 @@ static bool adopt(struct scene *s, bool accepted)
     struct host_endpoint *e, *listener;
     bool ok;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     listener = accepted ? ale_endpoint_receiver(s) : NULL;
     e = ale_endpoint_imply(s, false, true);
     if (e != NULL) {
@@ -584,11 +584,11 @@ static bool adopt(struct scene *s, bool accepted)
             ale_endpoint_ref(listener);
         }
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (e == NULL)
         return false;
     ok = enter(s, e, accepted, FLOW_MID_STREAM);
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (ok) {
         struct host_flow *f = s->flow;
 
@@ -603,7 +603,7 @@ static bool adopt(struct scene *s, bool accepted)
         ale_endpoint_of(e)->closed = true;
         ale_endpoint_unref(l, e);
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     return ok;
 }
 
@@ -619,9 +619,9 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
     UINT16 generation;
     bool tcp;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (f->id != s->flow_id || f->state != ALE_AUTHORIZED) {
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return overtaken(s, layer, a);
     }
     ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE);
@@ -632,13 +632,13 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
     t.reauthorize = reasons;
     as_its_request(&t);
     l->host->counts.reauthorized++;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 
     ask(&t, layer, &o, a);
 
     if (s->interface != NULL)
         arrival = s->interface->desc.index;
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
     if (f == NULL || f->generation != generation) {
         r = a->blocked || f == NULL || f->state != ALE_AUTHORIZED ? ALE_BLOCKED : ALE_PASS;
@@ -656,7 +656,7 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
         ale_flow_step(l, f, ALE_EVENT_BLOCK);
         r = ALE_BLOCKED;
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (r == ALE_BLOCKED && f != NULL) { /* ALE-26 */
         if (tcp)
             ale_tear_down(l, slot, s->flow_id, HOST_END_REFUSED, s);
@@ -679,7 +679,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
     UINT16 generation = 0;
     bool tcp = false, again = false, known = false;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     ale_policy_notice(l);
     f = ale_flow_at(l, slot, id);
     if (f != NULL) {
@@ -699,7 +699,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
     s.lane = l;
     s.flow = f;
     s.frame = 0;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (f == NULL)
         return;
     s.packet_direction = FWP_DIRECTION_OUTBOUND; /* PEND-17 */
@@ -708,7 +708,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
 
     ask(&t, LAYER_AC, &o, &a);
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     op->cancelled = true; /* it no longer waits */
     f = ale_flow_at(l, slot, id);
     if (f == NULL || f->generation != generation) {
@@ -722,7 +722,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
         ale_operations_cancel(l, id, NULL); /* others that wait for it wait for nothing */
         r = ALE_BLOCKED;
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (f == NULL)
         return;
     if (r == ALE_BLOCKED && again) {

@@ -48,20 +48,20 @@ static enum ale_result settle(struct lane *l, struct host_endpoint *e, struct sc
     bool due = false;
 
     if (initial) {
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         op = ale_operation_begin(l, kind, e, NULL);
         if (op == NULL)
             ale_step(l, state, ALE_EVENT_BLOCK);
         else
             e->operation = op;
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         if (op == NULL)
             return ALE_NO_MEMORY;
         s->completion_handle = ale_operation_handle(op);
         s->pended = &op->pended;
     }
     indicate(s, kind == ALE_BIND ? LAYER_RES : LAYER_LIS, a);
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     outcome = op != NULL ? ale_operation_returned(l, op, a) : a->blocked ? ALE_REFUSED : ALE_PERMITTED;
     if (*state != ALE_CLASSIFYING && *state != ALE_PENDED) {
         outcome = ALE_REFUSED; /* closed meanwhile */
@@ -77,7 +77,7 @@ static enum ale_result settle(struct lane *l, struct host_endpoint *e, struct sc
     } else {
         due = ale_operation_due(op);
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (due) { /* PEND-23 */
         ale_operation_run(l, op);
         outcome = *state == ALE_AUTHORIZED ? ALE_PERMITTED : ALE_REFUSED;
@@ -89,9 +89,9 @@ static bool begin(struct lane *l, uint8_t *state)
 {
     bool ok;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     ok = ale_step(l, state, ALE_EVENT_BEGIN);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     return ok;
 }
 
@@ -105,10 +105,10 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
     if (!begin(l, &x->bind))
         return ALE_NO_MEMORY;
     if (indicate(&s, LAYER_BR, a)) {
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         ale_step(l, &x->bind, ALE_EVENT_BLOCK);
         e->refused = true;
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return ALE_REFUSED_BIND;
     }
     return settle(l, e, &s, ALE_BIND, true, a);
@@ -134,10 +134,10 @@ void ale_endpoint_completed(struct lane *l, struct ale_operation *op)
     struct scene s;
     bool ok;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     ok = *state == ALE_PENDED && ale_step(l, state, ALE_EVENT_COMPLETE) &&
          ale_step(l, state, ALE_EVENT_REAUTHORIZE);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (!ok)
         return;
     ale_endpoint_scene(&s, l, e, NULL);
@@ -159,13 +159,13 @@ void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
     struct scene s;
     bool due;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     /* ALE-32: TCP: who had an indication at AC or RA, and listeners; others: each that came to be. */
     due = !e->closing && (is_tcp(e) ? e->classified || e->listening : !e->refused);
     e->closing = true;
     ale_operations_cancel(l, 0, e);
     ale_endpoint_forget(l, e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (!due)
         return;
     ale_endpoint_scene(&s, l, e, from);
@@ -186,22 +186,22 @@ void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct 
     struct answer a;
     struct scene s;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     assigned = x->closed ? 0 : e->assigned;
     e->assigned = 0;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     for (; assigned != 0; assigned--) { /* ALE-31, ALE-34 */
         ale_endpoint_scene(&s, l, e, from);
         indicate(&s, LAYER_RR, &a);
     }
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (!x->closed) {
         x->closed = true;
         x->bind = x->listen = ALE_NEW;
         e->listening = false;
         ale_endpoint_unref(l, e); /* the lane's */
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 }
 
 struct gather {
@@ -230,16 +230,16 @@ static void end_flows(struct lane *l, struct host_endpoint *e, enum host_flow_en
 
     do {
         g.count = 0;
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         if (e->flows != 0)
             flow_table_each(l->flows, gather, &g);
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         for (unsigned i = 0; i < g.count; i++) {
             struct host_flow *f;
 
-            rt_mutex_lock(l->lock);
+            lane_enter(l);
             f = ale_flow_at(l, g.found[i].slot, g.found[i].id);
-            rt_mutex_unlock(l->lock);
+            lane_leave(l);
             if (f != NULL)
                 ale_end_flow(l, f, how);
         }
@@ -290,9 +290,9 @@ NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endp
     struct answer a;
 
     *out = NULL;
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     if (s->port != 0 && !s->reuse && is_taken(l, s)) {
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return STATUS_ADDRESS_ALREADY_EXISTS;
     }
     e = ale_endpoint_make(l, &key, s->owner);
@@ -304,14 +304,14 @@ NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endp
         ale_endpoint_of(e)->is_explicit = true;
         ale_endpoint_ref(e); /* the caller's */
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (e == NULL)
         return STATUS_NO_MEMORY;
     r = ale_endpoint_bind(l, e, NULL, &a);
     if (r == ALE_PASS || r == ALE_PENDING) {
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         ale_endpoint_show(l, e);
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         *out = e;
     } else {
         host_close(h, e);
@@ -325,10 +325,10 @@ NTSTATUS host_listen(struct host *h, struct host_endpoint *e)
     uint8_t bound, listens;
     struct answer a;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     bound = ale_endpoint_of(e)->bind;
     listens = ale_endpoint_of(e)->listen;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (!is_tcp(e) || e->closing || bound != ALE_AUTHORIZED)
         return STATUS_INVALID_DEVICE_STATE;
     if (listens == ALE_AUTHORIZED)
@@ -398,7 +398,7 @@ void host_close(struct host *h, struct host_endpoint *e)
     struct lane *l = &h->lanes[0];
 
     ale_endpoint_close(l, e, HOST_END_ENDPOINT);
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     ale_endpoint_unref(l, e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 }

@@ -102,7 +102,7 @@ static bool is_held(const struct ale *ale, const struct ale_context *c)
     return false;
 }
 
-/* Calls back a list that nobody else can see any more, then keeps its memory. Lane not held. */
+/* Calls back a list that nobody else can see any more, then keeps its memory. Lane not held, nor kept. */
 static void call_back(struct lane *l, struct ale_context *list)
 {
     for (struct ale_context *c = list; c != NULL; c = c->next)
@@ -252,8 +252,9 @@ void ale_contexts_end(struct lane *l, UINT64 flow_id)
 {
     struct ale *ale = ale_of(l);
     struct ale_context *due = NULL, **at;
+    bool stayed;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     for (at = ale->context_count != 0 ? bucket(ale, flow_id) : NULL; at != NULL && *at != NULL;) {
         struct ale_context *c = *at;
 
@@ -271,8 +272,12 @@ void ale_contexts_end(struct lane *l, UINT64 flow_id)
             due = c;
         }
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
+    if (due == NULL)
+        return;
+    stayed = lane_rest(l);
     call_back(l, due);
+    lane_back(l, stayed);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------

@@ -359,11 +359,11 @@ bool ale_endpoints_evict(struct lane *l)
     struct endpoints *t = endpoints_of(l);
     struct host_endpoint *e;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     e = ale_endpoint_at(l, t->idle_oldest);
     if (e != NULL)
         l->host->counts.endpoints_evicted++;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (e == NULL)
         return false;
     ale_endpoint_close(l, e, HOST_END_EVICTED);
@@ -396,11 +396,11 @@ void ale_endpoints_advance(struct lane *l)
         struct ale_endpoint *e;
         bool due;
 
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         free_dead(l, t);
         e = t->idle_oldest != 0 ? at(t, t->idle_oldest) : NULL;
         due = e != NULL && ale_tick(l) - e->idle_since >= (e->e.refused ? ALE_IDLE : ALE_LINGER) * ALE_TICKS;
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         if (!due)
             return;
         ale_endpoint_close(l, &e->e, HOST_END_IDLE);
@@ -501,7 +501,7 @@ struct host_endpoint *ale_receiver(struct scene *s, unsigned n)
     struct ale_endpoint *best = NULL;
     UINT64 after = 0;
 
-    rt_mutex_lock(s->lane->lock);
+    lane_enter(s->lane);
     for (unsigned i = 0; i <= n; i++) {
         best = NULL;
         for (UINT32 slot = t->ports[port_bucket(t, s->protocol, s->icmp ? 0 : s->local_port)]; slot != 0;) {
@@ -515,7 +515,7 @@ struct host_endpoint *ale_receiver(struct scene *s, unsigned n)
             break;
         after = best->e.id;
     }
-    rt_mutex_unlock(s->lane->lock);
+    lane_leave(s->lane);
     return best != NULL ? &best->e : NULL;
 }
 

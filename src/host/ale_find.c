@@ -331,14 +331,14 @@ struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool re
         struct host_flow *oldest;
         bool room;
 
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         ale_endpoints_advance(l);
         room = ale_endpoints_evict(l);
         if (!room && (oldest = flow_table_oldest(l->flows)) != NULL) {
             ale_end_flow(l, oldest, HOST_END_EVICTED);
             ale_endpoints_advance(l);
         }
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         e = ale_endpoint_make(l, &key, owner);
     }
     if (e != NULL && s->interface != NULL)
@@ -370,13 +370,13 @@ static struct host_endpoint *imply_receiver(struct scene *s, bool wildcard)
         return NULL;
     ale_endpoint_show(l, e);
     ale_endpoint_ref(e);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (!s->icmp) { /* the stack's own end of ICMP is not bound by anybody */
         r = ale_endpoint_bind(l, e, s, &a);
         if (r == ALE_PASS && s->protocol == WIRE_PROTOCOL_TCP)
             ale_endpoint_listen(l, e, s, &a);
     }
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     ale_endpoint_unref(l, e);
     ale_endpoint_idle(l, e);
     return ale_endpoint_of(e)->closed ? NULL : e;
@@ -501,9 +501,9 @@ static struct host_flow *living(struct lane *l, const struct host_flow_key *key)
 
     if (f == NULL || (!(f->marks & FLOW_MARK_GONE) && !ale_flow_is_idle(l, f)))
         return f;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     ale_end_flow(l, f, HOST_END_IDLE);
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     return NULL;
 }
 
@@ -530,9 +530,9 @@ void ale_find(struct scene *s, struct ale_view *v)
     }
     if (f != NULL && tcp && f->state == ALE_AUTHORIZED && s->packet != NULL &&
         tcp_starts_anew(f, s->packet, !is_inbound(s))) { /* the connection that this was is over */
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         ale_end_flow(l, f, HOST_END_REPLACED);
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         f = NULL;
     }
     if (f != NULL) {
@@ -545,9 +545,9 @@ void ale_find(struct scene *s, struct ale_view *v)
     }
     group = is_inbound(s) && ale_is_group(s, &s->local);
     if (group) {
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         s->endpoint = given != NULL ? given : ale_receiver(s, 0);
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         if (s->endpoint == NULL)
             s->endpoint = imply_receiver(s, true);
         if (s->endpoint == NULL) {

@@ -18,9 +18,9 @@ UINT64 ale_now(struct lane *l)
 {
     UINT64 now;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     now = ale_of(l)->now_ns;
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     return now;
 }
 
@@ -69,9 +69,13 @@ void ale_flow_info(const struct lane *l, const struct host_flow *f, enum host_fl
 void ale_flow_tell(struct lane *l, enum host_flow_change change, const struct host_flow_info *info)
 {
     const struct host_observer *o = &l->host->config.observer;
+    bool stayed;
 
-    if (o->flow != NULL)
-        o->flow(o->ctx, change, info);
+    if (o->flow == NULL)
+        return;
+    stayed = lane_rest(l);
+    o->flow(o->ctx, change, info);
+    lane_back(l, stayed);
 }
 
 struct told {
@@ -180,7 +184,7 @@ static void close_out(struct lane *l, UINT32 slot, UINT64 id, const struct scene
     struct host_flow *f;
     bool closes = false;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, id);
     if (f != NULL && (e = ale_endpoint_at(l, f->endpoint)) != NULL) {
         /* A socket that only tried to connect stays its program's. */
@@ -191,16 +195,16 @@ static void close_out(struct lane *l, UINT32 slot, UINT64 id, const struct scene
             f->endpoint = 0;
         }
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (closes)
         ale_endpoint_closure(l, e, from);
     ale_contexts_end(l, id);
     if (closes)
         ale_endpoint_release(l, e, from);
     if (e != NULL) {
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         ale_endpoint_unref(l, e);
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
     }
 }
 
@@ -216,21 +220,21 @@ void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
     UINT64 id;
     bool torn;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     id = f->id;
     if (id == 0) {
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         return;
     }
     slot = flow_table_slot(l->flows, f);
     torn = f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
     ale_flow_info(l, f, f->state == ALE_DENIED ? HOST_END_REFUSED : how, &info);
     ale_operations_cancel(l, id, NULL);
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
 
     close_out(l, slot, id, NULL);
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, id);
     if (f != NULL) {
         ale_flow_step(l, f, ALE_EVENT_END);
@@ -238,7 +242,7 @@ void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
             l->host->counts.flows_evicted++;
         ale_flow_drop(l, f);
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (!torn)
         ale_flow_tell(l, HOST_FLOW_DELETED, &info);
 }
@@ -250,7 +254,7 @@ void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end ho
     struct host_flow_info info;
     struct host_flow *f;
 
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = ale_flow_at(l, slot, id);
     if (f != NULL && f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
         f = NULL;
@@ -260,7 +264,7 @@ void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end ho
         ale_operations_cancel(l, id, NULL);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (f == NULL)
         return;
     close_out(l, slot, id, from);
@@ -275,7 +279,7 @@ NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id)
 
     if (l == NULL)
         return STATUS_NO_MEMORY;
-    rt_mutex_lock(l->lock);
+    lane_enter(l);
     f = flow_id != 0 ? flow_table_by_id(l->flows, flow_id) : NULL;
     if (f != NULL && f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
         f = NULL;
@@ -283,7 +287,7 @@ NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id)
         slot = flow_table_slot(l->flows, f);
         ale_flow_step(l, f, ALE_EVENT_END); /* a classify under way finds another generation */
     }
-    rt_mutex_unlock(l->lock);
+    lane_leave(l);
     if (f != NULL)
         ale_tear_down(l, slot, flow_id, HOST_END_ABORTED, NULL);
     ale_leave(l);
@@ -304,9 +308,9 @@ void ale_flows_expire(struct lane *l)
     for (;;) {
         struct expired x = {NULL};
 
-        rt_mutex_lock(l->lock);
+        lane_enter(l);
         flow_table_expire(l->flows, ale_tick(l), 1, note_expired, &x);
-        rt_mutex_unlock(l->lock);
+        lane_leave(l);
         if (x.flow == NULL)
             return;
         ale_end_flow(l, x.flow, HOST_END_IDLE);

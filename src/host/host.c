@@ -153,9 +153,13 @@ UINT64 host_now(const struct host *h)
 
 void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out)
 {
+    struct lane *l = &h->lanes[0];
+
     memset(out, 0, sizeof(*out));
+    l->stays = true;
     host_advance(h, f->time_ns);
-    paths_frame(&h->lanes[0], f, out);
+    paths_frame(l, f, out);
+    (void)lane_rest(l);
     h->counts.frames++;
     h->counts.fates[out->fate]++;
     h->counts.notes[out->note]++;

@@ -355,6 +355,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     struct host_answer answer = {.verdict = {.action = FWP_ACTION_PERMIT,
                                              .rights = FWPS_RIGHT_ACTION_WRITE,
                                              .flags = ENGINE_VERDICT_IMPLICIT}};
+    const bool stayed = lane_rest(s->lane);
     struct asking a; /* 2 KiB of values, metadata: written as far as needed */
     struct plan own;
 
@@ -382,6 +383,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
         tell(&a, &answer);
     shift_receive_offset(&a);
     room->level--;
+    lane_back(s->lane, stayed);
 
     out->verdict = answer.verdict;
     out->verdict.filter = NULL; /* it is the policy's, which is unpinned soon */
@@ -405,10 +407,13 @@ static void answer_settled(struct scene *s, const struct plan *plan, bool listen
         const FWPS_INCOMING_VALUES0 none = {.layerId = out->layer};
         const struct engine_request request = {.values = &none};
         struct host_event event = event_of(s, engine_layer_by_id(out->layer), &plan->answer);
+        bool stayed;
 
         event.cause = s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
         event.request = &request;
+        stayed = lane_rest(s->lane);
         c->observer.classified(c->observer.ctx, &event);
+        lane_back(s->lane, stayed);
     }
 }
 

@@ -416,6 +416,8 @@ void memory_destroy(struct memory *m);
 struct lane {
     struct host *host;
     struct rt_mutex *lock;
+    bool stays; /* lane_enter(): of its worker alone, */
+    bool kept;  /* or of a visitor's copy */
     struct engine_reader *reader;
     struct flow_table *flows;
     struct fragments *fragments;
@@ -427,6 +429,45 @@ struct lane {
     UINT64 busy_under;       /* paths.c's: the version of the policy that `busy` is about, */
     UINT32 busy[2];          /* bits by role of the layers that have filters; [1]: IPv6 */
 };
+
+/*
+ * The lane, entered and left by its worker or by a visitor with a struct lane of its own. A worker that has a
+ * frame goes in and out several times; within host_frame() it stays: leaving is put off until foreign code is
+ * called (a classify, an observer, a callout's function: lane_rest()) or the frame is done. Nobody then waits
+ * for a lane that a waiting worker has. Who takes &host->lanes[0] from any thread locks l->lock itself, and
+ * calls nothing that enters.
+ */
+static inline void lane_enter(struct lane *l)
+{
+    if (l->kept)
+        return;
+    rt_mutex_lock(l->lock);
+    l->kept = l->stays;
+}
+
+static inline void lane_leave(struct lane *l)
+{
+    if (!l->kept)
+        rt_mutex_unlock(l->lock);
+}
+
+/* Really left, until lane_back() with what it returned. The lane is not held as far as the caller knows. */
+static inline bool lane_rest(struct lane *l)
+{
+    const bool stayed = l->stays;
+
+    l->stays = false;
+    if (l->kept) {
+        l->kept = false;
+        rt_mutex_unlock(l->lock);
+    }
+    return stayed;
+}
+
+static inline void lane_back(struct lane *l, bool stayed)
+{
+    l->stays = stayed;
+}
 
 struct host {
     struct host_config config;

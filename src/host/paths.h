@@ -19,16 +19,6 @@
 
 #include "host/internal.h"
 
-static inline void lane_enter(struct lane *l)
-{
-    rt_mutex_lock(l->lock);
-}
-
-static inline void lane_leave(struct lane *l)
-{
-    rt_mutex_unlock(l->lock);
-}
-
 /* ---- paths.c */
 
 /* Points the scene at a packet: tuple, direction. Interface, loopback and the rest are the caller's. */

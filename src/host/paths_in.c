@@ -169,8 +169,12 @@ static void fragment_in(struct scene *s, struct host_outcome *out)
     case FRAGMENT_COMPLETE:
         break;
     }
-    if (s->host->config.observer.reassembled != NULL)
+    if (s->host->config.observer.reassembled != NULL) {
+        const bool stayed = lane_rest(s->lane);
+
         s->host->config.observer.reassembled(s->host->config.observer.ctx, s->frame, bytes, size);
+        lane_back(s->lane, stayed);
+    }
     wire_parse_ip(bytes, size, length, &whole);
     path_scene(&rest, &whole, true);
     rest.flags |= FWP_CONDITION_FLAG_IS_REASSEMBLED;

@@ -41,6 +41,16 @@ static bool stream_step(struct scene *s, bool out_way, const uint8_t *bytes, uin
     return passed;
 }
 
+static void tell_stream(struct scene *s, const struct tcp_result *r)
+{
+    const struct host_observer *o = &s->host->config.observer;
+    const bool stayed = lane_rest(s->lane);
+
+    o->stream(o->ctx, s->flow_id, r->out, r->data, (r->events & TCP_DATA) != 0 ? r->size : 0,
+              (r->events & TCP_GAP) != 0 ? r->lost : 0);
+    lane_back(s->lane, stayed);
+}
+
 /* One piece that the segment set in order. False: blocked. */
 static bool stream_piece(struct scene *s, const struct tcp_result *r, struct host_outcome *out)
 {
@@ -48,8 +58,7 @@ static bool stream_piece(struct scene *s, const struct tcp_result *r, struct hos
     UINT32 flags = 0;
 
     if ((r->events & (TCP_DATA | TCP_GAP)) != 0 && o->stream != NULL)
-        o->stream(o->ctx, s->flow_id, r->out, r->data, (r->events & TCP_DATA) != 0 ? r->size : 0,
-                  (r->events & TCP_GAP) != 0 ? r->lost : 0);
+        tell_stream(s, r);
     if ((r->events & TCP_FIN_NOW) != 0)
         flags |= r->out ? FWPS_STREAM_FLAG_SEND_DISCONNECT : FWPS_STREAM_FLAG_RECEIVE_DISCONNECT;
     if ((r->events & TCP_DATA) != 0) {
