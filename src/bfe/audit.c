@@ -202,7 +202,7 @@ int bfe_audit_set(struct bfe *b, UINT32 categories, bfe_audit_sink sink, void *c
     before = ev->audit;
     ev->audit = now;
     atomic_store_explicit(&ev->audited, now ? categories : 0, memory_order_relaxed);
-    events_choose_permits(ev);
+    events_choose(ev);
     rt_mutex_unlock(ev->lock);
     if (before)
         notifier_close(before->queue, free_audit);

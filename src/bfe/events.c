@@ -155,14 +155,16 @@ static void classified(void *ctx, const struct engine_request *q, const struct e
     net_event_unref(e);
 }
 
-/* The engine tells of permits only while somebody wants them. */
-void events_choose_permits(struct bfe_events *ev)
+/* The engine tells of verdicts only while somebody wants them: while the log collects or an audit runs. */
+void events_choose(struct bfe_events *ev)
 {
-    bool logged =
-        option(ev, FWPM_ENGINE_COLLECT_NET_EVENTS) &&
-        (option(ev, FWPM_ENGINE_NET_EVENT_MATCH_ANY_KEYWORDS) & FWPM_NET_EVENT_KEYWORD_CLASSIFY_ALLOW);
+    bool collects = option(ev, FWPM_ENGINE_COLLECT_NET_EVENTS) != 0;
+    bool allows = collects && (option(ev, FWPM_ENGINE_NET_EVENT_MATCH_ANY_KEYWORDS) &
+                               FWPM_NET_EVENT_KEYWORD_CLASSIFY_ALLOW);
 
-    engine_observe_permits(ev->bfe->engine, logged || (ev->audited & BFE_AUDIT_CONNECTION));
+    engine_observe_blocks(ev->bfe->engine,
+                          collects || (ev->audited & (BFE_AUDIT_CONNECTION | BFE_AUDIT_PACKET_DROP)));
+    engine_observe_permits(ev->bfe->engine, allows || (ev->audited & BFE_AUDIT_CONNECTION));
 }
 
 /* ---- options ---------------------------------------------------------------------------------- */
@@ -238,7 +240,7 @@ NTSTATUS bfe_option_set(struct bfe_session *s, FWPM_ENGINE_OPTION which, const F
             bfe_events_clear(s->bfe);
         rt_mutex_lock(ev->lock);
         atomic_store_explicit(&ev->options[which], value->uint32, memory_order_relaxed);
-        events_choose_permits(ev);
+        events_choose(ev);
         rt_mutex_unlock(ev->lock);
     }
     bfe_leave(s);

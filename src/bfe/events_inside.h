@@ -30,8 +30,8 @@ struct bfe_events {
     struct audit *audit;
 };
 
-/* events.c: tells the engine whether anybody wants permits. Under `lock`. */
-void events_choose_permits(struct bfe_events *ev);
+/* events.c: tells the engine of which verdicts anybody wants to hear. Under `lock`. */
+void events_choose(struct bfe_events *ev);
 
 /* audit.c: the number under which a verdict is audited; 0: it is not, or nobody listens. */
 UINT32 events_audit_id(const struct bfe_events *ev, enum net_event_kind kind, bool permit, bool veto);

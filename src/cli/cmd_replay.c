@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bfe/events.h"
 #include "explain/judge.h"
 
 struct run {
@@ -318,13 +319,19 @@ static void progress(void *ctx, uint64_t done, uint64_t all, uint64_t frames)
 
 static int open_state(struct run *r)
 {
+    static const FWP_VALUE0 off = {.type = FWP_UINT32, .uint32 = 0};
     struct policy_error error;
-    int err;
+    int err, status = EXIT_PERMITTED;
 
     if (r->o->shared.state != NULL)
-        return load_state("replay", r->o->shared.state, &r->s);
-    err = explain_state_open(NULL, &r->s, &error);
-    return err == 0 ? EXIT_PERMITTED : complain(EXIT_OS_ERROR, "%s", error.text);
+        status = load_state("replay", r->o->shared.state, &r->s);
+    else if ((err = explain_state_open(NULL, &r->s, &error)) != 0)
+        status = complain(EXIT_OS_ERROR, "%s", error.text);
+    /* Nobody can ask this bfe for its event log: no event is made for what policy blocks (AUD-05). */
+    if (status == EXIT_PERMITTED &&
+        bfe_option_set(r->s->session, FWPM_ENGINE_COLLECT_NET_EVENTS, &off) != STATUS_SUCCESS)
+        status = complain(EXIT_INTERNAL, "the event log cannot be turned off");
+    return status;
 }
 
 static int open_events(struct run *r)

@@ -320,7 +320,7 @@ ALWAYS_INLINE NTSTATUS classify(struct engine *e, const struct engine_snapshot *
                                      .filter_id = a.filter != NULL ? ls->ids[ends.decided_at] : 0,
                                      .filter = a.filter};
         if (e->has_observer && !q->supposed &&
-            (a.action == FWP_ACTION_BLOCK || __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED)))
+            (a.action == FWP_ACTION_BLOCK ? engine_observes_blocks(e) : engine_observes_permits(e)))
             observe(e, q, ls, &ends, v);
     }
     return status;

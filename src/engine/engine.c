@@ -129,6 +129,7 @@ void engine_set_observer(struct engine *e, const struct engine_observer *o)
     e->has_observer = o != NULL && o->classified != NULL;
     if (o != NULL)
         e->observer = *o;
+    engine_observe_blocks(e, true);
 }
 
 void engine_observe_permits(struct engine *e, bool want)
@@ -139,6 +140,16 @@ void engine_observe_permits(struct engine *e, bool want)
 bool engine_observes_permits(const struct engine *e)
 {
     return __atomic_load_n(&e->observer.want_permits, __ATOMIC_RELAXED);
+}
+
+void engine_observe_blocks(struct engine *e, bool want)
+{
+    __atomic_store_n(&e->has_blocks_observer, want && e->has_observer, __ATOMIC_RELAXED);
+}
+
+bool engine_observes_blocks(const struct engine *e)
+{
+    return __atomic_load_n(&e->has_blocks_observer, __ATOMIC_RELAXED);
 }
 
 /* ---- reclamation ----------------------------------------------------------------------------------- */

@@ -327,5 +327,8 @@ void engine_set_observer(struct engine *e,
 /* Tells the observer of permits too, or no longer; at any time, seen by classifies soon. */
 void engine_observe_permits(struct engine *e, bool want);
 bool engine_observes_permits(const struct engine *e);
+/* As much for blocks, which an observer hears of to begin with. */
+void engine_observe_blocks(struct engine *e, bool want);
+bool engine_observes_blocks(const struct engine *e);
 
 #endif

@@ -279,7 +279,7 @@ struct engine {
     atomic_ullong epoch;
     bool cheap; /* pins are without a barrier: engine_reclaim() makes it */
     struct engine_observer observer;
-    bool has_observer;
+    bool has_observer, has_blocks_observer; /* the second goes on and off: atomic */
     _Alignas(64) struct rt_mutex *lock;
     struct rt_cond *changed; /* a reader unpinned under a waiter, a registration was left */
     struct engine_reader *readers;

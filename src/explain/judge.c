@@ -474,12 +474,15 @@ static NTSTATUS carry_out(struct explain_judge *j, struct engine_reader *r, cons
 }
 
 /*
- * Where no callout runs and no observer wants permits, classifying once more would tell nobody anything: the
- * first verdict stands. A block goes to the engine each time, for the log and the audit.
+ * Where no callout runs and no observer wants to hear of such a verdict, classifying once more would tell
+ * nobody anything: the first one stands. Blocks are heard of unless log and audit are both off.
  */
 static bool keep(const struct explain_judge *j, const struct world *w, const struct engine_verdict *v)
 {
-    return w->quiet && v->action == FWP_ACTION_PERMIT && !engine_observes_permits(j->config.state->engine);
+    const struct engine *e = j->config.state->engine;
+
+    return w->quiet &&
+           !(v->action == FWP_ACTION_BLOCK ? engine_observes_blocks(e) : engine_observes_permits(e));
 }
 
 NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_question *q,

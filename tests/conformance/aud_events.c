@@ -797,10 +797,18 @@ static void AUD_02_nobody_is_told_while_collection_is_off(void **state)
                      STATUS_SUCCESS);
     connection(&t, l);
     for (UINT32 on = 0; on < 2; on++) {
+        struct audited a = {0};
+
         assert_int_equal(set_option(l->kernel, FWPM_ENGINE_COLLECT_NET_EVENTS, on), STATUS_SUCCESS);
         assert_int_equal(classify(&t), FWP_ACTION_BLOCK);
         bfe_notify_flush(l->bfe);
         assert_int_equal(h.count, on);
+        assert_int_equal(bfe_audit_set(l->bfe, BFE_AUDIT_CONNECTION, on_audit, &a), 0);
+        assert_int_equal(classify(&t), FWP_ACTION_BLOCK); /* another one's wish is no wish of this one's */
+        bfe_notify_flush(l->bfe);
+        assert_int_equal(a.count, 1);
+        assert_int_equal(h.count, 2 * on);
+        assert_int_equal(bfe_audit_set(l->bfe, 0, NULL, NULL), 0);
     }
     assert_int_equal(bfe_event_unsubscribe(l->kernel, sub), STATUS_SUCCESS);
 }
