@@ -495,9 +495,9 @@ static struct host_flow *admitting(const struct scene *s)
  */
 
 /* The entry of the key, unless its time is over: then it goes, for which the lane is left a moment. */
-static struct host_flow *living(struct lane *l, const struct host_flow_key *key)
+static struct host_flow *living(struct lane *l, const struct host_flow_key *key, struct host_flow *likely)
 {
-    struct host_flow *f = flow_table_find(l->flows, key);
+    struct host_flow *f = flow_table_find_likely(l->flows, key, likely);
 
     if (f == NULL || (!(f->marks & FLOW_MARK_GONE) && !ale_flow_is_idle(l, f)))
         return f;
@@ -523,10 +523,10 @@ void ale_find(struct scene *s, struct ale_view *v)
     if (tcp && ale_endpoint_is_raw_tcp(s))
         tcp = false;
     ale_key(s, &key, true);
-    f = living(l, &key);
+    f = living(l, &key, s->likely);
     if (f == NULL && s->icmp && request_of(s->version, s->local_port) >= 0) {
         ale_key(s, &key, false); /* an answer to nothing */
-        f = living(l, &key);
+        f = living(l, &key, NULL);
     }
     if (f != NULL && tcp && f->state == ALE_AUTHORIZED && s->packet != NULL &&
         tcp_starts_anew(f, s->packet, !is_inbound(s))) { /* the connection that this was is over */
@@ -561,7 +561,7 @@ void ale_find(struct scene *s, struct ale_view *v)
             return;
         }
         receiver_key(s, s->endpoint, &key);
-        f = living(l, &key);
+        f = living(l, &key, NULL);
         if (f != NULL) {
             view_flow(s, v, f);
             return;

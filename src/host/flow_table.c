@@ -360,6 +360,14 @@ struct host_flow *flow_table_find(struct flow_table *t, const struct host_flow_k
     return find_in(t, &t->buckets[home_of(t, hash)], tag_of(hash), key);
 }
 
+struct host_flow *flow_table_find_likely(struct flow_table *t, const struct host_flow_key *key,
+                                         struct host_flow *likely)
+{
+    if (likely != NULL && likely->queue != ORDER_FREE && key_equal(&likely->key, key))
+        return likely;
+    return flow_table_find(t, key);
+}
+
 void flow_table_find_many(struct flow_table *t, const struct host_flow_key *const *keys, size_t n,
                           struct host_flow **out)
 {
@@ -392,11 +400,6 @@ void flow_table_find_many(struct flow_table *t, const struct host_flow_key *cons
             out[at + i] = __builtin_expect(right, 1) ? likely[i] : find_in(t, bucket[i], tag[i], key);
         }
     }
-}
-
-void flow_table_prefetch(const struct flow_table *t, const struct host_flow_key *key)
-{
-    __builtin_prefetch(&t->buckets[home_of(t, hash_of(t, key))]);
 }
 
 struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot)

@@ -95,8 +95,10 @@ struct host_flow *flow_table_find(struct flow_table *t, const struct host_flow_k
 /* Looks up n keys with the memory fetched ahead; out[i] as find's. */
 void flow_table_find_many(struct flow_table *t, const struct host_flow_key *const *keys, size_t n,
                           struct host_flow **out);
-/* Fetches what find(key) will touch. */
-void flow_table_prefetch(const struct flow_table *t, const struct host_flow_key *key);
+/* The same, for who has been there: if `likely` (a flow that this table once gave out, or NULL) has this key
+ * still, it is the one. */
+struct host_flow *flow_table_find_likely(struct flow_table *t, const struct host_flow_key *key,
+                                         struct host_flow *likely);
 /* A new flow with this key, zeroed but for key, newest in use. NULL: out of memory, at the limit, or there is
  * one with this key already. Set its lifetime, then touch it. */
 struct host_flow *flow_table_add(struct flow_table *t, const struct host_flow_key *key);

@@ -57,6 +57,7 @@ static void lane_destroy(struct lane *l)
         engine_reader_destroy(l->reader);
     if (l->lock != NULL)
         rt_mutex_destroy(l->lock);
+    free(l->ahead);
 }
 
 static int lane_create(struct host *h, struct lane *l)
@@ -65,6 +66,8 @@ static int lane_create(struct host *h, struct lane *l)
 
     l->host = h;
     e = rt_mutex_create(&l->lock);
+    if (e == 0 && (l->ahead = calloc(AHEAD, sizeof(*l->ahead))) == NULL)
+        e = -ENOMEM;
     if (e == 0)
         e = engine_reader_create(h->config.engine, &l->reader);
     if (e == 0)
@@ -170,22 +173,28 @@ void host_frame(struct host *h, const struct host_frame *f, struct host_outcome 
 /* Flows and their endpoints, a few at a time: what one lookup waits for, the others wait for as well. */
 void host_prefetch(struct host *h, const struct host_frame *frames, size_t count)
 {
-    const struct lane *l = &h->lanes[0];
+    struct lane *l = &h->lanes[0];
     struct host_flow_key keys[PREFETCH];
     const struct host_flow_key *which[PREFETCH];
     struct host_flow *flows[PREFETCH];
+    struct ahead *of[PREFETCH];
 
     while (count > 0) {
         size_t some = count < PREFETCH ? count : PREFETCH, n = 0;
 
         for (size_t i = 0; i < some; i++) {
             which[n] = &keys[n];
-            n += paths_key(h, &frames[i], &keys[n]);
+            of[n] = &l->ahead[frames[i].number % AHEAD];
+            n += paths_ahead(h, &frames[i], of[n], &keys[n]);
         }
+        lane_enter(l);
         flow_table_find_many(l->flows, which, n, flows);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            of[i]->flow = flows[i];
             if (flows[i] != NULL)
                 ale_endpoint_prefetch(l, flows[i]->endpoint);
+        }
+        lane_leave(l);
         frames += some;
         count -= some;
     }

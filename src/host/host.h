@@ -307,7 +307,8 @@ struct host_outcome {
 };
 
 void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out);
-/* Fetches what the next frames' lookups will touch. A hint: changes nothing. */
+/* Fetches what the next frames' lookups will touch. A hint: changes nothing. host_frame() is given these very
+ * frames, or others; not these with other contents. */
 void host_prefetch(struct host *h, const struct host_frame *frames, size_t count);
 
 /* ---- socket operations, where the datapath knows of them

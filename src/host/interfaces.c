@@ -96,6 +96,7 @@ int host_interface_add(struct host *h, const struct host_interface_desc *desc)
     if (a->loopback == NULL && i->desc.type == IF_TYPE_SOFTWARE_LOOPBACK)
         a->loopback = i;
     h->interfaces[h->interface_count++] = i;
+    h->places++;
     return 0;
 }
 
@@ -140,7 +141,7 @@ static const struct address *address_find(const struct addresses *a, uint8_t ver
 
         if (at->version == 0)
             return NULL;
-        if (at->version == version && wire_addr_equal(&at->addr, addr))
+        if (at->version == version && at->addr.word[0] == addr->word[0] && at->addr.word[1] == addr->word[1])
             return at;
     }
 }
@@ -212,6 +213,7 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
 
     if (what.interface == NULL || (version != 4 && version != 6))
         return -EINVAL;
+    h->places++;
     if (all && what.bits < most)
         return list_append(&a->prefixes, &a->prefix_count, &what);
     had = (struct address *)address_find(a, version, addr);

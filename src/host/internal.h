@@ -168,6 +168,7 @@ struct scene {
     const struct wire_packet *embedded;
 
     struct host_endpoint *endpoint; /* NULL: none, or unknown */
+    struct host_flow *likely;       /* ale_find(): perhaps its flow; NULL: unknown */
     struct host_flow *flow;         /* NULL: none */
     UINT64 flow_id;                 /* also reserved before the flow is there (ALE-12); 0: none */
 
@@ -402,8 +403,22 @@ void paths_out(struct scene *s, struct host_outcome *out);
 void paths_forward(struct scene *s, struct host_outcome *out);
 /* Which way the frame goes, and along it: host_frame()'s body (paths.c). */
 void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out);
-/* The key of the frame's flow, as this host sees it (loopback: the sender's); false: none. */
-bool paths_key(const struct host *h, const struct host_frame *f, struct host_flow_key *key);
+/* What is known of a frame before its turn comes: host_prefetch() writes it, paths_frame() spares itself the
+ * work if it is of this very frame and the host has no more addresses since. */
+struct ahead {
+    const struct host_frame *frame; /* NULL: of none */
+    const struct wire_packet *packet;
+    UINT64 number, time_ns, places;
+    const struct host_interface *interface, *home; /* as in struct scene */
+    struct host_flow *flow; /* perhaps its flow: the key says it; NULL: unknown. Slots are never given back */
+    uint8_t course;         /* paths.c's */
+};
+#define AHEAD 64u /* frames, by number */
+
+/* Which way the frame will go, and the key of its flow as this host sees it (loopback: the sender's); false:
+ * none. */
+bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead *a,
+                 struct host_flow_key *key);
 /* lane->memory (paths_memory.c). 0 or -ENOMEM. */
 struct memory;
 int memory_create(const struct host_limits *limits, struct memory **out);
@@ -426,6 +441,7 @@ struct lane {
     void *segments;          /* tcp_segments.c's: out-of-order data */
     struct scratch *scratch; /* indicate.c's */
     struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
+    struct ahead *ahead;     /* AHEAD of them, by the frame's number */
     UINT64 busy_under;       /* paths.c's: the version of the policy that `busy` is about, */
     UINT32 busy[2];          /* bits by role of the layers that have filters; [1]: IPv6 */
 };
@@ -475,6 +491,7 @@ struct host {
     struct host_interface **interfaces; /* each its own allocation: pointers stay good */
     size_t interface_count;
     struct addresses *addresses; /* interfaces.c's */
+    UINT64 places;               /* how often an interface or address was added */
     UINT64 now_ns;
     UINT64 next_flow_id, next_endpoint_id, next_event;
     struct host_counts counts;

@@ -391,21 +391,42 @@ static enum course course_of(const struct host *h, const struct host_frame *f, c
     return COURSE_NOWHERE; /* overheard */
 }
 
-bool paths_key(const struct host *h, const struct host_frame *f, struct host_flow_key *key)
+bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead *a, struct host_flow_key *key)
 {
-    const struct host_interface *i = host_interface_by_index(h, f->interface_index), *home;
     const struct wire_packet *p = f->packet;
     struct scene s;
-    enum course c;
 
-    if (p->reached != WIRE_TRANSPORT)
+    *a = (struct ahead){.frame = f,
+                        .packet = p,
+                        .number = f->number,
+                        .time_ns = f->time_ns,
+                        .places = h->places,
+                        .interface = host_interface_by_index(h, f->interface_index)};
+    if (p->version == 0)
         return false;
-    c = course_of(h, f, i, &home);
-    if (c != COURSE_IN && c != COURSE_OUT && c != COURSE_LOOPBACK) /* groups: by endpoint, not by tuple */
+    a->course = (uint8_t)course_of(h, f, a->interface, &a->home);
+    if (p->reached != WIRE_TRANSPORT || /* groups: by endpoint, not by tuple */
+        (a->course != COURSE_IN && a->course != COURSE_OUT && a->course != COURSE_LOOPBACK))
         return false;
-    path_scene(&s, p, c == COURSE_IN);
+    path_scene(&s, p, a->course == COURSE_IN);
     path_key(&s, key);
     return true;
+}
+
+/* What was written of this frame ahead of its turn, or else is written now. */
+static const struct ahead *ahead_of(struct lane *l, const struct host_frame *f)
+{
+    struct ahead *a = &l->ahead[f->number % AHEAD];
+
+    if (a->frame != f || a->packet != f->packet || a->number != f->number || a->time_ns != f->time_ns ||
+        a->places != l->host->places) {
+        a->flow = NULL;
+        a->interface = host_interface_by_index(l->host, f->interface_index);
+        if (f->packet->version != 0)
+            a->course = (uint8_t)course_of(l->host, f, a->interface, &a->home);
+    }
+    a->frame = NULL;
+    return a;
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------- */
@@ -476,7 +497,7 @@ static void loopback(struct scene *s, struct host_outcome *out)
 void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)
 {
     const struct wire_packet *p = f->packet;
-    const struct host_interface *home;
+    const struct ahead *a = ahead_of(l, f);
     size_t size = sizeof(struct scene);
     struct scene s;
 
@@ -487,7 +508,8 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     s.frame = f->number;
     s.time_ns = l->host->now_ns;
     s.packet = p;
-    s.interface = host_interface_by_index(l->host, f->interface_index);
+    s.interface = a->interface;
+    s.likely = a->flow;
     busy_notice(l);
     if (p->version == 0) {
         const bool in = way_of(f, s.interface) != HOST_WAY_OUT;
@@ -499,7 +521,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
             headless(&s, version, in, out);
         return;
     }
-    switch (course_of(l->host, f, s.interface, &home)) {
+    switch ((enum course)a->course) {
     case COURSE_IN_GROUP:
         s.group = true;
         path_scene(&s, p, true);
@@ -507,12 +529,12 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
         break;
     case COURSE_IN:
         path_scene(&s, p, true);
-        s.home = home;
+        s.home = a->home;
         paths_in(&s, out);
         break;
     case COURSE_OUT:
         path_scene(&s, p, false);
-        s.home = home;
+        s.home = a->home;
         paths_out(&s, out);
         break;
     case COURSE_LOOPBACK:
