@@ -94,25 +94,33 @@ static const char *depends_words(const struct tally_depends *d, struct explain_a
 
 enum verdict { BLOCKED, DEPENDS, PERMITTED };
 
-static enum verdict verdict_of(const struct tally_flow *f)
+/* A flow's row as it is sorted. */
+struct listed {
+    const struct tally_flow *flow;
+    const struct tally_told *told;
+};
+
+static enum verdict verdict_of(const struct listed *l)
 {
+    const struct tally_flow *f = l->flow;
+
     return f->blocked || f->refused ? BLOCKED : f->depends != 0 ? DEPENDS : PERMITTED;
 }
 
-static UINT64 filter_id(const struct tally_flow *f)
+static UINT64 filter_id(const struct listed *l)
 {
-    return f->filter != NULL ? f->filter->id : 0;
+    return l->told->filter != NULL ? l->told->filter->id : 0;
 }
 
 /* Groups: by verdict, what it depends on, layer, filter; in them by id. */
-static int compare_group(const struct tally_flow *x, const struct tally_flow *y)
+static int compare_group(const struct listed *x, const struct listed *y)
 {
     int a = (int)verdict_of(x) - (int)verdict_of(y);
-    UINT16 lx = x->layer != NULL ? x->layer->id : UINT16_MAX,
-           ly = y->layer != NULL ? y->layer->id : UINT16_MAX;
+    UINT16 lx = x->told->layer != NULL ? x->told->layer->id : UINT16_MAX,
+           ly = y->told->layer != NULL ? y->told->layer->id : UINT16_MAX;
 
     if (a == 0 && verdict_of(x) == DEPENDS)
-        a = (x->depends > y->depends) - (x->depends < y->depends);
+        a = (x->flow->depends > y->flow->depends) - (x->flow->depends < y->flow->depends);
     if (a == 0)
         a = (lx > ly) - (lx < ly);
     if (a == 0)
@@ -122,11 +130,10 @@ static int compare_group(const struct tally_flow *x, const struct tally_flow *y)
 
 static int compare_flows(const void *a, const void *b)
 {
-    const struct tally_flow *x = *(const struct tally_flow *const *)a,
-                            *y = *(const struct tally_flow *const *)b;
+    const struct listed *x = a, *y = b;
     int d = compare_group(x, y);
 
-    return d != 0 ? d : (x->id > y->id) - (x->id < y->id);
+    return d != 0 ? d : (x->flow->id > y->flow->id) - (x->flow->id < y->flow->id);
 }
 
 struct shown {
@@ -134,10 +141,8 @@ struct shown {
     const char *protocol_name, *program;
 };
 
-static void show(const struct tally_flow *f, struct shown *s, struct explain_arena *a)
+static void show(const struct tally_told *i, struct shown *s, struct explain_arena *a)
 {
-    const struct host_flow_info *i = &f->info;
-
     end_text(i->version, i->protocol, &i->local, i->local_port, s->local);
     end_text(i->version, i->protocol, &i->remote, i->remote_port, s->remote);
     s->protocol_name = protocol_text(i->protocol, s->protocol);
@@ -150,7 +155,7 @@ static int max(int a, size_t b)
 }
 
 /* Both ends in a line; or, where addresses are too long for that, the remote one in a line of its own. */
-static void put_flows(const struct tally_flow *const *flows, size_t count, FILE *out)
+static void put_flows(const struct listed *flows, size_t count, FILE *out)
 {
     struct explain_arena a = {0};
     int local = 5, remote = 6, number = 4;
@@ -160,10 +165,11 @@ static void put_flows(const struct tally_flow *const *flows, size_t count, FILE 
     for (size_t i = 0; i < count; i++) {
         char text[24];
 
-        show(flows[i], &s, &a);
+        show(flows[i].told, &s, &a);
         local = max(local, strlen(s.local));
         remote = max(remote, strlen(s.remote));
-        number = max(number, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)flows[i]->id));
+        number =
+            max(number, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)flows[i].flow->id));
     }
     folded = number + local + remote > 52;
     if (folded)
@@ -173,12 +179,12 @@ static void put_flows(const struct tally_flow *const *flows, size_t count, FILE 
         fprintf(out, "%-*s  ", local, "LOCAL");
     fprintf(out, "%-*s  PASSED  DROPPED  PROGRAM\n", remote, folded ? "LOCAL, then REMOTE" : "REMOTE");
     for (size_t i = 0; i < count; i++) {
-        const struct tally_flow *f = flows[i];
+        const struct tally_flow *f = flows[i].flow;
         int used;
 
-        show(f, &s, &a);
+        show(flows[i].told, &s, &a);
         used = fprintf(out, "  %*llu  %-3s  %-6s  ", number, (unsigned long long)f->id,
-                       f->info.inbound ? "in" : "out", s.protocol_name);
+                       flows[i].told->inbound ? "in" : "out", s.protocol_name);
         if (folded)
             fprintf(out, "%s\n%*s", s.local, used, "");
         else
@@ -191,14 +197,16 @@ static void put_flows(const struct tally_flow *const *flows, size_t count, FILE 
     explain_arena_free(&a);
 }
 
-static void put_group_head(const struct report_tally *t, const struct tally_flow *f, FILE *out)
+static void put_group_head(const struct report_tally *t, const struct listed *l, FILE *out)
 {
     struct explain_arena a = {0};
+    const struct tally_flow *f = l->flow;
+    const struct engine_layer *layer = l->told->layer;
     const struct tally_depends *d = f->depends != 0 ? &t->depends[f->depends - 1] : NULL;
     int used = 0;
 
     fputc('\n', out);
-    switch (verdict_of(f)) {
+    switch (verdict_of(l)) {
     case DEPENDS:
         fprintf(out, "DEPENDS at %s on ", short_layer(d->layer));
         put_cut(depends_words(d, &a), WIDTH - 16 - strlen(short_layer(d->layer)), out);
@@ -206,43 +214,43 @@ static void put_group_head(const struct report_tally *t, const struct tally_flow
         used = 24;
         break;
     case BLOCKED:
-        used = fprintf(out, f->layer != NULL ? "BLOCKED at %s by " : "BLOCKED", short_layer(f->layer));
+        used = fprintf(out, layer != NULL ? "BLOCKED at %s by " : "BLOCKED", short_layer(layer));
         break;
     case PERMITTED:
-        used = f->layer != NULL ? fprintf(out, "PERMITTED at %s by ", short_layer(f->layer))
-                                : fprintf(out, "PERMITTED, no authorization seen");
+        used = layer != NULL ? fprintf(out, "PERMITTED at %s by ", short_layer(layer))
+                             : fprintf(out, "PERMITTED, no authorization seen");
         break;
     }
-    if (f->layer != NULL && verdict_of(f) == BLOCKED && f->filter == NULL)
+    if (layer != NULL && verdict_of(l) == BLOCKED && l->told->filter == NULL)
         fputs("a callout, no filter", out);
-    else if (f->layer != NULL)
-        put_filter(f->filter, filter_id(f), (size_t)used, out);
+    else if (layer != NULL)
+        put_filter(l->told->filter, filter_id(l), (size_t)used, out);
     fputc('\n', out);
     explain_arena_free(&a);
 }
 
 static void print_flows(const struct report_tally *t, bool verbose, FILE *out)
 {
-    const struct tally_flow **flows = malloc((t->flow_count + 1) * sizeof *flows);
+    struct listed *flows = malloc((t->flow_count + 1) * sizeof *flows);
     size_t count = 0, groups = 0, left = 0, end;
 
     if (flows == NULL)
         return;
     for (UINT32 i = 0; i < t->flow_count; i++) {
         if (t->flows[i].listed)
-            flows[count++] = &t->flows[i];
+            flows[count++] = (struct listed){&t->flows[i], &t->told[i]};
     }
     qsort(flows, count, sizeof *flows, compare_flows);
     for (size_t i = 0; i < count; i = end) {
         size_t n;
 
-        for (end = i; end < count && compare_group(flows[i], flows[end]) == 0;)
+        for (end = i; end < count && compare_group(&flows[i], &flows[end]) == 0;)
             end++;
         if (groups++ >= MOST_ROWS && !verbose) {
             left += end - i;
             continue;
         }
-        put_group_head(t, flows[i], out);
+        put_group_head(t, &flows[i], out);
         n = verbose || end - i <= MOST_FLOWS + 1 ? end - i : MOST_FLOWS;
         put_flows(flows + i, n, out);
         if (n < end - i)

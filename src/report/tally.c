@@ -37,6 +37,7 @@ void report_tally_destroy(struct report_tally *t)
     if (t == NULL)
         return;
     free(t->flows);
+    free(t->told);
     free(t->buckets);
     free(t->drops);
     free(t->depends);
@@ -45,9 +46,10 @@ void report_tally_destroy(struct report_tally *t)
 
 /* ---- flows -------------------------------------------------------------------------------------------- */
 
+/* Ids are the host's count: as they are, each has a bucket of its own, beside those of its time. */
 static UINT32 *bucket(const struct report_tally *t, UINT64 id)
 {
-    return &t->buckets[id * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (t->bucket_count - 1)];
+    return &t->buckets[id & (t->bucket_count - 1)];
 }
 
 static struct tally_flow *find(const struct report_tally *t, UINT64 id)
@@ -97,6 +99,7 @@ static bool grow(struct report_tally *t)
 {
     UINT32 room = t->flow_room == 0 ? 256 : t->flow_room * 2;
     struct tally_flow *flows;
+    struct tally_told *told;
     UINT32 *buckets;
 
     if (room > t->max_flows)
@@ -104,11 +107,16 @@ static bool grow(struct report_tally *t)
     if (room <= t->flow_room)
         return false;
     flows = realloc(t->flows, room * sizeof *flows);
-    if (flows != NULL)
-        t->flows = flows;
-    if (flows == NULL || t->bucket_count >= room) {
-        t->flow_room = flows != NULL ? room : t->flow_room;
-        return flows != NULL;
+    if (flows == NULL)
+        return false;
+    t->flows = flows;
+    told = realloc(t->told, room * sizeof *told);
+    if (told == NULL)
+        return false;
+    t->told = told;
+    if (t->bucket_count >= room) {
+        t->flow_room = room;
+        return true;
     }
     buckets = calloc((size_t)(t->bucket_count == 0 ? 256 : t->bucket_count * 2), sizeof *buckets);
     if (buckets == NULL)
@@ -127,7 +135,7 @@ static bool grow(struct report_tally *t)
 /* The flow's row, a new one if need be; NULL: it cannot be kept. */
 static struct tally_flow *row(struct report_tally *t, UINT64 id)
 {
-    struct tally_flow *f = find(t, id);
+    struct tally_flow *f = id <= t->highest ? find(t, id) : NULL;
     UINT32 index;
 
     if (f != NULL || id == 0)
@@ -152,6 +160,8 @@ static struct tally_flow *row(struct report_tally *t, UINT64 id)
         hang_out(t, index);
     }
     t->flows[index] = (struct tally_flow){.id = id};
+    t->told[index] = (struct tally_told){.layer = NULL};
+    t->highest = id > t->highest ? id : t->highest;
     hang_in(t, index);
     return &t->flows[index];
 }
@@ -160,8 +170,8 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
 {
     struct report_tally *t = ctx;
     bool seen = f->id <= t->newest;
-    const struct host_owner *owner;
     struct tally_flow *r;
+    struct tally_told *told;
 
     if (change == HOST_FLOW_DELETED && seen) /* its row has all that the table tells */
         return;
@@ -180,13 +190,19 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
         t->unlisted--;
         t->gone_permitted--;
     }
-    owner = r->info.owner; /* a refused flow's endpoint is gone by the time that it is told of */
     r->listed = true;
-    r->info = *f;
-    if (f->owner == NULL)
-        r->info.owner = owner;
     if (change == HOST_FLOW_REFUSED)
         r->refused = true;
+    told = &t->told[r - t->flows];
+    told->local = f->local;
+    told->remote = f->remote;
+    told->local_port = f->local_port;
+    told->remote_port = f->remote_port;
+    told->version = f->version;
+    told->protocol = f->protocol;
+    told->inbound = f->inbound;
+    if (f->owner != NULL) /* a refused flow's endpoint is gone by the time that it is told of */
+        told->owner = f->owner;
 }
 
 /* ---- classifications ------------------------------------------------------------------------------------
@@ -231,11 +247,13 @@ static UINT32 note_depends(struct report_tally *t, const struct host_event *e)
     return i + 1;
 }
 
-static void decided(struct report_tally *t, struct tally_flow *r, const struct engine_layer *layer,
+static void decided(struct report_tally *t, const struct tally_flow *r, const struct engine_layer *layer,
                     UINT64 filter_id)
 {
-    r->layer = layer;
-    r->filter = report_names_filter(t->names, filter_id);
+    struct tally_told *told = &t->told[r - t->flows];
+
+    told->layer = layer;
+    told->filter = report_names_filter(t->names, filter_id);
 }
 
 void tally_settle(struct report_tally *t)
@@ -256,7 +274,7 @@ void tally_settle(struct report_tally *t)
             r->passed += x->through;
             r->dropped += !x->through;
         } else if (!r->blocked && r->depends == 0) {
-            r->depends = x->depends;
+            r->depends = (UINT16)x->depends;
             decided(t, r, x->layer, x->filter_id);
         }
     }
@@ -293,16 +311,23 @@ void report_tally_classified(void *ctx, const struct host_event *e)
     r = row(t, e->flow_id);
     if (r == NULL || r->blocked)
         return;
-    if (block || r->layer == NULL || (depends && r->depends == 0)) {
+    if (block || tally_told(t, r)->layer == NULL || (depends && r->depends == 0)) {
         r->blocked = block;
         decided(t, r, e->layer, e->empty || e->answer == NULL ? 0 : e->answer->verdict.filter_id);
     }
     if (depends && r->depends == 0)
-        r->depends = on;
+        r->depends = (UINT16)on;
 }
 
 /* ---- frames -----------------------------------------------------------------------------------------------
  */
+
+static bool same_drop(const struct tally_drop *x, const struct tally_drop *key)
+{
+    return x->fate == key->fate && x->note == key->note && x->layer == key->layer &&
+           x->filter == key->filter && x->filter_id == key->filter_id && x->module == key->module &&
+           x->reason == key->reason && x->fault == key->fault;
+}
 
 static void count_drop(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                        bool written)
@@ -316,49 +341,49 @@ static void count_drop(struct report_tally *t, const struct wire_packet *p, cons
                              .module = o->fate == HOST_STACK ? o->module : 0,
                              .reason = o->fate == HOST_STACK ? o->reason : 0,
                              .fault = o->fault};
-    struct tally_drop *d = NULL;
+    UINT32 at = t->recent[o->fate];
+    struct tally_drop *d;
 
-    for (UINT32 i = 0; i < t->drop_count && d == NULL; i++) {
-        struct tally_drop *x = &t->drops[i];
-
-        if (x->fate == key.fate && x->note == key.note && x->layer == key.layer && x->filter == key.filter &&
-            x->filter_id == key.filter_id && x->module == key.module && x->reason == key.reason &&
-            x->fault == key.fault)
-            d = x;
-    }
-    if (d == NULL && t->drop_count == MAX_DROPS) {
+    if (at >= t->drop_count || !same_drop(&t->drops[at], &key))
+        for (at = 0; at < t->drop_count && !same_drop(&t->drops[at], &key);)
+            at++;
+    if (at == MAX_DROPS) {
         t->other_drops++;
         return;
     }
-    if (d == NULL) {
-        d = &t->drops[t->drop_count++];
+    d = &t->drops[at];
+    if (at == t->drop_count) {
+        t->drop_count++;
         *d = key;
     }
+    t->recent[o->fate] = at;
     d->frames++;
     d->bytes += p != NULL ? p->length : 0;
     d->written += written;
 }
 
+static void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
+{
+    bool through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
+    struct tally_flow *r;
+
+    put_off(t, (struct tally_later){.id = id, .through = through});
+    if (o->fate != HOST_BLOCKED)
+        return;
+    r = find(t, id);
+    if (r != NULL && !r->blocked) { /* by a callout of its own, or of an unheard layer */
+        r->blocked = true;
+        decided(t, r, o->layer, o->filter_id);
+    }
+}
+
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                         bool written)
 {
-    UINT64 flows[] = {o->flow_id, o->sender_flow_id};
-    bool through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
-
-    for (unsigned i = 0; i < 2; i++) {
-        struct tally_flow *r;
-
-        if (flows[i] == 0)
-            continue;
-        put_off(t, (struct tally_later){.id = flows[i], .through = through});
-        if (o->fate != HOST_BLOCKED)
-            continue;
-        r = find(t, flows[i]);
-        if (r != NULL && !r->blocked) { /* by a callout of its own, or of an unheard layer */
-            r->blocked = true;
-            decided(t, r, o->layer, o->filter_id);
-        }
-    }
+    if (o->flow_id != 0)
+        count_flow(t, o->flow_id, o);
+    if (o->sender_flow_id != 0)
+        count_flow(t, o->sender_flow_id, o);
     if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED)
         count_drop(t, p, o, written);
 }
