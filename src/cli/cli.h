@@ -26,6 +26,7 @@ enum {
     EXIT_OS_ERROR = 71, /* out of memory, output cannot be written */
 };
 
+int cmd_cc(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_replay(int argc, char **argv);

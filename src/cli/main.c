@@ -19,6 +19,7 @@ static const struct command {
     {"replay", cmd_replay,
      "a capture through a policy: what passes, what does not, and which filter decides"},
     {"classify", cmd_classify, "what one layer says to given values; also in batches"},
+    {"cc", cmd_cc, "compile a callout driver's source for weir replay --driver"},
     {"show", cmd_show, "list filters, sublayers, callouts, providers or layers of a state"},
 };
 

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loader: the door of the room that brings drivers in and sees them out.
+ *
+ *   cli, embed --> loader_create(engine, bfe, host): a ledger and a kernel (nt) for this engine
+ *     loader_driver_load()   image (a private copy) -> API context, nt_driver, party; nothing of it has run
+ *     loader_driver_start()  DriverEntry
+ *     ... classifies, threads, device control: the driver runs, the ledger writes down ...
+ *     loader_driver_unload() DriverUnload, what is left is reported, the image goes
+ *   loader_destroy()         unloads those that are left, last loaded first
+ *
+ * What the ledger finds is kept here with its call sites as places in images, so that it can be told with
+ * file and line after the image has gone (findings.c). A driver that faults or never comes back ends the
+ * process by crash.c, with a message and an exit status of its own, after the outputs were flushed.
+ *
+ * A loader belongs to one engine. Its functions are called by one thread at a time, none of a driver's.
+ */
+#ifndef WEIR_LOADER_LOADER_H
+#define WEIR_LOADER_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "ledger/ledger.h"
+#include "nt/nt.h"
+
+struct loader;
+struct loader_driver;
+
+struct loader_config {
+    struct engine *engine;
+    struct bfe *bfe;
+    struct host *host;      /* NULL: no flows, no injection */
+    struct rt_clock *clock; /* NULL: rt_clock_of_thread() */
+    enum ledger_mode mode;
+    /* A line that a driver printed (DbgPrint), without its newline; NULL: standard error. Any thread. */
+    void (*print)(void *ctx, const char *driver, const char *line);
+    void *ctx;
+};
+
+struct loader_error {
+    char text[512]; /* one line */
+};
+
+/* 0 or -ENOMEM. */
+int loader_create(const struct loader_config *config, struct loader **out);
+void loader_destroy(struct loader *l);
+struct nt *loader_nt(struct loader *l);
+struct ledger *loader_ledger(struct loader *l);
+
+/* ---- drivers --------------------------------------------------------------------------------------------
+ */
+
+struct loader_driver_config {
+    const char *path;         /* an image that weir cc made; or NULL and ... */
+    PDRIVER_INITIALIZE entry; /* ... a DriverEntry linked into this program */
+    const char *name;         /* as the service is called; NULL: the file's name without ".so" */
+    const struct nt_parameter *parameters;
+    size_t parameter_count;
+};
+
+/*
+ * Maps the image and makes what the driver needs; calls nothing of it but C++ constructors. 0; -ENOENT,
+ * -EACCES: no such file; -ENOEXEC: no driver, or one that asks for functions that are not here (the error
+ * names them); -ENOMEM. Error: one line.
+ */
+int loader_driver_load(struct loader *l, const struct loader_driver_config *config,
+                       struct loader_driver **out, struct loader_error *error);
+/* DriverEntry. If it fails the driver's unload routine is not called (as on Windows), what it left is
+ * reported; the driver is still to be unloaded. Error: "inspect.so: DriverEntry failed: STATUS_..." */
+NTSTATUS loader_driver_start(struct loader_driver *d, struct loader_error *error);
+/* DriverUnload; what it left is reported; the image goes (stays mapped if something of it still runs:
+ * STATUS_TIMEOUT). d is gone afterwards in any case. patience_ns: by the loader's clock; 0: 10 seconds. */
+NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, struct loader_error *error);
+const char *loader_driver_name(const struct loader_driver *d); /* in messages: the file's name */
+struct nt_driver *loader_driver_nt(struct loader_driver *d);
+struct api_context *loader_driver_api(struct loader_driver *d);
+
+/* ---- findings -------------------------------------------------------------------------------------------
+ */
+
+/* How many there are, LEDGER_NOTEs left out and alone. */
+struct loader_counts {
+    uint64_t faults, notes, dropped; /* dropped: beyond those kept (10,000) */
+};
+void loader_counts(const struct loader *l, struct loader_counts *out);
+/* Each as one line: "inspect.so: pended operation 3 left at unload: opened by FwpsPendOperation0 at
+ * inspect.c:812 (TLInspectALEConnectClassify)". Runs addr2line; at the end of a run. */
+void loader_findings_print(struct loader *l, FILE *out);
+/* The same lines to a function. */
+void loader_findings_each(struct loader *l,
+                          void (*fn)(void *ctx, const struct ledger_finding *f, const char *line), void *ctx);
+/* "file.c:12 (function)", "function+0x1c", "driver.so+0x1234" into buf. */
+const char *loader_site(struct loader *l, const void *site, char *buf, size_t size);
+
+/* ---- device control --------------------------------------------------------------------------------------
+ */
+
+/*
+ * One step of a test program, as text:
+ *   open NAME | close | control CODE[:HEX] [OUT-BYTES] | read BYTES | write HEX
+ * CODE and HEX in hexadecimal. What came back is one line in `answer`. 0; -EINVAL: the text is no step; the
+ * status of the request is in *status.
+ */
+struct loader_control;
+int loader_control_create(struct loader *l, struct loader_control **out);
+void loader_control_destroy(struct loader_control *c); /* closes what is open */
+int loader_control_step(struct loader_control *c, const char *step, NTSTATUS *status, char *answer,
+                        size_t size);
+
+/* ---- a run that a driver ends ---------------------------------------------------------------------------
+ */
+
+enum { LOADER_EXIT_FINDINGS = 3, LOADER_EXIT_CRASH = 4, LOADER_EXIT_STUCK = 5 };
+
+/* Signal handlers for faults in drivers, process-wide, once. `flush` (may be NULL) writes what there is of
+ * the outputs; it is called once, from the thread that faulted, and is given five seconds. */
+void loader_crash_watch(void (*flush)(void *ctx), void *ctx);
+/* What Weir is doing, for such a message: a text that outlives the run, and a number ("frame", 12). Cheap. */
+void loader_crash_doing(const char *what, uint64_t number);
+/* For rt_sim_config.stuck: says which driver's function has not come back; ends the process. */
+void loader_crash_stuck(void *ctx, const char *fiber, struct rt_context *context);
+
+/* Restarts the program with the run-time preloaded that the images were instrumented for; returns if there is
+ * nothing to do. Called before anything else is. False, error: it cannot be done. */
+bool loader_sanitizer_restart(const char *const *images, size_t count, char **argv,
+                              struct loader_error *error);
+
+#endif
