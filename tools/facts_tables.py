@@ -32,9 +32,9 @@ class Tables:
         return out
 
     def constants(self):
-        """Groups of (name, value) in the order of the tables: constants.tsv, winnt.tsv, metadata_fields.tsv."""
+        """Groups of (name, value) in the order of the tables: constants.tsv, winnt.tsv, ddk.tsv, metadata_fields.tsv."""
         groups = {}
-        for row in self.rows("constants") + self.rows("winnt"):
+        for row in self.rows("constants") + self.rows("winnt") + self.rows("ddk"):
             groups.setdefault(row["group"], []).append((row["name"], unsigned(row["value"])))
         groups["FWPS_METADATA_FIELD"] = [(r["name"], unsigned(r["value"])) for r in self.rows("metadata_fields")]
         return groups

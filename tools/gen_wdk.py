@@ -47,6 +47,38 @@ ENUMS = {
     "WAIT_TYPE": "WAIT_TYPE",
     "WORK_QUEUE_TYPE": "WORK_QUEUE_TYPE",
     "IPSEC_OFFLOAD_V2_OPERATION": "IPSEC_OFFLOAD_V2_OPERATION",
+    "SYSTEM_POWER_STATE": "SYSTEM_POWER_STATE",
+    "POWER_ACTION": "POWER_ACTION",
+    "DEVICE_POWER_STATE": "DEVICE_POWER_STATE",
+    "POWER_STATE_TYPE": "POWER_STATE_TYPE",
+    "INTERFACE_TYPE": "INTERFACE_TYPE",
+    "KEY_INFORMATION_CLASS": "KEY_INFORMATION_CLASS",
+    "KEY_VALUE_INFORMATION_CLASS": "KEY_VALUE_INFORMATION_CLASS",
+    "IO_ALLOCATION_ACTION": "IO_ALLOCATION_ACTION",
+    "DEVICE_USAGE_NOTIFICATION_TYPE": "DEVICE_USAGE_NOTIFICATION_TYPE",
+    "DEVICE_REGISTRY_PROPERTY": "DEVICE_REGISTRY_PROPERTY",
+    "IO_PRIORITY_HINT": "IO_PRIORITY_HINT",
+    "FILE_INFORMATION_CLASS": "FILE_INFORMATION_CLASS",
+    "FS_INFORMATION_CLASS": "FS_INFORMATION_CLASS",
+    "DEVICE_RELATION_TYPE": "DEVICE_RELATION_TYPE",
+    "BUS_QUERY_ID_TYPE": "BUS_QUERY_ID_TYPE",
+    "DEVICE_TEXT_TYPE": "DEVICE_TEXT_TYPE",
+    "PROCESSINFOCLASS": "PROCESSINFOCLASS",
+    "TABLE_SEARCH_RESULT": "TABLE_SEARCH_RESULT",
+    "RTL_GENERIC_COMPARE_RESULTS": "RTL_GENERIC_COMPARE_RESULTS",
+    "OBJECT_INFORMATION_CLASS": "OBJECT_INFORMATION_CLASS",
+    "SECURITY_OPERATION_CODE": "SECURITY_OPERATION_CODE",
+    "WDF_EXECUTION_LEVEL": "WDF_EXECUTION_LEVEL",
+    "WDF_SYNCHRONIZATION_SCOPE": "WDF_SYNCHRONIZATION_SCOPE",
+    "WDF_TRI_STATE": "WDF_TRI_STATE",
+    "WDF_IO_QUEUE_DISPATCH_TYPE": "WDF_IO_QUEUE_DISPATCH_TYPE",
+    "WDF_IO_QUEUE_STATE": "WDF_IO_QUEUE_STATE",
+    "WDF_DEVICE_IO_TYPE": "WDF_DEVICE_IO_TYPE",
+    "WDF_FILEOBJECT_CLASS": "WDF_FILEOBJECT_CLASS",
+    "WDF_DRIVER_INIT_FLAGS": "WDF_DRIVER_INIT_FLAGS",
+    "WDF_DEVICE_SHUTDOWN_FLAGS": "WDF_DEVICE_SHUTDOWN_FLAGS",
+    "WDF_REQUEST_TYPE": "WDF_REQUEST_TYPE",
+    "WDF_REQUEST_STOP_ACTION_FLAGS": "WDF_REQUEST_STOP_ACTION_FLAGS",
     "FWPM_APPC_NETWORK_CAPABILITY_TYPE": None,
     "FWPM_CHANGE_TYPE": None,
     "FWPM_CONNECTION_EVENT_TYPE": None,
@@ -160,7 +192,11 @@ def fwp_constants(tables):
 
 def nt_constants(tables):
     return constants(tables, "wdk_nt_constants.h", "the kernel's, NDIS' and the security constants.",
-                     lambda g: not is_fwp(g) and g not in WS2)
+                     lambda g: not is_fwp(g) and g not in WS2 and not g.startswith("WDF_"))
+
+
+def wdf_constants(tables):
+    return constants(tables, "wdk_wdf_constants.h", "the framework's enumerations.", lambda g: g.startswith("WDF_"))
 
 
 def ws2_constants(tables):
@@ -390,6 +426,7 @@ OUTPUTS = {
     "wdk_fwp_constants.h": fwp_constants,
     "wdk_nt_constants.h": nt_constants,
     "wdk_ws2_constants.h": ws2_constants,
+    "wdk_wdf_constants.h": wdf_constants,
     "wdk_fwps_fields.h": field_enums,
     "wdk_fwp_guids.h": guids_header,
     "wdk_fwp_guids.c": guids_source,

@@ -76,7 +76,7 @@ ENUMERATOR = r"^    (\w+) = (-?\d+),$"
 
 def our_constants(root, generated):
     """Name -> value as the generated headers have it; without the names that were read out of mingw's headers."""
-    theirs = {r["name"] for table in ("winnt", "ntstatus", "win32_errors") for r in rows(root, table)}
+    theirs = {r["name"] for table in ("winnt", "ddk", "ntstatus", "win32_errors") for r in rows(root, table)}
     out = {}
     for header in ("wdk_fwp_constants.h", "wdk_nt_constants.h", "wdk_ws2_constants.h", "wdk_fwps_fields.h",
                    "wdk_ntstatus.h", "wdk_winerror.h"):
