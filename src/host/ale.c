@@ -51,6 +51,11 @@
  * another thread) and leaves the subject as it is. Flows are named by slot and id across the gap, endpoints
  * by a reference, operations by slot and generation: no bare pointer is kept over it.
  *
+ * What may be read without the lane: of an endpoint what is written before lookups and flows know it (id,
+ * family, protocol, local end, parent, owner, interface, raw, wildcard, ...); of a flow its id and key, and
+ * by the lane's worker alone, for it alone adds entries and takes them out; of an operation everything by who
+ * runs it, once all tickets are back. All else changes under others: it is copied while the lane is held.
+ *
  * Memory goes back late: an endpoint without references is put aside and freed when the clock moves, by the
  * worker, between frames, since a scene may still point to it; a flow that a visitor ends is marked
  * (FLOW_MARK_GONE, _TORN), and the worker takes it out of the table.
@@ -599,7 +604,7 @@ void ale_shutdown(struct host *h)
         ale_of(l)->closing = true;
         lane_leave(l);
         shut_down(l, false);
-        while ((f = flow_table_oldest(l->flows)) != NULL)
+        while ((f = ale_flow_oldest(l)) != NULL)
             ale_end_flow(l, f, HOST_END_ENDPOINT);
         shut_down(l, true);
         ale_endpoints_advance(l);

@@ -40,13 +40,13 @@ static void as_its_socket(struct scene *s)
     map(&s->remote);
 }
 
-/* ALE names an ICMP flow by its request also where a reply is at hand. */
-static void as_its_request(struct scene *s)
+/* ALE names an ICMP flow by its request also where a reply is at hand. Lane held. */
+static void as_its_request(struct scene *s, const struct host_flow *f)
 {
-    if (!s->icmp || s->flow == NULL)
+    if (!s->icmp)
         return;
-    s->local_port = s->flow->key.remote_port >> 8;
-    s->remote_port = s->flow->key.remote_port & 0xff;
+    s->local_port = f->key.remote_port >> 8;
+    s->remote_port = f->key.remote_port & 0xff;
 }
 
 /* Classifies the copy. */
@@ -193,15 +193,22 @@ static void authorize(struct lane *l, const struct scene *s, struct host_flow *f
 /* FE of what has no handshake (ALE-11). False: blocked there; the flow is gone (CLS-25). */
 static bool establish(struct scene *s, bool with_packet, struct answer *a)
 {
+    const UINT32 slot = flow_table_slot(s->lane->flows, s->flow);
     struct scene t = *s;
     struct host_flow *f;
 
     if (!with_packet)
         t.packet = NULL;
-    as_its_request(&t);
+    lane_enter(s->lane);
+    f = ale_flow_at(s->lane, slot, s->flow_id);
+    if (f != NULL)
+        as_its_request(&t, f);
+    lane_leave(s->lane);
+    if (f == NULL)
+        return false;
     ask(&t, LAYER_FE, NULL, a);
     lane_enter(s->lane);
-    f = ale_flow_at(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id);
+    f = ale_flow_at(s->lane, slot, s->flow_id);
     if (f != NULL && !a->blocked)
         f->flags |= FLOW_ESTABLISHED;
     lane_leave(s->lane);
@@ -231,13 +238,19 @@ static void shut(struct scene *s)
 
 bool ale_established(struct scene *s, struct answer *a)
 {
-    struct host_flow *f = s->flow;
-    bool ok;
+    const struct host_flow *f = s->flow;
+    bool ok, inbound = false, known = false;
 
     memset(a, 0, sizeof(*a));
-    if (f == NULL || f->id != s->flow_id || f->flags & FLOW_ESTABLISHED)
+    if (f == NULL || f->id != s->flow_id)
         return f != NULL;
-    ok = establish(s, f->flags & FLOW_INBOUND, a); /* ALE-37 */
+    lane_enter(s->lane);
+    inbound = f->flags & FLOW_INBOUND;
+    known = f->flags & FLOW_ESTABLISHED;
+    lane_leave(s->lane);
+    if (known)
+        return true;
+    ok = establish(s, inbound, a); /* ALE-37 */
     if (!ok)
         shut(s);
     return ok;
@@ -254,6 +267,11 @@ static enum ale_result refused_result(const struct answer *a)
 static bool may_begin(const struct host_flow *f)
 {
     return f->state == ALE_NEW || f->state == ALE_DENIED || f->state == ALE_PENDED;
+}
+
+static bool is_over(const struct scene *s, const struct host_flow *f)
+{
+    return f->id != s->flow_id || f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
 }
 
 /* Another thread ended the flow under the packet: it is dropped with it, and nobody is asked. */
@@ -278,8 +296,8 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     UINT16 generation;
 
     lane_enter(l);
-    if (f->id != s->flow_id || !may_begin(f)) { /* overtaken since it was looked for */
-        enum ale_result r = f->id != s->flow_id          ? overtaken(s, layer, a)
+    if (is_over(s, f) || !may_begin(f)) { /* overtaken since it was looked for */
+        enum ale_result r = is_over(s, f)                ? overtaken(s, layer, a)
                             : f->state == ALE_AUTHORIZED ? ALE_PASS
                                                          : ALE_PENDING;
 
@@ -375,7 +393,7 @@ static bool redirect_blocks(const struct scene *s, struct answer *a)
     return a->blocked;
 }
 
-/* Does another flow begin where one was refused, torn down or let go? */
+/* Does another flow begin where one was refused, torn down or let go? Lane held. */
 static bool is_another(const struct scene *s, const struct host_flow *f, bool inbound)
 {
     if (f->state == ALE_PENDED)
@@ -391,12 +409,18 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_
     struct lane *l = s->lane;
     struct host_flow *f = s->flow;
     struct host_flow_key key;
-    bool created = false;
+    bool created = false, another;
 
-    if (f != NULL && (f->id != s->flow_id || is_another(s, f, inbound))) {
-        if (f->id == s->flow_id)
-            ale_end_flow(l, f, HOST_END_REPLACED);
+    if (f != NULL && f->id != s->flow_id)
         f = NULL;
+    if (f != NULL) {
+        lane_enter(l);
+        another = is_another(s, f, inbound);
+        lane_leave(l);
+        if (another) {
+            ale_end_flow(l, f, HOST_END_REPLACED);
+            f = NULL;
+        }
     }
     if (f == NULL) {
         ale_key_of_new(s, &key);
@@ -429,7 +453,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
     bool denied = false;
 
     lane_enter(l);
-    if (f->id == s->flow_id && may_begin(f)) {
+    if (!is_over(s, f) && may_begin(f)) {
         note_sequence(s, f);
         f->marks |= marks;
         denied = ale_flow_step(l, f, ALE_EVENT_BEGIN) && ale_flow_step(l, f, ALE_EVENT_BLOCK);
@@ -469,7 +493,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
 {
     struct lane *l = s->lane;
     struct host_endpoint *e;
-    bool tcp, made = false;
+    bool tcp, made = false, unbound = false, refused = false;
     enum ale_result r = ALE_PASS;
 
     lane_enter(l);
@@ -491,14 +515,17 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
         e->remote = s->remote;
         e->remote_port = s->remote_port;
     }
-    if (e != NULL)
+    if (e != NULL) {
         ale_endpoint_ref(e);
+        unbound = ale_endpoint_of(e)->bind == ALE_NEW;
+        refused = e->refused;
+    }
     lane_leave(l);
     if (e == NULL)
         return ALE_NO_MEMORY;
-    if (ale_endpoint_of(e)->bind == ALE_NEW)
+    if (unbound)
         r = bind_sender(s, e, tcp, a);
-    else if (e->refused)
+    else if (refused)
         r = ALE_REFUSED_BIND;
     if (r == ALE_PASS && !enter(s, e, false, 0))
         r = ALE_NO_MEMORY;
@@ -531,11 +558,16 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
         e = ale_endpoint_at(l, s->flow->endpoint); /* the same SYN, asked about again */
     } else if (tcp) {                              /* the socket that accept() will return */
         listener = e != NULL && e->listening ? e : ale_endpoint_receiver(s);
+        if (listener != NULL) {
+            ale_endpoint_ref(listener); /* where room must be made, the lane is left */
+            ale_endpoint_idle(l, listener);
+        }
         e = ale_endpoint_imply(s, false, true);
         if (e != NULL && listener != NULL) {
             e->parent = listener;
-            ale_endpoint_ref(listener);
             e->party = listener->party;
+        } else if (listener != NULL) {
+            ale_endpoint_unref(l, listener);
         }
         if (e != NULL) {
             e->version = listener != NULL ? listener->version : s->version;
@@ -573,16 +605,19 @@ static bool adopt(struct scene *s, bool accepted)
 
     lane_enter(l);
     listener = accepted ? ale_endpoint_receiver(s) : NULL;
+    if (listener != NULL) {
+        ale_endpoint_ref(listener);
+        ale_endpoint_idle(l, listener);
+    }
     e = ale_endpoint_imply(s, false, true);
     if (e != NULL) {
         e->implicit_bind = !accepted;
         e->remote = s->remote;
         e->remote_port = s->remote_port;
         ale_endpoint_of(e)->bind = ALE_AUTHORIZED;
-        if (listener != NULL) {
-            e->parent = listener;
-            ale_endpoint_ref(listener);
-        }
+        e->parent = listener;
+    } else if (listener != NULL) {
+        ale_endpoint_unref(l, listener);
     }
     lane_leave(l);
     if (e == NULL)
@@ -612,7 +647,7 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
     struct lane *l = s->lane;
     struct host_flow *f = s->flow;
     UINT32 slot = flow_table_slot(l->flows, f), policy, arrival = 0;
-    enum host_layer layer = f->flags & FLOW_INBOUND ? LAYER_RA : LAYER_AC;
+    enum host_layer layer;
     enum ale_result r = ALE_PASS;
     struct ale_options o;
     struct scene t;
@@ -620,7 +655,8 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
     bool tcp;
 
     lane_enter(l);
-    if (f->id != s->flow_id || f->state != ALE_AUTHORIZED) {
+    layer = f->flags & FLOW_INBOUND ? LAYER_RA : LAYER_AC;
+    if (is_over(s, f) || f->state != ALE_AUTHORIZED) {
         lane_leave(l);
         return overtaken(s, layer, a);
     }
@@ -630,7 +666,8 @@ static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answe
     tcp = ale_is_tcp(f);
     t = *s;
     t.reauthorize = reasons;
-    as_its_request(&t);
+    t.authorized_for = f->arrival;
+    as_its_request(&t, f);
     l->host->counts.reauthorized++;
     lane_leave(l);
 
@@ -694,6 +731,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
         tcp = ale_is_tcp(f);
         known = f->flags & FLOW_ESTABLISHED;
         s.time_ns = ale_of(l)->now_ns;
+        s.authorized_for = f->arrival;
         l->host->counts.reauthorized++;
     }
     s.lane = l;

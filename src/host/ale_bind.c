@@ -80,7 +80,9 @@ static enum ale_result settle(struct lane *l, struct host_endpoint *e, struct sc
     lane_leave(l);
     if (due) { /* PEND-23 */
         ale_operation_run(l, op);
+        lane_enter(l);
         outcome = *state == ALE_AUTHORIZED ? ALE_PERMITTED : ALE_REFUSED;
+        lane_leave(l);
     }
     return outcome == ALE_PERMITTED ? ALE_PASS : outcome == ALE_WAITS ? ALE_PENDING : ALE_REFUSED_BIND;
 }
@@ -159,16 +161,13 @@ void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
     struct scene s;
     bool due;
 
+    ale_endpoint_scene(&s, l, e, from);
     lane_enter(l);
     /* ALE-32: TCP: who had an indication at AC or RA, and listeners; others: each that came to be. */
     due = !e->closing && (is_tcp(e) ? e->classified || e->listening : !e->refused);
     e->closing = true;
     ale_operations_cancel(l, 0, e);
     ale_endpoint_forget(l, e);
-    lane_leave(l);
-    if (!due)
-        return;
-    ale_endpoint_scene(&s, l, e, from);
     if (is_tcp(e) && !e->listening) {
         s.remote = e->remote;
         s.remote_port = e->remote_port;
@@ -176,6 +175,9 @@ void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
         if (e->parent != NULL)
             s.connection_direction = FWP_DIRECTION_INBOUND;
     }
+    lane_leave(l);
+    if (!due)
+        return;
     indicate(&s, LAYER_EC, &a);
 }
 
@@ -324,12 +326,14 @@ NTSTATUS host_listen(struct host *h, struct host_endpoint *e)
     struct lane *l = &h->lanes[0];
     uint8_t bound, listens;
     struct answer a;
+    bool closing;
 
     lane_enter(l);
+    closing = e->closing;
     bound = ale_endpoint_of(e)->bind;
     listens = ale_endpoint_of(e)->listen;
     lane_leave(l);
-    if (!is_tcp(e) || e->closing || bound != ALE_AUTHORIZED)
+    if (!is_tcp(e) || closing || bound != ALE_AUTHORIZED)
         return STATUS_INVALID_DEVICE_STATE;
     if (listens == ALE_AUTHORIZED)
         return STATUS_SUCCESS;
@@ -377,13 +381,18 @@ NTSTATUS host_reclassify(struct host *h, struct host_endpoint *e)
 {
     static const enum host_layer roles[] = {LAYER_RES, LAYER_LIS};
     struct lane *l = &h->lanes[0];
+    bool bound, listening;
     struct answer a;
     struct scene s;
 
-    if (e->closing || e->assigned == 0)
+    lane_enter(l);
+    bound = !e->closing && e->assigned != 0;
+    listening = e->listening;
+    lane_leave(l);
+    if (!bound)
         return STATUS_INVALID_DEVICE_STATE;
     for (unsigned i = 0; i < 2; i++) {
-        if (roles[i] == LAYER_LIS && !e->listening)
+        if (roles[i] == LAYER_LIS && !listening)
             continue;
         ale_endpoint_scene(&s, l, e, NULL);
         s.flags = FWP_CONDITION_FLAG_IS_RECLASSIFY;

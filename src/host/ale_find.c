@@ -334,7 +334,7 @@ struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool re
         lane_leave(l);
         ale_endpoints_advance(l);
         room = ale_endpoints_evict(l);
-        if (!room && (oldest = flow_table_oldest(l->flows)) != NULL) {
+        if (!room && (oldest = ale_flow_oldest(l)) != NULL) {
             ale_end_flow(l, oldest, HOST_END_EVICTED);
             ale_endpoints_advance(l);
         }
@@ -528,11 +528,13 @@ void ale_find(struct scene *s, struct ale_view *v)
         ale_key(s, &key, false); /* an answer to nothing */
         f = living(l, &key, NULL);
     }
+    v->tcp = f != NULL ? ale_is_tcp(f) : tcp;
     if (f != NULL && tcp && f->state == ALE_AUTHORIZED && s->packet != NULL &&
         tcp_starts_anew(f, s->packet, !is_inbound(s))) { /* the connection that this was is over */
         lane_leave(l);
         ale_end_flow(l, f, HOST_END_REPLACED);
         lane_enter(l);
+        v->tcp = true;
         f = NULL;
     }
     if (f != NULL) {

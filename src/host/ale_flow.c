@@ -166,6 +166,16 @@ struct host_flow *ale_flow_at(struct lane *l, UINT32 slot, UINT64 id)
     return f != NULL && f->id == id ? f : NULL;
 }
 
+struct host_flow *ale_flow_oldest(struct lane *l)
+{
+    struct host_flow *f;
+
+    lane_enter(l);
+    f = flow_table_oldest(l->flows);
+    lane_leave(l);
+    return f;
+}
+
 void ale_flow_drop(struct lane *l, struct host_flow *f)
 {
     struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
@@ -228,6 +238,7 @@ void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
     }
     slot = flow_table_slot(l->flows, f);
     torn = f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
+    f->marks |= FLOW_MARK_GONE; /* from now on it is ours: nobody else ends it, or says so */
     ale_flow_info(l, f, f->state == ALE_DENIED ? HOST_END_REFUSED : how, &info);
     ale_operations_cancel(l, id, NULL);
     lane_leave(l);

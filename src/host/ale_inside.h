@@ -191,6 +191,7 @@ void ale_flow_info(const struct lane *l, const struct host_flow *f, enum host_fl
 /* Tells the observer. Lane not held. */
 void ale_flow_tell(struct lane *l, enum host_flow_change change, const struct host_flow_info *info);
 struct host_flow *ale_flow_at(struct lane *l, UINT32 slot, UINT64 id); /* NULL: gone */
+struct host_flow *ale_flow_oldest(struct lane *l); /* NULL: none. Lane not held, by the worker alone */
 void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bool own);
 /* Out of the table. Contexts must have been taken. */
 void ale_flow_drop(struct lane *l, struct host_flow *f);

@@ -175,6 +175,7 @@ struct scene {
     /* What is special about this classification. */
     UINT32 flags;          /* FWP_CONDITION_FLAG_*: those that the scene's members do not imply */
     UINT32 reauthorize;    /* FWP_CONDITION_REAUTHORIZE_REASON_*; not 0: REAUTH */
+    UINT32 authorized_for; /* index of the interface that the flow was authorized for; 0: unknown */
     UINT32 metadata_flags; /* FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED, ..PASS_THRU */
     bool loopback;
     bool group;                         /* inbound to a multicast or broadcast address */
@@ -253,6 +254,7 @@ struct ale_view {
     bool held;             /* ... to what is pended: HELD */
     enum host_note note;
     bool no_endpoint; /* inbound, unasked: nobody is there (ORD-06, ORD-12) */
+    bool tcp;         /* a connection's segment, not a raw socket's, which is a datagram (ALE-04) */
     bool new_flow;
 };
 

@@ -222,20 +222,6 @@ bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
     return unsent ? path_consequence(out, HOST_NOTE_UNSENT_REQUEST) : true;
 }
 
-bool path_is_tcp(struct scene *s)
-{
-    bool raw;
-
-    if (s->protocol != WIRE_PROTOCOL_TCP)
-        return false;
-    if (__builtin_expect(s->flow != NULL, 1))
-        return (s->flow->marks & FLOW_MARK_RAW) == 0;
-    lane_enter(s->lane);
-    raw = ale_endpoint_is_raw_tcp(s);
-    lane_leave(s->lane);
-    return !raw;
-}
-
 /* A new flow has nothing to do with what its tuple was before. */
 static void begun(struct scene *s)
 {

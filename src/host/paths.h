@@ -63,9 +63,6 @@ static inline bool path_inbound(const struct scene *s)
 /* ale_find.c: the key of the scene's flow; as_reply: a reply's is its request's. */
 void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
 
-/* After path_find(): a connection's segment, not a raw socket's, which is a datagram (ALE-04). */
-bool path_is_tcp(struct scene *s);
-
 /* ---- paths_tcp.c, paths_icmp.c: after path_receive() or before path_send() */
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out);

@@ -128,7 +128,7 @@ static void transport_in(struct scene *s, struct host_outcome *out)
     }
     if (v.no_endpoint)
         path_discard_nobody(s, out);
-    else if (path_is_tcp(s))
+    else if (v.tcp)
         path_tcp_in(s, &v, out);
     else
         datagram_in(s, &v, out);

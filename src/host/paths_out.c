@@ -61,7 +61,7 @@ static void transport_out(struct scene *s, struct host_outcome *out)
     }
     if (!path_find(s, &v, out))
         return;
-    if (path_is_tcp(s)) {
+    if (v.tcp) {
         path_tcp_out(s, &v, out);
     } else {
         datagram_out(s, &v, out);

@@ -169,13 +169,15 @@ static void segment(struct scene *s, UINT64 before, struct tcp_result *r)
     if (adopted && (s->flow->flags & FLOW_ESTABLISHED) == 0 && s->flow->tcp >= TCP_ESTABLISHED &&
         s->flow->tcp < TCP_CLOSED)
         r->events |= TCP_ESTABLISHED_NOW;
+    if ((s->flow->flags & FLOW_ESTABLISHED) != 0)
+        r->events &= ~(UINT32)TCP_ESTABLISHED_NOW;
 }
 
 static bool established(struct scene *s, UINT32 events, struct host_outcome *out)
 {
     struct answer a = {0};
 
-    if ((events & TCP_ESTABLISHED_NOW) == 0 || (s->flow->flags & FLOW_ESTABLISHED) != 0)
+    if ((events & TCP_ESTABLISHED_NOW) == 0)
         return true;
     if (ale_established(s, &a)) {
         out->depends = out->depends || a.depends;

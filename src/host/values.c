@@ -227,8 +227,8 @@ static const struct host_interface *original_interface(const struct filling *f)
 {
     const struct host_interface *i = NULL;
 
-    if (f->s->reauthorize != 0 && f->s->flow != NULL && f->s->flow->arrival != 0)
-        i = host_interface_by_index(f->s->host, f->s->flow->arrival);
+    if (f->s->reauthorize != 0 && f->s->authorized_for != 0)
+        i = host_interface_by_index(f->s->host, f->s->authorized_for);
     return i != NULL ? i : f->local;
 }
 

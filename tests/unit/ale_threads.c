@@ -7,11 +7,13 @@
  */
 #include <stdarg.h>
 #include <stddef.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "host/host.h"
@@ -19,7 +21,8 @@
 #include "rt/rt.h"
 
 #define QUEUE  4096
-#define FRAMES 6000
+#define FRAMES 12000
+#define RECENT 8 /* few: what is meddled with is what frames are being asked about */
 
 static struct {
     struct engine *engine;
@@ -27,10 +30,31 @@ static struct {
     struct rt_mutex *lock;
     HANDLE waiting[QUEUE];
     unsigned first, last;
-    UINT64 flows[64]; /* ids seen by the callout, to be touched by others */
+    UINT64 flows[RECENT]; /* ids seen by the callout, to be touched by others */
     atomic_uint pended, completed, associated, deleted, seen;
     atomic_bool stop;
 } t;
+
+/*
+ * What is read or written with the lane not held collides in the few instructions between leaving the lane and
+ * entering it: there every thread dawdles at random. The linker leads all of libweir's unlocks here
+ * (tests/meson.build).
+ */
+void __real_rt_mutex_unlock(struct rt_mutex *m);
+void __wrap_rt_mutex_unlock(struct rt_mutex *m);
+
+void __wrap_rt_mutex_unlock(struct rt_mutex *m)
+{
+    static _Thread_local unsigned seed;
+    const struct timespec nap = {.tv_nsec = 1000};
+
+    __real_rt_mutex_unlock(m);
+    seed = seed * 1664525u + 1013904223u;
+    if (seed >> 29 == 0)
+        nanosleep(&nap, NULL);
+    else if (seed >> 29 == 1)
+        sched_yield();
+}
 
 static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values, const FWPS_INCOMING_METADATA_VALUES0 *m,
                            void *layer_data, const void *context, const FWPS_FILTER3 *filter, UINT64 flow,
@@ -47,7 +71,7 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values, const FWPS_INCOM
     out->actionType = FWP_ACTION_PERMIT;
     if (m->currentMetadataValues & FWPS_METADATA_FIELD_FLOW_HANDLE) {
         rt_mutex_lock(t.lock);
-        t.flows[n % 64] = m->flowHandle;
+        t.flows[n % RECENT] = m->flowHandle;
         rt_mutex_unlock(t.lock);
     }
     if (!(m->currentMetadataValues & FWPS_METADATA_FIELD_COMPLETION_HANDLE) || n % 3 == 0)
@@ -98,28 +122,45 @@ static void count_endpoint(void *ctx, const struct host_endpoint_info *e)
     *(UINT64 *)ctx += e->id != 0;
 }
 
+static UINT64 a_flow(unsigned n)
+{
+    UINT64 flow;
+
+    rt_mutex_lock(t.lock);
+    flow = t.flows[n % RECENT];
+    rt_mutex_unlock(t.lock);
+    return flow;
+}
+
 static void meddler(void *arg)
 {
     UINT64 any = 0;
 
     (void)arg;
     for (unsigned n = 0; !atomic_load(&t.stop); n++) {
-        UINT64 flow;
+        UINT64 flow = a_flow(n);
 
-        rt_mutex_lock(t.lock);
-        flow = t.flows[n % 64];
-        rt_mutex_unlock(t.lock);
         if (flow != 0 &&
             host_flow_associate(t.host, flow, FWPS_LAYER_ALE_AUTH_CONNECT_V4, 1, 5) == STATUS_SUCCESS)
             atomic_fetch_add(&t.associated, 1);
         if (n % 3 == 0)
             host_flow_remove(t.host, flow, FWPS_LAYER_ALE_AUTH_CONNECT_V4, 1);
-        if (n % 17 == 0)
-            host_flow_abort(t.host, flow);
-        if (n % 101 == 0)
+        if (n % 31 == 0)
             host_reauthorize(t.host, FWP_CONDITION_REAUTHORIZE_REASON_SOCKET_PROPERTY_CHANGED);
         if (n % 211 == 0)
             host_endpoints(t.host, count_endpoint, &any);
+    }
+}
+
+/* Ends what the worker is about to go on with. */
+static void aborter(void *arg)
+{
+    const struct timespec nap = {.tv_nsec = 20000};
+
+    (void)arg;
+    for (unsigned n = 0; !atomic_load(&t.stop); n++) {
+        host_flow_abort(t.host, a_flow(n));
+        nanosleep(&nap, NULL);
     }
 }
 
@@ -157,17 +198,18 @@ static void register_at(UINT16 layer, UINT32 id)
 static void feed(unsigned n, UINT64 now)
 {
     static const uint8_t flags[] = {WIRE_TCP_SYN, WIRE_TCP_SYN | WIRE_TCP_ACK, WIRE_TCP_ACK, WIRE_TCP_RST};
-    struct packet p = {.sport = (UINT16)(4000 + n % 7), .dport = (UINT16)(53 + n / 11 % 5)};
-    bool in = n % 3 == 1;
+    const unsigned r = (n * 2654435761u + 12345u) >> 8;
+    struct packet p = {.sport = (UINT16)(4000 + r % 2), .dport = (UINT16)(53 + r / 2 % 2)};
+    bool in = r / 4 % 3 == 1;
     struct host_outcome out;
     struct wire_packet w;
     uint8_t frame[256];
 
     p.src = in ? "10.0.0.2" : "10.0.0.1";
     p.dst = in ? "10.0.0.1" : "10.0.0.2";
-    if (n % 5 == 0) {
+    if (r / 12 % 3 == 0) {
         p.protocol = WIRE_PROTOCOL_TCP;
-        p.tcp_flags = flags[n / 5 % 4];
+        p.tcp_flags = flags[r / 36 % 4];
         p.seq = n / 20;
     }
     packet_parse(&p, frame, sizeof(frame), &w);
@@ -186,7 +228,7 @@ static void visitors_at_work(void **state)
     const union wire_addr local = {.v4 = 0x0a000001};
     const struct host_socket s = {.version = 4, .protocol = WIRE_PROTOCOL_UDP, .port = 4001};
     struct host_config config = {.start_ns = 1000000000};
-    struct rt_thread *threads[3];
+    struct rt_thread *threads[4];
     struct host_endpoint *e = NULL;
     struct host_counts counts;
 
@@ -204,6 +246,7 @@ static void visitors_at_work(void **state)
     assert_int_equal(rt_thread_start("complete1", completer, NULL, &threads[0]), 0);
     assert_int_equal(rt_thread_start("complete2", completer, NULL, &threads[1]), 0);
     assert_int_equal(rt_thread_start("meddle", meddler, NULL, &threads[2]), 0);
+    assert_int_equal(rt_thread_start("abort", aborter, NULL, &threads[3]), 0);
     for (unsigned n = 0; n < FRAMES; n++) {
         feed(n, 1000000000ull + n * 20000000ull);
         if (n % 300 == 100 && e == NULL)
@@ -214,7 +257,7 @@ static void visitors_at_work(void **state)
         }
     }
     atomic_store(&t.stop, true);
-    for (unsigned n = 0; n < 3; n++)
+    for (unsigned n = 0; n < 4; n++)
         rt_thread_join(threads[n]);
     if (e != NULL)
         host_close(t.host, e);
