@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A part of ke.h: interlocked operations. Inline, so that a sanitizer that a driver is built with sees them;
+ * each is a full barrier, as on Windows, and first a place where a simulated world may let another thread in.
+ * The forms without an underscore are the functions; the intrinsics' names are macros for them, since some
+ * compilers own those names.
+ */
+#ifndef WEIR_WDK_NT_INTERLOCKED_H
+#define WEIR_WDK_NT_INTERLOCKED_H
+
+void rt_point(void); /* the runtime's: nothing on the real back end */
+
+#define WEIR_INTERLOCKED(suffix, type)                                                                       \
+    FORCEINLINE type InterlockedIncrement##suffix(type volatile *Addend)                                     \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_add_fetch(Addend, (type)1, __ATOMIC_SEQ_CST);                                        \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedDecrement##suffix(type volatile *Addend)                                     \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_sub_fetch(Addend, (type)1, __ATOMIC_SEQ_CST);                                        \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedExchange##suffix(type volatile *Target, type Value)                          \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);                                         \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedExchangeAdd##suffix(type volatile *Addend, type Value)                       \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_fetch_add(Addend, Value, __ATOMIC_SEQ_CST);                                          \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedAdd##suffix(type volatile *Addend, type Value)                               \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_add_fetch(Addend, Value, __ATOMIC_SEQ_CST);                                          \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedCompareExchange##suffix(type volatile *Destination, type Exchange,           \
+                                                        type Comperand)                                      \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST,                  \
+                                    __ATOMIC_SEQ_CST);                                                       \
+        return Comperand;                                                                                    \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedAnd##suffix(type volatile *Destination, type Value)                          \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_fetch_and(Destination, Value, __ATOMIC_SEQ_CST);                                     \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedOr##suffix(type volatile *Destination, type Value)                           \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_fetch_or(Destination, Value, __ATOMIC_SEQ_CST);                                      \
+    }                                                                                                        \
+    FORCEINLINE type InterlockedXor##suffix(type volatile *Destination, type Value)                          \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_fetch_xor(Destination, Value, __ATOMIC_SEQ_CST);                                     \
+    }
+WEIR_INTERLOCKED(, LONG)
+WEIR_INTERLOCKED(8, CHAR)
+WEIR_INTERLOCKED(16, SHORT)
+WEIR_INTERLOCKED(64, LONG64)
+#undef WEIR_INTERLOCKED
+
+FORCEINLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID Value)
+{
+    rt_point();
+    return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);
+}
+FORCEINLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destination, PVOID Exchange,
+                                                        PVOID Comperand)
+{
+    rt_point();
+    __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return Comperand;
+}
+/* Any pointer's address is taken, as Windows' own macro does in C. */
+#define InterlockedExchangePointer(Target, Value)                                                            \
+    WeirInterlockedExchangePointer((PVOID volatile *)(Target), (PVOID)(Value))
+#define InterlockedCompareExchangePointer(Destination, Exchange, Comperand)                                  \
+    WeirInterlockedCompareExchangePointer((PVOID volatile *)(Destination), (PVOID)(Exchange),                \
+                                          (PVOID)(Comperand))
+
+/* Sets or clears a bit; was it set? Bit counts from *Base's lowest; may lie in a later word. */
+#define WEIR_INTERLOCKED_BIT(suffix, type, utype, bits)                                                      \
+    FORCEINLINE UCHAR InterlockedBitTestAndSet##suffix(type volatile *Base, type Bit)                        \
+    {                                                                                                        \
+        utype mask = (utype)1 << (Bit & (bits - 1));                                                         \
+                                                                                                             \
+        rt_point();                                                                                          \
+        return (UCHAR)((__atomic_fetch_or((utype volatile *)Base + Bit / bits, mask, __ATOMIC_SEQ_CST) &     \
+                        mask) != 0);                                                                         \
+    }                                                                                                        \
+    FORCEINLINE UCHAR InterlockedBitTestAndReset##suffix(type volatile *Base, type Bit)                      \
+    {                                                                                                        \
+        utype mask = (utype)1 << (Bit & (bits - 1));                                                         \
+                                                                                                             \
+        rt_point();                                                                                          \
+        return (UCHAR)((__atomic_fetch_and((utype volatile *)Base + Bit / bits, ~mask, __ATOMIC_SEQ_CST) &   \
+                        mask) != 0);                                                                         \
+    }
+WEIR_INTERLOCKED_BIT(, LONG, ULONG, 32)
+WEIR_INTERLOCKED_BIT(64, LONG64, ULONG64, 64)
+#undef WEIR_INTERLOCKED_BIT
+
+#define _InterlockedIncrement              InterlockedIncrement
+#define _InterlockedIncrement8             InterlockedIncrement8
+#define _InterlockedIncrement16            InterlockedIncrement16
+#define _InterlockedIncrement64            InterlockedIncrement64
+#define _InterlockedDecrement              InterlockedDecrement
+#define _InterlockedDecrement8             InterlockedDecrement8
+#define _InterlockedDecrement16            InterlockedDecrement16
+#define _InterlockedDecrement64            InterlockedDecrement64
+#define _InterlockedExchange               InterlockedExchange
+#define _InterlockedExchange8              InterlockedExchange8
+#define _InterlockedExchange16             InterlockedExchange16
+#define _InterlockedExchange64             InterlockedExchange64
+#define _InterlockedExchangeAdd            InterlockedExchangeAdd
+#define _InterlockedExchangeAdd8           InterlockedExchangeAdd8
+#define _InterlockedExchangeAdd16          InterlockedExchangeAdd16
+#define _InterlockedExchangeAdd64          InterlockedExchangeAdd64
+#define _InterlockedAdd                    InterlockedAdd
+#define _InterlockedAdd64                  InterlockedAdd64
+#define _InlineInterlockedAdd              InterlockedAdd
+#define _InlineInterlockedAdd64            InterlockedAdd64
+#define _InterlockedCompareExchange        InterlockedCompareExchange
+#define _InterlockedCompareExchange8       InterlockedCompareExchange8
+#define _InterlockedCompareExchange16      InterlockedCompareExchange16
+#define _InterlockedCompareExchange64      InterlockedCompareExchange64
+#define _InterlockedAnd                    InterlockedAnd
+#define _InterlockedAnd8                   InterlockedAnd8
+#define _InterlockedAnd16                  InterlockedAnd16
+#define _InterlockedAnd64                  InterlockedAnd64
+#define _InterlockedOr                     InterlockedOr
+#define _InterlockedOr8                    InterlockedOr8
+#define _InterlockedOr16                   InterlockedOr16
+#define _InterlockedOr64                   InterlockedOr64
+#define _InterlockedXor                    InterlockedXor
+#define _InterlockedXor8                   InterlockedXor8
+#define _InterlockedXor16                  InterlockedXor16
+#define _InterlockedXor64                  InterlockedXor64
+#define _InterlockedExchangePointer        InterlockedExchangePointer
+#define _InterlockedCompareExchangePointer InterlockedCompareExchangePointer
+#define _interlockedbittestandset          InterlockedBitTestAndSet
+#define _interlockedbittestandreset        InterlockedBitTestAndReset
+#define _interlockedbittestandset64        InterlockedBitTestAndSet64
+#define _interlockedbittestandreset64      InterlockedBitTestAndReset64
+
+#define InterlockedIncrementAcquire              InterlockedIncrement
+#define InterlockedIncrementRelease              InterlockedIncrement
+#define InterlockedIncrementNoFence              InterlockedIncrement
+#define InterlockedDecrementAcquire              InterlockedDecrement
+#define InterlockedDecrementRelease              InterlockedDecrement
+#define InterlockedDecrementNoFence              InterlockedDecrement
+#define InterlockedIncrementNoFence64            InterlockedIncrement64
+#define InterlockedDecrementNoFence64            InterlockedDecrement64
+#define InterlockedExchangeNoFence               InterlockedExchange
+#define InterlockedExchangeAcquire               InterlockedExchange
+#define InterlockedExchangeAddNoFence            InterlockedExchangeAdd
+#define InterlockedExchangeAddNoFence64          InterlockedExchangeAdd64
+#define InterlockedAddNoFence                    InterlockedAdd
+#define InterlockedAddNoFence64                  InterlockedAdd64
+#define InterlockedCompareExchangeAcquire        InterlockedCompareExchange
+#define InterlockedCompareExchangeRelease        InterlockedCompareExchange
+#define InterlockedCompareExchangeNoFence        InterlockedCompareExchange
+#define InterlockedCompareExchangeAcquire64      InterlockedCompareExchange64
+#define InterlockedCompareExchangeRelease64      InterlockedCompareExchange64
+#define InterlockedCompareExchangeNoFence64      InterlockedCompareExchange64
+#define InterlockedExchangePointerNoFence        InterlockedExchangePointer
+#define InterlockedCompareExchangePointerNoFence InterlockedCompareExchangePointer
+#define InterlockedCompareExchangePointerAcquire InterlockedCompareExchangePointer
+#define InterlockedCompareExchangePointerRelease InterlockedCompareExchangePointer
+#define InterlockedOrNoFence                     InterlockedOr
+#define InterlockedAndNoFence                    InterlockedAnd
+
+/* Plain accesses that no compiler may split or move. */
+#define WEIR_BARRIERED(name, type)                                                                           \
+    FORCEINLINE type Read##name##Acquire(type const volatile *Source)                                        \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_load_n(Source, __ATOMIC_ACQUIRE);                                                    \
+    }                                                                                                        \
+    FORCEINLINE type Read##name##NoFence(type const volatile *Source)                                        \
+    {                                                                                                        \
+        rt_point();                                                                                          \
+        return __atomic_load_n(Source, __ATOMIC_RELAXED);                                                    \
+    }                                                                                                        \
+    FORCEINLINE VOID Write##name##Release(type volatile *Destination, type Value)                            \
+    {                                                                                                        \
+        __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                              \
+        rt_point();                                                                                          \
+    }                                                                                                        \
+    FORCEINLINE VOID Write##name##NoFence(type volatile *Destination, type Value)                            \
+    {                                                                                                        \
+        __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                              \
+        rt_point();                                                                                          \
+    }
+WEIR_BARRIERED(8, CHAR)
+WEIR_BARRIERED(16, SHORT)
+WEIR_BARRIERED(, LONG)
+WEIR_BARRIERED(64, LONG64)
+WEIR_BARRIERED(UChar, UCHAR)
+WEIR_BARRIERED(UShort, USHORT)
+WEIR_BARRIERED(ULong, ULONG)
+WEIR_BARRIERED(ULong64, ULONG64)
+WEIR_BARRIERED(Boolean, BOOLEAN)
+#undef WEIR_BARRIERED
+FORCEINLINE PVOID ReadPointerAcquire(PVOID const volatile *Source)
+{
+    rt_point();
+    return __atomic_load_n(Source, __ATOMIC_ACQUIRE);
+}
+FORCEINLINE PVOID ReadPointerNoFence(PVOID const volatile *Source)
+{
+    rt_point();
+    return __atomic_load_n(Source, __ATOMIC_RELAXED);
+}
+FORCEINLINE VOID WritePointerRelease(PVOID volatile *Destination, PVOID Value)
+{
+    __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);
+    rt_point();
+}
+FORCEINLINE VOID WritePointerNoFence(PVOID volatile *Destination, PVOID Value)
+{
+    __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);
+    rt_point();
+}
+
+#endif
