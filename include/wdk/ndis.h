@@ -8,7 +8,8 @@
  *        | MdlChain
  *   MDL --Next--> MDL ...                                 the bytes; CurrentMdl/CurrentMdlOffset point at the
  *                                                         first byte of data, DataOffset counts from MdlChain
- * NDIS' functions and its other structures come with the ndis room.
+ * Macros on them stand in nblaccessors.h, functions in nblapi.h and mdlapi.h, the rest of NDIS that drivers
+ * without an adapter use in ndisapi.h (src/ndis).
  */
 #ifndef WEIR_WDK_NDIS_H
 #define WEIR_WDK_NDIS_H
@@ -149,16 +150,79 @@ struct _NET_BUFFER_LIST {
     PVOID NetBufferListInfo[MaxNetBufferListInfo];
 };
 
-#define NET_BUFFER_LIST_NEXT_NBL(nbl)     ((nbl)->Next)
-#define NET_BUFFER_LIST_FIRST_NB(nbl)     ((nbl)->FirstNetBuffer)
-#define NET_BUFFER_LIST_STATUS(nbl)       ((nbl)->Status)
-#define NET_BUFFER_LIST_INFO(nbl, id)     ((nbl)->NetBufferListInfo[(id)])
-#define NET_BUFFER_NEXT_NB(nb)            ((nb)->Next)
-#define NET_BUFFER_FIRST_MDL(nb)          ((nb)->MdlChain)
-#define NET_BUFFER_CURRENT_MDL(nb)        ((nb)->CurrentMdl)
-#define NET_BUFFER_CURRENT_MDL_OFFSET(nb) ((nb)->CurrentMdlOffset)
-#define NET_BUFFER_DATA_LENGTH(nb)        ((nb)->DataLength)
-#define NET_BUFFER_DATA_OFFSET(nb)        ((nb)->DataOffset)
-#define NET_BUFFER_PROTOCOL_RESERVED(nb)  ((nb)->ProtocolReserved)
+/* ---- what NetBufferListInfo holds by value ----------------------------------------------------------------
+ */
+typedef struct _NDIS_NET_BUFFER_LIST_8021Q_INFO {
+    union {
+        struct {
+            UINT32 UserPriority : 3;
+            UINT32 CanonicalFormatId : 1;
+            UINT32 VlanId : 12;
+            UINT32 Reserved : 16;
+        } TagHeader;
+        struct {
+            UINT32 UserPriority : 3;
+            UINT32 CanonicalFormatId : 1;
+            UINT32 VlanId : 12;
+            UINT32 WMMInfo : 4;
+            UINT32 Reserved : 12;
+        } WLanTagHeader;
+        PVOID Value;
+    };
+} NDIS_NET_BUFFER_LIST_8021Q_INFO, *PNDIS_NET_BUFFER_LIST_8021Q_INFO;
+
+typedef struct _NDIS_TCP_IP_CHECKSUM_NET_BUFFER_LIST_INFO {
+    union {
+        struct {
+            ULONG IsIPv4 : 1;
+            ULONG IsIPv6 : 1;
+            ULONG TcpChecksum : 1;
+            ULONG UdpChecksum : 1;
+            ULONG IpHeaderChecksum : 1;
+            ULONG Reserved : 11;
+            ULONG TcpHeaderOffset : 10;
+        } Transmit;
+        struct {
+            ULONG TcpChecksumFailed : 1;
+            ULONG UdpChecksumFailed : 1;
+            ULONG IpChecksumFailed : 1;
+            ULONG TcpChecksumSucceeded : 1;
+            ULONG UdpChecksumSucceeded : 1;
+            ULONG IpChecksumSucceeded : 1;
+            ULONG Loopback : 1;
+            ULONG TcpChecksumValueInvalid : 1;
+            ULONG IpChecksumValueInvalid : 1;
+        } Receive;
+        PVOID Value;
+    };
+} NDIS_TCP_IP_CHECKSUM_NET_BUFFER_LIST_INFO, *PNDIS_TCP_IP_CHECKSUM_NET_BUFFER_LIST_INFO;
+
+typedef union _NDIS_SWITCH_FORWARDING_DETAIL_NET_BUFFER_LIST_INFO {
+    UINT64 AsUINT64;
+    struct {
+        UINT32 NumAvailableDestinations : 16;
+        UINT32 SourcePortId : 16;
+        UINT32 SourceNicIndex : 8;
+        UINT32 NativeForwardingRequired : 1;
+        UINT32 Reserved1 : 1;
+        UINT32 IsPacketDataSafe : 1;
+        UINT32 SafePacketDataSize : 12;
+        UINT32 IsPacketDataUncached : 1;
+        UINT32 IsSafePacketDataUncached : 1;
+        UINT32 Reserved2 : 7;
+    };
+} NDIS_SWITCH_FORWARDING_DETAIL_NET_BUFFER_LIST_INFO, *PNDIS_SWITCH_FORWARDING_DETAIL_NET_BUFFER_LIST_INFO;
+
+#include "nblaccessors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "mdlapi.h"
+#include "nblapi.h"
+#include "ndisapi.h"
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -101,6 +101,8 @@ struct host_knobs {
     bool verify_checksums;     /* transport checksums of inbound packets are checked: wire_verify() */
     uint32_t split_mdl;        /* PKT-19: MDLs of at most so many bytes; 0: one MDL */
     bool shift_receive_offset; /* PKT-11: verifier mode */
+    bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
+    uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
 };
 
 /* What one classification asks. Of its values the fields in `unknown` (bit = field index) are not known and
@@ -203,6 +205,9 @@ struct host_setting {
     FWP_VALUE0 value; /* must be of the field's type there; else it is passed over */
 };
 
+struct host_emitted; /* host_inject.h */
+struct host_outcome;
+
 struct host_config {
     struct engine *engine;
     struct host_limits limits;
@@ -222,7 +227,11 @@ struct host_config {
      * Asked only where the host itself knows no endpoint. */
     bool (*listening)(void *ctx, uint8_t version, uint8_t protocol, const union wire_addr *local,
                       UINT16 port);
-    void *ctx; /* of the two */
+    /* Packets of drivers: host_inject.h tells when. Any of them may be NULL. */
+    void (*emit)(void *ctx, const struct host_emitted *e); /* it got through: to be written */
+    void (*lost)(void *ctx, const struct host_emitted *e, const struct host_outcome *how); /* it did not */
+    void (*released)(void *ctx, UINT64 frame, bool injected); /* nothing of this frame is held any more */
+    void *ctx;                                                /* of these */
     UINT64 start_ns;
     UINT64 seed; /* of the hash; 0: a fixed one. Outputs do not depend on it. */
 };
@@ -304,6 +313,10 @@ struct host_outcome {
     UINT64 flow_id;                    /* 0: none; loopback: the receiver's flow */
     UINT64 sender_flow_id;             /* loopback: the sender's; else 0 */
     bool inbound, outbound, forwarded; /* which paths it took; loopback: in and out */
+    bool kept; /* a driver holds it, by reference or clone: host_config.released() will come */
+    /* PASSED and changed in place: the frame's bytes as they are now, `captured` of them; valid until the next
+     * frame. NULL: they are as they were. */
+    const uint8_t *changed;
 };
 
 void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out);
@@ -354,6 +367,14 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
                              UINT64 context);
 NTSTATUS host_flow_remove(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT32 callout_id);
 NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id);
+/* Waits until no flowDeleteFn of this callout runs on another thread; how many contexts it still has (LIFE-03,
+ * 06). PASSIVE. */
+UINT64 host_callout_contexts(struct host *h, UINT32 callout_id);
+/* What the ledger calls such a context. */
+static inline UINT64 host_context_key(UINT64 flow_id, UINT16 layer_id, UINT32 callout_id)
+{
+    return flow_id ^ (UINT64)callout_id << 40 ^ (UINT64)layer_id << 56;
+}
 /* The options of the classify that is running on this thread (ALE-10, CLS-30). */
 NTSTATUS host_option_set(struct host *h, const void *classify_context, FWP_CLASSIFY_OPTION_TYPE type,
                          const FWP_VALUE0 *value);

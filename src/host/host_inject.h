@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host_inject: the host's second door: packets that drivers inject, and what becomes of packets that they
+ * kept.
+ *
+ *   callout: absorbs a frame, keeps it (reference, clone, copy)         host_outcome.kept
+ *     later: host_inject() --queue--> the host's injector (a thread at DISPATCH_LEVEL; or in the caller)
+ *                                       | the packet walks its layers again (INJ-10, 11), others see it
+ * (INJ-12)
+ *                                       +--> survives: host_config.emit()      what the datapath is to write
+ *                                       +--> does not: host_config.lost()      where, by which filter
+ *                                       +--> completionFn, exactly once, with the list's Status (INJ-04)
+ *   the last reference, clone, injection of a frame is gone: host_config.released()
+ *
+ * Which packet stems from which frame: a clone of an indicated list, and what is injected of it, are of that
+ * frame's origin, through any number of injections. A list that a driver built itself has none: number 0.
+ *
+ * Exactly: a frame with host_outcome.kept is followed by one released(), after host_frame() has returned or
+ * before; in between there are as many emit() and lost() of its number as there were injections accepted. The
+ * same for origin 0, without a released().
+ *
+ * Threads: the callbacks come from the injector, or from who dereferences last, no lock held, any IRQL up to
+ * DISPATCH_LEVEL. On the simulated back end the injector is a fiber: it runs when the datapath lets it
+ * (rt_sim_settle()); so all of it happens between two frames. Only one thread walks a host's layers at a
+ * time: host_frame() and the injector take turns.
+ */
+#ifndef WEIR_HOST_HOST_INJECT_H
+#define WEIR_HOST_HOST_INJECT_H
+
+#include "host/host.h"
+
+struct host_emitted {
+    const uint8_t *bytes; /* from the IP header on; valid during the call */
+    uint32_t size;
+    uint8_t version; /* 4 or 6 */
+    bool inbound;    /* delivered to this host; else sent by it (forwarded: sent) */
+    bool forwarded, loopback;
+    UINT32 interface_index; /* it came in by, or goes out by; 0: nobody knows */
+    UINT64 origin;          /* the datapath's number of the frame it stems from; 0: of none */
+    const uint8_t *link;    /* that frame's link header; NULL: there is none */
+    uint32_t link_size;
+    bool unchanged; /* the bytes are the frame's own */
+    UINT64 flow_id; /* 0: none */
+    UINT64 time_ns; /* now */
+};
+
+/* ---- handles (FwpsInjectionHandleCreate0) -----------------------------------------------------------------
+ */
+/* type: FWPS_INJECTION_TYPE_*, 0: transport, stream and forward. family: AF_INET, AF_INET6 (Windows'
+ * numbers), AF_UNSPEC but for the network layer (INJ-02). STATUS_SUCCESS, STATUS_INVALID_PARAMETER,
+ * STATUS_NO_MEMORY. */
+NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HANDLE *out);
+/* Waits until all injections of the handle are complete (INJ-08). STATUS_INVALID_HANDLE. */
+NTSTATUS host_injection_destroy(struct host *h, HANDLE handle);
+FWPS_PACKET_INJECTION_STATE host_injection_state(struct host *h, HANDLE handle, const NET_BUFFER_LIST *nbl,
+                                                 HANDLE *context);
+
+/* ---- injecting
+ * ---------------------------------------------------------------------------------------------- */
+enum host_injection_kind {
+    HOST_INJECT_NETWORK_SEND,
+    HOST_INJECT_NETWORK_RECEIVE,
+    HOST_INJECT_TRANSPORT_SEND,
+    HOST_INJECT_TRANSPORT_RECEIVE,
+    HOST_INJECT_FORWARD,
+    HOST_INJECTION_KINDS
+};
+struct host_injection {
+    enum host_injection_kind kind;
+    HANDLE handle, context;
+    UINT16 family; /* AF_UNSPEC: the handle's (network) */
+    UINT32 flags;
+    UINT32 compartment, interface_index, sub_interface_index;
+    UINT64 endpoint; /* transport send */
+    /* Transport send: to whom; the list begins at its transport header. NULL: the list begins at its IP
+     * header (INJ-21, 22). Read during the call. */
+    const FWPS_TRANSPORT_SEND_PARAMS1 *send;
+    NET_BUFFER_LIST *list;
+    FWPS_INJECT_COMPLETE0 complete;
+    void *complete_context;
+    const void *site; /* of the documented function, for the ledger */
+};
+/* STATUS_SUCCESS: `complete` is going to be called, or was (INJ-04). Else it is not: STATUS_FWP_NULL_POINTER,
+ * STATUS_FWP_INJECT_HANDLE_STALE, STATUS_FWP_INJECT_HANDLE_CLOSING, STATUS_INVALID_PARAMETER,
+ * STATUS_NO_MEMORY. */
+NTSTATUS host_inject(struct host *h, const struct host_injection *i);
+
+/* FwpsCompleteOperation0's list: the operation's state goes over to it (PEND-28, 30). May be NULL. */
+static inline void host_carry(NET_BUFFER_LIST *nbl)
+{
+    ndis_nbl_carry(nbl);
+}
+
+/* Waits until nothing is queued or walking. Not from a callout. Real back end: for tests and for the end of a
+ * run; simulated: rt_sim_settle() does it. */
+void host_inject_drain(struct host *h);
+
+struct host_injection_counts {
+    UINT64 injected, emitted, lost, completed,
+        capped; /* injected == emitted + lost + refused at completion */
+    UINT64 handles, in_flight, frames_kept;
+};
+void host_injection_counts(struct host *h, struct host_injection_counts *out);
+
+#endif
