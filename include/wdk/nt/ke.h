@@ -355,9 +355,6 @@ VOID KeMemoryBarrier(VOID);
 VOID WeirYieldProcessor(VOID);
 #define YieldProcessor()   WeirYieldProcessor()
 #define KeYieldProcessor() WeirYieldProcessor()
-#ifndef _mm_pause
-#define _mm_pause() WeirYieldProcessor()
-#endif
 VOID KeFlushIoBuffers(PMDL Mdl, BOOLEAN ReadOperation, BOOLEAN DmaOperation);
 
 /* ---- stacks, bugs ---------------------------------------------------------------------------------------
