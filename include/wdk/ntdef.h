@@ -82,6 +82,7 @@ typedef void *PVOID, *LPVOID;
 typedef const void *PCVOID, *LPCVOID;
 
 typedef char CHAR, CCHAR, *PCHAR, *PCH, *LPSTR, *PSTR, *PCCHAR;
+typedef const char *PCCH;
 typedef const char *LPCSTR, *PCSTR, *PCSZ;
 typedef short SHORT, CSHORT, *PSHORT;
 typedef int LONG, INT, BOOL, *PLONG, *PINT, *LPINT, *PBOOL, *LPBOOL, *LPLONG;

@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/internal.h"
+#include "ledger/ledger.h"
 
 static struct host *current_host(void)
 {
@@ -17,10 +18,18 @@ static struct host *current_host(void)
 
 NTSTATUS NTAPI FwpsFlowAssociateContext0(UINT64 flowId, UINT16 layerId, UINT32 calloutId, UINT64 flowContext)
 {
+    UINT64 key = host_context_key(flowId, layerId, calloutId);
+    const void *site = __builtin_return_address(0);
     struct host *h = current_host();
+    NTSTATUS status;
 
-    return h != NULL ? host_flow_associate(h, flowId, layerId, calloutId, flowContext)
-                     : STATUS_FWP_TCPIP_NOT_READY;
+    api_at_most(DISPATCH_LEVEL, site);
+    if (h == NULL)
+        return STATUS_FWP_TCPIP_NOT_READY;
+    status = host_flow_associate(h, flowId, layerId, calloutId, flowContext);
+    if (status == STATUS_SUCCESS)
+        ledger_open(LEDGER_FLOW_CONTEXT, key, 0, NULL, site);
+    return status;
 }
 
 NTSTATUS NTAPI FwpsFlowRemoveContext0(UINT64 flowId, UINT16 layerId, UINT32 calloutId)

@@ -14,12 +14,14 @@
 #include "fwpmk.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "api/internal.h"
+#include "ledger/ledger.h"
 #include "rt/rt.h"
 
 enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING };
@@ -149,6 +151,14 @@ struct api_context *api_current(void)
     struct rt_context *current = rt_current();
 
     return current != NULL ? current->api : NULL;
+}
+
+void api_irql_above(unsigned irql, const void *site)
+{
+    char text[96];
+
+    snprintf(text, sizeof(text), "called at IRQL %u, where at most %u is allowed", rt_carried()->irql, irql);
+    ledger_report(LEDGER_NOTE, site, text);
 }
 
 struct rt_context *api_rt(struct api_context *c)

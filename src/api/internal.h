@@ -14,6 +14,7 @@
 #include "fwpstypes.h"
 #include "ntstatus.h"
 #include "rpcauth.h"
+#include "rt/rt.h"
 
 enum api_flavour { API_KERNEL, API_USER };
 
@@ -35,6 +36,7 @@ struct api_call {
 
 /* The context of this thread's calls, NULL if none is set. */
 struct api_context *api_current(void);
+void api_irql_above(unsigned irql, const void *site);
 struct bfe *api_current_bfe(void);
 
 /* Enumerations of endpoints (ale_endpoint.c), the context's. create: 0 or -ENOMEM. */
@@ -47,6 +49,13 @@ struct api_endpoint_lists *api_endpoint_lists(struct api_context *c);
  * context. */
 NTSTATUS api_enter(enum api_flavour flavour, HANDLE handle, struct api_call *call);
 void api_leave(struct api_call *call);
+
+/* The calling thread's IRQL should be at most this; else it is reported, and the call goes on (IRQL-02, 03). */
+static inline void api_at_most(unsigned irql, const void *site)
+{
+    if (rt_carried()->irql > irql)
+        api_irql_above(irql, site);
+}
 
 /* The body of most functions: `status = call on c.session`, between enter and leave. */
 #define API_SESSION_CALL(flavour, handle, expression)                                                        \

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bfe/callouts.h"
 #include "bfe/check.h"
 #include "bfe/filter.h"
 
@@ -196,6 +197,8 @@ NTSTATUS bfe_filter_add(struct bfe_session *s, const FWPM_FILTER0 *f, const void
     status = bfe_add(&a, &own, &own.filterKey, own.filterId, sd, sd_size, &o);
     if (status == STATUS_SUCCESS)
         status = bfe_filter_prepare(s->bfe, o);
+    if (status == STATUS_SUCCESS)
+        status = bfe_callouts_tell_added(s->bfe, o, false);
     status = bfe_leave_write(s, mark, status);
     if (status == STATUS_SUCCESS && id != NULL)
         *id = own.filterId;

@@ -76,6 +76,7 @@ struct bfe_object {
     UINT32 users;  /* linked objects that refer to this one */
     bool linked;   /* in the tables */
     bool fresh;    /* added by the transaction now open */
+    bool told;     /* a callout was sent ADD for this filter */
     bool restored; /* came by bfe_restore_*: may refer to what is not there; a callout is foreign */
     const GUID *provider_key;         /* into the block, or NULL */
     struct bfe_session *owner;        /* DYNAMIC: its session; NULL otherwise, and once the session is gone */
@@ -177,6 +178,7 @@ struct bfe {
     struct bfe_access *access;
     struct bfe_subscriptions *subscriptions;
     struct bfe_events *events;
+    struct bfe_callouts *callouts; /* callouts.c's */
 };
 
 /*

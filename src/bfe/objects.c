@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Providers, sublayers, callouts and layers: what each demands of its caller (OBJ-12..19, 25, 38). Filters
  * and provider contexts have files of their own. */
+#include "bfe/callouts.h"
 #include "bfe/check.h"
 
 /* ---- providers --------------------------------------------------------------------------------------- */
@@ -108,11 +109,8 @@ NTSTATUS bfe_callout_add(struct bfe_session *s, const FWPM_CALLOUT0 *c, const vo
     bfe_check_key(&a, &own.calloutKey);
     if (a.status == STATUS_SUCCESS && b->tables[BFE_CALLOUT].count >= BFE_CALLOUT_LIMIT)
         a.status = STATUS_FWP_TOO_MANY_CALLOUTS; /* OBJ-38 */
-    if (a.status == STATUS_SUCCESS) {
-        do
-            own.calloutId = b->next_callout_id++;
-        while (own.calloutId == 0 || bfe_find_id(b, BFE_CALLOUT, own.calloutId) != NULL);
-    }
+    if (a.status == STATUS_SUCCESS)
+        own.calloutId = bfe_callout_new_id(b, &own.calloutKey);
     status = bfe_leave_write(s, mark, bfe_add(&a, &own, &own.calloutKey, own.calloutId, sd, sd_size, NULL));
     if (status == STATUS_SUCCESS && id != NULL)
         *id = own.calloutId;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bfe/callouts.h"
 #include "bfe/check.h"
 #include "bfe/filter.h"
 #include "bfe/store.h"
@@ -292,7 +293,9 @@ int bfe_create(struct engine *engine, const struct bfe_config *config, struct bf
             goto out;
         b->own_store = true;
     }
-    rc = bfe_outer_create(b);
+    rc = bfe_callouts_create(b);
+    if (rc == 0)
+        rc = bfe_outer_create(b);
     if (rc != 0)
         goto out;
     rt_mutex_lock(b->mutex);
@@ -319,6 +322,7 @@ void bfe_destroy(struct bfe *b)
     }
     if (b->service != BFE_STOPPED)
         bfe_stop(b); /* the engine may live on */
+    bfe_callouts_destroy(b);
     bfe_outer_destroy(b);
     bfe_tables_destroy(b);
     free(b->log);

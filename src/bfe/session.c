@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bfe/callouts.h"
 #include "bfe/core.h"
 
 #define NS_PER_MS        1000000ull
@@ -143,6 +144,8 @@ NTSTATUS bfe_enter(struct bfe_session *s)
 {
     NTSTATUS status;
 
+    if (bfe_callouts_would_deadlock(s->bfe))
+        return STATUS_POSSIBLE_DEADLOCK;
     rt_mutex_lock(s->bfe->mutex);
     status = s->closing || s->aborted ? STATUS_FWP_SESSION_ABORTED : STATUS_SUCCESS;
     if (status != STATUS_SUCCESS)
@@ -160,6 +163,8 @@ static NTSTATUS enter(struct bfe_session *s, enum want want)
 {
     NTSTATUS status;
 
+    if (bfe_callouts_would_deadlock(s->bfe))
+        return STATUS_POSSIBLE_DEADLOCK;
     rt_mutex_lock(s->bfe->mutex);
     do {
         status = check_session(s);
@@ -219,6 +224,8 @@ NTSTATUS bfe_txn_begin(struct bfe_session *s, UINT32 flags)
     if ((flags & ~(UINT32)FWPM_TXN_READ_ONLY) != 0)
         return STATUS_FWP_INVALID_FLAGS;
     b = s->bfe;
+    if (bfe_callouts_would_deadlock(b))
+        return STATUS_POSSIBLE_DEADLOCK;
     rt_mutex_lock(b->mutex);
     status = check_session(s);
     if (status == STATUS_SUCCESS)
@@ -252,6 +259,8 @@ NTSTATUS bfe_txn_commit(struct bfe_session *s)
 
     if (s == NULL)
         return STATUS_FWP_NULL_POINTER;
+    if (bfe_callouts_would_deadlock(s->bfe))
+        return STATUS_POSSIBLE_DEADLOCK;
     rt_mutex_lock(s->bfe->mutex);
     status = check_session(s);
     if (s->txn == BFE_TXN_EXPIRED_TOLD) {
@@ -276,6 +285,8 @@ NTSTATUS bfe_txn_abort(struct bfe_session *s)
 
     if (s == NULL)
         return STATUS_FWP_NULL_POINTER;
+    if (bfe_callouts_would_deadlock(s->bfe))
+        return STATUS_POSSIBLE_DEADLOCK;
     rt_mutex_lock(s->bfe->mutex);
     if (s->txn == BFE_TXN_EXPIRED_TOLD) { /* the client has heard and tidies up */
         s->txn = BFE_TXN_NONE;
@@ -342,6 +353,8 @@ NTSTATUS bfe_session_open(struct bfe *b, const struct bfe_caller *caller, const 
 
     if (b == NULL || caller == NULL || out == NULL)
         return STATUS_FWP_NULL_POINTER;
+    if (bfe_callouts_would_deadlock(b))
+        return STATUS_POSSIBLE_DEADLOCK;
     s = calloc(1, sizeof(*s));
     if (s == NULL)
         return STATUS_NO_MEMORY;
@@ -395,6 +408,8 @@ NTSTATUS bfe_session_close(struct bfe_session *s)
     if (s == NULL)
         return STATUS_SUCCESS; /* OBJ-03 */
     b = s->bfe;
+    if (bfe_callouts_would_deadlock(b))
+        return STATUS_POSSIBLE_DEADLOCK;
     rt_mutex_lock(b->mutex);
     s->closing = true;
     rt_cond_broadcast(b->changed);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bfe/callouts.h"
 #include "bfe/core.h"
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
@@ -372,6 +373,7 @@ void bfe_log_undo(struct bfe *b, size_t mark)
         switch (u->op) {
         case BFE_UNDO_ADD:
             unlink_keeping_neighbours(b, u->object);
+            bfe_callouts_tell_undone(b, u->object);
             bfe_object_unref(u->object);
             break;
         case BFE_UNDO_DELETE:

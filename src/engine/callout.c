@@ -95,6 +95,58 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     return asked;
 }
 
+NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CALLOUT_NOTIFY_TYPE type,
+                              bool commit, bool *told)
+{
+    const GUID *key = type == FWPS_CALLOUT_NOTIFY_DELETE_FILTER ? NULL : &f->desc.filter_key; /* LIFE-10 */
+    struct engine_registration *r = NULL;
+    struct engine_callout_slot *slot;
+    struct rt_context *before;
+    NTSTATUS status = STATUS_SUCCESS;
+    const struct engine_callout *c;
+
+    if (!(f->action & FWP_ACTION_FLAG_CALLOUT))
+        return status;
+    rt_mutex_lock(e->lock);
+    slot = engine_slot(e, &f->desc.callout_key, false);
+    if (slot != NULL)
+        r = atomic_load(&slot->registration);
+    if (r != NULL)
+        atomic_fetch_add(&r->running,
+                         1); /* unregistering looks at it under this lock, after it took the slot */
+    rt_mutex_unlock(e->lock);
+    if (r == NULL)
+        return status;
+    c = &r->callout;
+    if (c->notify.v0 == NULL || (type != FWPS_CALLOUT_NOTIFY_DELETE_FILTER &&
+                                 commit != !!(c->flags & FWP_CALLOUT_FLAG_ENABLE_COMMIT_ADD_NOTIFY))) {
+        engine_registration_leave(e, r);
+        return status;
+    }
+    if (told != NULL)
+        *told = true;
+    before = rt_current();
+    if (c->context != NULL)
+        rt_set_current(c->context);
+    switch (c->version) {
+    case 0:
+        status = c->notify.v0(type, key, (FWPS_FILTER0 *)&f->fwps);
+        break;
+    case 1:
+        status = c->notify.v1(type, key, (FWPS_FILTER1 *)&f->fwps);
+        break;
+    case 2:
+        status = c->notify.v2(type, key, (FWPS_FILTER2 *)&f->fwps);
+        break;
+    default:
+        status = c->notify.v3(type, key, &f->fwps);
+        break;
+    }
+    rt_set_current(before);
+    engine_registration_leave(e, r);
+    return status;
+}
+
 /* A foreign callout: as assumed, else unknown and taken as CONTINUE. */
 static struct engine_asked ask_foreign(const struct engine_request *q, const struct engine_entry *entry,
                                        const struct engine_filter *f, struct engine_arbitration *a)

@@ -39,6 +39,7 @@ int engine_create(struct engine **out)
     if (err)
         goto fail_lock;
     e->retired_tail = &e->retired;
+    e->departed_tail = &e->departed;
     atomic_init(&e->epoch, 1); /* 0 is "not pinned" */
     e->cheap = rt_barrier_offered();
     atomic_init(&e->current, empty);
@@ -64,12 +65,21 @@ void engine_layer_snapshot_free(struct engine_layer_snapshot *ls)
     free(ls);
 }
 
-static void retired_free(struct engine_retired *r)
+static void retired_free(struct engine *e, struct engine_retired *r)
 {
     for (size_t i = 0; i < r->layer_count; i++)
         engine_layer_snapshot_free(r->layers[i]);
-    for (size_t i = 0; i < r->filter_count; i++)
-        engine_filter_unref(r->filters[i]);
+    for (size_t i = 0; i < r->filter_count; i++) {
+        struct engine_filter *f = r->filters[i];
+
+        if (!e->keeps_departed || !(f->action & FWP_ACTION_FLAG_CALLOUT)) {
+            engine_filter_unref(f);
+            continue;
+        }
+        f->departed_next = NULL;
+        *e->departed_tail = f;
+        e->departed_tail = &f->departed_next;
+    }
     if (r->registration != NULL)
         free(r->registration);
     free((void *)r->snapshot);
@@ -106,7 +116,13 @@ void engine_destroy(struct engine *e)
         struct engine_retired *r = e->retired;
 
         e->retired = r->next;
-        retired_free(r);
+        retired_free(e, r);
+    }
+    while (e->departed != NULL) {
+        struct engine_filter *f = e->departed;
+
+        e->departed = f->departed_next;
+        engine_filter_unref(f);
     }
     for (size_t i = 0; i < ENGINE_LAYER_COUNT; i++) {
         struct engine_layer_snapshot *ls = (struct engine_layer_snapshot *)s->layers[i];
@@ -174,7 +190,7 @@ void engine_reclaim(struct engine *e)
         e->retired = r->next;
         if (e->retired == NULL)
             e->retired_tail = &e->retired;
-        retired_free(r);
+        retired_free(e, r);
     }
 }
 
@@ -196,6 +212,30 @@ bool engine_collect(struct engine *e)
     clean = e->retired == NULL;
     rt_mutex_unlock(e->lock);
     return clean;
+}
+
+void engine_keep_departed(struct engine *e)
+{
+    rt_mutex_lock(e->lock);
+    e->keeps_departed = true;
+    rt_mutex_unlock(e->lock);
+}
+
+struct engine_filter *engine_departed(struct engine *e, bool *more)
+{
+    struct engine_filter *f;
+
+    rt_mutex_lock(e->lock);
+    engine_reclaim(e);
+    f = e->departed;
+    if (f != NULL) {
+        e->departed = f->departed_next;
+        if (e->departed == NULL)
+            e->departed_tail = &e->departed;
+    }
+    *more = e->retired != NULL;
+    rt_mutex_unlock(e->lock);
+    return f;
 }
 
 /* ---- readers --------------------------------------------------------------------------------------- */
@@ -304,6 +344,7 @@ struct engine_callout_slot *engine_slot(struct engine *e, const GUID *key, bool 
     s->key = *key;
     atomic_init(&s->registration, NULL);
     atomic_init(&s->foreign, false);
+    s->layer_id = ENGINE_ANY_LAYER;
     s->next = *head;
     *head = s;
     e->slot_count++;
@@ -327,7 +368,8 @@ static struct engine_registration *registration_create(const struct engine_callo
 }
 
 /* Under e->lock, which keeps the registration: unregistering takes it too. Few callouts, rarely asked. */
-static const struct engine_registration *registered_id(const struct engine *e, UINT32 id)
+static const struct engine_registration *registered_id(const struct engine *e, UINT32 id,
+                                                       const struct engine_callout_slot **slot)
 {
     if (id == 0)
         return NULL;
@@ -335,23 +377,61 @@ static const struct engine_registration *registered_id(const struct engine *e, U
         for (struct engine_callout_slot *s = e->slots[b]; s != NULL; s = s->next) {
             const struct engine_registration *r = atomic_load(&s->registration);
 
-            if (r != NULL && r->callout.id == id)
+            if (r != NULL && r->callout.id == id) {
+                *slot = s;
                 return r;
+            }
         }
     }
     return NULL;
 }
 
+static void callout_copy(const struct engine_callout_slot *slot, const struct engine_registration *r,
+                         struct engine_callout *out)
+{
+    *out = r->callout;
+    if (out->layer_id == ENGINE_ANY_LAYER)
+        out->layer_id = slot->layer_id;
+}
+
 bool engine_callout_by_id(struct engine *e, UINT32 id, struct engine_callout *out)
 {
+    const struct engine_callout_slot *slot;
     const struct engine_registration *r;
 
     rt_mutex_lock(e->lock);
-    r = registered_id(e, id);
+    r = registered_id(e, id, &slot);
     if (r != NULL)
-        *out = r->callout;
+        callout_copy(slot, r, out);
     rt_mutex_unlock(e->lock);
     return r != NULL;
+}
+
+bool engine_callout_by_key(struct engine *e, const GUID *key, struct engine_callout *out)
+{
+    const struct engine_registration *r = NULL;
+    const struct engine_callout_slot *slot;
+
+    rt_mutex_lock(e->lock);
+    slot = engine_slot(e, key, false);
+    if (slot != NULL)
+        r = atomic_load(&slot->registration);
+    if (r != NULL)
+        callout_copy(slot, r, out);
+    rt_mutex_unlock(e->lock);
+    return r != NULL;
+}
+
+int engine_callout_place(struct engine *e, const GUID *key, UINT16 layer_id)
+{
+    struct engine_callout_slot *slot;
+
+    rt_mutex_lock(e->lock);
+    slot = engine_slot(e, key, layer_id != ENGINE_ANY_LAYER);
+    if (slot != NULL)
+        slot->layer_id = layer_id;
+    rt_mutex_unlock(e->lock);
+    return slot != NULL || layer_id == ENGINE_ANY_LAYER ? 0 : -ENOMEM;
 }
 
 UINT64 engine_callout_generation(const struct engine *e)
@@ -361,6 +441,7 @@ UINT64 engine_callout_generation(const struct engine *e)
 
 int engine_callout_register(struct engine *e, const struct engine_callout *callout)
 {
+    const struct engine_callout_slot *other;
     struct engine_registration *r;
     struct engine_callout_slot *s;
     int err = 0;
@@ -374,7 +455,7 @@ int engine_callout_register(struct engine *e, const struct engine_callout *callo
     s = engine_slot(e, &callout->key, true);
     if (s == NULL)
         err = -ENOMEM;
-    else if (atomic_load(&s->registration) != NULL || registered_id(e, callout->id) != NULL)
+    else if (atomic_load(&s->registration) != NULL || registered_id(e, callout->id, &other) != NULL)
         err = -EEXIST;
     else
         atomic_store(&s->registration, r);

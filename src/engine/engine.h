@@ -139,6 +139,8 @@ enum engine_callout_state {
     ENGINE_CALLOUT_FOREIGN, /* belongs to the machine a policy was exported from: verdict depends on it */
 };
 
+#define ENGINE_ANY_LAYER 0xffff
+
 /* A registered callout. version 0..3 says which member of `fn` is called and which FWPS_FILTERn it sees. */
 struct engine_callout {
     GUID key;
@@ -150,8 +152,14 @@ struct engine_callout {
         FWPS_CALLOUT_CLASSIFY_FN2 v2;
         FWPS_CALLOUT_CLASSIFY_FN3 v3;
     } classify;
+    union {
+        FWPS_CALLOUT_NOTIFY_FN0 v0;
+        FWPS_CALLOUT_NOTIFY_FN1 v1;
+        FWPS_CALLOUT_NOTIFY_FN2 v2;
+        FWPS_CALLOUT_NOTIFY_FN3 v3;
+    } notify;        /* NULL: none */
     UINT32 id;       /* its run-time id, as filters name it; 0: has none, engine_callout_by_id() misses it */
-    UINT16 layer_id; /* where it applies; of no meaning while id is 0 */
+    UINT16 layer_id; /* where it applies; ENGINE_ANY_LAYER: where the management half says, if there is one */
     FWPS_CALLOUT_FLOW_DELETE_NOTIFY_FN0 flow_delete; /* NULL: flows may carry no context for it (ALE-13) */
     struct rt_context *context; /* current while its functions run: its driver's; NULL: stays as it is */
 };
@@ -166,8 +174,27 @@ int engine_callout_register(struct engine *e, const struct engine_callout *callo
 int engine_callout_unregister(struct engine *e, const GUID *key);
 int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign);
 enum engine_callout_state engine_callout_state(struct engine *e, const GUID *key);
-/* A copy of the registration with this id (not 0). False: none. Any IRQL <= DISPATCH. */
+/* A copy of the registration with this id (not 0), or of this key; its layer is where it was placed. False:
+ * none. Any IRQL <= DISPATCH. */
 bool engine_callout_by_id(struct engine *e, UINT32 id, struct engine_callout *out);
+bool engine_callout_by_key(struct engine *e, const GUID *key, struct engine_callout *out);
+/* The management half of this key applies at that layer; ENGINE_ANY_LAYER: there is none. 0 or -ENOMEM. */
+int engine_callout_place(struct engine *e, const GUID *key, UINT16 layer_id);
+
+/*
+ * Tells the registered callout that f names of its adding or deleting (LIFE-08..14): notifyFn in the callout's
+ * context, with the FWPS_FILTERn of its version, whose `context` it may set while no classify can see the
+ * filter. commit: this is the notification at commit, for those that asked for it (and only for them). PASSIVE;
+ * no lock of the engine's is held, and unregistering waits for it. STATUS_SUCCESS: also when nobody was told.
+ */
+NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CALLOUT_NOTIFY_TYPE type,
+                              bool commit, bool *told /* set if somebody was; may be NULL */);
+/* From now on filters that name a callout are kept, when they were removed and no classify can see them any
+ * more, until engine_departed() hands them over (LIFE-13). Before the first filter. */
+void engine_keep_departed(struct engine *e);
+/* The next such filter, oldest first, with its reference; NULL: none now. *more: others were removed that some
+ * classify may still see. */
+struct engine_filter *engine_departed(struct engine *e, bool *more);
 /* Differs whenever a callout was registered, unregistered or (un)made foreign since. Any IRQL. */
 UINT64 engine_callout_generation(const struct engine *e);
 

@@ -75,6 +75,7 @@ struct engine_filter {
     UINT16 flags; /* FWPS_FILTER_FLAG_* */
     FWP_ACTION_TYPE action;
     atomic_uint refs;
+    struct engine_filter *departed_next; /* engine->departed */
     FWPS_FILTER3 fwps; /* deep copy, conditions in the caller's order; each passed engine_condition_check() */
     struct engine_filter_desc desc;
     /* Compiled. Groups stand in the order in which they are best asked, ties by field. */
@@ -158,6 +159,7 @@ struct engine_callout_slot {
     GUID key;
     _Atomic(struct engine_registration *) registration; /* NULL: not registered */
     atomic_bool foreign;
+    UINT16 layer_id; /* under engine->lock: where the management half says that it applies */
     struct engine_callout_slot *next; /* hash chain */
 };
 
@@ -284,6 +286,8 @@ struct engine {
     struct rt_cond *changed; /* a reader unpinned under a waiter, a registration was left */
     struct engine_reader *readers;
     struct engine_retired *retired, **retired_tail; /* oldest first */
+    struct engine_filter *departed, **departed_tail; /* oldest first; a reference each */
+    bool keeps_departed;
     struct engine_txn *txn;
     struct engine_callout_slot **slots;
     size_t slot_count, slot_buckets;

@@ -535,9 +535,15 @@ int ale_create(struct lane *l)
         return -ENOMEM;
     ale->operation_free = ale->operation_waiting = NONE;
     ale->now_ns = l->host->now_ns;
+    e = rt_cond_create(rt_clock_real(), &ale->called);
+    if (e != 0) {
+        free(ale);
+        return e;
+    }
     l->ale = ale;
     e = ale_endpoints_create(l);
     if (e != 0) {
+        rt_cond_destroy(ale->called);
         free(ale);
         l->ale = NULL;
         return e;

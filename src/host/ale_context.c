@@ -15,13 +15,22 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "ledger/ledger.h"
 
 struct ale_context {
     struct ale_context *next;
     UINT64 flow_id, context;
     FWPS_CALLOUT_FLOW_DELETE_NOTIFY_FN0 deleted;
+    struct rt_context *context_of; /* the callout's: current while it is called back */
     UINT32 callout;
     UINT16 layer;
+};
+
+/* A list that is being called back; on the caller's stack. */
+struct ale_calling {
+    struct ale_calling *next;
+    const struct ale_context *list;
+    uintptr_t thread;
 };
 
 static struct ale_context **bucket(const struct ale *ale, UINT64 flow_id)
@@ -89,6 +98,7 @@ void ale_contexts_destroy(struct lane *l)
     free(ale->contexts);
     list_free(ale->context_free);
     list_free(ale->dying);
+    rt_cond_destroy(ale->called);
 }
 
 /* ---- classifies under way ---------------------------------------------------------------------------------
@@ -105,18 +115,73 @@ static bool is_held(const struct ale *ale, const struct ale_context *c)
 /* Calls back a list that nobody else can see any more, then keeps its memory. Lane not held, nor kept. */
 static void call_back(struct lane *l, struct ale_context *list)
 {
-    for (struct ale_context *c = list; c != NULL; c = c->next)
-        c->deleted(c->layer, c->callout, c->context);
+    struct ale *ale = ale_of(l);
+    struct ale_calling me = {.list = list, .thread = rt_self()}, **at;
+
     if (list == NULL)
         return;
     rt_mutex_lock(l->lock);
+    me.next = ale->calling;
+    ale->calling = &me;
+    rt_mutex_unlock(l->lock);
+    for (struct ale_context *c = list; c != NULL; c = c->next) {
+        struct rt_context *before = rt_current();
+        struct ledger_party *party = c->context_of != NULL ? c->context_of->party : NULL;
+
+        if (c->context_of != NULL)
+            rt_set_current(c->context_of);
+        ledger_close_for(party, LEDGER_FLOW_CONTEXT, host_context_key(c->flow_id, c->layer, c->callout));
+        c->deleted(c->layer, c->callout, c->context);
+        rt_set_current(before);
+    }
+    rt_mutex_lock(l->lock);
+    for (at = &ale->calling; *at != &me; at = &(*at)->next)
+        ;
+    *at = me.next;
     while (list != NULL) {
         struct ale_context *next = list->next;
 
-        put_back(ale_of(l), list);
+        put_back(ale, list);
         list = next;
     }
+    rt_cond_broadcast(ale->called);
     rt_mutex_unlock(l->lock);
+}
+
+static UINT64 count_of(const struct ale_context *c, UINT32 callout)
+{
+    UINT64 n = 0;
+
+    for (; c != NULL; c = c->next)
+        n += c->callout == callout;
+    return n;
+}
+
+static bool is_called_elsewhere(const struct ale *ale, UINT32 callout)
+{
+    for (const struct ale_calling *k = ale->calling; k != NULL; k = k->next)
+        if (k->thread != rt_self() && count_of(k->list, callout) != 0)
+            return true;
+    return false;
+}
+
+UINT64 host_callout_contexts(struct host *h, UINT32 callout_id)
+{
+    UINT64 n = 0;
+
+    for (unsigned i = 0; i < h->lane_count; i++) {
+        struct lane *l = &h->lanes[i];
+        struct ale *ale = ale_of(l);
+
+        rt_mutex_lock(l->lock);
+        while (is_called_elsewhere(ale, callout_id))
+            rt_cond_wait(ale->called, l->lock, RT_FOREVER);
+        n += count_of(ale->dying, callout_id);
+        for (UINT32 b = 0; b < ale->context_buckets; b++)
+            n += count_of(ale->contexts[b], callout_id);
+        rt_mutex_unlock(l->lock);
+    }
+    return n;
 }
 
 UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
@@ -186,7 +251,7 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
     NTSTATUS status = STATUS_INVALID_PARAMETER;
 
     if (context == 0 || flow_id == 0 || callout_id == 0 ||
-        !engine_callout_by_id(h->config.engine, callout_id, &callout) || callout.layer_id != layer_id ||
+        !engine_callout_by_id(h->config.engine, callout_id, &callout) || (callout.layer_id != layer_id && callout.layer_id != ENGINE_ANY_LAYER) ||
         callout.flow_delete == NULL)
         return status;
     rt_mutex_lock(l->lock);
@@ -208,7 +273,12 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
     status = STATUS_NO_MEMORY;
     if (c == NULL)
         goto out;
-    *c = (struct ale_context){NULL, flow_id, context, callout.flow_delete, callout_id, layer_id};
+    *c = (struct ale_context){.flow_id = flow_id,
+                              .context = context,
+                              .deleted = callout.flow_delete,
+                              .context_of = callout.context,
+                              .callout = callout_id,
+                              .layer = layer_id};
     *at = c;
     ale->context_count++;
     status = STATUS_SUCCESS;

@@ -49,6 +49,8 @@ struct ale {
     UINT32 context_buckets, context_count;
     struct ale_context *context_free;
     struct ale_context *dying; /* out of the table; a classify still has them */
+    struct ale_calling *calling; /* being called back */
+    struct rt_cond *called;      /* ... no longer */
     struct ale_visitor *visitors;
     UINT64 policy_version;
     UINT32 policy[2][2]; /* [inbound][IPv6]: of AC or RA, as host_flow.policy has it */
@@ -93,7 +95,7 @@ struct ale_group {
 };
 
 struct ale_endpoint {
-    struct host_endpoint e; /* first */
+    struct host_endpoint e; /* first; with what says that it lives two cache lines */
     UINT32 slot;            /* > 0 */
     UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
     bool live, hashed, is_explicit, lingers, closed;

@@ -221,9 +221,12 @@ void host_lab_open(struct host_lab *l, const struct host_config *config)
     l->now_ns = 1000 * 1000 * MS;
     l->next_filter = 1;
     l->next_callout = 1;
-    assert_int_equal(engine_create(&l->engine), 0);
     if (config != NULL)
         l->config = *config;
+    l->engine = l->config.engine;
+    l->own_engine = l->engine == NULL;
+    if (l->own_engine)
+        assert_int_equal(engine_create(&l->engine), 0);
     l->config.engine = l->engine;
     l->config.observer = (struct host_observer){.ctx = l,
                                                 .classified = on_classified,
@@ -259,7 +262,8 @@ void host_lab_close(struct host_lab *l)
     counts_add_up(l);
     l->on_event = NULL;
     host_destroy(l->host);
-    engine_destroy(l->engine);
+    if (l->own_engine)
+        engine_destroy(l->engine);
 }
 
 int host_lab_setup(void **state)
@@ -475,6 +479,11 @@ static void NTAPI flow_deleted(UINT16 layer_id, UINT32 callout_id, UINT64 contex
     assert_int_equal(callout_id, c->id);
     c->deleted++;
     c->deleted_context = context;
+}
+
+UINT16 host_lab_layer(const char *name)
+{
+    return layer_named(name)->id;
 }
 
 UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_callout *c)

@@ -79,10 +79,11 @@ struct host_lab {
     void (*on_event)(struct host_lab *l, const struct host_event *e);
     void *ctx;
     UINT32 next_callout;
+    bool own_engine;
     bool l2; /* MAC layers are written to `seen` too */
 };
 
-/* config may be NULL; its engine, observer, listening, ctx and start are the lab's. */
+/* config may be NULL; its engine, if it has one, stays the caller's; observer, listening, ctx and start are the lab's. */
 void host_lab_open(struct host_lab *l, const struct host_config *config);
 void host_lab_close(struct host_lab *l);
 /* cmocka fixtures: *state is a malloc'd lab */
@@ -101,6 +102,8 @@ void host_lab_remove(struct host_lab *l, const char *layer, UINT64 id);
 /* "<layer> [conditions]": a terminating callout there (FWP_ACTION_CALLOUT_TERMINATING), registered now. */
 UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_callout *c);
 /* The same callout (same key and id) at another layer too is another registration: give it another script. */
+
+UINT16 host_lab_layer(const char *name); /* "RA6": its id */
 
 /* Forgets what was recorded. Frames and the calls below do it themselves. */
 void host_lab_reset(struct host_lab *l);
