@@ -14,12 +14,13 @@
  * Owners are shared: all endpoints of one owner in a lane have one party, which stays as long as the lane.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "host/span.h"
 
-#define CHUNK   64u
 #define PARTIES 64u
 
 struct ale_party {
@@ -28,8 +29,9 @@ struct ale_party {
 };
 
 struct endpoints {
-    struct ale_endpoint **chunks;
-    UINT32 chunk_count, free, live;
+    struct span span;
+    struct ale_endpoint *slots; /* the span's; they never move */
+    UINT32 slot_count, free, live;
     UINT32 *keys, *ports; /* heads of chains, `buckets` each */
     UINT32 buckets;
     UINT32 raw_tcp;                  /* how many raw sockets speak TCP themselves */
@@ -45,7 +47,7 @@ static struct endpoints *endpoints_of(const struct lane *l)
 
 static struct ale_endpoint *at(const struct endpoints *t, UINT32 slot)
 {
-    return slot / CHUNK < t->chunk_count ? &t->chunks[slot / CHUNK][slot % CHUNK] : NULL;
+    return slot < t->slot_count ? &t->slots[slot] : NULL;
 }
 
 /* ---- life of the table ------------------------------------------------------------------------------------
@@ -60,12 +62,15 @@ int ale_endpoints_create(struct lane *l)
     t->buckets = 256;
     t->keys = calloc(t->buckets, sizeof(*t->keys));
     t->ports = calloc(t->buckets, sizeof(*t->ports));
-    if (t->keys == NULL || t->ports == NULL) {
+    if (t->keys == NULL || t->ports == NULL ||
+        span_open(&t->span, ((size_t)l->host->limits.endpoints + 1) * sizeof(struct ale_endpoint)) != 0) {
         free(t->keys);
         free(t->ports);
         free(t);
         return -ENOMEM;
     }
+    t->slots = (struct ale_endpoint *)t->span.base;
+    t->slot_count = 1; /* 0 stands for none */
     l->endpoints = t;
     return 0;
 }
@@ -84,10 +89,8 @@ void ale_endpoints_destroy(struct lane *l)
 {
     struct endpoints *t = endpoints_of(l);
 
-    for (UINT32 slot = 1; slot < t->chunk_count * CHUNK; slot++)
+    for (UINT32 slot = 1; slot < t->slot_count; slot++)
         groups_free(at(t, slot));
-    for (UINT32 i = 0; i < t->chunk_count; i++)
-        free(t->chunks[i]);
     for (unsigned i = 0; i < PARTIES; i++) {
         while (t->parties[i] != NULL) {
             struct ale_party *p = t->parties[i];
@@ -96,7 +99,7 @@ void ale_endpoints_destroy(struct lane *l)
             free(p);
         }
     }
-    free(t->chunks);
+    span_close(&t->span);
     free(t->keys);
     free(t->ports);
     free(t);
@@ -105,7 +108,7 @@ void ale_endpoints_destroy(struct lane *l)
 
 UINT32 ale_endpoints_slots(const struct lane *l)
 {
-    return endpoints_of(l)->chunk_count * CHUNK;
+    return endpoints_of(l)->slot_count;
 }
 
 struct host_endpoint *ale_endpoint_at(const struct lane *l, UINT32 slot)
@@ -114,6 +117,8 @@ struct host_endpoint *ale_endpoint_at(const struct lane *l, UINT32 slot)
 
     return e != NULL && e->live ? &e->e : NULL;
 }
+
+_Static_assert(offsetof(struct ale_endpoint, live) < 128, "what a packet looks at is fetched ahead");
 
 void ale_endpoint_prefetch(const struct lane *l, UINT32 slot)
 {
@@ -178,7 +183,7 @@ static void grow_chains(struct endpoints *t)
     t->keys = keys;
     t->ports = ports;
     t->buckets *= 4;
-    for (UINT32 slot = 1; slot < t->chunk_count * CHUNK; slot++)
+    for (UINT32 slot = 1; slot < t->slot_count; slot++)
         if (at(t, slot)->hashed)
             link_in(t, at(t, slot));
 }
@@ -233,26 +238,19 @@ static struct party *party_of(struct endpoints *t, const struct host_owner *owne
     return &p->p;
 }
 
-static bool more_slots(struct endpoints *t)
+/* A slot that no endpoint stands in; 0: out of memory. */
+static UINT32 slot_take(struct endpoints *t)
 {
-    struct ale_endpoint **chunks = realloc(t->chunks, (t->chunk_count + 1) * sizeof(*chunks)), *chunk;
+    UINT32 slot = t->free;
+    size_t budget = SIZE_MAX;
 
-    if (chunks == NULL)
-        return false;
-    t->chunks = chunks;
-    chunk = calloc(CHUNK, sizeof(*chunk));
-    if (chunk == NULL)
-        return false;
-    chunks[t->chunk_count] = chunk;
-    for (UINT32 i = CHUNK; i-- > 0;) {
-        chunk[i].slot = t->chunk_count * CHUNK + i;
-        if (chunk[i].slot == 0) /* stands for none */
-            continue;
-        chunk[i].next = t->free;
-        t->free = chunk[i].slot;
+    if (slot != 0) {
+        t->free = at(t, slot)->next;
+        return slot;
     }
-    t->chunk_count++;
-    return true;
+    if (span_grow(&t->span, ((size_t)t->slot_count + 1) * sizeof(struct ale_endpoint), &budget) != 0)
+        return 0;
+    return t->slot_count++;
 }
 
 struct host_endpoint *ale_endpoint_make(struct lane *l, const struct ale_endpoint_key *k,
@@ -263,11 +261,10 @@ struct host_endpoint *ale_endpoint_make(struct lane *l, const struct ale_endpoin
     struct ale_endpoint *e;
     UINT32 slot;
 
-    if (party == NULL || t->live >= l->host->limits.endpoints || (t->free == 0 && !more_slots(t)))
+    slot = party == NULL || t->live >= l->host->limits.endpoints ? 0 : slot_take(t);
+    if (slot == 0)
         return NULL;
-    slot = t->free;
     e = at(t, slot);
-    t->free = e->next;
     memset(e, 0, sizeof(*e));
     e->slot = slot;
     e->live = true;

@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The flow table's inside: shared by flow_table.c (buckets), flow_order.c (who was used when) and
- * flow_memory.c (spans). No other file includes it.
+ * The flow table's inside: shared by flow_table.c (buckets), flow_order.c (who was used when).
+ * No other file includes it.
  */
 #ifndef WEIR_HOST_FLOW_INSIDE_H
 #define WEIR_HOST_FLOW_INSIDE_H
 
 #include "host/flow_table.h"
-
-/* ---- spans (flow_memory.c): address space reserved at once, memory taken as it grows; nothing ever moves
- * --- */
-
-struct span {
-    uint8_t *base; /* on a huge page's boundary */
-    size_t ready;  /* bytes that may be used */
-    size_t size;   /* bytes reserved */
-    void *mapping; /* what was mapped, and how much */
-    size_t mapped;
-};
-
-int span_open(struct span *s, size_t size); /* 0 or -ENOMEM */
-void span_close(struct span *s);
-/* Makes at least `size` bytes usable, zeroed; *budget is what all spans may still take. 0 or -ENOMEM. */
-int span_grow(struct span *s, size_t size, size_t *budget);
+#include "host/span.h"
 
 /* ---- order (flow_order.c)
  * ---------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
  * step that fails is the allocation that fails. Huge pages are asked for where the system has them on demand;
  * of ten million flows, without them, nearly every lookup also misses the TLB.
  */
-#include "host/flow_inside.h"
+#include "host/span.h"
 
 #include <errno.h>
 #include <string.h>

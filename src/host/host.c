@@ -191,8 +191,10 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
         flow_table_find_many(l->flows, which, n, flows);
         for (size_t i = 0; i < n; i++) {
             of[i]->flow = flows[i];
-            if (flows[i] != NULL)
-                ale_endpoint_prefetch(l, flows[i]->endpoint);
+            if (flows[i] == NULL)
+                continue;
+            __builtin_prefetch((const char *)flows[i] + sizeof(*flows[i]) - 1);
+            ale_endpoint_prefetch(l, flows[i]->endpoint);
         }
         lane_leave(l);
         frames += some;

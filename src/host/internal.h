@@ -113,7 +113,6 @@ struct host_endpoint {
     UINT32 interface_index;
     struct ale_operation *operation; /* bind or listen under way; NULL */
     UINT32 flows;                    /* how many are its */
-    void *ale;                       /* ale_endpoint.c's: groups, lists */
 };
 
 /* ---- scene: everything a classification can be asked about

@@ -172,14 +172,16 @@ static bool presupposes_unsent(struct scene *s)
     struct memory *m = s->lane->memory;
     struct host_flow_key key;
     bool found = false;
+    unsigned kinds;
 
-    path_key(s, &key);
     if (tcp && (s->packet->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN)
         return false;
+    path_key(s, &key);
+    kinds = memory_kinds(m, &key, now);
     for (enum memory_kind kind = MEMORY_UNSENT_IN; kind <= MEMORY_UNSENT_OUT; kind++) {
         if (!tcp && in == (kind == MEMORY_UNSENT_IN))
             continue;
-        if (!memory_has(m, &key, kind, now))
+        if ((kinds & MEMORY_BIT(kind)) == 0)
             continue;
         found = true;
         if (tcp)
@@ -230,8 +232,7 @@ static void begun(struct scene *s)
 
     path_key(s, &key);
     lane_enter(s->lane);
-    for (enum memory_kind kind = MEMORY_SILENCED; kind <= MEMORY_RESET; kind++)
-        memory_drop(m, &key, kind);
+    memory_drop(m, &key, MEMORY_BIT(MEMORY_RESET + 1) - MEMORY_BIT(MEMORY_SILENCED));
     lane_leave(s->lane);
 }
 

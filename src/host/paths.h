@@ -101,7 +101,10 @@ void memory_put_block(struct memory *m, const struct host_flow_key *k, UINT64 no
                       UINT16 layer_id, UINT64 filter_id);
 void memory_block(struct memory *m, const struct host_flow_key *k, UINT16 *layer_id, UINT64 *filter_id);
 bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now);
-void memory_drop(struct memory *m, const struct host_flow_key *k, enum memory_kind kind);
+/* Bits: 1 << enum memory_kind. */
+unsigned memory_kinds(struct memory *m, const struct host_flow_key *k, UINT64 now);
+void memory_drop(struct memory *m, const struct host_flow_key *k, unsigned kinds);
+#define MEMORY_BIT(kind) (1u << (kind))
 
 #define SECONDS            1000000000ull
 #define TCP_MEMORY_NS      (3600 * SECONDS) /* put off by each frame that meets it */

@@ -67,6 +67,6 @@ void path_discard_nobody(struct scene *s, struct host_outcome *out)
     if (silent)
         memory_put(s->lane->memory, &key, MEMORY_SILENCED, s->time_ns, s->time_ns + SILENCE_NS);
     else
-        memory_drop(s->lane->memory, &key, MEMORY_SILENCED);
+        memory_drop(s->lane->memory, &key, MEMORY_BIT(MEMORY_SILENCED));
     lane_leave(s->lane);
 }

@@ -18,66 +18,96 @@
 #define MIN_SETS 16u
 #define MAX_SETS 4096u /* 16,384 notes, 1 MiB */
 
+/* Of a set: what tells at once that a note is not there, so that most questions touch one line. */
+struct tags {
+    uint32_t tag[WAYS]; /* of the key's hash, the kind in the low bits; 0: free */
+};
+
 struct note {
     struct host_flow_key key;
     UINT64 until_ns;
     UINT64 filter_id; /* of a block: who decided, */
     UINT16 layer_id;  /* and where */
-    uint8_t kind;     /* enum memory_kind; 0: free */
 };
 struct memory {
     size_t sets; /* a power of two */
+    struct tags *tags;
     struct note notes[][WAYS];
+};
+
+#define KIND_BITS 15u /* of a tag */
+
+/* A key's set. */
+struct set {
+    struct tags *tags;
+    struct note *notes;
+    uint32_t tag; /* of kind 0 */
 };
 
 int memory_create(const struct host_limits *limits, struct memory **out)
 {
     size_t sets = MIN_SETS;
+    struct memory *m;
 
     while (sets < MAX_SETS && sets * WAYS < limits->flows)
         sets *= 2;
-    *out = calloc(1, sizeof(**out) + sets * sizeof((*out)->notes[0]));
-    if (*out == NULL)
+    m = calloc(1, sizeof(*m) + sets * sizeof(m->notes[0]));
+    if (m == NULL)
         return -ENOMEM;
-    (*out)->sets = sets;
+    m->tags = calloc(sets, sizeof(*m->tags));
+    if (m->tags == NULL) {
+        free(m);
+        return -ENOMEM;
+    }
+    m->sets = sets;
+    *out = m;
     return 0;
 }
 
 void memory_destroy(struct memory *m)
 {
+    if (m == NULL)
+        return;
+    free(m->tags);
     free(m);
 }
 
-static struct note *set_of(struct memory *m, const struct host_flow_key *k)
+static struct set set_of(struct memory *m, const struct host_flow_key *k)
 {
     uint64_t x = k->local.word[0] ^ k->remote.word[0] * 0x9e3779b97f4a7c15ull;
+    size_t at;
 
     x = (x ^ k->local.word[1]) * 0xff51afd7ed558ccdull ^ k->remote.word[1];
     x ^= (uint64_t)k->local_port << 32 ^ (uint64_t)k->remote_port << 48 ^ k->protocol;
     x *= 0xc4ceb9fe1a85ec53ull;
-    return m->notes[(x >> 40) & (m->sets - 1)];
+    at = (x >> 40) & (m->sets - 1);
+    return (struct set){&m->tags[at], m->notes[at], (uint32_t)(x >> 8) & ~KIND_BITS};
+}
+
+static bool is_at(const struct set *s, unsigned i, uint32_t tag, const struct host_flow_key *k)
+{
+    return s->tags->tag[i] == tag && memcmp(&s->notes[i].key, k, sizeof(*k)) == 0;
 }
 
 static struct note *put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
                         UINT64 until)
 {
-    struct note *set = set_of(m, k), *to = set;
+    const struct set s = set_of(m, k);
+    unsigned to = 0;
 
     for (unsigned i = 0; i < WAYS; i++) {
-        if (set[i].kind == kind && memcmp(&set[i].key, k, sizeof(*k)) == 0) {
-            to = &set[i];
+        if (is_at(&s, i, s.tag | kind, k)) {
+            to = i;
             break;
         }
-        if (set[i].kind == 0 || set[i].until_ns < now) {
-            to = &set[i];
-            to->kind = 0;
-            to->until_ns = 0;
-        } else if (set[i].until_ns < to->until_ns) {
-            to = &set[i];
-        }
+        if (s.tags->tag[i] != 0 && s.notes[i].until_ns < now)
+            s.tags->tag[i] = 0;
+        if (s.tags->tag[to] != 0 && (s.tags->tag[i] == 0 || s.notes[i].until_ns < s.notes[to].until_ns))
+            to = i;
     }
-    *to = (struct note){.key = *k, .until_ns = until, .kind = (uint8_t)kind};
-    return to;
+    s.tags->tag[to] = s.tag | kind;
+    s.notes[to] = (struct note){.key = *k, .until_ns = until};
+    return &s.notes[to];
 }
 
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
@@ -97,33 +127,46 @@ void memory_put_block(struct memory *m, const struct host_flow_key *k, UINT64 no
 
 void memory_block(struct memory *m, const struct host_flow_key *k, UINT16 *layer_id, UINT64 *filter_id)
 {
-    const struct note *set = set_of(m, k);
+    const struct set s = set_of(m, k);
 
     *layer_id = ENGINE_LAYER_COUNT;
     *filter_id = 0;
     for (unsigned i = 0; i < WAYS; i++) {
-        if (set[i].kind != MEMORY_FRAGMENT_BLOCKED || memcmp(&set[i].key, k, sizeof(*k)) != 0)
+        if (!is_at(&s, i, s.tag | MEMORY_FRAGMENT_BLOCKED, k))
             continue;
-        *layer_id = set[i].layer_id;
-        *filter_id = set[i].filter_id;
+        *layer_id = s.notes[i].layer_id;
+        *filter_id = s.notes[i].filter_id;
     }
+}
+
+unsigned memory_kinds(struct memory *m, const struct host_flow_key *k, UINT64 now)
+{
+    const struct set s = set_of(m, k);
+    unsigned kinds = 0;
+
+    for (unsigned i = 0; i < WAYS; i++) {
+        const uint32_t tag = s.tags->tag[i];
+
+        if (tag != 0 && (tag & ~KIND_BITS) == s.tag && is_at(&s, i, tag, k) && s.notes[i].until_ns >= now)
+            kinds |= 1u << (tag & KIND_BITS);
+    }
+    return kinds;
 }
 
 bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now)
 {
-    const struct note *set = set_of(m, k);
-
-    for (unsigned i = 0; i < WAYS; i++)
-        if (set[i].kind == kind && set[i].until_ns >= now && memcmp(&set[i].key, k, sizeof(*k)) == 0)
-            return true;
-    return false;
+    return (memory_kinds(m, k, now) >> kind & 1) != 0;
 }
 
-void memory_drop(struct memory *m, const struct host_flow_key *k, enum memory_kind kind)
+void memory_drop(struct memory *m, const struct host_flow_key *k, unsigned kinds)
 {
-    struct note *set = set_of(m, k);
+    const struct set s = set_of(m, k);
 
-    for (unsigned i = 0; i < WAYS; i++)
-        if (set[i].kind == kind && memcmp(&set[i].key, k, sizeof(*k)) == 0)
-            set[i].kind = 0;
+    for (unsigned i = 0; i < WAYS; i++) {
+        const uint32_t tag = s.tags->tag[i];
+
+        if (tag != 0 && (tag & ~KIND_BITS) == s.tag && (kinds >> (tag & KIND_BITS) & 1) != 0 &&
+            is_at(&s, i, tag, k))
+            s.tags->tag[i] = 0;
+    }
 }

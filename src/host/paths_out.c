@@ -97,17 +97,19 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
     struct memory *m = s->lane->memory;
     struct host_flow_key key;
     bool known = false;
+    unsigned noted;
     UINT64 filter_id = 0;
     UINT16 layer_id = ENGINE_LAYER_COUNT;
 
     fragment_key(s, &key);
     lane_enter(s->lane);
+    noted = memory_kinds(m, &key, s->time_ns);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && !known; i++) {
         kind = kinds[i];
-        known = memory_has(m, &key, kind, s->time_ns);
+        known = (noted & MEMORY_BIT(kind)) != 0;
     }
     if (known && s->packet->fragment_offset == 0) { /* the identification is used again */
-        memory_drop(m, &key, kind);
+        memory_drop(m, &key, MEMORY_BIT(kind));
         known = false;
     }
     if (known && kind == MEMORY_FRAGMENT_BLOCKED)

@@ -128,14 +128,16 @@ static enum late is_late(struct scene *s)
     struct memory *m = s->lane->memory;
     struct host_flow_key key;
     enum late late = NOT_LATE;
+    unsigned kinds;
 
     if (s->flow != NULL || bare_syn(s->packet))
         return NOT_LATE;
     path_key(s, &key);
     lane_enter(s->lane);
-    if (memory_has(m, &key, MEMORY_CLOSED, s->time_ns))
+    kinds = memory_kinds(m, &key, s->time_ns);
+    if ((kinds & MEMORY_BIT(MEMORY_CLOSED)) != 0)
         late = LATE;
-    else if (memory_has(m, &key, MEMORY_RESET, s->time_ns))
+    else if ((kinds & MEMORY_BIT(MEMORY_RESET)) != 0)
         late = LATE_RESET;
     else if ((s->packet->tcp_flags & WIRE_TCP_RST) != 0)
         late = LATE;
