@@ -21,6 +21,7 @@
 
 #define BATCH          16u /* frames given to the host before more are read */
 #define PROGRESS_EVERY 4096u
+#define FETCH_AHEAD    4u /* frames before a frame is written its bytes are fetched */
 _Static_assert(WINDOW % BATCH == 0, "a batch stands in one piece");
 
 struct run {
@@ -276,12 +277,24 @@ static void progress(const struct run *r)
     r->config->progress(r->config->ctx, done, all, r->out->read);
 }
 
+/*
+ * What the writer will copy of a frame, beyond the two lines that its reader asked for: a window ago, and the
+ * rest comes from memory. Only as far as an Ethernet frame goes; what is longer the processor fetches itself.
+ */
+static void fetch_bytes(const struct capture_packet *p)
+{
+    for (uint32_t at = 128; at < p->captured && at < 1536; at += 64)
+        __builtin_prefetch(p->bytes + at);
+}
+
 /* A frame is read for each one that is done: the next one's bytes come from memory meanwhile. */
 static int batch(struct run *r)
 {
     struct window *w = r->window;
 
     for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end;) {
+        if (r->writer != NULL && w->tail + FETCH_AHEAD < w->head)
+            fetch_bytes(&w->packets[(w->tail + FETCH_AHEAD) % WINDOW]);
         int result = one_frame(r);
         if (result != 0)
             return result;

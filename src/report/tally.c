@@ -281,13 +281,19 @@ void tally_settle(struct report_tally *t)
     t->later_count = 0;
 }
 
-static void put_off(struct report_tally *t, struct tally_later x)
+/* A place for what waits for this flow's row. It is filled in where it stands: a copy of what was just stored
+ * in parts would wait for the stores. */
+static struct tally_later *put_off(struct report_tally *t, UINT64 id)
 {
+    struct tally_later *x;
+
     if (t->later_count == LATER)
         tally_settle(t);
     if (t->bucket_count != 0)
-        __builtin_prefetch(bucket(t, x.id));
-    t->later[t->later_count++] = x;
+        __builtin_prefetch(bucket(t, id));
+    x = &t->later[t->later_count++];
+    x->id = id;
+    return x;
 }
 
 void report_tally_classified(void *ctx, const struct host_event *e)
@@ -304,8 +310,13 @@ void report_tally_classified(void *ctx, const struct host_event *e)
         return;
     on = depends ? note_depends(t, e) : 0;
     if (!block && !authorizes(e->layer)) {
-        if (e->flow_id != 0)
-            put_off(t, (struct tally_later){e->flow_id, e->layer, e->answer->verdict.filter_id, on, false});
+        if (e->flow_id != 0) {
+            struct tally_later *x = put_off(t, e->flow_id);
+
+            x->layer = e->layer;
+            x->filter_id = e->answer->verdict.filter_id;
+            x->depends = on;
+        }
         return;
     }
     r = row(t, e->flow_id);
@@ -364,10 +375,11 @@ static void count_drop(struct report_tally *t, const struct wire_packet *p, cons
 
 static void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
 {
-    bool through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
+    struct tally_later *x = put_off(t, id);
     struct tally_flow *r;
 
-    put_off(t, (struct tally_later){.id = id, .through = through});
+    x->layer = NULL;
+    x->through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
     if (o->fate != HOST_BLOCKED)
         return;
     r = find(t, id);
