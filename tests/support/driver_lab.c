@@ -137,6 +137,8 @@ void driver_lab_close(struct driver_lab *l)
     bfe_lab_close(&l->bfe);
     ledger_destroy(l->ledger);
     open_lab = NULL;
+    for (unsigned i = 0; i < l->script_count; i++)
+        free(l->scripts[i]);
 }
 
 int driver_lab_setup(void **state)
@@ -161,16 +163,22 @@ static const GUID *layer_key(const char *name)
     return engine_layer_by_id(host_lab_layer(name))->key;
 }
 
+struct driver_lab_script *driver_lab_script(struct driver_lab *l, const struct driver_lab_script *s)
+{
+    struct driver_lab_script *own = malloc(sizeof(*own));
+
+    assert_non_null(own);
+    assert_true(l->script_count < 16);
+    *own = *s;
+    own->key = bfe_lab_guid(0xca110 + l->script_count);
+    l->scripts[l->script_count++] = own;
+    return own;
+}
+
 NTSTATUS driver_lab_register(struct driver_lab *l, struct driver_lab_script *s)
 {
     FWPS_CALLOUT1 c = {.flags = s->callout_flags, .classifyFn = classify, .notifyFn = notified};
 
-    if (s->lab == NULL) {
-        assert_true(l->script_count < 16);
-        s->lab = l;
-        s->key = bfe_lab_guid(0xca110 + l->script_count);
-        l->scripts[l->script_count++] = s;
-    }
     c.calloutKey = s->key;
     if (!s->no_flow_delete)
         c.flowDeleteFn = flow_deleted;
@@ -181,12 +189,6 @@ void driver_lab_add_half(struct driver_lab *l, const char *layer, struct driver_
 {
     FWPM_CALLOUT0 half;
 
-    if (s->lab == NULL) {
-        assert_true(l->script_count < 16);
-        s->lab = l;
-        s->key = bfe_lab_guid(0xca110 + l->script_count);
-        l->scripts[l->script_count++] = s;
-    }
     half = bfe_lab_callout(&s->key, layer_key(layer));
     assert_int_equal(FwpmCalloutAdd0(l->engine, &half, NULL, NULL), STATUS_SUCCESS);
 }

@@ -4,9 +4,9 @@
  * functions act, as a driver's; a ledger that records what it owes. Its callouts are registered with
  * FwpsCalloutRegister1 and added with FwpmCalloutAdd0 and FwpmFilterAdd0; each is played by a script:
  *
- *   struct driver_lab_script pends = {.then = pend_it};
- *   driver_lab_callout(&l, "AC", &pends);
- *   LAB_OUT(&l.host, TCP(WIRE_TCP_SYN), .sport = 50000, .dport = 443);
+ *   struct driver_lab_script *pends = SCRIPT(l, .then = pend_it);
+ *   driver_lab_callout(l, "AC", pends);
+ *   LAB_OUT(&l->host, TCP(WIRE_TCP_SYN), .sport = 50000, .dport = 443);
  *
  * What is meant to work is asserted inside. One lab at a time is open.
  */
@@ -77,12 +77,16 @@ void driver_lab_close(struct driver_lab *l);
 int driver_lab_setup(void **state);
 int driver_lab_teardown(void **state);
 
+/* A copy of s that lives as long as the lab. */
+struct driver_lab_script *driver_lab_script(struct driver_lab *l, const struct driver_lab_script *s);
+#define SCRIPT(l, ...) driver_lab_script((l), &(struct driver_lab_script){.lab = (l), __VA_ARGS__})
+
 /* Registers a callout with the version 1 structure: its status. */
 NTSTATUS driver_lab_register(struct driver_lab *l, struct driver_lab_script *s);
 /* Adds the management half at a layer ("AC", "RA6": host_lab's names), and a filter of it. */
 void driver_lab_add_half(struct driver_lab *l, const char *layer, struct driver_lab_script *s);
 NTSTATUS driver_lab_add_filter(struct driver_lab *l, const char *layer, struct driver_lab_script *s);
-/* All three. The script lives as long as the lab. */
+/* All three. */
 void driver_lab_callout(struct driver_lab *l, const char *layer, struct driver_lab_script *s);
 
 #endif
