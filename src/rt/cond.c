@@ -6,6 +6,9 @@
  * gave up: the wait takes cond->lock before it releases the mutex, and a broadcast under cond->lock moves
  * `generation`. Whoever changes the state under the mutex and broadcasts afterwards therefore cannot be
  * missed.
+ *
+ * This is the real half. Inside a world all of it is sim_wait.c's, which uses the other members of the same
+ * objects: they are made outside or inside, and used by threads or by the fibers of one world.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,13 +18,9 @@
 
 #define NS_PER_SEC 1000000000u
 
-struct rt_mutex {
-    pthread_mutex_t m;
-};
-
 int rt_mutex_create(struct rt_mutex **out)
 {
-    struct rt_mutex *m = malloc(sizeof(*m));
+    struct rt_mutex *m = calloc(1, sizeof(*m));
 
     if (m == NULL)
         return -ENOMEM;
@@ -40,12 +39,18 @@ void rt_mutex_destroy(struct rt_mutex *m)
 
 void rt_mutex_lock(struct rt_mutex *m)
 {
-    pthread_mutex_lock(&m->m);
+    if (rt_here.fiber != NULL)
+        rt_sim_lock(rt_here.fiber, m);
+    else
+        pthread_mutex_lock(&m->m);
 }
 
 void rt_mutex_unlock(struct rt_mutex *m)
 {
-    pthread_mutex_unlock(&m->m);
+    if (rt_here.fiber != NULL)
+        rt_sim_unlock(rt_here.fiber, m);
+    else
+        pthread_mutex_unlock(&m->m);
 }
 
 int rt_cond_create(struct rt_clock *clock, struct rt_cond **out)
@@ -61,7 +66,7 @@ int rt_cond_create(struct rt_clock *clock, struct rt_cond **out)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&c->cv, &attr);
     pthread_condattr_destroy(&attr);
-    if (clock->manual) {
+    if (clock->kind == RT_CLOCK_MANUAL) {
         pthread_mutex_lock(&clock->lock);
         c->next = clock->conds;
         clock->conds = c;
@@ -75,7 +80,7 @@ void rt_cond_destroy(struct rt_cond *c)
 {
     if (c == NULL)
         return;
-    if (c->clock->manual) {
+    if (c->clock->kind == RT_CLOCK_MANUAL) {
         pthread_mutex_lock(&c->clock->lock);
         for (struct rt_cond **at = &c->clock->conds; *at != NULL; at = &(*at)->next) {
             if (*at == c) {
@@ -90,22 +95,15 @@ void rt_cond_destroy(struct rt_cond *c)
     free(c);
 }
 
-/* A manual clock counts the waits that time can end: rt_clock_manual_await() looks at them. */
-static void count_wait(struct rt_clock *clock, int change)
-{
-    pthread_mutex_lock(&clock->lock);
-    clock->waiting += (unsigned)change;
-    pthread_cond_broadcast(&clock->waiting_changed);
-    pthread_mutex_unlock(&clock->lock);
-}
-
 int rt_cond_wait(struct rt_cond *c, struct rt_mutex *m, uint64_t deadline_ns)
 {
-    bool counted = c->clock->manual && deadline_ns != RT_FOREVER;
+    bool manual = c->clock->kind == RT_CLOCK_MANUAL, counted = manual && deadline_ns != RT_FOREVER;
     int result = 0;
 
+    if (rt_here.fiber != NULL)
+        return rt_sim_wait(rt_here.fiber, c, m, deadline_ns);
     if (counted)
-        count_wait(c->clock, 1);
+        rt_clock_count_wait(c->clock, 1);
     pthread_mutex_lock(&c->lock);
     pthread_mutex_unlock(&m->m);
     for (uint64_t seen = c->generation; c->generation == seen;) {
@@ -113,11 +111,11 @@ int rt_cond_wait(struct rt_cond *c, struct rt_mutex *m, uint64_t deadline_ns)
             pthread_cond_wait(&c->cv, &c->lock);
             continue;
         }
-        if (rt_clock_now(c->clock) >= deadline_ns) {
-            result = -ETIMEDOUT;
+        if (rt_clock_now(c->clock) >= deadline_ns || c->clock->kind == RT_CLOCK_WORLD) {
+            result = -ETIMEDOUT; /* a world's clock stands still for who is outside: it would never come */
             break;
         }
-        if (c->clock->manual) {
+        if (manual) {
             pthread_cond_wait(&c->cv, &c->lock);
         } else {
             struct timespec t = {.tv_sec = (time_t)(deadline_ns / NS_PER_SEC),
@@ -128,15 +126,20 @@ int rt_cond_wait(struct rt_cond *c, struct rt_mutex *m, uint64_t deadline_ns)
     }
     pthread_mutex_unlock(&c->lock);
     if (counted)
-        count_wait(c->clock, -1);
+        rt_clock_count_wait(c->clock, -1);
     pthread_mutex_lock(&m->m);
     return result;
 }
 
 void rt_cond_broadcast(struct rt_cond *c)
 {
-    pthread_mutex_lock(&c->lock);
-    c->generation++;
-    pthread_cond_broadcast(&c->cv);
-    pthread_mutex_unlock(&c->lock);
+    if (rt_here.fiber == NULL) {
+        pthread_mutex_lock(&c->lock);
+        c->generation++;
+        pthread_cond_broadcast(&c->cv);
+        pthread_mutex_unlock(&c->lock);
+    } else {
+        c->generation++;
+    }
+    rt_sim_broadcast(c);
 }

@@ -1,48 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What code above calls on its way without waiting: scheduling points, yields, the time, random numbers.
+ * What code above calls on its way without waiting: scheduling points, yields, the time of whoever calls.
  * Each is one predictable branch in the real back end.
  */
 #include <sched.h>
-#include <stddef.h>
-#include <sys/random.h>
 
-#include "rt/internal.h"
+#include "rt/sim.h"
 
 void rt_waits_for(const char *what)
 {
-    (void)what;
+    if (rt_here.fiber != NULL)
+        atomic_store_explicit(&rt_here.fiber->waits, what, memory_order_relaxed);
 }
 
 void rt_point(void)
 {
+    if (rt_here.fiber != NULL)
+        rt_sim_point(rt_here.fiber);
 }
 
 void rt_yield(void)
 {
-    sched_yield();
+    struct rt_fiber *me = rt_here.fiber;
+
+    if (me == NULL) {
+        sched_yield();
+        return;
+    }
+    rt_sim_point(me); /* who only yields may spin */
+    rt_sim_give_way(me);
 }
 
 struct rt_clock *rt_clock_of_thread(void)
 {
-    return rt_clock_real();
+    return rt_here.fiber == NULL ? rt_clock_real() : rt_sim_clock_of(rt_here.fiber);
 }
+
+#define QUERY_NS 100 /* what a time query takes of virtual time */
 
 uint64_t rt_clock_query(struct rt_clock *c)
 {
-    return rt_clock_now(c);
-}
+    struct rt_fiber *me = rt_here.fiber;
+    struct rt_sim *s;
 
-uint64_t rt_random(void)
-{
-    uint64_t n = 0;
-    unsigned char *at = (unsigned char *)&n;
-
-    for (size_t have = 0; have < sizeof(n);) {
-        ssize_t got = getrandom(at + have, sizeof(n) - have, 0);
-
-        if (got > 0)
-            have += (size_t)got;
-    }
-    return n;
+    if (me == NULL || c->kind == RT_CLOCK_MANUAL)
+        return rt_clock_now(c);
+    s = me->world;
+    rt_sim_set_now(s, rt_sim_now(s) + QUERY_NS);
+    /* A deadline was reached: as a clock's interrupt would, it lets in who waited for it. */
+    if (s->timer_count != 0 && s->timers[0].deadline <= rt_sim_now(s))
+        rt_sim_give_way(me);
+    else
+        rt_sim_point(me);
+    return rt_sim_now(s);
 }

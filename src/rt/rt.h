@@ -2,7 +2,7 @@
 /*
  * rt: the runtime under everything: clock, locks and waits with time-outs, threads, the current context.
  * Nothing else in Weir calls the system clock or pthreads. Two back ends stand behind this door: real
- * (pthreads), and simulated (fibers, virtual time, a seed: sim.h's part below). Which one a call means is a
+ * (pthreads), and simulated (fibers, virtual time, a seed: the last part below). Which one a call means is a
  * property of the calling thread: inside rt_sim_enter() .. rt_sim_leave(), and in every fiber started there,
  * all of this door is simulated. Code above is written once and runs on both.
  */
@@ -14,7 +14,7 @@
 
 /* ---- clock: nanoseconds, monotonic; and 100 ns units since 1601 for FILETIMEs -------------------------- */
 struct rt_clock;
-struct rt_clock *rt_clock_real(void); /* the host's; never freed */
+struct rt_clock *rt_clock_real(void); /* the host's; never freed. Inside a world it reads as the world's */
 int rt_clock_manual_create(uint64_t start_ns,
                            struct rt_clock **out); /* moves only when told (tests, replay) */
 void rt_clock_manual_destroy(struct rt_clock *c);
@@ -25,6 +25,10 @@ uint64_t rt_clock_now(struct rt_clock *c);
 uint64_t rt_clock_filetime(struct rt_clock *c); /* a manual clock counts from 1970 */
 
 /* ---- mutex, condition, thread ------------------------------------------------------------------------ */
+/*
+ * A mutex or a condition may be made anywhere, and is then used by threads or by the fibers of one world, not
+ * by both at a time: nothing is locked or waited for while a world is entered or left.
+ */
 struct rt_mutex;
 int rt_mutex_create(struct rt_mutex **out);
 void rt_mutex_destroy(struct rt_mutex *m);
@@ -35,8 +39,10 @@ struct rt_cond;
 #define RT_FOREVER UINT64_MAX
 int rt_cond_create(struct rt_clock *clock, struct rt_cond **out);
 void rt_cond_destroy(struct rt_cond *c);
-/* Waits until signalled or the clock reaches deadline_ns: 0 or -ETIMEDOUT. May wake without cause. Broadcast
- * after the state was changed under the mutex, with or without still holding it. */
+/* Waits until signalled or the clock reaches deadline_ns: 0 or -ETIMEDOUT; in a world also -EDEADLK: nobody
+ * there can ever run again (told to `stuck` first). May wake without cause. Broadcast after the state was
+ * changed under the mutex, with or without still holding it. A clock outlives the conditions that run by it.
+ */
 int rt_cond_wait(struct rt_cond *c, struct rt_mutex *m, uint64_t deadline_ns);
 void rt_cond_broadcast(struct rt_cond *c);
 
@@ -44,7 +50,8 @@ struct rt_thread;
 /* Which thread this is: unlike that of every other that runs. Any IRQL. */
 uintptr_t rt_self(void);
 int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out);
-void rt_thread_join(struct rt_thread *t); /* and frees it */
+/* And frees it. One that was started in a world is joined there, or has ended. */
+void rt_thread_join(struct rt_thread *t);
 
 /* ---- barrier ------------------------------------------------------------------------------------------ */
 /*
@@ -59,52 +66,60 @@ bool rt_barrier(void);
 
 /* ---- the current context ------------------------------------------------------------------------------ */
 /*
- * Whom a thread works for: set on entry into a driver or a test program, inherited by threads that are started
- * under it, restored by who set it. rt looks at none of the members; each room has its own.
+ * Whom a thread works for: set on entry into a driver or a test program, inherited by threads that are
+ * started under it, restored by who set it. rt looks at none of the members; each room has its own.
  */
 struct rt_context {
     void *api;    /* struct api_context: which engine the documented functions mean */
     void *driver; /* struct nt_driver: which driver; NULL: none, a program or Weir itself */
     void *party;  /* struct ledger_party: who owes what is taken on */
 };
-struct rt_context *rt_current(void);                            /* NULL: nobody */
+struct rt_context *rt_current(void);                           /* NULL: nobody */
 struct rt_context *rt_set_current(struct rt_context *context); /* returns the one before */
 
 /* What a thread (or fiber) carries besides; zero at its start. For the rooms that are named; any IRQL. */
 struct rt_carried {
-    uint8_t irql;          /* nt's: KIRQL; also host's, who raises it around a callout */
-    uint8_t in_dpc;        /* nt's */
-    uint16_t in_classify;  /* host's: how many classifies of callouts are on this stack */
-    void *nt_thread;       /* nt's: struct nt_thread; NULL: not made yet */
-    void *ledger;          /* ledger's: locks held */
+    uint8_t irql;         /* nt's: KIRQL; also host's, who raises it around a callout */
+    uint8_t in_dpc;       /* nt's */
+    uint16_t in_classify; /* host's: how many classifies of callouts are on this stack */
+    void *nt_thread;      /* nt's: struct nt_thread; NULL: not made yet */
+    void *ledger;         /* ledger's: locks held */
 };
 struct rt_carried *rt_carried(void);
 
 /* ---- scheduling points and the simulated back end ----------------------------------------------------- */
 /*
- * A simulated world is one OS thread with fibers. The thread that enters becomes its first fiber; from then on
- * mutexes, conditions, threads, clock and waits of that thread and of the fibers it starts are simulated. Only
- * one fiber runs at a time; a switch happens where a fiber waits, ends, yields, or (if `preempt` asks for it)
- * at a scheduling point. Which ready fiber comes next is decided by the seed (shuffle) or by order of
- * readiness. Virtual time moves only when no fiber is ready: to the next deadline, never beyond what the first
- * fiber allows (rt_sim_settle()). The same seed and the same calls give the same run.
+ * A simulated world is one OS thread with fibers. The thread that enters becomes its first fiber; from then
+ * on mutexes, conditions, threads, clock and waits of that thread and of the fibers it starts are simulated.
+ * Only one fiber runs at a time; a switch happens where a fiber waits, ends, yields, or (if `preempt` asks
+ * for it) at a scheduling point. Which ready fiber comes next is decided by the seed (shuffle) or by order of
+ * readiness. Virtual time moves only when no fiber is ready: to the next deadline, never beyond what the
+ * first fiber allows (rt_sim_settle()); while the first fiber itself waits, it allows all. A time query takes
+ * 100 ns, and lets in whom a deadline that it reached makes ready. Who passes 65,536 points at one and the
+ * same virtual time spins: it is put to sleep for 100 us, and longer if it goes on. The same seed and the
+ * same calls give the same run: nothing in it asks the host's clock, an address, or which OS thread it is.
  */
 struct rt_sim;
 struct rt_sim_config {
     uint64_t seed;
-    uint64_t start_ns;     /* where the virtual clock starts, since 1970 */
-    bool shuffle;          /* ready fibers run in an order that the seed decides; else first ready, first run */
-    uint32_t preempt;      /* 0: never at scheduling points; n: with a chance of 1 in n */
-    uint32_t stack_bytes;  /* of a fiber; 0: 256 KiB, with a guard page */
+    uint64_t start_ns; /* where the virtual clock starts, since 1970 */
+    bool shuffle;      /* ready fibers run in an order that the seed decides; else first ready, first run */
+    uint32_t preempt;  /* 0: never at scheduling points; n: with a chance of 1 in n */
+    uint32_t stack_bytes; /* of a fiber; 0: 256 KiB, with a guard page */
     /* The watchdog: an OS thread. `stuck` is called from it when one fiber has run for so long (real time)
-     * without a switch or a point that moves time; it may write and end the process. 0: none. */
+     * without a switch or a point that moves time; it may write and end the process. 0: none. `stuck` is also
+     * called, on the world's own thread, when nobody can ever run again: then for the first fiber. It may
+     * call rt_sim_fibers(). */
     uint64_t watchdog_ns;
     void (*stuck)(void *ctx, const char *fiber, struct rt_context *context);
     void *ctx;
 };
 int rt_sim_create(const struct rt_sim_config *config, struct rt_sim **out); /* 0, -ENOMEM, -EAGAIN */
-void rt_sim_destroy(struct rt_sim *s); /* left, and all its fibers ended; others are reported by rt_sim_fibers() */
-int rt_sim_enter(struct rt_sim *s);    /* 0; -EBUSY: somebody is in it, or this thread in another */
+/* Nobody is in it. Fibers that have not ended (rt_sim_fibers() names them) never go on; handles of threads
+ * that nobody joined go with it. */
+void rt_sim_destroy(struct rt_sim *s);
+/* 0; -EBUSY: somebody is in it, or this thread in another, or it has fibers of another OS thread. */
+int rt_sim_enter(struct rt_sim *s);
 void rt_sim_leave(struct rt_sim *s);
 struct rt_sim *rt_sim_current(void); /* NULL: the real back end */
 struct rt_clock *rt_sim_clock(struct rt_sim *s);
@@ -114,11 +129,13 @@ void rt_sim_settle(struct rt_sim *s, uint64_t until_ns);
 /* The next deadline of any wait, UINT64_MAX: none; is a fiber ready besides the caller? */
 uint64_t rt_sim_next_deadline(const struct rt_sim *s);
 bool rt_sim_ready(const struct rt_sim *s);
-/* Calls fn for every fiber that has not ended, but the first: for reports of what hangs where. */
+/* Calls fn for every fiber that has not ended, but the first, oldest first: for reports of what hangs where.
+ * fn starts and joins no threads. waits_for: NULL: it could run. */
 void rt_sim_fibers(struct rt_sim *s,
                    void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
                    void *ctx);
-/* A wait with a name for such reports: sets what the calling thread waits for until the next call. */
+/* A name for such reports: what the calling thread's waits for conditions are for, until the next call.
+ * `what` is kept as it is, not copied; NULL: nothing is known. */
 void rt_waits_for(const char *what);
 
 /* A place where another may be let in: interlocked operations, barriers, YieldProcessor, IRQL changes, time

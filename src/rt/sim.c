@@ -1,67 +1,179 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The simulated back end: to come. Nobody can create a world yet. */
+/*
+ * A simulated world, from its making to its end: who is in it, its clock, settling, who hangs where. sim.h
+ * has the picture and the states.
+ *
+ * NOBODY IN IT --enter--> INSIDE --leave--> NOBODY IN IT ... --destroy--> gone. Fibers that have not ended
+ * sleep while nobody is in it, and go on when the same OS thread enters again: they never move to another.
+ */
 #include <errno.h>
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "rt/internal.h"
+#include "rt/sim.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INSTRUMENTED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INSTRUMENTED 1
+#endif
+#endif
+
+#ifdef INSTRUMENTED
+#define STACK_BYTES (1024u * 1024u) /* its frames are several times as large */
+#else
+#define STACK_BYTES (256u * 1024u)
+#endif
+#define LEAST_STACK_BYTES 16384u
 
 int rt_sim_create(const struct rt_sim_config *config, struct rt_sim **out)
 {
-    (void)config;
+    struct rt_sim *s = calloc(1, sizeof(*s));
+    size_t size;
+    int rc = -ENOMEM;
+
     *out = NULL;
-    return -ENOSYS;
+    if (s == NULL)
+        return -ENOMEM;
+    s->config = *config;
+    s->page = (size_t)sysconf(_SC_PAGESIZE);
+    size = config->stack_bytes == 0 ? STACK_BYTES : config->stack_bytes;
+    size = size < LEAST_STACK_BYTES ? LEAST_STACK_BYTES : size;
+    s->config.stack_bytes = (uint32_t)((size + s->page - 1) / s->page * s->page);
+    s->clock.kind = RT_CLOCK_WORLD;
+    atomic_init(&s->clock.now, config->start_ns);
+    rt_random_seed(&s->drawn, config->seed);
+    rt_random_seed(&s->order, ~config->seed);
+    s->points = config->preempt != 0 ? 1 : RT_POINTS_A_LOOK;
+    s->look = RT_POINTS_A_LOOK;
+    s->looked = UINT64_MAX;
+    s->first.world = s;
+    s->first.timer = RT_NO_TIMER;
+    strcpy(s->first.thread.name, "main");
+    atomic_init(&s->first.state, RT_RUNNING);
+    atomic_init(&s->running, &s->first);
+    pthread_mutex_init(&s->list_lock, NULL);
+    rt_sanitizers_find(&s->sanitizers);
+    s->spare_stacks = malloc(RT_SPARE_STACKS * sizeof(*s->spare_stacks));
+    if (s->spare_stacks == NULL)
+        goto out;
+    rc = rt_sim_reserve(s);
+    if (rc != 0)
+        goto out;
+    s->live = 1;
+    rc = rt_watchdog_start(s);
+    if (rc != 0)
+        goto out;
+    *out = s;
+    return 0;
+out:
+    rt_sim_destroy(s);
+    return rc;
 }
 
 void rt_sim_destroy(struct rt_sim *s)
 {
-    (void)s;
+    if (s == NULL)
+        return;
+    rt_watchdog_stop(s);
+    rt_fibers_destroy(s);
+    pthread_mutex_destroy(&s->list_lock);
+    free(s->timers);
+    free(s->ready);
+    free(s);
 }
 
 int rt_sim_enter(struct rt_sim *s)
 {
-    (void)s;
-    return -ENOSYS;
+    if (rt_here.fiber != NULL || atomic_exchange(&s->inside, true))
+        return -EBUSY;
+    if (s->live > 1 && !pthread_equal(s->owner, pthread_self())) { /* its fibers belong to another */
+        atomic_store(&s->inside, false);
+        return -EBUSY;
+    }
+    s->owner = pthread_self();
+    atomic_store(&s->current_of, &rt_here.current);
+    atomic_fetch_add(&s->beats, 1);
+    if (s->sanitizers.tsan_switch != NULL)
+        s->first.tsan = s->sanitizers.tsan_current();
+    rt_here.fiber = &s->first;
+    return 0;
 }
 
 void rt_sim_leave(struct rt_sim *s)
 {
-    (void)s;
+    if (rt_here.fiber != &s->first)
+        return;
+    rt_here.fiber = NULL;
+    atomic_store(&s->inside, false);
 }
 
 struct rt_sim *rt_sim_current(void)
 {
-    return NULL;
+    return rt_here.fiber == NULL ? NULL : rt_here.fiber->world;
 }
 
 struct rt_clock *rt_sim_clock(struct rt_sim *s)
 {
-    (void)s;
-    return rt_clock_real();
+    return &s->clock;
 }
 
-void rt_sim_settle(struct rt_sim *s, uint64_t until_ns)
+struct rt_clock *rt_sim_clock_of(struct rt_fiber *me)
 {
-    (void)s;
-    (void)until_ns;
+    return &me->world->clock;
 }
 
 uint64_t rt_sim_next_deadline(const struct rt_sim *s)
 {
-    (void)s;
-    return UINT64_MAX;
+    return s->timer_count == 0 ? UINT64_MAX : s->timers[0].deadline;
 }
 
 bool rt_sim_ready(const struct rt_sim *s)
 {
-    (void)s;
-    return false;
+    return s->ready_count != 0 || rt_sim_next_deadline(s) <= rt_sim_now(s);
+}
+
+void rt_sim_settle(struct rt_sim *s, uint64_t until_ns)
+{
+    uint64_t now = rt_sim_now(s);
+
+    if (until_ns < now)
+        until_ns = now;
+    if (s->ready_count != 0 || (s->timer_count != 0 && s->timers[0].deadline <= until_ns)) {
+        if (rt_here.fiber != &s->first)
+            return;
+        s->until = until_ns;
+        atomic_store_explicit(&s->first.state, RT_SETTLING, memory_order_relaxed);
+        rt_sim_run_others(&s->first);
+        if (rt_sim_now(s) > until_ns) /* queries move it, too */
+            return;
+    }
+    rt_sim_set_now(s, until_ns);
 }
 
 void rt_sim_fibers(struct rt_sim *s,
                    void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
                    void *ctx)
 {
-    (void)s;
-    (void)fn;
-    (void)ctx;
+    static const char *const words[] = {
+        [RT_NO_WAIT] = NULL,
+        [RT_WAIT_CONDITION] = "a condition",
+        [RT_WAIT_LOCK] = "a lock",
+        [RT_WAIT_THREAD] = "the end of a thread",
+        [RT_WAIT_SPIN] = "a change of memory (it spins)",
+    };
+
+    pthread_mutex_lock(&s->list_lock);
+    for (struct rt_fiber *f = s->fibers; f != NULL; f = f->next) {
+        enum rt_wait wait = atomic_load(&f->wait);
+        const char *said = atomic_load(&f->waits);
+
+        if (atomic_load(&f->state) == RT_ENDED)
+            continue;
+        fn(ctx, f->thread.name, wait == RT_WAIT_CONDITION && said != NULL ? said : words[wait],
+           rt_sim_context_of(f));
+    }
+    pthread_mutex_unlock(&s->list_lock);
 }
