@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include <rte_acl.h>
-#include <rte_eal.h>
-#include <rte_malloc.h>
 #include <rte_vect.h>
 
 #include "acl_peer.h"
+#include "dpdk.h"
 
 /* What rte_acl looks at: network order, two ports in one 4-byte input. */
 struct tuple {
@@ -40,35 +39,6 @@ static const struct rte_acl_field_def fields[FIELDS] = {
     {RTE_ACL_FIELD_TYPE_RANGE, sizeof(uint16_t), DPORT, 3, offsetof(struct tuple, dport)},
 };
 
-void acl_peer_start(const char *program)
-{
-    static char memory[] = "6144";
-    char *args[] = {(char *)(uintptr_t)program,
-                    "--no-huge",
-                    "--no-shconf",
-                    "--no-pci",
-                    "--no-telemetry",
-                    "-m",
-                    memory,
-                    "-l",
-                    "0",
-                    "--log-level=lib.*:error",
-                    "--force-max-simd-bitwidth=512"};
-    cpu_set_t set;
-
-    pthread_getaffinity_np(pthread_self(), sizeof(set), &set);
-    if (rte_eal_init(sizeof(args) / sizeof(args[0]), args) < 0)
-        bench_die("DPDK does not start");
-    pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
-static size_t heap(void)
-{
-    struct rte_malloc_socket_stats s;
-
-    return rte_malloc_get_socket_stats(0, &s) == 0 ? s.heap_allocsz_bytes : 0;
-}
-
 static void fill_rule(struct rule *out, const struct bench_rule *r, size_t i, size_t count,
                       unsigned categories)
 {
@@ -96,7 +66,7 @@ static void build(struct acl_peer *p, const struct bench_set *s)
                                   .rule_size = RTE_ACL_RULE_SZ(FIELDS),
                                   .max_rule_num = (uint32_t)s->rule_count};
     struct rule *rules = calloc(s->rule_count, sizeof(*rules));
-    size_t before = heap();
+    size_t before = bench_dpdk_bytes();
     double start;
 
     memcpy(config.defs, fields, sizeof(fields));
@@ -110,7 +80,7 @@ static void build(struct acl_peer *p, const struct bench_set *s)
         rte_acl_build(p->ctx, &config) != 0)
         bench_die("rte_acl does not take %s", s->name);
     p->build_seconds = (bench_cpu_ns() - start) / 1e9;
-    p->bytes = heap() - before;
+    p->bytes = bench_dpdk_bytes() - before;
     free(rules);
 }
 

@@ -10,10 +10,7 @@
 
 struct acl_peer;
 
-/* Starts DPDK once, without huge pages. */
-void acl_peer_start(const char *program);
-
-/* categories: 1 or 8; rule r is in category r % categories. */
+/* DPDK has been started (dpdk.h). categories: 1 or 8; rule r is in category r % categories. */
 struct acl_peer *acl_peer_create(const struct bench_set *s, unsigned categories);
 void acl_peer_destroy(struct acl_peer *p);
 double acl_peer_build_seconds(const struct acl_peer *p);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "acl_peer.h"
+#include "dpdk.h"
 #include "bench.h"
 #include "engine/index.h"
 #include "engine/internal.h"
@@ -206,7 +207,7 @@ int main(int argc, char **argv)
             sets[count] = all[count];
 #ifdef BENCH_HAVE_DPDK
     if (peer)
-        acl_peer_start(argv[0]);
+        bench_dpdk_start(argv[0], 6144, false);
 #else
     peer = false;
     printf("rte_acl is not here (libdpdk-dev): no ratios\n");

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "dpdk.h"
 #include "hash_peer.h"
 #include "host/flow_table.h"
 
@@ -111,7 +112,7 @@ static void measure(uint32_t flows, size_t passes)
         f->id = i + 1;
     }
     ours_add = (bench_cpu_ns() - start) / flows;
-    size_t before = hash_peer_bytes();
+    size_t before = bench_dpdk_bytes();
     start = bench_cpu_ns();
     struct hash_peer *p = hash_peer_create(keys, sizeof(*keys), flows);
     theirs_add = (bench_cpu_ns() - start) / flows;
@@ -137,8 +138,8 @@ static void measure(uint32_t flows, size_t passes)
     }
     printf("%u flows: %.1f bytes a flow with its state; rte_hash %.1f for the keys alone; add %.0f and %.0f "
            "ns\n",
-           flows, (double)flow_table_bytes(t) / flows, (double)(hash_peer_bytes() - before) / flows, ours_add,
-           theirs_add);
+           flows, (double)flow_table_bytes(t) / flows, (double)(bench_dpdk_bytes() - before) / flows,
+           ours_add, theirs_add);
     print("single", &single, passes);
     print("batched", &many, passes);
     hash_peer_destroy(p);
@@ -163,7 +164,7 @@ int main(int argc, char **argv)
             sizes[given++] = (uint32_t)strtoul(argv[i], NULL, 10);
         }
     }
-    hash_peer_start(argv[0], !small);
+    bench_dpdk_start(argv[0], 4096, !small);
     for (size_t i = 0; i < (given != 0 ? given : count); i++) {
         if (sizes[i] > 0)
             measure(sizes[i], passes);

@@ -11,12 +11,10 @@
 
 struct hash_peer;
 
-/* Starts DPDK once; huge: its memory is of huge pages where the system has them on demand. */
-void hash_peer_start(const char *program, int huge);
-/* Keys of `key_size` bytes, one behind the other: key i's value is i + 1. Its own CRC32 hash. */
+/* DPDK has been started (dpdk.h). Keys of `key_size` bytes, one behind the other: key i's value is i + 1. Its
+ * own CRC32 hash. */
 struct hash_peer *hash_peer_create(const void *keys, size_t key_size, uint32_t count);
 void hash_peer_destroy(struct hash_peer *p);
-size_t hash_peer_bytes(void); /* all that DPDK has allocated */
 /* CPU time a key; *sum: of the values found. */
 double hash_peer_single(struct hash_peer *p, const void *keys, size_t n, uint64_t *sum);
 double hash_peer_bulk(struct hash_peer *p, const void *keys, size_t n, uint64_t *sum);
