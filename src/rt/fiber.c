@@ -160,7 +160,7 @@ static void fiber_main(void *arg)
     if (me->joiner != NULL)
         rt_sim_make_ready(me->joiner, RT_SIGNALLED);
     rt_sim_run_others(me);
-    abort(); /* nobody switches to a fiber that has ended */
+    __builtin_unreachable(); /* nobody switches to a fiber that has ended */
 }
 
 int rt_fiber_create(struct rt_sim *s, const char *name, void (*fn)(void *arg), void *arg,

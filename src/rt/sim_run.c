@@ -8,8 +8,8 @@
  *
  * A deadlock is told to config.stuck, here, on the world's own thread. If that returns (or is NULL), the
  * first fiber's wait for a condition ends with -EDEADLK; where it is in none, that of the oldest fiber that
- * is in one. If nobody waits for a condition, all wait for locks of each other, and no return value could say
- * so: abort().
+ * is in one. If nobody waits for a condition, somebody gets a lock that another holds, or returns from a join
+ * too early: it was told, and what comes of it is for who was told and went on.
  *
  * Spinning: a fiber that passes points for ever waits for something, only that it does not say so. rt_point()
  * counts down a number of the world's; at zero it looks up. If time has moved since the last look, others get
@@ -191,10 +191,10 @@ void rt_sim_expire(struct rt_sim *s)
 
 /* ---- the rule ------------------------------------------------------------------------------------------ */
 
-static bool in_condition(const struct rt_fiber *f)
+static bool waits_for(const struct rt_fiber *f, enum rt_wait what)
 {
     return atomic_load_explicit(&f->state, memory_order_relaxed) == RT_WAITING &&
-           atomic_load_explicit(&f->wait, memory_order_relaxed) == RT_WAIT_CONDITION;
+           atomic_load_explicit(&f->wait, memory_order_relaxed) == what;
 }
 
 /* Any thread: the watchdog, too. */
@@ -211,15 +211,16 @@ struct rt_context *rt_sim_context_of(struct rt_fiber *f)
 /* Nobody can run. See the opening comment. */
 static void deadlock(struct rt_sim *s)
 {
-    struct rt_fiber *victim;
+    static const enum rt_wait order[] = {RT_WAIT_CONDITION, RT_WAIT_LOCK, RT_WAIT_THREAD};
+    struct rt_fiber *victim = NULL;
 
     if (s->config.stuck != NULL)
         s->config.stuck(s->config.ctx, s->first.thread.name, rt_sim_context_of(&s->first));
-    victim = in_condition(&s->first) ? &s->first : s->fibers;
-    while (victim != NULL && !in_condition(victim))
-        victim = victim->next;
-    if (victim == NULL)
-        abort();
+    for (size_t i = 0; victim == NULL; i++) { /* the first fiber waits, if nobody else does */
+        victim = waits_for(&s->first, order[i]) ? &s->first : s->fibers;
+        while (victim != NULL && !waits_for(victim, order[i]))
+            victim = victim->next;
+    }
     rt_sim_make_ready(victim, RT_DEADLOCKED);
 }
 

@@ -24,16 +24,21 @@ static struct rt_fiber *nth(struct rt_fibers *q, uint64_t n)
     return f;
 }
 
+static void take(struct rt_fiber *me, struct rt_mutex *m)
+{
+    if (m->owner != NULL) {
+        rt_sim_queue(&m->waiting, me);
+        if (rt_sim_block(me, RT_FOREVER, RT_WAIT_LOCK) != RT_DEADLOCKED)
+            return; /* it was handed over */
+    }
+    m->owner = me;
+}
+
 void rt_sim_lock(struct rt_fiber *me, struct rt_mutex *m)
 {
     if (me->world->config.preempt != 0)
         rt_sim_point(me);
-    if (m->owner == NULL) {
-        m->owner = me;
-        return;
-    }
-    rt_sim_queue(&m->waiting, me);
-    rt_sim_block(me, RT_FOREVER, RT_WAIT_LOCK);
+    take(me, m);
 }
 
 void rt_sim_unlock(struct rt_fiber *me, struct rt_mutex *m)
@@ -107,12 +112,7 @@ int rt_sim_wait(struct rt_fiber *me, struct rt_cond *c, struct rt_mutex *m, uint
         result = wait_by_manual(me, c, deadline_ns);
     else
         result = wait_by_world(me, c, deadline_ns);
-    if (m->owner == NULL) /* as rt_sim_lock(), but no point: the wait was one */
-        m->owner = me;
-    else {
-        rt_sim_queue(&m->waiting, me);
-        rt_sim_block(me, RT_FOREVER, RT_WAIT_LOCK);
-    }
+    take(me, m); /* no point before it: the wait was one */
     return result;
 }
 
@@ -137,7 +137,10 @@ void rt_sim_join(struct rt_thread *t)
         if (me == NULL) /* nobody is in its world, so it cannot end: its memory goes with the world */
             return;
         f->joiner = me;
-        rt_sim_block(me, RT_FOREVER, RT_WAIT_THREAD);
+        if (rt_sim_block(me, RT_FOREVER, RT_WAIT_THREAD) == RT_DEADLOCKED) {
+            f->joiner = NULL;
+            return;
+        }
     }
     rt_fiber_free(f);
 }

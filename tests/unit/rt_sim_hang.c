@@ -227,6 +227,56 @@ static void a_deadlock_is_told(void **state)
     leave(&l);
 }
 
+struct cross { /* two that take two locks in two orders, and one that waits for itself */
+    struct lab *l;
+    struct rt_mutex *first, *second;
+    struct rt_thread *self;
+};
+
+static void lock_both(void *arg)
+{
+    struct cross *c = arg;
+
+    rt_mutex_lock(c->first);
+    rt_yield();
+    rt_mutex_lock(c->second);
+    rt_mutex_unlock(c->second);
+    rt_mutex_unlock(c->first);
+}
+
+static void join_itself(void *arg)
+{
+    struct cross *c = arg;
+
+    rt_thread_join(c->self);
+}
+
+static void a_deadlock_of_locks_is_told_and_goes_on(void **state)
+{
+    struct told told = {0};
+    struct rt_mutex *other;
+    struct rt_thread *t[2];
+    struct lab l;
+
+    (void)state;
+    enter(&l, &(struct rt_sim_config){.stuck = told_stuck, .ctx = &told});
+    told.sim = l.sim;
+    assert_int_equal(rt_mutex_create(&other), 0);
+    struct cross c[2] = {{&l, l.m, other, NULL}, {&l, other, l.m, NULL}};
+
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(rt_thread_start(i == 0 ? "one" : "two", lock_both, &c[i], &t[i]), 0);
+    rt_thread_join(t[0]);
+    assert_string_equal(told.hanging, "one: a lock; two: a lock; ");
+    rt_thread_join(t[1]);
+    assert_int_equal(told.calls, 1);
+    assert_int_equal(rt_thread_start("narcissus", join_itself, &c[0], &c[0].self), 0);
+    rt_thread_join(c[0].self);
+    assert_string_equal(told.hanging, "narcissus: the end of a thread; ");
+    rt_mutex_destroy(other);
+    leave(&l);
+}
+
 static void spin_without_a_point(void *arg)
 {
     struct told *t = arg;
@@ -527,6 +577,7 @@ int main(void)
         cmocka_unit_test(settling_ends_though_somebody_spins),
         cmocka_unit_test(points_take_no_time_while_time_moves_by_itself),
         cmocka_unit_test(a_deadlock_is_told),
+        cmocka_unit_test(a_deadlock_of_locks_is_told_and_goes_on),
         cmocka_unit_test(the_watchdog_sees_who_spins),
         cmocka_unit_test(each_fiber_has_its_own),
         cmocka_unit_test(there_may_be_thousands),
