@@ -83,6 +83,7 @@ struct rt_carried {
     uint8_t in_dpc;       /* nt's */
     uint16_t in_classify; /* host's: how many classifies of callouts are on this stack */
     void *nt_thread;      /* nt's: struct nt_thread; NULL: not made yet */
+    uint64_t process;     /* nt's: id of the process in whose name it runs; 0: the system's */
     void *ledger;         /* ledger's: locks held */
 };
 struct rt_carried *rt_carried(void);
