@@ -58,7 +58,7 @@ static const char usage[] =
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-enum { APP = 256, USER, TOKEN, INTERFACE, PROFILE, ICMP, WHY_NOT, ENDPOINTS, DIRECTION, EVENTS, FLOW };
+enum { APP = 256, USER, TOKEN, INTERFACES, PROFILE, ICMP, WHY_NOT, ENDPOINTS, DIRECTION, EVENTS, FLOW };
 
 static int one_option(struct explain_options *o, int c, char **argv)
 {
@@ -74,7 +74,7 @@ static int one_option(struct explain_options *o, int c, char **argv)
     case TOKEN:
         text = &o->token;
         break;
-    case INTERFACE:
+    case INTERFACES:
         text = &o->interface;
         break;
     case PROFILE:
@@ -122,7 +122,7 @@ int explain_options_parse(int argc, char **argv, struct explain_options *o)
         {"app", required_argument, NULL, APP},
         {"user", required_argument, NULL, USER},
         {"token", required_argument, NULL, TOKEN},
-        {"interface", required_argument, NULL, INTERFACE},
+        {"interface", required_argument, NULL, INTERFACES},
         {"profile", required_argument, NULL, PROFILE},
         {"icmp", required_argument, NULL, ICMP},
         {"why-not", required_argument, NULL, WHY_NOT},
