@@ -342,6 +342,32 @@ NTSTATUS host_listen(struct host *h, struct host_endpoint *e)
     return status_of(ale_endpoint_listen(l, e, NULL, &a));
 }
 
+static NTSTATUS status_of_state(uint8_t state)
+{
+    switch (state) {
+    case ALE_DENIED:
+        return STATUS_ACCESS_DENIED;
+    case ALE_PENDED:
+    case ALE_CLASSIFYING:
+    case ALE_COMPLETING:
+        return STATUS_PENDING;
+    default:
+        return STATUS_SUCCESS;
+    }
+}
+
+NTSTATUS host_socket_status(struct host *h, struct host_endpoint *e)
+{
+    struct lane *l = &h->lanes[0];
+    NTSTATUS bound, listens;
+
+    rt_mutex_lock(l->lock);
+    bound = e->refused ? STATUS_ACCESS_DENIED : status_of_state(ale_endpoint_of(e)->bind);
+    listens = status_of_state(ale_endpoint_of(e)->listen);
+    rt_mutex_unlock(l->lock);
+    return bound != STATUS_SUCCESS ? bound : listens;
+}
+
 NTSTATUS host_membership(struct host *h, struct host_endpoint *e, const union wire_addr *group, bool join)
 {
     struct lane *l = &h->lanes[0];

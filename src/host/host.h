@@ -110,7 +110,9 @@ struct host_knobs {
  * engine_request_complete(). */
 struct host_question {
     const struct engine_layer *layer;
+    const struct engine_snapshot *snapshot; /* the policy that is asked; pinned */
     const struct engine_request *request;
+    UINT64 tested; /* fields that some filter of the layer tests */
     UINT64 unknown;
 };
 struct host_answer {
@@ -341,6 +343,9 @@ struct host_socket {
 NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endpoint **out);
 /* LIS, TCP only. STATUS_SUCCESS, STATUS_ACCESS_DENIED, STATUS_PENDING. */
 NTSTATUS host_listen(struct host *h, struct host_endpoint *e);
+/* How bind(), and listen() after it, stand where they were pended (PEND-40): STATUS_PENDING, STATUS_ACCESS_DENIED,
+ * STATUS_SUCCESS. Any thread. */
+NTSTATUS host_socket_status(struct host *h, struct host_endpoint *e);
 /* Joins or leaves a multicast group (ORD-21). */
 NTSTATUS host_membership(struct host *h, struct host_endpoint *e, const union wire_addr *group, bool join);
 /* A property that RES and LIS are reclassified for (ALE-30). */
