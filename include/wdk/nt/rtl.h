@@ -43,8 +43,6 @@ USHORT RtlCaptureStackBackTrace(ULONG FramesToSkip, ULONG FramesToCapture, PVOID
 ULONG RtlRandom(PULONG Seed);
 ULONG RtlRandomEx(PULONG Seed); /* < DISPATCH_LEVEL */
 ULONG RtlUniform(PULONG Seed);
-ULONG RtlCrc32(const VOID *Buffer, SIZE_T Size, ULONG InitialCrc);
-ULONGLONG RtlCrc64(const VOID *Buffer, SIZE_T Size, ULONGLONG InitialCrc);
 
 /* ---- counted strings ---------------------------------------------------------------------------------- */
 #define UNICODE_NULL             ((WCHAR)0)
@@ -294,8 +292,7 @@ PVOID RtlGetElementGenericTableAvl(PRTL_AVL_TABLE Table, ULONG I);
 ULONG RtlNumberGenericTableElementsAvl(PRTL_AVL_TABLE Table);
 BOOLEAN RtlIsGenericTableEmptyAvl(PRTL_AVL_TABLE Table);
 
-/* The same as splay trees on Windows. Here their links stand in front of an element in the same way, and the
- * tree under them is balanced too (RTL_USE_AVL_TABLES makes the names mean those above). */
+/* The same as splay trees; RTL_USE_AVL_TABLES makes the names mean those above. */
 typedef struct _RTL_SPLAY_LINKS {
     struct _RTL_SPLAY_LINKS *Parent;
     struct _RTL_SPLAY_LINKS *LeftChild;
@@ -486,7 +483,7 @@ typedef struct _RTL_QUERY_REGISTRY_TABLE {
     PVOID DefaultData;
     ULONG DefaultLength;
 } RTL_QUERY_REGISTRY_TABLE, *PRTL_QUERY_REGISTRY_TABLE;
-#define RTL_QUERY_REGISTRY_TYPECHECK_MASK  (0xffu << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT)
+#define RTL_QUERY_REGISTRY_TYPECHECK_MASK (0xffu << RTL_QUERY_REGISTRY_TYPECHECK_SHIFT)
 
 NTSTATUS RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGISTRY_TABLE QueryTable,
                                 PVOID Context, PVOID Environment);
@@ -503,8 +500,6 @@ NTSTATUS RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path);
 #define RTL_BITS_OF(sizeOfArg)           (sizeof(sizeOfArg) * 8)
 #define RTL_FIELD_TYPE(type, field)      (((type *)0)->field)
 #define RTL_SIZEOF_OF_FIELD(type, field) (sizeof(((type *)0)->field))
-ULONG RtlNtStatusToDosError(NTSTATUS Status);
-ULONG RtlNtStatusToDosErrorNoTeb(NTSTATUS Status);
 FORCEINLINE BOOLEAN RtlEqualLuid(const LUID *a, const LUID *b)
 {
     return (BOOLEAN)(a->LowPart == b->LowPart && a->HighPart == b->HighPart);
