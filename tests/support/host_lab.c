@@ -400,16 +400,16 @@ static UINT64 add(struct host_lab *l, const struct engine_layer *layer, FWP_ACTI
     UINT64 weight = l->next_filter;
     FWPS_FILTER3 fwps = {.filterId = l->next_filter++,
                          .weight = {.type = FWP_UINT64, .uint64 = &weight},
-                         .subLayerWeight = 1,
+                         .subLayerWeight = (UINT16)(l->sublayer + 1),
                          .filterCondition = list,
                          .action = {.type = action, .calloutId = c != NULL ? c->id : 0},
                          .context = (UINT64)(uintptr_t)c};
-    struct engine_filter_desc desc = {.layer_id = layer->id, .fwps = &fwps, .sublayer_seq = 1};
+    struct engine_filter_desc desc = {.layer_id = layer->id, .fwps = &fwps, .sublayer_seq = l->sublayer + 1u};
     struct engine_filter *filter;
     struct engine_txn *t;
     char *rest = conditions, *one;
 
-    desc.sublayer_key.Data1 = 0x40570000;
+    desc.sublayer_key.Data1 = 0x40570000 + l->sublayer;
     if (c != NULL)
         desc.callout_key = c->key;
     while ((one = strsep(&rest, " ")) != NULL)

@@ -80,6 +80,7 @@ struct host_lab {
     void *ctx;
     UINT32 next_callout;
     bool own_engine;
+    UINT16 sublayer; /* that rules and callouts go to from now on; the greater, the heavier */
     bool l2; /* MAC layers are written to `seen` too */
 };
 
