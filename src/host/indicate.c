@@ -475,7 +475,7 @@ static void discard_by_policy(struct scene *s, enum host_layer role, const struc
 bool indicate(struct scene *s, enum host_layer role, struct answer *out)
 {
     classify_at(s, role, layer_id(role, s->version), false, out);
-    if (__builtin_expect(out->blocked && !out->absorbed && !out->pended, 0))
+    if (__builtin_expect(out->blocked && !out->absorbed, 0)) /* pended or not: PEND-10, 11 */
         discard_by_policy(s, role, out);
     return out->blocked;
 }
