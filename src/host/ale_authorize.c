@@ -4,7 +4,7 @@
  *
  *   AC      socket and bind (BR, RES) if there are none yet, CR, then AC         } permit: the flow, and FE
  * at RA      a socket of its own for a TCP connection, its parent the listener    } once if it is not TCP
- *   REAUTH  at the layer that authorized the flow, whatever the packet's direction
+ *   REAUTH  at the layer that authorized the flow, whatever the packet's direction (ale_again.c)
  *
  * The flow's entry and id are there before AC or RA is asked (ALE-12): contexts can be set, and it is what a
  * pended or refused operation leaves behind. A refused TCP operation closes its endpoint at once (ALE-34);
@@ -16,52 +16,6 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
-
-/* ---- one question -----------------------------------------------------------------------------------------
- */
-
-static void map(union wire_addr *a)
-{
-    uint32_t v4 = a->v4;
-
-    memset(a, 0, sizeof(*a));
-    a->v6[10] = a->v6[11] = 0xff;
-    for (unsigned i = 0; i < 4; i++)
-        a->v6[12 + i] = (uint8_t)(v4 >> (24 - 8 * i));
-}
-
-/* MATCH-23: as a dual-stack socket sees IPv4. */
-static void as_its_socket(struct scene *s)
-{
-    if (s->endpoint == NULL || s->endpoint->version != 6 || s->version != 4)
-        return;
-    s->version = 6;
-    map(&s->local);
-    map(&s->remote);
-}
-
-/* ALE names an ICMP flow by its request also where a reply is at hand. Lane held. */
-static void as_its_request(struct scene *s, const struct host_flow *f)
-{
-    if (!s->icmp)
-        return;
-    s->local_port = f->key.remote_port >> 8;
-    s->remote_port = f->key.remote_port & 0xff;
-}
-
-/* Classifies the copy. */
-static void ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a)
-{
-    if (t->host->config.knobs.mapped_v6 || role == LAYER_CR)
-        as_its_socket(t);
-    memset(&t->hold, 0, sizeof(t->hold));
-    if (o != NULL) {
-        *o = (struct ale_options){.host = t->host};
-        t->options = o;
-        t->classify_context = o;
-    }
-    indicate(t, role, a);
-}
 
 /* ---- entries ----------------------------------------------------------------------------------------------
  */
@@ -123,7 +77,7 @@ static void note_sequence(const struct scene *s, struct host_flow *f)
         f->half[s->packet_direction == FWP_DIRECTION_INBOUND].next = s->packet->tcp_seq;
 }
 
-static void tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change change)
+void ale_tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change change)
 {
     struct host_flow_info info;
     struct host_flow *f;
@@ -148,7 +102,7 @@ static UINT32 option(const struct ale_options *o, FWP_CLASSIFY_OPTION_TYPE type,
 }
 
 /* What a permitted flow becomes. Lane held. */
-static void authorize(struct lane *l, const struct scene *s, struct host_flow *f, const struct ale_options *o,
+void ale_authorized(struct lane *l, const struct scene *s, struct host_flow *f, const struct ale_options *o,
                       uint32_t policy)
 {
     bool inbound = f->flags & FLOW_INBOUND, group;
@@ -191,7 +145,7 @@ static void authorize(struct lane *l, const struct scene *s, struct host_flow *f
 }
 
 /* FE of what has no handshake (ALE-11). False: blocked there; the flow is gone (CLS-25). */
-static bool establish(struct scene *s, bool with_packet, struct answer *a)
+bool ale_establish(struct scene *s, bool with_packet, struct answer *a)
 {
     const UINT32 slot = flow_table_slot(s->lane->flows, s->flow);
     struct scene t = *s;
@@ -202,11 +156,11 @@ static bool establish(struct scene *s, bool with_packet, struct answer *a)
     lane_enter(s->lane);
     f = ale_flow_at(s->lane, slot, s->flow_id);
     if (f != NULL)
-        as_its_request(&t, f);
+        ale_as_its_request(&t, f);
     lane_leave(s->lane);
     if (f == NULL)
         return false;
-    ask(&t, LAYER_FE, NULL, a);
+    ale_ask(&t, LAYER_FE, NULL, a);
     lane_enter(s->lane);
     f = ale_flow_at(s->lane, slot, s->flow_id);
     if (f != NULL && !a->blocked)
@@ -250,7 +204,7 @@ bool ale_established(struct scene *s, struct answer *a)
     lane_leave(s->lane);
     if (known)
         return true;
-    ok = establish(s, inbound, a); /* ALE-37 */
+    ok = ale_establish(s, inbound, a); /* ALE-37 */
     if (!ok)
         shut(s);
     return ok;
@@ -269,13 +223,13 @@ static bool may_begin(const struct host_flow *f)
     return f->state == ALE_NEW || f->state == ALE_DENIED || f->state == ALE_PENDED;
 }
 
-static bool is_over(const struct scene *s, const struct host_flow *f)
+bool ale_is_over(const struct scene *s, const struct host_flow *f)
 {
     return f->id != s->flow_id || f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
 }
 
 /* Another thread ended the flow under the packet: it is dropped with it, and nobody is asked. */
-static enum ale_result overtaken(const struct scene *s, enum host_layer layer, struct answer *a)
+enum ale_result ale_overtaken(const struct scene *s, enum host_layer layer, struct answer *a)
 {
     *a = (struct answer){
         .blocked = true, .absorbed = true, .role = layer, .layer = layer_id(layer, s->version)};
@@ -296,8 +250,8 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     UINT16 generation;
 
     lane_enter(l);
-    if (is_over(s, f) || !may_begin(f)) { /* overtaken since it was looked for */
-        enum ale_result r = is_over(s, f)                ? overtaken(s, layer, a)
+    if (ale_is_over(s, f) || !may_begin(f)) { /* overtaken since it was looked for */
+        enum ale_result r = ale_is_over(s, f)                ? ale_overtaken(s, layer, a)
                             : f->state == ALE_AUTHORIZED ? ALE_PASS
                                                          : ALE_PENDING;
 
@@ -329,7 +283,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     op->scene.completion_handle = NULL;
     lane_leave(l);
 
-    ask(&t, layer, &o, a);
+    ale_ask(&t, layer, &o, a);
 
     lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
@@ -340,7 +294,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
             outcome = ALE_REFUSED;
     } else if (outcome == ALE_PERMITTED) {
         if (f->state == ALE_CLASSIFYING && ale_flow_step(l, f, ALE_EVENT_PERMIT))
-            authorize(l, s, f, &o, policy);
+            ale_authorized(l, s, f, &o, policy);
     } else if (outcome == ALE_WAITS) {
         ale_flow_lifetime(l, f, 0, false);
         due = ale_operation_due(op);
@@ -361,18 +315,18 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     if (outcome == ALE_REFUSED) {
         if (!waits_already) {
             ale_refuse(l, slot, s->flow_id, s);
-            tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+            ale_tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
         }
         if (tcp)
             s->endpoint = NULL;
         return refused_result(a);
     }
-    tell(l, slot, s->flow_id, HOST_FLOW_AUTHORIZED);
+    ale_tell(l, slot, s->flow_id, HOST_FLOW_AUTHORIZED);
     if (!tcp && !known) {
         struct answer fe;
 
         s->flow = f;
-        if (!establish(s, true, &fe)) {
+        if (!ale_establish(s, true, &fe)) {
             *a = fe;
             shut(s);
             return refused_result(a);
@@ -389,7 +343,7 @@ static bool redirect_blocks(const struct scene *s, struct answer *a)
     t.packet = NULL;
     t.flow = NULL;
     t.flow_id = 0;
-    ask(&t, LAYER_CR, NULL, a);
+    ale_ask(&t, LAYER_CR, NULL, a);
     return a->blocked;
 }
 
@@ -404,7 +358,7 @@ static bool is_another(const struct scene *s, const struct host_flow *f, bool in
 }
 
 /* Points s at an entry that is to be asked about. False: out of memory. */
-static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_t flags)
+bool ale_enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_t flags)
 {
     struct lane *l = s->lane;
     struct host_flow *f = s->flow;
@@ -440,7 +394,7 @@ static bool enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_
     s->connection_direction = inbound ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
     lane_leave(l);
     if (created)
-        tell(l, flow_table_slot(l->flows, f), f->id, HOST_FLOW_CREATED);
+        ale_tell(l, flow_table_slot(l->flows, f), f->id, HOST_FLOW_CREATED);
     return true;
 }
 
@@ -453,7 +407,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
     bool denied = false;
 
     lane_enter(l);
-    if (!is_over(s, f) && may_begin(f)) {
+    if (!ale_is_over(s, f) && may_begin(f)) {
         note_sequence(s, f);
         f->marks |= marks;
         denied = ale_flow_step(l, f, ALE_EVENT_BEGIN) && ale_flow_step(l, f, ALE_EVENT_BLOCK);
@@ -464,7 +418,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
     if (!denied)
         return;
     ale_refuse(l, slot, s->flow_id, s);
-    tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+    ale_tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
 }
 
 /* The implicit bind of who sends. */
@@ -482,7 +436,7 @@ static enum ale_result bind_sender(struct scene *s, struct host_endpoint *e, boo
         lane_leave(l);
         return r;
     }
-    if (r == ALE_REFUSED_BIND && enter(s, e, false, 0)) {
+    if (r == ALE_REFUSED_BIND && ale_enter(s, e, false, 0)) {
         deny_unasked(s, FLOW_MARK_NO_BIND);
         s->endpoint = NULL;
     }
@@ -527,7 +481,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
         r = bind_sender(s, e, tcp, a);
     else if (refused)
         r = ALE_REFUSED_BIND;
-    if (r == ALE_PASS && !enter(s, e, false, 0))
+    if (r == ALE_PASS && !ale_enter(s, e, false, 0))
         r = ALE_NO_MEMORY;
     if (r == ALE_PASS && redirect_blocks(s, a)) {
         deny_unasked(s, 0);
@@ -581,7 +535,7 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
     lane_leave(l);
     if (e == NULL)
         return ALE_NO_MEMORY;
-    r = enter(s, e, true, 0) ? authorize_initially(s, LAYER_RA, a) : ALE_NO_MEMORY;
+    r = ale_enter(s, e, true, 0) ? authorize_initially(s, LAYER_RA, a) : ALE_NO_MEMORY;
     lane_enter(l);
     if (tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {
         ale_endpoint_of(e)->closed = true;
@@ -590,190 +544,6 @@ static enum ale_result accept_in(struct scene *s, struct answer *a)
     ale_endpoint_unref(l, e);
     lane_leave(l);
     return r;
-}
-
-/* ---- asking again -----------------------------------------------------------------------------------------
- */
-
-/* A connection whose beginning the capture did not see. It was authorized before this policy was, so its
- * entry is AUTHORIZED: no BR, RES or FE is made up for it, and neither RR nor EC will come of it. */
-static bool adopt(struct scene *s, bool accepted)
-{
-    struct lane *l = s->lane;
-    struct host_endpoint *e, *listener;
-    bool ok;
-
-    lane_enter(l);
-    listener = accepted ? ale_endpoint_receiver(s) : NULL;
-    if (listener != NULL) {
-        ale_endpoint_ref(listener);
-        ale_endpoint_idle(l, listener);
-    }
-    e = ale_endpoint_imply(s, false, true);
-    if (e != NULL) {
-        e->implicit_bind = !accepted;
-        e->remote = s->remote;
-        e->remote_port = s->remote_port;
-        ale_endpoint_of(e)->bind = ALE_AUTHORIZED;
-        e->parent = listener;
-    } else if (listener != NULL) {
-        ale_endpoint_unref(l, listener);
-    }
-    lane_leave(l);
-    if (e == NULL)
-        return false;
-    ok = enter(s, e, accepted, FLOW_MID_STREAM);
-    lane_enter(l);
-    if (ok) {
-        struct host_flow *f = s->flow;
-
-        ale_flow_step(l, f, ALE_EVENT_BEGIN);
-        ale_flow_step(l, f, ALE_EVENT_PERMIT);
-        authorize(l, s, f, NULL, ale_policy_of(l, f));
-        f->policy = ~f->policy; /* until this one has permitted it */
-        f->flags |= FLOW_ESTABLISHED;
-        f->marks |= FLOW_MARK_CLASSIFIED;
-        tcp_adopt(f, s->packet, s->packet_direction == FWP_DIRECTION_OUTBOUND);
-    } else {
-        ale_endpoint_of(e)->closed = true;
-        ale_endpoint_unref(l, e);
-    }
-    lane_leave(l);
-    return ok;
-}
-
-static enum ale_result reauthorize(struct scene *s, UINT32 reasons, struct answer *a)
-{
-    struct lane *l = s->lane;
-    struct host_flow *f = s->flow;
-    UINT32 slot = flow_table_slot(l->flows, f), policy, arrival = 0;
-    enum host_layer layer;
-    enum ale_result r = ALE_PASS;
-    struct ale_options o;
-    struct scene t;
-    UINT16 generation;
-    bool tcp;
-
-    lane_enter(l);
-    layer = f->flags & FLOW_INBOUND ? LAYER_RA : LAYER_AC;
-    if (is_over(s, f) || f->state != ALE_AUTHORIZED) {
-        lane_leave(l);
-        return overtaken(s, layer, a);
-    }
-    ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE);
-    generation = f->generation;
-    policy = ale_policy_of(l, f);
-    tcp = ale_is_tcp(f);
-    t = *s;
-    t.reauthorize = reasons;
-    t.authorized_for = f->arrival;
-    as_its_request(&t, f);
-    l->host->counts.reauthorized++;
-    lane_leave(l);
-
-    ask(&t, layer, &o, a);
-
-    if (s->interface != NULL)
-        arrival = s->interface->desc.index;
-    lane_enter(l);
-    f = ale_flow_at(l, slot, s->flow_id);
-    if (f == NULL || f->generation != generation) {
-        r = a->blocked || f == NULL || f->state != ALE_AUTHORIZED ? ALE_BLOCKED : ALE_PASS;
-        f = NULL;
-    } else if (!a->blocked) {
-        ale_flow_step(l, f, ALE_EVENT_PERMIT);
-        f->policy = policy;
-        f->reasons = 0;
-        if (arrival != 0)
-            f->arrival = arrival;
-    } else if (a->absorbed) { /* ALE-27: asked again with the next packet */
-        ale_flow_step(l, f, ALE_EVENT_ABSORB);
-        r = ALE_ABSORBED;
-    } else {
-        ale_flow_step(l, f, ALE_EVENT_BLOCK);
-        r = ALE_BLOCKED;
-    }
-    lane_leave(l);
-    if (r == ALE_BLOCKED && f != NULL) { /* ALE-26 */
-        if (tcp)
-            ale_tear_down(l, slot, s->flow_id, HOST_END_REFUSED, s);
-        else
-            ale_end_flow(l, f, HOST_END_REFUSED);
-        s->flow = NULL;
-    }
-    return r;
-}
-
-void ale_connect_completed(struct lane *l, struct ale_operation *op)
-{
-    UINT32 slot = op->flow_slot, policy = 0;
-    UINT64 id = op->flow_id;
-    enum ale_result r = ALE_PASS;
-    struct ale_options o;
-    struct scene s = op->scene, t;
-    struct answer a;
-    struct host_flow *f;
-    UINT16 generation = 0;
-    bool tcp = false, again = false, known = false;
-
-    lane_enter(l);
-    ale_policy_notice(l);
-    f = ale_flow_at(l, slot, id);
-    if (f != NULL) {
-        again = f->state == ALE_AUTHORIZED;
-        if (f->state == ALE_DENIED || f->state == ALE_NEW || !ale_flow_step(l, f, ALE_EVENT_COMPLETE) ||
-            !ale_flow_step(l, f, ALE_EVENT_REAUTHORIZE))
-            f = NULL;
-    }
-    if (f != NULL) {
-        generation = f->generation;
-        policy = ale_policy_of(l, f);
-        tcp = ale_is_tcp(f);
-        known = f->flags & FLOW_ESTABLISHED;
-        s.time_ns = ale_of(l)->now_ns;
-        s.authorized_for = f->arrival;
-        l->host->counts.reauthorized++;
-    }
-    s.lane = l;
-    s.flow = f;
-    s.frame = 0;
-    lane_leave(l);
-    if (f == NULL)
-        return;
-    s.packet_direction = FWP_DIRECTION_OUTBOUND; /* PEND-17 */
-    t = s;
-    t.reauthorize = FWP_CONDITION_REAUTHORIZE_REASON_CLASSIFY_COMPLETION;
-
-    ask(&t, LAYER_AC, &o, &a);
-
-    lane_enter(l);
-    op->cancelled = true; /* it no longer waits */
-    f = ale_flow_at(l, slot, id);
-    if (f == NULL || f->generation != generation) {
-        f = NULL;
-    } else if (!a.blocked) {
-        ale_flow_step(l, f, ALE_EVENT_PERMIT);
-        authorize(l, &s, f, &o, policy);
-    } else {
-        ale_flow_step(l, f, ALE_EVENT_BLOCK);
-        ale_flow_lifetime(l, f, ALE_IDLE, false);
-        ale_operations_cancel(l, id, NULL); /* others that wait for it wait for nothing */
-        r = ALE_BLOCKED;
-    }
-    lane_leave(l);
-    if (f == NULL)
-        return;
-    if (r == ALE_BLOCKED && again) {
-        ale_tear_down(l, slot, id, HOST_END_REFUSED, NULL);
-    } else if (r == ALE_BLOCKED) {
-        ale_refuse(l, slot, id, NULL);
-        tell(l, slot, id, HOST_FLOW_REFUSED);
-    } else if (!again) {
-        tell(l, slot, id, HOST_FLOW_AUTHORIZED);
-        s.flow = f;
-        if (!tcp && !known && !establish(&s, false, &a))
-            ale_tear_down(l, slot, id, HOST_END_ABORTED, NULL);
-    }
 }
 
 enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a)
@@ -789,11 +559,11 @@ enum ale_result ale_decide(struct scene *s, struct ale_view *v, struct answer *a
         return v->layer == LAYER_AC ? connect_out(s, a) : accept_in(s, a);
     default:
         adopted = s->flow == NULL;
-        if (adopted && !adopt(s, v->layer == LAYER_RA))
+        if (adopted && !ale_adopt(s, v->layer == LAYER_RA))
             return ALE_NO_MEMORY;
-        r = reauthorize(s, v->reasons, a);
+        r = ale_ask_again(s, v->reasons, a);
         if (adopted && r == ALE_PASS)
-            tell(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id, HOST_FLOW_AUTHORIZED);
+            ale_tell(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id, HOST_FLOW_AUTHORIZED);
         return r;
     }
 }

@@ -169,13 +169,30 @@ uint32_t ale_policy_of(const struct lane *l, const struct host_flow *f);
 /* An endpoint that a packet implies. The lane may be left for a moment, where room must be made. */
 struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool remote_known);
 
-/* ---- authorization (ale_authorize.c) ----------------------------------------------------------------------
+/* ---- authorization (ale_authorize.c, ale_ask.c, ale_again.c) ----------------------------------------------------------------------
  */
 
 UINT64 ale_now(struct lane *l); /* lane not held */
 uint32_t ale_tick(const struct lane *l);
 /* The completion of a pended AC: the classify that PEND-17 describes. Lane not held. */
 void ale_connect_completed(struct lane *l, struct ale_operation *op);
+/* ale_ask.c: classifies the copy t; o: takes options; NULL: none may be set. Lane not held. */
+void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a);
+void ale_as_its_request(struct scene *s, const struct host_flow *f);
+/* Points s at an entry that is to be asked about, for an endpoint. False: out of memory. Lane not held. */
+bool ale_enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_t flags);
+/* What a permitted flow becomes. */
+void ale_authorized(struct lane *l, const struct scene *s, struct host_flow *f, const struct ale_options *o,
+                    uint32_t policy);
+/* FE of what has no handshake (ALE-11). False: blocked there, or the flow is gone. Lane not held. */
+bool ale_establish(struct scene *s, bool with_packet, struct answer *a);
+/* Has another thread ended the scene's flow? Then its packet is dropped with it, and nobody is asked. */
+bool ale_is_over(const struct scene *s, const struct host_flow *f);
+enum ale_result ale_overtaken(const struct scene *s, enum host_layer layer, struct answer *a);
+void ale_tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change change); /* lane not held */
+/* ale_again.c; lane not held. A flow for a connection whose beginning was not seen; false: no memory. */
+bool ale_adopt(struct scene *s, bool accepted);
+enum ale_result ale_ask_again(struct scene *s, UINT32 reasons, struct answer *a);
 /* A flow is refused: what follows of it for endpoint and contexts. Lane not held. */
 void ale_refuse(struct lane *l, UINT32 slot, UINT64 id, const struct scene *from);
 void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end how, const struct scene *from);

@@ -391,7 +391,6 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     out->depends = answer.depends;
     out->blocked = answer.verdict.action == FWP_ACTION_BLOCK;
     out->absorbed = out->blocked && (answer.verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
-    out->pended = s->pended != NULL && *s->pended;
 }
 
 /* A settled plan's answer; who listens hears of decisions alone. */

@@ -200,7 +200,6 @@ struct scene {
 struct answer {
     bool blocked;
     bool absorbed; /* blocked, silently */
-    bool pended;
     bool depends;
     bool empty; /* no filter there */
     enum host_layer role;

@@ -265,6 +265,21 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
     return false;
 }
 
+bool path_admit(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    if (v->need != ALE_NEED_NOTHING)
+        s->metadata_flags |= FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED;
+    if (!path_step(s, LAYER_IT, out)) {
+        path_dropped(s);
+        return false;
+    }
+    s->metadata_flags &= ~(UINT32)FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED;
+    if (v->need != ALE_NEED_NOTHING && !path_authorize(s, v, out))
+        return false;
+    s->reauthorize = 0;
+    return true;
+}
+
 void path_dropped(struct scene *s)
 {
     const bool tcp = s->protocol == WIRE_PROTOCOL_TCP, in = path_inbound(s);

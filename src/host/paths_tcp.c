@@ -204,16 +204,8 @@ void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
         (void)path_step(s, LAYER_IT, out);
         return;
     }
-    if (v->need != ALE_NEED_NOTHING)
-        s->metadata_flags |= FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED;
-    if (!path_step(s, LAYER_IT, out)) {
-        path_dropped(s);
+    if (!path_admit(s, v, out))
         return;
-    }
-    s->metadata_flags &= ~(UINT32)FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED;
-    if (v->need != ALE_NEED_NOTHING && !path_authorize(s, v, out))
-        return;
-    s->reauthorize = 0;
     if (!path_step(s, LAYER_SPK, out)) {
         path_dropped(s);
         return;

@@ -321,6 +321,27 @@ static void ALE_endpoints_go(void **state)
     host_lab_close(&l);
 }
 
+/* Connections that began before anybody looked. */
+static void ALE_32_begun_before_the_capture(void **state)
+{
+    struct host_lab *l = *state;
+
+    LAB_OUT(l, .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_ACK, .sport = 50000, .dport = 443,
+            .seq = 100, .ack = 7);
+    assert_null(strstr(l->seen, "RES"));
+    assert_null(strstr(l->seen, "FE"));
+    LAB_IN(l, .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_RST, .sport = 443, .dport = 50000,
+           .seq = 7);
+    assert_string_equal(l->seen, "II IT SPK ST EC RR"); /* its socket had been bound, and had connected */
+    LAB_IN(l, .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_ACK, .sport = 50001, .dport = 80,
+           .seq = 100, .ack = 7);
+    assert_true(l->flow.mid_stream);
+    assert_true(l->flow.inbound);
+    LAB_IN(l, .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_RST, .sport = 50001, .dport = 80,
+           .seq = 100);
+    assert_string_equal(l->seen, "II IT SPK ST EC"); /* an accepted one was assigned nothing itself */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +349,7 @@ int main(void)
         T(ALE_30_one_a_bind_one_a_listen),
         T(ALE_31_release_for_each_assignment),
         T(ALE_32_closures),
+        T(ALE_32_begun_before_the_capture),
         T(ALE_33_order_at_close),
         T(ALE_34_closure_of_what_was_refused),
         T(MATCH_23_sockets_of_both_families),
