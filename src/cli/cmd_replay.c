@@ -44,6 +44,7 @@ struct run {
     struct replay_local *hints;
     size_t hint_count;
     UINT64 start_ns;
+    UINT64 inbound, wrong_sums; /* frames; of them discarded for a wrong checksum */
     bool progress_shown;
 };
 
@@ -293,6 +294,8 @@ static void frame(void *ctx, const struct capture *c, const struct capture_packe
     struct run *r = ctx;
 
     (void)c;
+    r->inbound += o->inbound;
+    r->wrong_sums += o->inbound && (o->fault == WIRE_FAULT_IP_CHECKSUM || o->fault == WIRE_FAULT_CHECKSUM);
     if (r->events != NULL)
         report_events_frame(r->events, p->number, p->time_ns, p->length, o, written);
     report_tally_frame(r->tally, w, o, written);
@@ -486,6 +489,11 @@ static void print_table(struct run *r, const struct replay_result *x)
     report_tally_print(r->tally, &x->counts, r->o->shared.verbose, out);
     fputc('\n', out);
     print_locals(x, out);
+    if (r->wrong_sums * 2 > r->inbound)
+        fprintf(out,
+                "checksums: %llu of %llu inbound packets were discarded for a wrong one; if the capture was "
+                "made\n  anonymous, or its checksums were left to an adapter: --checksums trust\n",
+                (unsigned long long)r->wrong_sums, (unsigned long long)r->inbound);
     if (r->o->output != NULL)
         fprintf(out, "written: %llu of %llu packets to %s%s\n", (unsigned long long)x->written,
                 (unsigned long long)x->read, r->o->output,
@@ -514,6 +522,7 @@ static int run(struct run *r)
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,
                  .setting_count = r->setting_count,
+                 .knobs = {.trust_checksums = o->trust},
                  .owner_of = who_owner,
                  .ctx = r->who},
         .locals = o->local_count != 0 ? o->locals : NULL,

@@ -21,7 +21,7 @@ struct replay_options {
     unsigned local_count;
     struct replay_at at[MAX_CHANGES];
     unsigned at_count;
-    bool keep_blocked, stack_drops, block, quiet;
+    bool keep_blocked, stack_drops, block, quiet, trust;
 };
 
 /* EXIT_PERMITTED; -1 after --help; else an exit status after a complaint. */

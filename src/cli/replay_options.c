@@ -22,6 +22,12 @@ static const char usage[] =
     "  -w OUT             what survives, as pcapng (- for standard output)\n"
     "  --keep-blocked     write what was blocked too, with a comment that names layer and filter\n"
     "  --stack-drops      do not write what the TCP/IP stack itself discards\n"
+    "  --checksums verify|trust\n"
+    "                     what arrives with a wrong IPv4 header checksum is discarded (verify, the default), "
+    "or "
+    "taken\n"
+    "                     as it is: the capture was made anonymous, or before an adapter filled sums in "
+    "(trust)\n"
     "  --json FILE|-      every classification, flow and packet as JSON lines (doc/events.md)\n"
     "  --who FILE         whose connections are whose: a rule a line, of protocol, local, remote, from, to, "
     "program,\n"
@@ -45,7 +51,7 @@ static const char usage[] =
     "memory or\n"
     "output.\n";
 
-enum { LOCAL = 256, KEEP, STACK, EVENTS, WHO, DEPENDS, AT };
+enum { LOCAL = 256, KEEP, STACK, SUMS, EVENTS, WHO, DEPENDS, AT };
 
 static int add_local(struct replay_options *o, const char *text)
 {
@@ -90,6 +96,14 @@ static int set_depends(struct replay_options *o, const char *text)
     return EXIT_PERMITTED;
 }
 
+static int set_checksums(struct replay_options *o, const char *text)
+{
+    if (strcmp(text, "verify") != 0 && strcmp(text, "trust") != 0)
+        return complain_usage("replay", "--checksums %s: expected verify or trust", text);
+    o->trust = text[0] == 't';
+    return EXIT_PERMITTED;
+}
+
 static int one_option(struct replay_options *o, int c, int argc, char **argv)
 {
     switch (c) {
@@ -104,6 +118,8 @@ static int one_option(struct replay_options *o, int c, int argc, char **argv)
     case STACK:
         o->stack_drops = true;
         return EXIT_PERMITTED;
+    case SUMS:
+        return set_checksums(o, optarg);
     case EVENTS:
         o->events = optarg;
         return EXIT_PERMITTED;
@@ -133,6 +149,7 @@ int replay_options_parse(int argc, char **argv, struct replay_options *o)
         {"write", required_argument, NULL, 'w'},
         {"keep-blocked", no_argument, NULL, KEEP},
         {"stack-drops", no_argument, NULL, STACK},
+        {"checksums", required_argument, NULL, SUMS},
         {"json", required_argument, NULL, EVENTS},
         {"who", required_argument, NULL, WHO},
         {"depends", required_argument, NULL, DEPENDS},

@@ -12,7 +12,8 @@
 /* A connection whose beginning the capture did not see. It was authorized before this policy was, so its
  * entry is AUTHORIZED: no BR, RES, CR, AC, RA or FE is made up for it. But they were: who connected was bound
  * (ALE-31), the connection has had its indication at AC or RA (ALE-32), and the end that is still to come is
- * told as of any endpoint: EC, and RR of what was bound. An accepted socket was assigned nothing of its own. */
+ * told as of any endpoint: EC, and RR of what was bound. An accepted socket was assigned nothing of its own.
+ */
 bool ale_adopt(struct scene *s, bool accepted)
 {
     struct lane *l = s->lane;
@@ -193,4 +194,3 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
             ale_tear_down(l, slot, id, HOST_END_ABORTED, NULL);
     }
 }
-

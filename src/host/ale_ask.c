@@ -49,4 +49,3 @@ void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struc
     }
     indicate(t, role, a);
 }
-

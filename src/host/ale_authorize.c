@@ -103,7 +103,7 @@ static UINT32 option(const struct ale_options *o, FWP_CLASSIFY_OPTION_TYPE type,
 
 /* What a permitted flow becomes. Lane held. */
 void ale_authorized(struct lane *l, const struct scene *s, struct host_flow *f, const struct ale_options *o,
-                      uint32_t policy)
+                    uint32_t policy)
 {
     bool inbound = f->flags & FLOW_INBOUND, group;
     struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
@@ -251,7 +251,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
 
     lane_enter(l);
     if (ale_is_over(s, f) || !may_begin(f)) { /* overtaken since it was looked for */
-        enum ale_result r = ale_is_over(s, f)                ? ale_overtaken(s, layer, a)
+        enum ale_result r = ale_is_over(s, f)            ? ale_overtaken(s, layer, a)
                             : f->state == ALE_AUTHORIZED ? ALE_PASS
                                                          : ALE_PENDING;
 

@@ -48,7 +48,7 @@ struct ale {
     struct ale_context **contexts; /* by flow id */
     UINT32 context_buckets, context_count;
     struct ale_context *context_free;
-    struct ale_context *dying; /* out of the table; a classify still has them */
+    struct ale_context *dying;   /* out of the table; a classify still has them */
     struct ale_calling *calling; /* being called back */
     struct rt_cond *called;      /* ... no longer */
     struct ale_visitor *visitors;
@@ -169,7 +169,8 @@ uint32_t ale_policy_of(const struct lane *l, const struct host_flow *f);
 /* An endpoint that a packet implies. The lane may be left for a moment, where room must be made. */
 struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool remote_known);
 
-/* ---- authorization (ale_authorize.c, ale_ask.c, ale_again.c) ----------------------------------------------------------------------
+/* ---- authorization (ale_authorize.c, ale_ask.c, ale_again.c)
+ * ----------------------------------------------------------------------
  */
 
 UINT64 ale_now(struct lane *l); /* lane not held */

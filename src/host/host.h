@@ -99,6 +99,7 @@ struct host_knobs {
     bool mapped_v6;            /* MATCH-23: a dual-stack socket's IPv4 is seen at V6 everywhere */
     bool l2_layers;            /* ORD-20 is walked always; this makes observers hear of empty L2 layers too */
     bool verify_checksums;     /* transport checksums of inbound packets are checked: wire_verify() */
+    bool trust_checksums;      /* no checksum is: wrong ones are taken for the capture's doing */
     uint32_t split_mdl;        /* PKT-19: MDLs of at most so many bytes; 0: one MDL */
     bool shift_receive_offset; /* PKT-11: verifier mode */
     bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
@@ -316,8 +317,8 @@ struct host_outcome {
     UINT64 sender_flow_id;             /* loopback: the sender's; else 0 */
     bool inbound, outbound, forwarded; /* which paths it took; loopback: in and out */
     bool kept; /* a driver holds it, by reference or clone: host_config.released() will come */
-    /* PASSED and changed in place: the frame's bytes as they are now, `captured` of them; valid until the next
-     * frame. NULL: they are as they were. */
+    /* PASSED and changed in place: the frame's bytes as they are now, `captured` of them; valid until the
+     * next frame. NULL: they are as they were. */
     const uint8_t *changed;
 };
 
@@ -372,8 +373,8 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
                              UINT64 context);
 NTSTATUS host_flow_remove(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT32 callout_id);
 NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id);
-/* Waits until no flowDeleteFn of this callout runs on another thread; how many contexts it still has (LIFE-03,
- * 06). PASSIVE. */
+/* Waits until no flowDeleteFn of this callout runs on another thread; how many contexts it still has
+ * (LIFE-03, 06). PASSIVE. */
 UINT64 host_callout_contexts(struct host *h, UINT32 callout_id);
 /* What the ledger calls such a context. */
 static inline UINT64 host_context_key(UINT64 flow_id, UINT16 layer_id, UINT32 callout_id)

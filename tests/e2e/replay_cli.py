@@ -69,6 +69,28 @@ def udp(source, destination, sport, dport, payload=b"x"):
     return bytes(6) + b"\x02\0\0\0\0\1" + b"\x08\0" + head + body
 
 
+def checksums():
+    """A capture whose addresses were changed: every sum is wrong."""
+    frames = [(i, udp("10.0.0.2", "10.0.0.1", 4000 + i, 53)) for i in range(3)]
+    bad = [(t, f[:24] + struct.pack("!H", struct.unpack("!H", f[24:26])[0] ^ 0x1234) + f[26:]) for t, f in frames]
+    inbound = ["--local", "10.0.0.1"]
+    wrong, right = path("wrong.pcap", pcap(bad)), path("right.pcap", pcap(frames))
+    note = r"checksums: 3 of 3 inbound packets were discarded for a wrong one"
+    expect("wrong sums", ["replay", wrong] + inbound, 0, out=note)
+    expect("wrong sums, said so", ["replay", wrong, "--checksums", "verify"] + inbound, 0, out=note)
+    for title, args in (("trusted", [wrong, "--checksums", "trust"]), ("right sums", [right])):
+        r = expect(title, ["replay"] + args + inbound, 0)
+        if b"checksums:" in r.stdout:
+            problems.append("%s: still about checksums: %s" % (title, r.stdout.decode()[-300:]))
+        events = run("replay", *args, *inbound, "-q", "--json", "-").stdout
+        if events.count(b'"passed"') < 3:
+            problems.append("%s: %s" % (title, events.decode()[-600:]))
+    mixed = path("mixed.pcap", pcap(bad[:1] + frames[1:]))
+    r = expect("few wrong sums", ["replay", mixed] + inbound, 0)
+    if b"checksums:" in r.stdout:
+        problems.append("few wrong sums: the table speaks of them")
+
+
 def options():
     expect("help", ["replay", "--help"], 0, out="usage: weir replay")
     expect("no capture", ["replay"], 64, r"replay: the capture is missing \(see weir replay --help\)")
@@ -76,6 +98,7 @@ def options():
     expect("unknown option", ["replay", "--what", demo], 64, r"replay: unknown option --what .*")
     expect("value missing", ["replay", demo, "--who"], 64, r"replay: --who needs a value .*")
     expect("local", ["replay", demo, "--local", "here"], 64, r"replay: --local here: expected an address.*")
+    expect("checksums", ["replay", demo, "--checksums", "no"], 64, r"replay: --checksums no: expected verify or trust.*")
     expect("depends", ["replay", demo, "--depends", "maybe"], 64, r"replay: --depends maybe: expected permit or block.*")
     expect("assume", ["replay", demo, "--assume", "much"], 64, r"replay: --assume much: expected default, plain or none.*")
     expect("set, no field", ["replay", demo, "--set", "NOTHING=1"], 64, r"replay: --set NOTHING: no field is called so.*")
@@ -256,7 +279,7 @@ def stories():
         expect("events, " + title, ["explain", "--events", path("bad.jsonl", bad), "--flow", flow], 65, r".*bad\.jsonl: " + error)
 
 
-for part in (options, verdicts, broken_capture, who_files, settings, policies, kept, stories):
+for part in (options, checksums, verdicts, broken_capture, who_files, settings, policies, kept, stories):
     part()
 shutil.rmtree(work)
 for text in problems:

@@ -36,8 +36,8 @@ static struct {
 } t;
 
 /*
- * What is read or written with the lane not held collides in the few instructions between leaving the lane and
- * entering it: there every thread dawdles at random. The linker leads all of libweir's unlocks here
+ * What is read or written with the lane not held collides in the few instructions between leaving the lane
+ * and entering it: there every thread dawdles at random. The linker leads all of libweir's unlocks here
  * (tests/meson.build).
  */
 void __real_rt_mutex_unlock(struct rt_mutex *m);
