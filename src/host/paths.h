@@ -42,8 +42,8 @@ bool path_send_ip(struct scene *s, struct host_outcome *out); /* without OT */
 bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out);
 /* What the view needs; false: the packet ends here. True with s->flow NULL: there was no room for a flow. */
 bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *out);
-/* Inbound, after path_receive(): IT, which hears whether ALE has a word to say (PKT-15), then ALE (ORD-03, 10,
- * 11). False: the packet ends here. */
+/* Inbound, after path_receive(): IT, which hears whether ALE has a word to say (PKT-15), then ALE (ORD-03,
+ * 10, 11). False: the packet ends here. */
 bool path_admit(struct scene *s, struct ale_view *v, struct host_outcome *out);
 /* The packet was dropped at a packet layer, or got through them: what presupposes it will know. The lane is
  * not held (dropped), is held (passed). */

@@ -81,10 +81,11 @@ struct host_lab {
     UINT32 next_callout;
     bool own_engine;
     UINT16 sublayer; /* that rules and callouts go to from now on; the greater, the heavier */
-    bool l2; /* MAC layers are written to `seen` too */
+    bool l2;         /* MAC layers are written to `seen` too */
 };
 
-/* config may be NULL; its engine, if it has one, stays the caller's; observer, listening, ctx and start are the lab's. */
+/* config may be NULL; its engine, if it has one, stays the caller's; observer, listening, ctx and start are
+ * the lab's. */
 void host_lab_open(struct host_lab *l, const struct host_config *config);
 void host_lab_close(struct host_lab *l);
 /* cmocka fixtures: *state is a malloc'd lab */
