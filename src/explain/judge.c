@@ -45,10 +45,8 @@ struct explain_judge {
     struct explain_judge_counts counts;
     struct world **buckets;
     UINT32 bucket_count, world_count;
-    UINT64 version;                    /* of the policy that everything below is about */
-    UINT64 generation;                 /* of the callouts */
-    UINT64 tested[ENGINE_LAYER_COUNT]; /* fields that some filter tests */
-    bool tested_known[ENGINE_LAYER_COUNT];
+    UINT64 version;                         /* of the policy that everything below is about */
+    UINT64 generation;                      /* of the callouts */
     struct world *only[ENGINE_LAYER_COUNT]; /* of a layer whose filters test nothing: there is one answer */
     UINT8 *vector;                          /* of the question */
     size_t vector_room;
@@ -122,26 +120,6 @@ void explain_judge_counts(const struct explain_judge *j, struct explain_judge_co
 /* ---- keys -----------------------------------------------------------------------------------------------
  */
 
-static UINT64 tested_fields(struct explain_judge *j, const struct engine_snapshot *s, UINT16 layer_id)
-{
-    const struct engine_filter *const *filters;
-    UINT16 fields[ENGINE_MAX_FIELDS];
-    size_t n;
-
-    if (j->tested_known[layer_id])
-        return j->tested[layer_id];
-    n = engine_snapshot_filters(s, layer_id, &filters);
-    j->tested[layer_id] = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t k = engine_filter_fields(filters[i], fields, ENGINE_MAX_FIELDS);
-
-        while (k-- > 0)
-            j->tested[layer_id] |= UINT64_C(1) << fields[k];
-    }
-    j->tested_known[layer_id] = true;
-    return j->tested[layer_id];
-}
-
 static UINT64 mix(UINT64 h, UINT64 x)
 {
     h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
@@ -165,9 +143,9 @@ static UINT64 hash_of(UINT64 h, const UINT8 *bytes, size_t size)
  * What tells one question from another, in j->vector: the filters that the known values leave possible, where
  * the index says so at once, else each filter's answer. The last byte says which. False: no memory.
  */
-static bool make_vector(struct explain_judge *j, const struct engine_snapshot *s,
-                        const struct host_question *q, UINT32 *size)
+static bool make_vector(struct explain_judge *j, const struct host_question *q, UINT32 *size)
 {
+    const struct engine_snapshot *s = q->snapshot;
     const FWPS_INCOMING_VALUE0 *values = q->request->values->incomingValue;
     const struct engine_filter *const *filters;
     size_t n = engine_snapshot_filters(s, q->layer->id, &filters), words;
@@ -277,7 +255,7 @@ static int take_world(const struct explain_problem *p, const struct explain_worl
     return 0;
 }
 
-static int solve_into(struct explain_judge *j, const struct host_question *q, UINT64 tested, struct world *w)
+static int solve_into(struct explain_judge *j, const struct host_question *q, struct world *w)
 {
     const struct explain_value *given[ENGINE_MAX_FIELDS] = {NULL};
     const struct explain_world *chosen;
@@ -294,7 +272,8 @@ static int solve_into(struct explain_judge *j, const struct host_question *q, UI
     p.others_continue = j->config.assume == EXPLAIN_ASSUME_PLAIN;
     p.use_builtin = j->config.assume == EXPLAIN_ASSUME_DEFAULT;
     for (UINT16 i = 0; i < q->layer->field_count; i++) {
-        struct explain_value *v = (q->unknown & tested) >> i & 1 ? NULL : explain_alloc(&p.arena, sizeof *v);
+        struct explain_value *v =
+            (q->unknown & q->tested) >> i & 1 ? NULL : explain_alloc(&p.arena, sizeof *v);
 
         if (v != NULL)
             v->value = q->request->values->incomingValue[i].value;
@@ -321,10 +300,10 @@ static int solve_into(struct explain_judge *j, const struct host_question *q, UI
     } else {
         j->counts.undecided++;
         w->depends = true;
-        w->depends_on = q->unknown & tested;
+        w->depends_on = q->unknown & q->tested;
     }
     if (chosen != NULL) {
-        err = take_world(&p, chosen, q->unknown & tested, w);
+        err = take_world(&p, chosen, q->unknown & q->tested, w);
     } else {
         w->forced = true;
         w->blocked = j->config.block;
@@ -335,11 +314,10 @@ out:
 }
 
 /* Could a callout of ours be asked about these values? */
-static bool is_quiet(const struct explain_judge *j, const struct engine_snapshot *s,
-                     const struct host_question *q)
+static bool is_quiet(const struct explain_judge *j, const struct host_question *q)
 {
     const struct engine_filter *const *filters;
-    size_t n = engine_snapshot_filters(s, q->layer->id, &filters);
+    size_t n = engine_snapshot_filters(q->snapshot, q->layer->id, &filters);
     bool known[ENGINE_MAX_FIELDS];
 
     for (UINT16 i = 0; i < q->layer->field_count; i++)
@@ -358,15 +336,14 @@ static bool is_quiet(const struct explain_judge *j, const struct engine_snapshot
 /* ---- remembering
  * -------------------------------------------------------------------------------------------- */
 
-static NTSTATUS find_world(struct explain_judge *j, const struct engine_snapshot *s,
-                           const struct host_question *q, UINT64 tested, struct world **out)
+static NTSTATUS find_world(struct explain_judge *j, const struct host_question *q, struct world **out)
 {
-    UINT64 unknown = q->unknown & tested, hash;
+    UINT64 unknown = q->unknown & q->tested, hash;
     struct world *w, **bucket;
     UINT32 size;
     int err;
 
-    if (!make_vector(j, s, q, &size))
+    if (!make_vector(j, q, &size))
         return STATUS_NO_MEMORY;
     hash = hash_of(mix(mix(q->layer->id, unknown), size), j->vector, size);
     bucket = &j->buckets[hash >> 32 & (j->bucket_count - 1)];
@@ -388,9 +365,9 @@ static NTSTATUS find_world(struct explain_judge *j, const struct engine_snapshot
     w->unknown = unknown;
     w->layer_id = q->layer->id;
     w->vector_size = size;
-    w->quiet = is_quiet(j, s, q);
+    w->quiet = is_quiet(j, q);
     w->vector = malloc(size + 1u);
-    err = w->vector == NULL ? -ENOMEM : solve_into(j, q, tested, w);
+    err = w->vector == NULL ? -ENOMEM : solve_into(j, q, w);
     if (err != 0) {
         world_free(w);
         return err == -ENOMEM ? STATUS_NO_MEMORY : STATUS_INTERNAL_ERROR;
@@ -467,7 +444,7 @@ static NTSTATUS carry_out(struct explain_judge *j, struct engine_reader *r, cons
     x.request.complete_ctx = &x;
     if (w->opaque) /* it holds the classes of the original's values */
         x.request.cache = NULL;
-    status = engine_classify(r, &x.request, v);
+    status = engine_classify_pinned(r, q->snapshot, &x.request, v);
     if (status == STATUS_SUCCESS && (v->action == FWP_ACTION_BLOCK) != w->blocked)
         status = STATUS_INTERNAL_ERROR;
     return status;
@@ -489,8 +466,7 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
                        struct host_answer *a)
 {
     struct explain_judge *j = ctx;
-    const struct engine_snapshot *s = engine_pin(r);
-    UINT64 version = engine_snapshot_version(s), tested;
+    UINT64 version = engine_snapshot_version(q->snapshot);
     UINT64 generation = engine_callout_generation(j->config.state->engine);
     struct world *w = NULL;
     NTSTATUS status = STATUS_SUCCESS;
@@ -499,20 +475,18 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
     j->counts.asked++;
     if (version != j->version || generation != j->generation) { /* worlds and fields of another policy */
         forget_worlds(j);
-        memset(j->tested_known, 0, sizeof j->tested_known);
         j->version = version;
         j->generation = generation;
     }
-    tested = tested_fields(j, s, q->layer->id);
-    if (tested == 0)
+    if (q->tested == 0)
         w = j->only[q->layer->id];
     if (w == NULL) {
-        status = find_world(j, s, q, tested, &w);
-        if (tested == 0 && status == STATUS_SUCCESS)
+        status = find_world(j, q, &w);
+        if (q->tested == 0 && status == STATUS_SUCCESS)
             j->only[q->layer->id] = w;
     }
     if (status != STATUS_SUCCESS)
-        goto out;
+        return status;
     a->depends = w->depends;
     a->depends_on = w->depends_on;
     a->depends_on_callout = w->has_callout ? &w->callout : NULL;
@@ -526,7 +500,5 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
         w->verdict = a->verdict;
         w->verdict.filter = NULL; /* valid while pinned: not kept */
     }
-out:
-    engine_unpin(r);
     return status;
 }

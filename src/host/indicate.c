@@ -247,7 +247,11 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     fill_values(a, a->plan->tested);
     __atomic_fetch_add(&h->counts.classified, 1, __ATOMIC_RELAXED); /* visitors of the lane count too */
     if (h->config.judge.judge != NULL && ((a->unknown & a->plan->tested) != 0 || meets_foreign(a))) {
-        struct host_question q = {.layer = a->layer, .request = &a->request, .unknown = a->unknown};
+        struct host_question q = {.layer = a->layer,
+                                  .snapshot = snapshot,
+                                  .request = &a->request,
+                                  .tested = a->plan->tested,
+                                  .unknown = a->unknown};
 
         __atomic_fetch_add(&h->counts.asked_judge, 1, __ATOMIC_RELAXED);
         status = h->config.judge.judge(h->config.judge.ctx, reader, &q, answer);
