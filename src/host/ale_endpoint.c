@@ -35,6 +35,7 @@ struct endpoints {
     UINT32 *keys, *ports; /* heads of chains, `buckets` each */
     UINT32 buckets;
     UINT32 raw_tcp;                  /* how many raw sockets speak TCP themselves */
+    UINT32 wildcards;                /* how many that are found are bound to no address */
     UINT32 idle_oldest, idle_newest; /* those that linger */
     struct ale_endpoint *dead;
     struct ale_party *parties[PARTIES];
@@ -199,6 +200,7 @@ void ale_endpoint_show(struct lane *l, struct host_endpoint *e)
     link_in(t, x);
     x->hashed = true;
     t->raw_tcp += e->raw && e->protocol == WIRE_PROTOCOL_TCP;
+    t->wildcards += e->wildcard;
 }
 
 static void hide(struct endpoints *t, struct ale_endpoint *e)
@@ -217,6 +219,7 @@ static void hide(struct endpoints *t, struct ale_endpoint *e)
     *head = e->port_next;
     e->hashed = false;
     t->raw_tcp -= e->e.raw && e->e.protocol == WIRE_PROTOCOL_TCP;
+    t->wildcards -= e->e.wildcard;
 }
 
 /* ---- making and freeing -----------------------------------------------------------------------------------
@@ -445,8 +448,9 @@ static struct host_endpoint *find(const struct lane *l, uint8_t version, uint8_t
     static const union wire_addr any;
     struct host_endpoint *e = lookup(l, version, protocol, local, port, receives, false);
 
-    if (e == NULL)
-        e = lookup(l, version, protocol, &any, port, receives, false);
+    if (e != NULL || endpoints_of(l)->wildcards == 0)
+        return e;
+    e = lookup(l, version, protocol, &any, port, receives, false);
     if (e == NULL && version == 4)
         e = lookup(l, 6, protocol, &any, port, receives, true);
     return e;

@@ -95,8 +95,8 @@ struct ale_group {
 };
 
 struct ale_endpoint {
-    struct host_endpoint e; /* first; with what says that it lives two cache lines */
-    UINT32 slot;            /* > 0 */
+    _Alignas(64) struct host_endpoint e; /* first; with what says that it lives two cache lines */
+    UINT32 slot;                         /* > 0 */
     UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
     bool live, hashed, is_explicit, lingers, closed;
     uint8_t bind, listen; /* enum ale_state */

@@ -18,14 +18,15 @@
 #define MIN_SETS 16u
 #define MAX_SETS 4096u /* 16,384 notes, 1 MiB */
 
-/* Of a set: what tells at once that a note is not there, so that most questions touch one line. */
+/* Of a set: what tells at once that a note is not there, or which one is to give way, so that most questions
+ * touch one line. */
 struct tags {
+    UINT64 until_ns[WAYS];
     uint32_t tag[WAYS]; /* of the key's hash, the kind in the low bits; 0: free */
 };
 
 struct note {
     struct host_flow_key key;
-    UINT64 until_ns;
     UINT64 filter_id; /* of a block: who decided, */
     UINT16 layer_id;  /* and where */
 };
@@ -100,13 +101,14 @@ static struct note *put(struct memory *m, const struct host_flow_key *k, enum me
             to = i;
             break;
         }
-        if (s.tags->tag[i] != 0 && s.notes[i].until_ns < now)
+        if (s.tags->until_ns[i] < now)
             s.tags->tag[i] = 0;
-        if (s.tags->tag[to] != 0 && (s.tags->tag[i] == 0 || s.notes[i].until_ns < s.notes[to].until_ns))
+        if (s.tags->tag[to] != 0 && (s.tags->tag[i] == 0 || s.tags->until_ns[i] < s.tags->until_ns[to]))
             to = i;
     }
     s.tags->tag[to] = s.tag | kind;
-    s.notes[to] = (struct note){.key = *k, .until_ns = until};
+    s.tags->until_ns[to] = until;
+    s.notes[to] = (struct note){.key = *k};
     return &s.notes[to];
 }
 
@@ -147,7 +149,7 @@ unsigned memory_kinds(struct memory *m, const struct host_flow_key *k, UINT64 no
     for (unsigned i = 0; i < WAYS; i++) {
         const uint32_t tag = s.tags->tag[i];
 
-        if (tag != 0 && (tag & ~KIND_BITS) == s.tag && is_at(&s, i, tag, k) && s.notes[i].until_ns >= now)
+        if (tag != 0 && (tag & ~KIND_BITS) == s.tag && s.tags->until_ns[i] >= now && is_at(&s, i, tag, k))
             kinds |= 1u << (tag & KIND_BITS);
     }
     return kinds;
