@@ -55,8 +55,7 @@ NTSTATUS host_injection_destroy(struct host *h, HANDLE handle);
 FWPS_PACKET_INJECTION_STATE host_injection_state(struct host *h, HANDLE handle, const NET_BUFFER_LIST *nbl,
                                                  HANDLE *context);
 
-/* ---- injecting
- * ---------------------------------------------------------------------------------------------- */
+/* ---- injecting */
 enum host_injection_kind {
     HOST_INJECT_NETWORK_SEND,
     HOST_INJECT_NETWORK_RECEIVE,

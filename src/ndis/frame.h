@@ -28,17 +28,22 @@
 struct ndis_frame;
 struct ndis_frames; /* the room */
 
-int ndis_frames_create(struct ndis_frames **out); /* 0 or -ENOMEM */
+/* gone: told when nothing holds a packet that stems from a kept frame any more, on the thread that let the
+ * last one go; not after the room's destruction. NULL: nobody. 0 or -ENOMEM. */
+int ndis_frames_create(void (*gone)(void *ctx, const struct ndis_origin *o), void *ctx,
+                       struct ndis_frames **out);
 /* Frames that drivers still hold are let go of: their last dereference frees them. */
 void ndis_frames_destroy(struct ndis_frames *r);
 uint64_t ndis_frames_kept(const struct ndis_frames *r);   /* how many outlive their walk now */
 uint64_t ndis_frames_copied(const struct ndis_frames *r); /* how many were ever made: bytes copied */
 
-/* A frame with a copy of the bytes; `aligned`: the offset of what is to be aligned (the IP header). NULL: out
- * of memory. */
+/* A frame with a copy of the bytes; ip_at: the offset of the IP header, which is aligned. `bytes` stay what
+ * they are until ndis_frame_done(). NULL: out of memory. */
 struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, uint32_t size,
-                                   uint32_t aligned);
-/* Where it stems from; takes references of its own. Either may be NULL. */
+                                   uint32_t ip_at);
+/* It is an origin: the frame of this number. */
+struct ndis_origin *ndis_frame_root(struct ndis_frame *f, uint64_t number);
+/* It stems from another; takes references of its own. Either may be NULL. */
 void ndis_frame_stem(struct ndis_frame *f, struct ndis_origin *o, struct ndis_history *h);
 
 /* [first, end) of the bytes with the data from `at` on; split as in packet.h. NULL: out of memory, or not
@@ -47,17 +52,18 @@ NET_BUFFER_LIST *ndis_frame_show(struct ndis_frame *f, uint32_t first, uint32_t 
                                  uint32_t split);
 NET_BUFFER_LIST *ndis_frame_list(struct ndis_frame *f);
 uint8_t *ndis_frame_bytes(struct ndis_frame *f, uint32_t *size);
-/* Is somebody else holding it, by reference or clone? */
+/* Is somebody else holding it, or what stems from it? */
 bool ndis_frame_held(const struct ndis_frame *f);
 /* The frame that a list is of, itself or through its parents; NULL: none. */
 struct ndis_frame *ndis_frame_of(const NET_BUFFER_LIST *nbl);
 
-/* The walk is over. original: the bytes as they came, valid during the call; if the frame is kept, they are
- * copied, so that ndis_frame_unchanged() can tell later. Returns whether it is kept. */
-bool ndis_frame_done(struct ndis_frame *f, const uint8_t *original);
-/* Do these bytes equal those that the frame was made of, from `at` on to their end? Of a kept frame. */
-bool ndis_frame_equals(const struct ndis_frame *f, uint32_t at, const uint8_t *bytes, uint32_t size);
-/* Where the IP header stood when it was made; and the size of the whole. */
-uint32_t ndis_frame_ip_at(const struct ndis_frame *f);
+/* The walk is over. If the frame is held it is kept, with a copy of the bytes as they came. Returns whether.
+ */
+bool ndis_frame_done(struct ndis_frame *f);
+/* The bytes as they came, whatever drivers did to the frame; where the IP header stands. Of a kept frame, or
+ * while it is walked. */
+const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at);
+/* The frame that an origin is. */
+const struct ndis_frame *ndis_frame_of_origin(const struct ndis_origin *o);
 
 #endif

@@ -40,12 +40,12 @@ enum ndis_made {
     NDIS_MADE_REASSEMBLED,
 };
 enum ndis_made ndis_nbl_made(const NET_BUFFER_LIST *nbl);
+bool ndis_nbl_pool_fits(NDIS_HANDLE pool); /* of lists with a NET_BUFFER and without data (NBL-12) */
 
 /* Which family of functions made it, and so has to free it (NBL-09). */
 enum ndis_by { NDIS_BY_NDIS, NDIS_BY_FWPS };
 
-/* ---- making and freeing: the bodies of NdisAllocate* and FwpsAllocate*
- * ------------------------------------- */
+/* ---- making and freeing: the bodies of NdisAllocate* and FwpsAllocate* */
 /*
  * NULL: out of memory, or (pools) not a pool of the right kind. They write the ledger for the current party;
  * site: the return address of the documented function.
@@ -60,19 +60,20 @@ NET_BUFFER_LIST *ndis_nbl_clone(NET_BUFFER_LIST *original, NDIS_HANDLE list_pool
 NET_BUFFER_LIST *ndis_nbl_reassemble(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t start_offset,
                                      uint32_t data_offset_delta, uint32_t back_fill, enum ndis_by by,
                                      const void *site);
+/* The same for FwpsReassembleForwardFragmentGroup0: all of the first NET_BUFFER, of the others what is behind
+ * the first `skip` bytes. */
+NET_BUFFER_LIST *ndis_nbl_join(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t skip, const void *site);
 /* Frees what one of the above made. expected: what the function that was called frees; another kind is a
  * finding and is freed all the same. A list that is nobody's, or gone, is a finding. */
 void ndis_nbl_free(NET_BUFFER_LIST *nbl, enum ndis_made expected, enum ndis_by by, const void *site);
 
-/* ---- references (FwpsReferenceNetBufferList0)
- * --------------------------------------------------------------- */
+/* ---- references (FwpsReferenceNetBufferList0) */
 /* False: not a list of ours (a finding). modify: the driver is going to change a clone of it (NBL-03). */
 bool ndis_nbl_reference(NET_BUFFER_LIST *nbl, bool modify, const void *site);
 bool ndis_nbl_dereference(NET_BUFFER_LIST *nbl, const void *site);
 bool ndis_nbl_meant_to_modify(const NET_BUFFER_LIST *nbl);
 
-/* ---- history
- * -------------------------------------------------------------------------------------------------- */
+/* ---- history */
 struct ndis_history;                                              /* counted; NULL: never injected */
 struct ndis_history *ndis_history_of(const NET_BUFFER_LIST *nbl); /* borrowed */
 /* A new one: `before` and an injection more. Takes a reference to before. NULL: out of memory. */
@@ -91,15 +92,15 @@ enum ndis_injected {
 };
 enum ndis_injected ndis_history_state(const struct ndis_history *h, uint64_t handle, void **context);
 
-/* ---- origin
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- origin */
 struct ndis_origin {
     uint64_t number; /* the datapath's of the frame */
     uint32_t references;
     bool injected;  /* a packet of this origin was injected at least once */
     bool completed; /* FwpsCompleteOperation0 was given a list of this origin (PEND-28, 30) */
-    void (*gone)(void *ctx, struct ndis_origin *o); /* the last reference went; frees it */
-    void *ctx;
+    /* The host's: how the frame came. */
+    uint32_t interface_index;
+    bool inbound, loopback, reassembled;
 };
 struct ndis_origin *ndis_origin_of(const NET_BUFFER_LIST *nbl); /* borrowed; NULL: of no frame */
 struct ndis_origin *ndis_origin_ref(struct ndis_origin *o);     /* NULL is passed through */
@@ -109,8 +110,7 @@ void ndis_nbl_set_origin(NET_BUFFER_LIST *nbl, struct ndis_origin *o); /* takes 
  * nbl may be NULL. Takes nothing. */
 void ndis_nbl_carry(NET_BUFFER_LIST *nbl);
 
-/* ---- tags (FwpsNetBufferListAssociateContext)
- * ------------------------------------------------------------------ */
+/* ---- tags (FwpsNetBufferListAssociateContext) */
 typedef void (*ndis_notify_fn)(void); /* FWPS_NET_BUFFER_LIST_NOTIFY_FN0 or 1, as `version` says */
 struct ndis_tag {
     struct ndis_tag *next;
@@ -124,15 +124,30 @@ enum ndis_tag_result { NDIS_TAG_OK, NDIS_TAG_EXISTS, NDIS_TAG_NONE, NDIS_TAG_NO_
 enum ndis_tag_result ndis_tag_add(NET_BUFFER_LIST *nbl, const struct ndis_tag *tag);
 enum ndis_tag_result ndis_tag_find(NET_BUFFER_LIST *nbl, uint64_t tag, bool take, struct ndis_tag *out);
 bool ndis_tags_any(const NET_BUFFER_LIST *nbl);
-/* Calls fn for each tag; fn may call a driver. */
-void ndis_tags_each(NET_BUFFER_LIST *nbl,
-                    void (*fn)(void *ctx, NET_BUFFER_LIST *nbl, const struct ndis_tag *t), void *ctx);
+/* Tells all of a list's tags of an event (FWPS_NET_BUFFER_LIST_*); other: the list that came of it, or NULL.
+ */
+void ndis_tags_tell(NET_BUFFER_LIST *nbl, unsigned event, NET_BUFFER_LIST *other, uint16_t layer);
+void ndis_tag_tell(const struct ndis_tag *t, NET_BUFFER_LIST *nbl, unsigned event, NET_BUFFER_LIST *other,
+                   uint16_t layer);
 /* The tags of `from` are also `to`'s: what was cloned or duplicated is watched on. */
 void ndis_tags_copy(NET_BUFFER_LIST *to, NET_BUFFER_LIST *from);
 void ndis_tags_drop(NET_BUFFER_LIST *nbl); /* all of them */
 
-/* ---- bytes
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- headers */
+/*
+ * FwpsConstructIpHeaderForTransportPacket0's body (NBL-17). family: Windows' AF_INET or AF_INET6; addresses in
+ * network order. header_size 0: each NET_BUFFER begins at its transport header, an IP header is put in front;
+ * else the one NET_BUFFER begins at an IP header of so many bytes, which is rebuilt. STATUS_SUCCESS,
+ * STATUS_INVALID_PARAMETER, STATUS_NO_MEMORY: then nothing has changed.
+ */
+NTSTATUS ndis_construct_ip_header(NET_BUFFER_LIST *nbl, uint32_t header_size, uint16_t family,
+                                  const uint8_t *source, const uint8_t *destination, uint8_t protocol);
+/* A header for `length` bytes behind it; from: one to take the rest of its members from, NULL: none. Returns
+ * its size, at most 60. */
+uint32_t ndis_ip_header(uint8_t out[60], uint8_t version, const uint8_t *source, const uint8_t *destination,
+                        uint8_t protocol, size_t length, const uint8_t *from, uint32_t from_size);
+
+/* ---- bytes */
 /* Copies up to `size` bytes of the used data from `at` on; how many there were. */
 size_t ndis_nb_read(const NET_BUFFER *nb, size_t at, void *out, size_t size);
 size_t ndis_nb_write(NET_BUFFER *nb, size_t at, const void *bytes, size_t size);

@@ -62,18 +62,6 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_M
                                          MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress,
                                          ULONG BugCheckOnFailure, ULONG Priority);
 VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList);
-NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect);
-PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
-                                   PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes,
-                                   MEMORY_CACHING_TYPE CacheType, ULONG Flags);
-PMDL NTAPI MmAllocatePagesForMdl(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
-                                 PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes);
-VOID NTAPI MmFreePagesFromMdl(PMDL MemoryDescriptorList);
 SIZE_T NTAPI MmSizeOfMdl(PVOID Base, SIZE_T Length);
-PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress);
-VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress);
-PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes);
-VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T NumberOfBytes);
-BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress);
 
 #endif

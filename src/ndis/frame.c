@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames: the room that they come from, the copies of bytes, the one list that callouts see at all layers.
+ *
+ *   frame = block (NET_BUFFER_LIST) | NET_BUFFER | MDLs | bytes | the bytes as they came (only if it is kept)
+ *
+ *   worker: take() <- free list <- everything that was given back (one exchange)
+ *   any thread: the last reference of a kept frame -> pushed on `back`
+ *
+ * A room's references: its owner's, and one a frame that is kept; who brings them to zero frees it with all
+ * its frames. Frames that are not kept go straight to the worker's list, without an atomic operation on the
+ * room.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ndis/frame.h"
+#include "ndis/inside.h"
+
+#define HEADROOM   64u
+#define LEAST_ROOM 2048u
+
+struct ndis_frame {
+    struct ndis_block block;
+    NET_BUFFER nb;
+    struct ndis_frames *room;
+    struct ndis_frame *next; /* of the free ones */
+    MDL *mdls;
+    uint32_t mdl_room;
+    uint8_t *memory; /* capacity bytes */
+    uint8_t *bytes;  /* in it */
+    uint32_t capacity, size, ip_at;
+    const uint8_t *came;        /* the bytes as they came: the caller's, or a copy behind `bytes` */
+    struct ndis_origin own;     /* of a root: one reference is the frame's itself */
+    uint32_t first, end, split; /* the layout that the MDLs have; end 0: none */
+};
+
+struct ndis_frames {
+    void (*gone)(void *ctx, const struct ndis_origin *o);
+    void *ctx;
+    bool closed;
+    struct ndis_frame *free;
+    struct ndis_frame *back; /* atomic: pushed by anybody, taken whole by the worker */
+    uint64_t references, kept, copied;
+};
+
+/* ---- the room */
+
+int ndis_frames_create(void (*gone)(void *ctx, const struct ndis_origin *o), void *ctx,
+                       struct ndis_frames **out)
+{
+    struct ndis_frames *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return -ENOMEM;
+    r->references = 1;
+    r->gone = gone;
+    r->ctx = ctx;
+    *out = r;
+    return 0;
+}
+
+static void frame_free(struct ndis_frame *f)
+{
+    free(f->mdls);
+    free(f->memory);
+    free(f);
+}
+
+static void frames_free(struct ndis_frame *f)
+{
+    while (f != NULL) {
+        struct ndis_frame *next = f->next;
+
+        frame_free(f);
+        f = next;
+    }
+}
+
+static void room_unref(struct ndis_frames *r)
+{
+    if (__atomic_sub_fetch(&r->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    frames_free(r->free);
+    frames_free(r->back);
+    free(r);
+}
+
+void ndis_frames_destroy(struct ndis_frames *r)
+{
+    if (r == NULL)
+        return;
+    r->closed = true;
+    room_unref(r);
+}
+
+uint64_t ndis_frames_kept(const struct ndis_frames *r)
+{
+    return __atomic_load_n(&r->kept, __ATOMIC_RELAXED);
+}
+
+uint64_t ndis_frames_copied(const struct ndis_frames *r)
+{
+    return __atomic_load_n(&r->copied, __ATOMIC_RELAXED);
+}
+
+/* ---- a frame's life -------------------------------------------------------------------------------------
+ */
+
+static void put_back(struct ndis_frame *f)
+{
+    struct ndis_frames *r = f->room;
+    struct ndis_frame *head = __atomic_load_n(&r->back, __ATOMIC_RELAXED);
+
+    do
+        f->next = head;
+    while (!__atomic_compare_exchange_n(&r->back, &head, f, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+static void clear(struct ndis_frame *f)
+{
+    f->block.nbl.NdisReserved[0] = NULL;
+    ndis_buffer_end(&f->nb);
+    ndis_contexts_end(&f->block.nbl);
+    ndis_block_strip(&f->block);
+}
+
+/* Nothing holds the frame nor what stems from it. */
+static void give_back(struct ndis_frame *f)
+{
+    struct ndis_frames *r = f->room;
+
+    __atomic_sub_fetch(&r->kept, 1, __ATOMIC_RELAXED);
+    put_back(f);
+    room_unref(r);
+}
+
+void ndis_origin_gone(struct ndis_origin *o)
+{
+    struct ndis_frame *f = (struct ndis_frame *)((char *)o - offsetof(struct ndis_frame, own));
+
+    if (f->room->gone != NULL && !f->room->closed)
+        f->room->gone(f->room->ctx, o);
+    give_back(f);
+}
+
+/* ndis_block.release: the last reference to a kept frame's list. What stems from it may go on. */
+static void released(struct ndis_block *b)
+{
+    struct ndis_frame *f = (struct ndis_frame *)b;
+    const bool root = b->origin == &f->own;
+
+    clear(f); /* a root's reference to itself is let go here */
+    if (!root)
+        give_back(f);
+}
+
+static struct ndis_frame *a_free_one(struct ndis_frames *r)
+{
+    struct ndis_frame *f;
+
+    if (r->free == NULL)
+        r->free = __atomic_exchange_n(&r->back, NULL, __ATOMIC_ACQUIRE);
+    f = r->free;
+    if (f != NULL) {
+        r->free = f->next;
+        return f;
+    }
+    f = calloc(1, sizeof(*f));
+    if (f != NULL)
+        f->room = r;
+    return f;
+}
+
+/* Room for the bytes, and for as many once more. */
+static bool reserve(struct ndis_frame *f, uint32_t size)
+{
+    uint64_t want = 2 * ((uint64_t)size + HEADROOM + MEMORY_ALLOCATION_ALIGNMENT);
+
+    if (want < 2 * LEAST_ROOM)
+        want = 2 * LEAST_ROOM;
+    if (want <= f->capacity)
+        return true;
+    if (want > UINT32_MAX)
+        return false;
+    free(f->memory);
+    f->memory = malloc(want);
+    f->capacity = f->memory != NULL ? (uint32_t)want : 0;
+    return f->memory != NULL;
+}
+
+struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, uint32_t size, uint32_t ip_at)
+{
+    struct ndis_frame *f = a_free_one(r);
+
+    if (f == NULL)
+        return NULL;
+    if (!reserve(f, size)) {
+        f->next = r->free;
+        r->free = f;
+        return NULL;
+    }
+    memset(&f->block, 0, sizeof(f->block));
+    memset(&f->nb, 0, sizeof(f->nb));
+    ndis_block_begin(&f->block, NDIS_MADE_FRAME, NDIS_BY_NDIS, NULL);
+    f->block.release = released;
+    f->block.nbl.FirstNetBuffer = &f->nb;
+    f->bytes = f->memory + HEADROOM;
+    f->bytes += (0u - ((uintptr_t)f->bytes + ip_at)) % MEMORY_ALLOCATION_ALIGNMENT;
+    memcpy(f->bytes, bytes, size);
+    f->size = size;
+    f->ip_at = ip_at;
+    f->came = bytes;
+    f->end = 0;
+    __atomic_fetch_add(&r->copied, 1, __ATOMIC_RELAXED);
+    return f;
+}
+
+struct ndis_origin *ndis_frame_root(struct ndis_frame *f, uint64_t number)
+{
+    f->own = (struct ndis_origin){.number = number, .references = 1};
+    f->block.origin = &f->own;
+    return &f->own;
+}
+
+void ndis_frame_stem(struct ndis_frame *f, struct ndis_origin *o, struct ndis_history *h)
+{
+    if (o != NULL)
+        ndis_nbl_set_origin(&f->block.nbl, o);
+    ndis_nbl_set_history(&f->block.nbl, h);
+}
+
+bool ndis_frame_held(const struct ndis_frame *f)
+{
+    return __atomic_load_n(&f->block.references, __ATOMIC_ACQUIRE) > 1 ||
+           (f->block.origin == &f->own && __atomic_load_n(&f->own.references, __ATOMIC_ACQUIRE) > 1);
+}
+
+bool ndis_frame_done(struct ndis_frame *f)
+{
+    struct ndis_frames *r = f->room;
+
+    if (!ndis_frame_held(f)) { /* nobody but us can take a reference now */
+        if (f->block.origin == &f->own)
+            f->block.origin = NULL;
+        clear(f);
+        f->next = r->free;
+        r->free = f;
+        return false;
+    }
+    memcpy(f->bytes + f->size, f->came, f->size);
+    f->came = f->bytes + f->size;
+    __atomic_fetch_add(&r->references, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&r->kept, 1, __ATOMIC_RELAXED);
+    ndis_block_unref(&f->block);
+    return true;
+}
+
+const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at)
+{
+    *size = f->size;
+    *ip_at = f->ip_at;
+    return f->came;
+}
+
+const struct ndis_frame *ndis_frame_of_origin(const struct ndis_origin *o)
+{
+    return (const struct ndis_frame *)((const char *)o - offsetof(struct ndis_frame, own));
+}
+
+/* ---- what is shown ----------------------------------------------------------------------------------------
+ */
+
+/* The n-th MDL's size when packets are split: odd, at most `split`, and not always the same, so that a reader
+ * who supposes one size is found out. */
+static uint32_t odd_size(uint32_t split, uint32_t n)
+{
+    const uint32_t odds = (split + 1) / 2; /* odd numbers up to split */
+
+    return 2 * ((odds - 1 + n * 5) % odds) + 1;
+}
+
+static uint32_t mdls_for(uint32_t size, uint32_t split)
+{
+    uint32_t count = 0, at = 0;
+
+    if (split == 0)
+        return 1;
+    while (at < size)
+        at += odd_size(split, count++);
+    return count + 1;
+}
+
+static bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t split)
+{
+    uint32_t count = 0, at = first;
+
+    if (f->end != 0 && f->first == first && f->end == end && f->split == split && f->nb.MdlChain == f->mdls)
+        return true;
+    if (split != f->split || f->mdl_room == 0 || split != 0) {
+        const uint32_t want = mdls_for(f->size, split); /* of the whole: it does not grow while it is shown */
+
+        if (want > f->mdl_room) {
+            MDL *mdls = malloc(want * sizeof(*mdls));
+
+            if (mdls == NULL)
+                return false;
+            free(f->mdls);
+            f->mdls = mdls;
+            f->mdl_room = want;
+        }
+    }
+    ndis_buffer_end(&f->nb); /* what retreats put in front and nobody took away */
+    do {
+        uint32_t part = split == 0 ? end - at : odd_size(split, count);
+
+        part = part < end - at ? part : end - at;
+        ndis_mdl_describe(&f->mdls[count], f->bytes + at, part);
+        if (count != 0)
+            f->mdls[count - 1].Next = &f->mdls[count];
+        count++;
+        at += part;
+    } while (at < end);
+    f->first = first;
+    f->end = end;
+    f->split = split;
+    return true;
+}
+
+NET_BUFFER_LIST *ndis_frame_show(struct ndis_frame *f, uint32_t first, uint32_t at, uint32_t end,
+                                 uint32_t split)
+{
+    if (first > at || at > end || end > f->size || !lay(f, first, end, split))
+        return NULL;
+    f->nb.MdlChain = f->mdls;
+    f->nb.DataOffset = at - first;
+    f->nb.stDataLength = end - at;
+    ndis_buffer_seek(&f->nb);
+    f->nb.Next = NULL;
+    f->block.nbl.FirstNetBuffer = &f->nb;
+    f->block.nbl.Next = NULL;
+    return &f->block.nbl;
+}
+
+NET_BUFFER_LIST *ndis_frame_list(struct ndis_frame *f)
+{
+    return &f->block.nbl;
+}
+
+uint8_t *ndis_frame_bytes(struct ndis_frame *f, uint32_t *size)
+{
+    *size = f->size;
+    return f->bytes;
+}
+
+struct ndis_frame *ndis_frame_of(const NET_BUFFER_LIST *nbl)
+{
+    struct ndis_block *b = ndis_block_of(nbl);
+
+    while (b != NULL && b->made != NDIS_MADE_FRAME)
+        b = b->parent != NULL ? b->parent : b->parent_count != 0 ? b->parents[0] : NULL;
+    return (struct ndis_frame *)b;
+}

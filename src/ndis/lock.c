@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locks, events and waits by NDIS' names, over the kernel's.
+ *
+ * A reader/writer lock: a spin lock guards two numbers; who cannot have the lock lets others run and tries
+ * again. Readers do not wait for writers that wait: read access may be taken again by who has it.
+ */
+#include <stdlib.h>
+
+#include "ledger/ledger.h"
+#include "ndis.h"
+#include "rt/rt.h"
+
+struct _NDIS_RW_LOCK_EX {
+    KSPIN_LOCK guard;
+    ULONG readers;
+    BOOLEAN writer;
+};
+
+enum { READING = 1, WRITING = 2 }; /* LOCK_STATE_EX.LockState */
+
+VOID NTAPI NdisAllocateSpinLock(PNDIS_SPIN_LOCK SpinLock)
+{
+    KeInitializeSpinLock(&SpinLock->SpinLock);
+}
+
+VOID NTAPI NdisFreeSpinLock(PNDIS_SPIN_LOCK SpinLock)
+{
+    (void)SpinLock;
+}
+
+VOID NTAPI NdisAcquireSpinLock(PNDIS_SPIN_LOCK SpinLock)
+{
+    KIRQL before;
+
+    KeAcquireSpinLock(&SpinLock->SpinLock, &before);
+    SpinLock->OldIrql = before;
+}
+
+VOID NTAPI NdisReleaseSpinLock(PNDIS_SPIN_LOCK SpinLock)
+{
+    KeReleaseSpinLock(&SpinLock->SpinLock, SpinLock->OldIrql);
+}
+
+VOID NTAPI NdisDprAcquireSpinLock(PNDIS_SPIN_LOCK SpinLock)
+{
+    KeAcquireSpinLockAtDpcLevel(&SpinLock->SpinLock);
+    SpinLock->OldIrql = DISPATCH_LEVEL;
+}
+
+VOID NTAPI NdisDprReleaseSpinLock(PNDIS_SPIN_LOCK SpinLock)
+{
+    KeReleaseSpinLockFromDpcLevel(&SpinLock->SpinLock);
+}
+
+/* ---- reader/writer locks --------------------------------------------------------------------------------
+ */
+
+PNDIS_RW_LOCK_EX NTAPI NdisAllocateRWLock(NDIS_HANDLE NdisHandle)
+{
+    NDIS_RW_LOCK_EX *l = calloc(1, sizeof(*l));
+
+    (void)NdisHandle;
+    if (l == NULL)
+        return NULL;
+    KeInitializeSpinLock(&l->guard);
+    ledger_open(LEDGER_POOL, (uintptr_t)l, sizeof(*l), "NDIS reader/writer lock",
+                __builtin_return_address(0));
+    return l;
+}
+
+VOID NTAPI NdisFreeRWLock(PNDIS_RW_LOCK_EX Lock)
+{
+    if (ledger_close(LEDGER_POOL, (uintptr_t)Lock, __builtin_return_address(0)))
+        free(Lock);
+}
+
+static void acquire(NDIS_RW_LOCK_EX *l, LOCK_STATE_EX *state, UCHAR flags, bool writing)
+{
+    state->Flags = flags;
+    state->OldIrql = DISPATCH_LEVEL;
+    if ((flags & NDIS_RWL_AT_DISPATCH_LEVEL) == 0) {
+        KIRQL before;
+
+        KeRaiseIrql(DISPATCH_LEVEL, &before);
+        state->OldIrql = before;
+    }
+    for (bool have = false; !have;) {
+        KeAcquireSpinLockAtDpcLevel(&l->guard);
+        have = !l->writer && (!writing || l->readers == 0);
+        if (have && writing)
+            l->writer = TRUE;
+        else if (have)
+            l->readers++;
+        KeReleaseSpinLockFromDpcLevel(&l->guard);
+        if (!have)
+            rt_yield();
+    }
+    state->LockState = writing ? WRITING : READING;
+}
+
+VOID NTAPI NdisAcquireRWLockRead(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState, UCHAR Flags)
+{
+    acquire(Lock, LockState, Flags, false);
+    ledger_open(LEDGER_LOCK, (uintptr_t)LockState, 0, "NDIS reader/writer lock", __builtin_return_address(0));
+}
+
+VOID NTAPI NdisAcquireRWLockWrite(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState, UCHAR Flags)
+{
+    acquire(Lock, LockState, Flags, true);
+    ledger_open(LEDGER_LOCK, (uintptr_t)LockState, 0, "NDIS reader/writer lock", __builtin_return_address(0));
+}
+
+VOID NTAPI NdisReleaseRWLock(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState)
+{
+    if (!ledger_close(LEDGER_LOCK, (uintptr_t)LockState, __builtin_return_address(0)))
+        return;
+    KeAcquireSpinLockAtDpcLevel(&Lock->guard);
+    if (LockState->LockState == WRITING)
+        Lock->writer = FALSE;
+    else
+        Lock->readers--;
+    KeReleaseSpinLockFromDpcLevel(&Lock->guard);
+    if ((LockState->Flags & NDIS_RWL_AT_DISPATCH_LEVEL) == 0)
+        KeLowerIrql(LockState->OldIrql);
+}
+
+/* ---- events, time */
+
+#define TICKS_A_MILLISECOND 10000ll /* of 100 ns */
+
+VOID NTAPI NdisInitializeEvent(PNDIS_EVENT Event)
+{
+    KeInitializeEvent(&Event->Event, NotificationEvent, FALSE);
+}
+
+VOID NTAPI NdisSetEvent(PNDIS_EVENT Event)
+{
+    KeSetEvent(&Event->Event, 0, FALSE);
+}
+
+VOID NTAPI NdisResetEvent(PNDIS_EVENT Event)
+{
+    KeClearEvent(&Event->Event);
+}
+
+BOOLEAN NTAPI NdisWaitEvent(PNDIS_EVENT Event, UINT MsToWait)
+{
+    LARGE_INTEGER timeout = {.QuadPart = -TICKS_A_MILLISECOND * MsToWait};
+
+    return KeWaitForSingleObject(&Event->Event, Executive, KernelMode, FALSE,
+                                 MsToWait != 0 ? &timeout : NULL) == STATUS_SUCCESS;
+}
+
+VOID NTAPI NdisMSleep(ULONG MicrosecondsToSleep)
+{
+    LARGE_INTEGER interval = {.QuadPart = -TICKS_A_MILLISECOND / 1000 * MicrosecondsToSleep};
+
+    KeDelayExecutionThread(KernelMode, FALSE, &interval);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MDLs by NDIS' names: made and built in one step. */
+#include "ledger/ledger.h"
+#include "ndis.h"
+#include "nt/mdl.h"
+
+MDL *NTAPI NdisAllocateMdl(NDIS_HANDLE NdisHandle, PVOID VirtualAddress, ULONG Length)
+{
+    MDL *mdl = mm_mdl_make(VirtualAddress, Length, 0, NULL);
+
+    (void)NdisHandle;
+    if (mdl == NULL)
+        return NULL;
+    MmBuildMdlForNonPagedPool(mdl);
+    ledger_open(LEDGER_MDL, (uintptr_t)mdl, Length, NULL, __builtin_return_address(0));
+    return mdl;
+}
+
+VOID NTAPI NdisFreeMdl(MDL *Mdl)
+{
+    if (!ledger_close(LEDGER_MDL, (uintptr_t)Mdl, __builtin_return_address(0)))
+        return;
+    if (!mm_mdl_is_ours(Mdl)) {
+        ledger_report(LEDGER_BUGCHECK, __builtin_return_address(0),
+                      "NdisFreeMdl: an MDL that NdisAllocateMdl did not make");
+        return;
+    }
+    mm_mdl_free(Mdl);
+}
