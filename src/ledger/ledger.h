@@ -83,8 +83,9 @@ struct ledger_finding {
     uint64_t number;           /* of the obligation, from 1, in the order of opening: never an address */
     uint64_t key, size;        /* size: bytes, or count, where there is one */
     const void *opened, *closed, *used; /* call sites; NULL: there was none */
-    const char *text;          /* further words, e.g. the pool tag; NULL: none */
-    uint64_t time_ns;
+    const char *text;          /* further words, e.g. the pool tag; NULL: none. WRONG: what it was closed as;
+                                * FOREIGN: the party that closed it (driver: who owes it) */
+    uint64_t time_ns;          /* LEFT, ledger_each(): when it was opened; else when it was found out */
 };
 
 struct ledger_config {
@@ -111,7 +112,8 @@ void ledger_open_for(struct ledger_party *p, enum ledger_kind k, uint64_t key, u
 /* Closed by the current party. False: it was not open; that is a finding already. Where no party is current:
  * true, nothing is looked at. */
 bool ledger_close(enum ledger_kind k, uint64_t key, const void *site);
-/* Closed by Weir itself, for whoever owes it; false: it was not open, and that is no finding. */
+/* Closed by Weir itself, for whoever owes it; false: it was not open, and that is no finding. LEDGER_COUNT: counted
+ * for p, true. */
 bool ledger_close_for(struct ledger_party *p, enum ledger_kind k, uint64_t key);
 /* It is used now: false, and a finding, if it was closed or never opened. LEDGER_COUNT: true. */
 bool ledger_use(enum ledger_kind k, uint64_t key, const void *site);
@@ -120,8 +122,12 @@ bool ledger_is_open(struct ledger *l, enum ledger_kind k, uint64_t key);
 /* Other findings of the current party. text is copied. */
 void ledger_report(enum ledger_fault fault, const void *site, const char *text);
 
+/* LEDGER_LOCKs that the calling thread has opened and not closed. Both modes. */
+unsigned ledger_locks_held(void);
+
 uint64_t ledger_open_count(const struct ledger_party *p, enum ledger_kind k);
-/* At unload: reports everything that is still open, oldest first, and closes it. How many. */
+/* At unload: reports everything that is still open, oldest first, and closes it. How many. LEDGER_COUNT: one finding
+ * a kind, with how many as its size and no number. */
 uint64_t ledger_settle(struct ledger_party *p);
 /* Calls fn for each open obligation, oldest first; fn must not call the ledger. LEDGER_FULL. */
 void ledger_each(struct ledger *l, const struct ledger_party *p /* NULL: all */,

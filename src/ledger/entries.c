@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The full mode's entries. inside.h has the picture.
+ *
+ * Several may be open under one (kind, key): references, or an address that came back. New ones stand first
+ * in their bucket, so a close takes the newest: references nest.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ledger/inside.h"
+
+#define FIRST_BUCKETS 64
+#define BLOCK         64 /* entries: a page */
+#define SPINS         200
+
+/* ---- shards -------------------------------------------------------------------------------------------- */
+
+static uint64_t hash_of(unsigned kind, uint64_t key)
+{
+    uint64_t h = (key + kind * 0xd6e8feb86659fd93u) * 0x9e3779b97f4a7c15u;
+
+    return (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
+}
+
+static struct ledger_shard *shard_of(struct ledger *l, uint64_t hash)
+{
+    return &l->shards[hash >> 58];
+}
+
+static struct ledger_entry **bucket_of(struct ledger_shard *s, uint64_t hash)
+{
+    return &s->buckets[(hash >> 16) & s->mask];
+}
+
+static void lock(struct ledger_shard *s)
+{
+    while (atomic_exchange_explicit(&s->locked, true, memory_order_acquire)) {
+        for (unsigned i = 0; atomic_load_explicit(&s->locked, memory_order_relaxed); i++) {
+            if (i >= SPINS)
+                rt_yield(); /* who holds it was put aside by the system */
+        }
+    }
+}
+
+static void unlock(struct ledger_shard *s)
+{
+    atomic_store_explicit(&s->locked, false, memory_order_release);
+}
+
+int ledger_shards_create(struct ledger *l)
+{
+    _Static_assert(LEDGER_SHARDS == 1 << (64 - 58), "the hash's first bits choose the shard");
+    l->shards = aligned_alloc(LEDGER_LINE, LEDGER_SHARDS * sizeof(struct ledger_shard));
+    if (l->shards == NULL)
+        return -1;
+    memset(l->shards, 0, LEDGER_SHARDS * sizeof(struct ledger_shard));
+    for (size_t i = 0; i < LEDGER_SHARDS; i++) {
+        struct ledger_shard *s = &l->shards[i];
+
+        s->mask = FIRST_BUCKETS - 1;
+        s->buckets = calloc(FIRST_BUCKETS, sizeof(*s->buckets));
+        s->ring = calloc(LEDGER_TOMBSTONES, sizeof(*s->ring));
+        if (s->buckets == NULL || s->ring == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+void ledger_shards_destroy(struct ledger *l)
+{
+    if (l->shards == NULL)
+        return;
+    for (size_t i = 0; i < LEDGER_SHARDS; i++) {
+        struct ledger_shard *s = &l->shards[i];
+
+        while (s->blocks != NULL) {
+            struct ledger_entry *block = s->blocks;
+
+            s->blocks = block->next;
+            free(block);
+        }
+        free(s->buckets);
+        free(s->ring);
+    }
+    free(l->shards);
+}
+
+static void add_block(struct ledger_shard *s)
+{
+    struct ledger_entry *block = aligned_alloc(LEDGER_LINE, BLOCK * sizeof(*block));
+
+    if (block == NULL)
+        return;
+    block->next = s->blocks;
+    s->blocks = block;
+    for (size_t i = BLOCK - 1; i > 0; i--) { /* handed out in order of address */
+        block[i].next = s->free;
+        s->free = &block[i];
+    }
+}
+
+/* Twice the buckets; without memory for them chains grow longer, that is all. */
+static void grow(struct ledger_shard *s)
+{
+    size_t count = (s->mask + 1) * 2;
+    struct ledger_entry **old = s->buckets, **buckets = calloc(count, sizeof(struct ledger_entry *));
+
+    if (buckets == NULL)
+        return;
+    s->buckets = buckets;
+    for (size_t i = 0; i <= s->mask; i++) {
+        size_t half = s->mask + 1;
+        struct ledger_entry **tails[2] = {&buckets[i], &buckets[i + half]};
+
+        for (struct ledger_entry *e = old[i], *after; e != NULL; e = after) { /* newest first, as before */
+            struct ledger_entry ***tail = &tails[(hash_of(e->kind, e->key) >> 16 & half) != 0];
+
+            after = e->next;
+            e->next = NULL;
+            **tail = e;
+            *tail = &e->next;
+        }
+    }
+    s->mask = count - 1;
+    free(old);
+}
+
+/* ---- open and close ------------------------------------------------------------------------------------ */
+
+void ledger_entry_open(struct ledger_party *p, enum ledger_kind k, uint64_t key, uint64_t size,
+                       const char *text, const void *site)
+{
+    struct ledger *l = p->ledger;
+    uint64_t hash = hash_of(k, key), now = ledger_now(l), number;
+    struct ledger_shard *s = shard_of(l, hash);
+    struct ledger_entry *e, **bucket;
+
+    lock(s);
+    number = atomic_fetch_add_explicit(&l->numbers, 1, memory_order_relaxed) + 1;
+    if (s->free == NULL)
+        add_block(s);
+    e = s->free;
+    if (e == NULL) {
+        s->lost++;
+        unlock(s);
+        atomic_fetch_add_explicit(&l->lost, 1, memory_order_relaxed);
+        return;
+    }
+    s->free = e->next;
+    if (s->count++ > s->mask)
+        grow(s);
+    bucket = bucket_of(s, hash);
+    *e = (struct ledger_entry){.next = *bucket,
+                               .key = key,
+                               .size = size,
+                               .text = text,
+                               .opened = site,
+                               .party = p,
+                               .number = number,
+                               .kind = k,
+                               .time_ns = now};
+    *bucket = e;
+    unlock(s);
+}
+
+/* The link to the party's newest of (k, key), else to the newest of all; NULL: none is open. Locked. */
+static struct ledger_entry **find(struct ledger_shard *s, uint64_t hash, const struct ledger_party *p,
+                                  enum ledger_kind k, uint64_t key)
+{
+    struct ledger_entry **other = NULL;
+
+    for (struct ledger_entry **at = bucket_of(s, hash); *at != NULL; at = &(*at)->next) {
+        if ((*at)->key != key || (*at)->kind != (unsigned)k)
+            continue;
+        if ((*at)->party == p || p == NULL)
+            return at;
+        if (other == NULL)
+            other = at;
+    }
+    return other;
+}
+
+/* Out of its bucket; its copy goes into the ring. Locked. */
+static void bury(struct ledger_shard *s, struct ledger_entry **at, const void *site)
+{
+    struct ledger_entry *e = *at, *grave = &s->ring[s->ring_at];
+
+    /* A lock that is taken again and again shall not push out all others. */
+    if (grave->number == 0 || grave->key != e->key || grave->kind != e->kind) {
+        s->ring_at = (s->ring_at + 1) % LEDGER_TOMBSTONES;
+        grave = &s->ring[s->ring_at];
+    }
+    *at = e->next;
+    *grave = *e;
+    grave->closed = site;
+    e->next = s->free;
+    s->free = e;
+    s->count--;
+}
+
+bool ledger_entry_close(struct ledger_party *p, enum ledger_kind k, uint64_t key, const void *site,
+                        struct ledger_entry *was)
+{
+    uint64_t hash = hash_of(k, key);
+    struct ledger_shard *s = shard_of(p->ledger, hash);
+    struct ledger_entry **at;
+
+    lock(s);
+    at = find(s, hash, p, k, key);
+    if (at != NULL) {
+        *was = **at;
+        bury(s, at, site);
+    }
+    unlock(s);
+    return at != NULL;
+}
+
+bool ledger_entry_close_number(struct ledger *l, const struct ledger_entry *e)
+{
+    uint64_t hash = hash_of(e->kind, e->key);
+    struct ledger_shard *s = shard_of(l, hash);
+    struct ledger_entry **at;
+
+    lock(s);
+    at = bucket_of(s, hash);
+    while (*at != NULL && (*at)->number != e->number)
+        at = &(*at)->next;
+    if (*at == NULL) {
+        unlock(s);
+        return false;
+    }
+    bury(s, at, NULL);
+    unlock(s);
+    return true;
+}
+
+bool ledger_entry_peek(struct ledger *l, enum ledger_kind k, uint64_t key, struct ledger_entry *out)
+{
+    uint64_t hash = hash_of(k, key);
+    struct ledger_shard *s = shard_of(l, hash);
+    struct ledger_entry **at;
+
+    lock(s);
+    at = find(s, hash, NULL, k, key);
+    if (at != NULL)
+        *out = **at;
+    unlock(s);
+    return at != NULL;
+}
+
+bool ledger_entry_is_open(struct ledger *l, enum ledger_kind k, uint64_t key)
+{
+    struct ledger_entry e;
+
+    return ledger_entry_peek(l, k, key, &e);
+}
+
+bool ledger_entry_tombstone(struct ledger *l, enum ledger_kind k, uint64_t key, struct ledger_entry *was)
+{
+    struct ledger_shard *s = shard_of(l, hash_of(k, key));
+    bool there = false;
+
+    lock(s);
+    for (size_t i = 0; i < LEDGER_TOMBSTONES && !there; i++) { /* the newest first */
+        struct ledger_entry *grave = &s->ring[(s->ring_at - i) % LEDGER_TOMBSTONES];
+
+        there = grave->number != 0 && grave->key == key && grave->kind == (unsigned)k;
+        if (there)
+            *was = *grave;
+    }
+    unlock(s);
+    return there;
+}
+
+bool ledger_entry_was_lost(struct ledger *l, enum ledger_kind k, uint64_t key, bool closes)
+{
+    struct ledger_shard *s = shard_of(l, hash_of(k, key));
+    bool lost;
+
+    lock(s);
+    lost = s->lost != 0;
+    if (lost && closes)
+        s->lost--;
+    unlock(s);
+    return lost;
+}
+
+size_t ledger_entry_count(struct ledger *l)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < LEDGER_SHARDS; i++) {
+        lock(&l->shards[i]);
+        n += l->shards[i].count;
+        unlock(&l->shards[i]);
+    }
+    return n;
+}
+
+/* ---- all that is open ---------------------------------------------------------------------------------- */
+
+/* Keeps the `room` oldest. Room is for all but when memory is short; then a pass over what is there each
+ * time. */
+static size_t keep(struct ledger_entry *out, size_t count, size_t room, const struct ledger_entry *e)
+{
+    size_t newest = 0;
+
+    if (count < room) {
+        out[count] = *e;
+        return count + 1;
+    }
+    for (size_t i = 1; i < count; i++) {
+        if (out[i].number > out[newest].number)
+            newest = i;
+    }
+    if (e->number < out[newest].number)
+        out[newest] = *e;
+    return count;
+}
+
+size_t ledger_entry_collect(struct ledger *l, const struct ledger_party *p, uint64_t after, uint64_t until,
+                            struct ledger_entry *out, size_t room)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < LEDGER_SHARDS; i++) {
+        struct ledger_shard *s = &l->shards[i];
+
+        lock(s);
+        for (size_t b = 0; b <= s->mask; b++) {
+            for (const struct ledger_entry *e = s->buckets[b]; e != NULL; e = e->next) {
+                if (e->number > after && e->number <= until && (p == NULL || e->party == p))
+                    count = keep(out, count, room, e);
+            }
+        }
+        unlock(s);
+    }
+    return count;
+}
