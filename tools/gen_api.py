@@ -4,7 +4,7 @@
 
 usage: gen_api.py <data folder> <output file>; the output's name says which:
   api_calls.h        api_<name>(flavour, ...) of every function: what src/api/ implements by hand
-  api_kernel.c       FwpmFilterAdd0: calls api_FwpmFilterAdd0(API_KERNEL, ...), NTSTATUS as it is
+  api_kernel.c       FwpmFilterAdd0: calls api_FwpmFilterAdd0(API_KERNEL, ...), NTSTATUS as it is; IRQL is looked at
   api_user.c         weir_user_FwpmFilterAdd0 (fwpmu.h's label): API_USER, the status as a Win32 code
   api_unsupported.c  api_<name> of those that data/coverage.tsv says are not supported
 """
@@ -60,19 +60,21 @@ def calls_h(tables):
     return out + ["", "#endif"]
 
 
-def door(row, flavour, returns, convert):
+def door(row, flavour, returns, convert, first=()):
     params = parameters(row)
     call = "api_%s(%s)" % (row["name"], ", ".join([flavour] + names(params)))
     body = call if result(row) != "NTSTATUS" else convert % call
     word = "" if result(row) == "void" else "return "
-    return ["", "%s %s(%s)" % (returns, row["name"], ", ".join(params)), "{", "    %s%s;" % (word, body), "}"]
+    return ["", "%s %s(%s)" % (returns, row["name"], ", ".join(params)), "{", *first, "    %s%s;" % (word, body), "}"]
 
 
 def kernel_c(tables):
     out = [OPENING, '#include "fwpmk.h"', '#include "api/internal.h"']
     for row, kernel, _ in defined(tables):
         if kernel:
-            out += door(row, "API_KERNEL", row["return_type"] + " NTAPI", "%s")
+            irql = "DISPATCH_LEVEL" if "DISPATCH" in row["max_irql"] else "PASSIVE_LEVEL"  # IRQL-02
+            out += door(row, "API_KERNEL", row["return_type"] + " NTAPI", "%s",
+                        ["    api_driver_call(%s, __builtin_return_address(0));" % irql, ""])
     return out
 
 

@@ -3,6 +3,7 @@
 #include "fwpmk.h"
 
 #include "api/internal.h"
+#include "ledger/ledger.h"
 #include "bfe/events.h"
 #include "bfe/subscribe.h"
 
@@ -84,13 +85,18 @@ NTSTATUS api_FwpmBfeStateSubscribeChanges0(enum api_flavour flavour, void *devic
         return STATUS_DEVICE_NOT_READY;
     status = bfe_state_subscribe(b, callback, context, &sub);
     *changeHandle = sub;
+    if (status == STATUS_SUCCESS)
+        ledger_open(LEDGER_SUBSCRIPTION, (uintptr_t)sub, 0, NULL, rt_carried()->site);
     return status;
 }
 
 NTSTATUS api_FwpmBfeStateUnsubscribeChanges0(enum api_flavour flavour, HANDLE changeHandle)
 {
     struct bfe *b = api_current_bfe();
+    NTSTATUS status = b ? bfe_state_unsubscribe(b, changeHandle) : STATUS_INVALID_HANDLE;
 
     (void)flavour;
-    return b ? bfe_state_unsubscribe(b, changeHandle) : STATUS_INVALID_HANDLE;
+    if (status == STATUS_SUCCESS)
+        ledger_close(LEDGER_SUBSCRIPTION, (uintptr_t)changeHandle, rt_carried()->site);
+    return status;
 }

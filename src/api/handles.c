@@ -317,6 +317,8 @@ NTSTATUS api_FwpmEngineOpen0(enum api_flavour flavour, const WCHAR *serverName, 
         bfe_session_close(opened);
         return STATUS_NO_MEMORY;
     }
+    if (flavour == API_KERNEL)
+        ledger_open(LEDGER_ENGINE_HANDLE, (uintptr_t)*engineHandle, 0, NULL, rt_carried()->site);
     return STATUS_SUCCESS;
 }
 
@@ -338,6 +340,8 @@ NTSTATUS api_FwpmEngineClose0(enum api_flavour flavour, HANDLE engineHandle)
     c->slots[slot].state = SLOT_CLOSING;
     session = c->slots[slot].session;
     rt_mutex_unlock(c->lock);
+    if (flavour == API_KERNEL)
+        ledger_close(LEDGER_ENGINE_HANDLE, (uintptr_t)engineHandle, rt_carried()->site);
 
     bfe_session_cancel(session);
 

@@ -57,6 +57,13 @@ static inline void api_at_most(unsigned irql, const void *site)
         api_irql_above(irql, site);
 }
 
+/* The first thing that a driver's door of a management function does. */
+static inline void api_driver_call(unsigned irql, const void *site)
+{
+    rt_carried()->site = site;
+    api_at_most(irql, site);
+}
+
 /* The body of most functions: `status = call on c.session`, between enter and leave. */
 #define API_SESSION_CALL(flavour, handle, expression)                                                        \
     do {                                                                                                     \

@@ -85,6 +85,7 @@ struct rt_carried {
     void *nt_thread;      /* nt's: struct nt_thread; NULL: not made yet */
     uint64_t process;     /* nt's: id of the process in whose name it runs; 0: the system's */
     void *ledger;         /* ledger's: locks held */
+    const void *site;     /* api's: where the documented function that runs was called */
 };
 struct rt_carried *rt_carried(void);
 
