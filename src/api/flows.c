@@ -36,6 +36,7 @@ NTSTATUS NTAPI FwpsFlowRemoveContext0(UINT64 flowId, UINT16 layerId, UINT32 call
 {
     struct host *h = current_host();
 
+    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
     return h != NULL ? host_flow_remove(h, flowId, layerId, calloutId) : STATUS_FWP_TCPIP_NOT_READY;
 }
 
@@ -43,6 +44,7 @@ NTSTATUS NTAPI FwpsFlowAbort0(UINT64 flowId)
 {
     struct host *h = current_host();
 
+    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
     return h != NULL ? host_flow_abort(h, flowId) : STATUS_FWP_TCPIP_NOT_READY;
 }
 

@@ -107,8 +107,9 @@ void driver_lab_open(struct driver_lab *l, const struct host_config *config)
     host_lab_open(&l->host, &host);
     api = (struct api_config){.engine = l->bfe.engine, .bfe = l->bfe.bfe, .host = l->host.host};
     assert_int_equal(api_context_create(&api, &l->context), 0);
-    if (ledger_create(&ledger, &l->ledger) == 0)
-        api_rt(l->context)->party = ledger_party_add(l->ledger, "driver");
+    assert_int_equal(ledger_create(&ledger, &l->ledger), 0);
+    api_rt(l->context)->party = ledger_party_add(l->ledger, "driver");
+    assert_non_null(api_rt(l->context)->party);
     api_set_current(l->context);
     assert_int_equal(FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, NULL, &l->engine), STATUS_SUCCESS);
 }
