@@ -197,6 +197,16 @@ static void *by_type(POOL_TYPE type, SIZE_T size, ULONG tag, bool zero, const ch
     return p;
 }
 
+void *nt_pool_by_type(POOL_TYPE type, size_t size, ULONG tag, const char *function, const void *site)
+{
+    return by_type(type, size, tag, false, function, site);
+}
+
+void nt_pool_free_tagged(void *p, ULONG tag, const char *function, const void *site)
+{
+    release(p, tag, function, site);
+}
+
 PVOID ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
 {
     return by_type(PoolType, NumberOfBytes, UNTAGGED, false, __func__, NT_SITE);

@@ -35,6 +35,7 @@ struct nt_thread {            /* PETHREAD and PKTHREAD */
     uint16_t processor;
     LIST_ENTRY mutants; /* held; k->dispatch */
     int priority, base_increment;
+    KAFFINITY affinity;           /* 0: any */
     int no_apcs, no_special_apcs; /* critical and guarded regions; its own thread's */
     /* Of a system thread, else zero. */
     struct rt_thread *rt;
@@ -140,6 +141,9 @@ void nt_driver_ended_locked(struct nt_driver *d); /* under k->dispatch */
 /* For functions that hand pool memory to a driver on behalf of `site`. Zeroed. */
 void *nt_pool_alloc(size_t size, ULONG tag, const void *site);
 void nt_pool_free(void *p, const void *site); /* of any tag; NULL: nothing */
+/* ExAllocatePoolWithTag() and ExFreePoolWithTag() as `function` at `site`. */
+void *nt_pool_by_type(POOL_TYPE type, size_t size, ULONG tag, const char *function, const void *site);
+void nt_pool_free_tagged(void *p, ULONG tag, const char *function, const void *site);
 
 /* ---- IRQL and misuse ------------------------------------------------------------------------------------
  */

@@ -9,6 +9,10 @@
 
 /* ---- pools ----------------------------------------------------------------------------------------------
  */
+/* The names that a driver's choice of executable pool or not decides about; here it makes no difference. */
+#define NonPagedPool             NonPagedPoolBase
+#define NonPagedPoolCacheAligned NonPagedPoolBaseCacheAligned
+
 typedef ULONG64 POOL_FLAGS;
 #ifndef _UUID_DEFINED
 #define _UUID_DEFINED
