@@ -69,6 +69,7 @@ static inline void source_fetch_next(const struct source *s)
 {
     __builtin_prefetch(s->at);
     __builtin_prefetch(s->at + 64);
+    __builtin_prefetch(s->at + 128);
 }
 
 /* ---- the capture (capture.c) --------------------------------------------------------------------------- */
