@@ -275,9 +275,9 @@ static void CLS_28_module_and_reason_of_a_discard(void **state)
 {
     struct driver_lab *l = *state;
     struct discards d = {0};
-    struct driver_lab_script *block = SCRIPT(l, .action = FWP_ACTION_BLOCK, .clear_write = true),
-                             *seen = SCRIPT(l, .type = FWP_ACTION_CALLOUT_INSPECTION, .then = note_discard,
-                                            .ctx = &d);
+    struct driver_lab_script *stack,
+        *block = SCRIPT(l, .action = FWP_ACTION_BLOCK, .clear_write = true),
+        *seen = SCRIPT(l, .type = FWP_ACTION_CALLOUT_INSPECTION, .then = note_discard, .ctx = &d);
 
     driver_lab_callout(l, "IT", block);
     driver_lab_callout(l, "IT_DISCARD", seen);
@@ -289,13 +289,16 @@ static void CLS_28_module_and_reason_of_a_discard(void **state)
     LAB_IN(&l->host, .sport = 4000, .dport = 53);
     assert_int_equal(l->host.outcome.fate, HOST_ABSORBED);
     assert_int_equal(seen->calls, 1); /* silent */
+    /* the stack's own: nobody waits on that port */
     block->flags = 0;
     block->action = FWP_ACTION_PERMIT;
+    stack = SCRIPT(l, .type = FWP_ACTION_CALLOUT_INSPECTION, .then = note_discard, .ctx = &d);
+    driver_lab_callout(l, "II_DISCARD", stack);
     l->host.closed[l->host.closed_count++] = 99;
     LAB_IN(&l->host, .sport = 4000, .dport = 99);
-    assert_int_equal(seen->calls, 2);
-    assert_int_equal(d.module, FWPS_DISCARD_MODULE_TRANSPORT);
-    assert_int_not_equal(d.reason, FWPS_DISCARD_FIREWALL_POLICY);
+    assert_int_equal(stack->calls, 1);
+    assert_int_equal(d.module, FWPS_DISCARD_MODULE_NETWORK);
+    assert_int_equal(d.reason, IpDiscardPortUnreachable);
 }
 
 static void CLS_31_the_type_of_the_filter(void **state)
