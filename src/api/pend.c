@@ -15,6 +15,7 @@
 
 #include "api/api.h"
 #include "api/internal.h"
+#include "host/host_inject.h"
 #include "ledger/ledger.h"
 
 NTSTATUS NTAPI FwpsPendOperation0(HANDLE completionHandle, HANDLE *completionContext)
@@ -37,10 +38,10 @@ void NTAPI FwpsCompleteOperation0(HANDLE completionContext, NET_BUFFER_LIST *net
     struct api_context *c = api_current();
     const void *site = __builtin_return_address(0);
 
-    (void)netBufferList;
     api_at_most(DISPATCH_LEVEL, site);
     if (c == NULL || api_host(c) == NULL ||
         !ledger_close(LEDGER_PENDED_OPERATION, (uintptr_t)completionContext, site))
         return;
+    host_carry(netBufferList);
     host_complete(api_host(c), completionContext);
 }
