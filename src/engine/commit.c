@@ -533,6 +533,7 @@ static int commit_locked(struct engine *e, struct plan *p)
     plan_retire(p, current);
 
     atomic_store(&e->current, p->snapshot);
+    atomic_store_explicit(&e->version, p->snapshot->version, memory_order_release);
 
     /* The engine's references now: those of the additions that stayed. */
     for (size_t i = 0; i < p->add_count; i++)

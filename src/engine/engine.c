@@ -303,6 +303,11 @@ UINT64 engine_snapshot_version(const struct engine_snapshot *s)
     return s->version;
 }
 
+UINT64 engine_version(const struct engine *e)
+{
+    return atomic_load_explicit(&e->version, memory_order_acquire);
+}
+
 _Static_assert(ENGINE_CANDIDATE_WORDS == ENGINE_INDEX_FLAT_WORDS, "what a flat index writes fits");
 
 size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_id,

@@ -213,6 +213,9 @@ void engine_unpin(struct engine_reader *r);
 size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id,
                                const struct engine_filter *const **out);
 UINT64 engine_snapshot_version(const struct engine_snapshot *s);
+/* Of the newest policy, without a pin: what was learned of a snapshot of this version is still so. A commit that
+ * has returned is seen, one under way may not be yet. */
+UINT64 engine_version(const struct engine *e);
 /* Of the commit that last changed this layer's filters; 0: it never had any. Two commits that leave the same
  * filters are two changes (OBJ-40). */
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id);

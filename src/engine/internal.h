@@ -278,6 +278,7 @@ struct engine_retired {
 
 struct engine {
     _Atomic(const struct engine_snapshot *) current;
+    atomic_ullong version; /* current's, a moment later */
     atomic_ullong epoch;
     bool cheap; /* pins are without a barrier: engine_reclaim() makes it */
     struct engine_observer observer;

@@ -104,16 +104,16 @@ bool ale_is_group(const struct scene *s, const union wire_addr *a)
 void ale_policy_notice(struct lane *l)
 {
     struct ale *ale = ale_of(l);
-    const struct engine_snapshot *s = engine_pin(l->reader);
-    UINT64 version = engine_snapshot_version(s);
+    const struct engine_snapshot *s;
 
-    if (version != ale->policy_version) {
-        ale->policy_version = version;
-        for (unsigned inbound = 0; inbound < 2; inbound++)
-            for (unsigned v6 = 0; v6 < 2; v6++)
-                ale->policy[inbound][v6] = (UINT32)engine_snapshot_layer_version(
-                    s, layer_id(inbound ? LAYER_RA : LAYER_AC, v6 ? 6 : 4));
-    }
+    if (__builtin_expect(ale->policy_version == engine_version(l->host->config.engine), 1))
+        return;
+    s = engine_pin(l->reader);
+    ale->policy_version = engine_snapshot_version(s);
+    for (unsigned inbound = 0; inbound < 2; inbound++)
+        for (unsigned v6 = 0; v6 < 2; v6++)
+            ale->policy[inbound][v6] =
+                (UINT32)engine_snapshot_layer_version(s, layer_id(inbound ? LAYER_RA : LAYER_AC, v6 ? 6 : 4));
     engine_unpin(l->reader);
 }
 
