@@ -91,17 +91,6 @@ VOID KeStallExecutionProcessor(ULONG MicroSeconds)
         rt_yield();
 }
 
-/* There is no other zone but that of Greenwich. */
-VOID ExSystemTimeToLocalTime(PLARGE_INTEGER SystemTime, PLARGE_INTEGER LocalTime)
-{
-    *LocalTime = *SystemTime;
-}
-
-VOID ExLocalTimeToSystemTime(PLARGE_INTEGER LocalTime, PLARGE_INTEGER SystemTime)
-{
-    *SystemTime = *LocalTime;
-}
-
 ULONG ExSetTimerResolution(ULONG DesiredTime, BOOLEAN SetResolution)
 {
     (void)DesiredTime;
