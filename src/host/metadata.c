@@ -176,8 +176,10 @@ static bool icmp_id(const struct subject *m)
 
 static bool packet_direction(const struct subject *m)
 {
+    if (m->s->reauthorize == 0)
+        return false;
     m->out->packetDirection = m->s->packet_direction;
-    return m->s->reauthorize != 0;
+    return true;
 }
 
 static bool frame_length(const struct subject *m)

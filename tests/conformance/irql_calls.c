@@ -229,6 +229,78 @@ static void IRQL_07_no_lock_is_held(void **state)
  * ---------------------------------------------------------------------------------
  */
 
+/* Every member that a bit of currentMetadataValues stands for. */
+#define MEMBER(bit, member)                                                                                  \
+    {                                                                                                        \
+        FWPS_METADATA_FIELD_##bit, offsetof(FWPS_INCOMING_METADATA_VALUES0, member),                         \
+            sizeof(((FWPS_INCOMING_METADATA_VALUES0 *)0)->member)                                            \
+    }
+static const struct {
+    UINT32 bit;
+    size_t at, size;
+} members[] = {
+    MEMBER(DISCARD_REASON, discardMetadata),
+    MEMBER(FLOW_HANDLE, flowHandle),
+    MEMBER(IP_HEADER_SIZE, ipHeaderSize),
+    MEMBER(PROCESS_PATH, processPath),
+    MEMBER(TOKEN, token),
+    MEMBER(PROCESS_ID, processId),
+    MEMBER(SOURCE_INTERFACE_INDEX, sourceInterfaceIndex),
+    MEMBER(DESTINATION_INTERFACE_INDEX, destinationInterfaceIndex),
+    MEMBER(TRANSPORT_HEADER_SIZE, transportHeaderSize),
+    MEMBER(COMPARTMENT_ID, compartmentId),
+    MEMBER(FRAGMENT_DATA, fragmentMetadata),
+    MEMBER(PATH_MTU, pathMtu),
+    MEMBER(COMPLETION_HANDLE, completionHandle),
+    MEMBER(TRANSPORT_ENDPOINT_HANDLE, transportEndpointHandle),
+    MEMBER(TRANSPORT_CONTROL_DATA, controlData),
+    MEMBER(REMOTE_SCOPE_ID, remoteScopeId),
+    MEMBER(PACKET_DIRECTION, packetDirection),
+    MEMBER(TRANSPORT_HEADER_INCLUDE_HEADER, headerIncludeHeader),
+    MEMBER(DESTINATION_PREFIX, destinationPrefix),
+    MEMBER(ETHER_FRAME_LENGTH, frameLength),
+    MEMBER(PARENT_ENDPOINT_HANDLE, parentEndpointHandle),
+    MEMBER(ICMP_ID_AND_SEQUENCE, icmpIdAndSequence),
+    MEMBER(LOCAL_REDIRECT_TARGET_PID, localRedirectTargetPID),
+    MEMBER(ORIGINAL_DESTINATION, originalDestination),
+    MEMBER(REDIRECT_RECORD_HANDLE, redirectRecords),
+    MEMBER(SUB_PROCESS_TAG, subProcessTag),
+};
+
+static void look_at_absent(struct driver_lab_script *s, const struct driver_lab_call *c)
+{
+    (void)s;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const UINT8 *bytes = (const UINT8 *)c->metadata + members[i].at;
+
+        if (c->metadata->currentMetadataValues & members[i].bit)
+            continue;
+        for (size_t b = 0; b < members[i].size; b++)
+            assert_int_equal(bytes[b], 0);
+    }
+}
+
+static void CLS_19_absent_members_are_zero(void **state)
+{
+    static const char *const layers[] = {"RES", "CR", "AC", "FE", "DD", "OT",        "OI",
+                                         "II",  "IT", "RA", "EC", "RR", "IT_DISCARD"};
+    struct driver_lab *l = *state;
+    struct driver_lab_script *s[13];
+
+    for (unsigned i = 0; i < 13; i++) {
+        s[i] = SCRIPT(l, .then = look_at_absent, .type = FWP_ACTION_CALLOUT_INSPECTION);
+        driver_lab_callout(l, layers[i], s[i]);
+    }
+    LAB_OUT(&l->host, .sport = 4000, .dport = 53);
+    LAB_IN(&l->host, .sport = 53, .dport = 4000);
+    LAB_IN(&l->host, .sport = 60000, .dport = 54);
+    LAB_IN(&l->host, TCP(WIRE_TCP_SYN), .sport = 50001, .dport = 80);
+    LAB_OUT(&l->host, TCP(WIRE_TCP_SYN), .sport = 50000, .dport = 443);
+    host_shutdown(l->host.host);
+    for (unsigned i = 0; i < 12; i++)
+        assert_int_not_equal(s[i]->calls, 0);
+}
+
 static void associate_for(struct driver_lab_script *s, const struct driver_lab_call *c)
 {
     struct driver_lab_script *dd = s->ctx;
@@ -330,6 +402,7 @@ int main(void)
         TEST(IRQL_03_up_to_dispatch_level),
         TEST(IRQL_06_classifies_run_together),
         TEST(IRQL_07_no_lock_is_held),
+        TEST(CLS_19_absent_members_are_zero),
         TEST(CLS_21_the_context_of_flow_layer_and_callout),
         TEST(CLS_28_module_and_reason_of_a_discard),
         TEST(CLS_31_the_type_of_the_filter),
