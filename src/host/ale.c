@@ -325,6 +325,20 @@ unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id)
     return n;
 }
 
+bool ale_operation_of_frame(const struct lane *l, UINT64 flow_id, UINT64 frame)
+{
+    const struct ale *ale = ale_of(l);
+
+    for (UINT32 slot = ale->operation_waiting; slot != NONE;) {
+        const struct ale_operation *op = operation_at(ale, slot);
+
+        if (!op->cancelled && op->flow_id == flow_id && op->scene.frame == frame)
+            return true;
+        slot = op->next;
+    }
+    return false;
+}
+
 /* All tickets are back and the classify has returned. An accept is only let go: its packet is asked about
  * when it comes again (PEND-24). */
 void ale_operation_run(struct lane *l, struct ale_operation *op)

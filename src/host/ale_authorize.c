@@ -277,6 +277,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     t.pended = &op->pended;
     op->scene = t;
     op->scene.packet = NULL;
+    op->scene.walk = NULL;
     op->scene.embedded = NULL;
     op->scene.flow = NULL;
     op->scene.pended = NULL;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "host/walk.h"
 
 void ale_endpoint_scene(struct scene *s, struct lane *l, struct host_endpoint *e, const struct scene *from)
 {
@@ -290,6 +291,7 @@ NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endp
     struct host_endpoint *e = NULL;
     enum ale_result r;
     struct answer a;
+    TURN_OF(l);
 
     *out = NULL;
     lane_enter(l);
@@ -327,6 +329,7 @@ NTSTATUS host_listen(struct host *h, struct host_endpoint *e)
     uint8_t bound, listens;
     struct answer a;
     bool closing;
+    TURN_OF(l);
 
     lane_enter(l);
     closing = e->closing;
@@ -410,6 +413,7 @@ NTSTATUS host_reclassify(struct host *h, struct host_endpoint *e)
     bool bound, listening;
     struct answer a;
     struct scene s;
+    TURN_OF(l);
 
     lane_enter(l);
     bound = !e->closing && e->assigned != 0;
@@ -431,6 +435,7 @@ NTSTATUS host_reclassify(struct host *h, struct host_endpoint *e)
 void host_close(struct host *h, struct host_endpoint *e)
 {
     struct lane *l = &h->lanes[0];
+    TURN_OF(l);
 
     ale_endpoint_close(l, e, HOST_END_ENDPOINT);
     lane_enter(l);

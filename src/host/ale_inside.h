@@ -80,6 +80,8 @@ void ale_operation_run(struct lane *l, struct ale_operation *op);
 void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e);
 /* How many wait for it. */
 unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id);
+/* Does one wait that this frame of the datapath's began? */
+bool ale_operation_of_frame(const struct lane *l, UINT64 flow_id, UINT64 frame);
 
 /* For who is not the lane's worker: the lane with a reader and room of its own, so that classifying does not
  * disturb the worker's. NULL: out of memory. Lane not held. */

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/inject_inside.h"
 #include "host/internal.h"
+#include "host/walk.h"
 
 /* The clock of idle flows counts in 1/64 s: nothing ends between two of its steps. */
 #define TICK_SHIFT 24 /* 2^24 ns is 1/60 s: often enough */
@@ -55,6 +57,8 @@ static void lane_destroy(struct lane *l)
         flow_table_destroy(l->flows);
     if (l->reader != NULL)
         engine_reader_destroy(l->reader);
+    if (l->turn_over != NULL)
+        rt_cond_destroy(l->turn_over);
     if (l->lock != NULL)
         rt_mutex_destroy(l->lock);
     free(l->ahead);
@@ -66,6 +70,8 @@ static int lane_create(struct host *h, struct lane *l)
 
     l->host = h;
     e = rt_mutex_create(&l->lock);
+    if (e == 0)
+        e = rt_cond_create(rt_clock_of_thread(), &l->turn_over);
     if (e == 0 && (l->ahead = calloc(AHEAD, sizeof(*l->ahead))) == NULL)
         e = -ENOMEM;
     if (e == 0)
@@ -107,6 +113,11 @@ int host_create(const struct host_config *config, struct host **out)
     e = lane_create(h, &h->lanes[0]);
     if (e != 0)
         goto fail;
+    e = walk_create(h);
+    if (e == 0)
+        e = injector_create(h);
+    if (e != 0)
+        goto fail;
     *out = h;
     return 0;
 fail:
@@ -118,8 +129,10 @@ void host_destroy(struct host *h)
 {
     if (h == NULL)
         return;
+    injector_destroy(h);
     for (size_t i = 0; i < h->lane_count; i++)
         lane_destroy(&h->lanes[i]);
+    walk_destroy(h);
     free(h->lanes);
     host_addresses_destroy(h);
     free(h);
@@ -127,12 +140,14 @@ void host_destroy(struct host *h)
 
 void host_shutdown(struct host *h)
 {
+    TURN_OF(&h->lanes[0]);
+
     ale_shutdown(h);
 }
 
 /* ---- time --------------------------------------------------------------------------------------------- */
 
-void host_advance(struct host *h, UINT64 now_ns)
+static void advance(struct host *h, UINT64 now_ns)
 {
     UINT64 before = h->now_ns;
 
@@ -147,6 +162,13 @@ void host_advance(struct host *h, UINT64 now_ns)
     }
 }
 
+void host_advance(struct host *h, UINT64 now_ns)
+{
+    TURN_OF(&h->lanes[0]);
+
+    advance(h, now_ns);
+}
+
 UINT64 host_now(const struct host *h)
 {
     return h->now_ns;
@@ -159,13 +181,13 @@ void host_frame(struct host *h, const struct host_frame *f, struct host_outcome 
     struct lane *l = &h->lanes[0];
 
     memset(out, 0, sizeof(*out));
-    l->stays = true;
-    host_advance(h, f->time_ns);
+    turn_take(l);
+    advance(h, f->time_ns);
     paths_frame(l, f, out);
-    (void)lane_rest(l);
     h->counts.frames++;
     h->counts.fates[out->fate]++;
     h->counts.notes[out->note]++;
+    turn_give(l);
 }
 
 #define PREFETCH 16
@@ -178,6 +200,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
     const struct host_flow_key *which[PREFETCH];
     struct host_flow *flows[PREFETCH];
     struct ahead *of[PREFETCH];
+    TURN_OF(l);
 
     while (count > 0) {
         size_t some = count < PREFETCH ? count : PREFETCH, n = 0;

@@ -28,6 +28,7 @@
 #define WEIR_HOST_HOST_INJECT_H
 
 #include "host/host.h"
+#include "ndis/nbl.h"
 
 struct host_emitted {
     const uint8_t *bytes; /* from the IP header on; valid during the call */
@@ -39,9 +40,10 @@ struct host_emitted {
     UINT64 origin;          /* the datapath's number of the frame it stems from; 0: of none */
     const uint8_t *link;    /* that frame's link header; NULL: there is none */
     uint32_t link_size;
-    bool unchanged; /* the bytes are the frame's own */
-    UINT64 flow_id; /* 0: none */
-    UINT64 time_ns; /* now */
+    bool unchanged;   /* the bytes are the frame's own, */
+    bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
+    UINT64 flow_id;   /* 0: none */
+    UINT64 time_ns;   /* now */
 };
 
 /* ---- handles (FwpsInjectionHandleCreate0) -----------------------------------------------------------------
@@ -94,10 +96,18 @@ static inline void host_carry(NET_BUFFER_LIST *nbl)
  * run; simulated: rt_sim_settle() does it. */
 void host_inject_drain(struct host *h);
 
+/* FwpsNetBufferListGetTagForContext0: never the same twice. */
+UINT64 host_next_tag(struct host *h);
+/* FwpsReassembleForwardFragmentGroup0's body (NBL-20): the chain must be one that was indicated as a group.
+ * STATUS_SUCCESS, STATUS_INVALID_PARAMETER, STATUS_NO_MEMORY. */
+NTSTATUS host_reassemble_group(UINT16 family, NET_BUFFER_LIST *chain, NDIS_HANDLE pool, UINT32 back_fill,
+                               NET_BUFFER_LIST **out, const void *site);
+
 struct host_injection_counts {
     UINT64 injected, emitted, lost, completed,
         capped; /* injected == emitted + lost + refused at completion */
-    UINT64 handles, in_flight, frames_kept;
+    UINT64 handles, in_flight;
+    UINT64 frames_kept, frames_copied; /* held by drivers now; seen by callouts ever */
 };
 void host_injection_counts(struct host *h, struct host_injection_counts *out);
 

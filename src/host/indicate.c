@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "host/indicate.h"
+#include "host/walk.h"
 
 int scratch_create(struct host *h, struct scratch **out)
 {
@@ -120,7 +121,9 @@ struct asking {
     enum host_layer role;
     bool discard, complete;
     UINT64 filled, unknown; /* fields */
+    bool listening; /* only the observer is going to look */
     NET_BUFFER_LIST *list;
+    struct ndis_frame *stream_frame; /* NULL: none */
     struct ndis_packet *packet; /* room for the list; NULL: none left */
     struct engine_request request;
     struct engine_flow flow;
@@ -140,13 +143,23 @@ static void fill_values(struct asking *a, UINT64 want)
     a->filled |= want;
 }
 
+/* Callouts get bytes of their own, which they may keep; who only listens looks at the capture's. */
+static bool shown_to_callouts(const struct asking *a)
+{
+    return a->plan->ours && !a->listening && a->s->walk != NULL;
+}
+
 /* STR: the stream layer shows its bytes through a structure of its own. */
 static void *show_stream(struct asking *a)
 {
     const struct scene *s = a->s;
     NET_BUFFER *nb;
 
-    if (s->stream != NULL && s->stream_size != 0 && a->packet != NULL)
+    if (s->stream != NULL && s->stream_size != 0 && shown_to_callouts(a)) {
+        a->stream_frame = ndis_frame_take(s->host->frames, s->stream, s->stream_size, 0);
+        if (a->stream_frame != NULL)
+            a->list = ndis_frame_show(a->stream_frame, 0, 0, s->stream_size, s->host->config.knobs.split_mdl);
+    } else if (s->stream != NULL && s->stream_size != 0 && a->packet != NULL)
         a->list = ndis_packet_show(a->packet, (uint8_t *)s->stream, s->stream_size, 0,
                                    s->host->config.knobs.split_mdl);
     a->stream_data = (FWPS_STREAM_DATA0){.flags = s->stream_flags, .netBufferListChain = a->list};
@@ -167,11 +180,15 @@ static void *show_packet(struct asking *a)
     const struct scene *s = a->s;
     uint32_t at = packet_offset(s, a->role, a->discard), first, end;
 
-    if (at == UINT32_MAX || a->packet == NULL)
+    if (at == UINT32_MAX)
         return NULL;
     packet_bounds(s, a->role, &first, &end);
     if (first > at)
         first = at;
+    if (shown_to_callouts(a))
+        return a->list = walk_show(a->s, first, at, end);
+    if (a->packet == NULL)
+        return NULL;
     a->list = ndis_packet_show(a->packet, (uint8_t *)s->packet->frame + first, end - first, at - first,
                                s->host->config.knobs.split_mdl);
     return a->list;
@@ -198,6 +215,24 @@ static bool has_owner_fields(enum host_layer role)
     return role >= LAYER_RES && role <= LAYER_BR;
 }
 
+/* IRQL-01: what a packet reaches, and what a socket call does. A completion's classify runs at its caller's. */
+static KIRQL irql_of(const struct asking *a)
+{
+    switch (a->role) {
+    case LAYER_RES:
+    case LAYER_LIS:
+    case LAYER_CR:
+    case LAYER_BR:
+    case LAYER_EC:
+    case LAYER_RR:
+        return PASSIVE_LEVEL;
+    case LAYER_AC:
+        return packet_offset(a->s, a->role, a->discard) != UINT32_MAX ? DISPATCH_LEVEL : PASSIVE_LEVEL;
+    default:
+        return DISPATCH_LEVEL;
+    }
+}
+
 static void prepare_request(struct asking *a)
 {
     struct scene *s = a->s;
@@ -214,6 +249,7 @@ static void prepare_request(struct asking *a)
         .assumption_count = s->host->config.assumption_count,
         .complete = complete,
         .complete_ctx = a,
+        .irql = irql_of(a),
     };
     /* The caches are the lane's worker's; a visitor does without. */
     if (s->lane == &s->host->lanes[0] && !a->discard && has_owner_fields(a->role) && s->endpoint != NULL &&
@@ -319,6 +355,7 @@ static void tell(struct asking *a, const struct host_answer *answer)
     event.cause = cause_of(a);
     event.request = &a->request;
     event.empty = a->plan->count == 0;
+    a->listening = true;
     if (!h->config.observer.decisions_only)
         complete(a);
     event.unknown = a->unknown;
@@ -373,7 +410,8 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     a.plan = plan;
     a.role = out->role;
     a.discard = discard;
-    a.complete = false;
+    a.complete = a.listening = false;
+    a.stream_frame = NULL;
     a.filled = a.unknown = 0;
     a.list = NULL;
     a.packet = room->level < LEVELS ? room->packets[room->level] : NULL;
@@ -386,6 +424,8 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
     shift_receive_offset(&a);
+    if (a.stream_frame != NULL)
+        (void)ndis_frame_done(a.stream_frame);
     room->level--;
     lane_back(s->lane, stayed);
 

@@ -346,3 +346,18 @@ UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_
         return NlatBroadcast;
     return addr->v4 >> 28 == 15 ? NlatInvalid : NlatUnicast;
 }
+
+bool host_address_for(const struct host *h, const struct host_interface *i, uint8_t version,
+                      union wire_addr *out)
+{
+    const struct addresses *a = h->addresses;
+
+    for (size_t n = 0; n < a->capacity; n++) {
+        if (a->table[n].version != version || (i != NULL && a->table[n].interface != i) ||
+            wire_addr_is_loopback(version, &a->table[n].addr))
+            continue;
+        *out = a->table[n].addr;
+        return true;
+    }
+    return false;
+}

@@ -83,6 +83,9 @@ bool host_local_at(const struct host *h, uint8_t version, const union wire_addr 
                    const struct host_interface *arrival, const struct host_interface **home);
 /* On whose subnet the address is; NULL: nobody knows. */
 const struct host_interface *host_route(const struct host *h, uint8_t version, const union wire_addr *a);
+/* An address of the host's, of that interface if it is not NULL. False: it has none of this version. */
+bool host_address_for(const struct host *h, const struct host_interface *i, uint8_t version,
+                      union wire_addr *out);
 const struct host_interface *host_loopback_interface(const struct host *h); /* NULL: there is none */
 int host_addresses_create(struct host *h);                                  /* 0 or -ENOMEM */
 void host_addresses_destroy(struct host *h);
@@ -120,6 +123,7 @@ struct host_endpoint {
 
 struct lane;
 struct scene;
+struct walk; /* walk.h */
 
 /* A classify in which a callout was asked, while it runs: what host_pend(), host_option_set() and
  * host_flow_remove() find of it. ale_flow.c's; in the lane's list while `entered`. */
@@ -193,6 +197,7 @@ struct scene {
     uint32_t path_mtu;
     bool any_remote; /* EC, LIS..: no remote end */
     struct ale_hold hold;
+    struct walk *walk; /* the packet as callouts see it; NULL: they see none */
     struct ale_options *options; /* NULL: none may be set here */
 };
 
@@ -442,6 +447,9 @@ struct lane {
     struct scratch *scratch; /* indicate.c's */
     struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
     struct ahead *ahead;     /* AHEAD of them, by the frame's number */
+    uintptr_t turn;          /* turn.c's: the thread whose turn it is, 0: nobody's; */
+    unsigned turn_depth, turn_waiting; /* taken so often; so many wait */
+    struct rt_cond *turn_over;
     UINT64 busy_under;       /* paths.c's: the version of the policy that `busy` is about, */
     UINT32 busy[2];          /* bits by role of the layers that have filters; [1]: IPv6 */
 };
@@ -497,6 +505,11 @@ struct host {
     struct host_counts counts;
     struct lane *lanes; /* one today */
     size_t lane_count;
+    struct ndis_frames *frames; /* walk.c's: packets that callouts see */
+    uint8_t *changed;           /* bytes of the last frame that was changed in place */
+    uint32_t changed_room;
+    struct injector *injector; /* inject.c's */
+    UINT64 next_tag;           /* FwpsNetBufferListGetTagForContext0 */
 };
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "host/ale_inside.h"
 #include "host/paths.h"
+#include "host/walk.h"
 
 /* ---- the scene ---------------------------------------------------------------------------------------- */
 
@@ -93,6 +94,11 @@ static void busy_notice(struct lane *l)
                 0)
                 l->busy[six] |= 1u << role;
     engine_unpin(l->reader);
+}
+
+void path_busy(struct lane *l)
+{
+    busy_notice(l);
 }
 
 bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
@@ -242,6 +248,8 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
     const bool opens = v->need == ALE_NEED_AUTHORIZE; /* one that was refused before, perhaps */
     struct answer a = {0};
 
+    if (walk_refused(s, v->layer, out))
+        return false;
     switch (ale_decide(s, v, &a)) {
     case ALE_PASS:
         out->depends = out->depends || a.depends;
@@ -491,6 +499,7 @@ static void loopback(struct scene *s, struct host_outcome *out)
     if (out->fate != HOST_PASSED)
         return;
     path_scene(&receiver, receiver.packet, true);
+    walk_copy(&receiver);
     out->flow_id = 0;
     paths_in(&receiver, out);
     out->sender_flow_id = sender;
@@ -502,6 +511,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     const struct ahead *a = ahead_of(l, f);
     size_t size = sizeof(struct scene);
     struct scene s;
+    struct walk w;
 
     __asm__("" : "+r"(size)); /* the C library clears this faster than what GCC would put here (rep stos) */
     memset(&s, 0, size);
@@ -512,6 +522,8 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     s.packet = p;
     s.interface = a->interface;
     s.likely = a->flow;
+    walk_begin(&w, l->host, f->number, p);
+    s.walk = &w;
     busy_notice(l);
     if (p->version == 0) {
         const bool in = way_of(f, s.interface) != HOST_WAY_OUT;
@@ -521,6 +533,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
             not_ip(&s, in, out);
         else
             headless(&s, version, in, out);
+        walk_end(&w, out);
         return;
     }
     switch ((enum course)a->course) {
@@ -550,4 +563,5 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
         not_ip(&s, way_of(f, s.interface) != HOST_WAY_OUT, out);
         break;
     }
+    walk_end(&w, out);
 }

@@ -32,6 +32,9 @@ bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out);
 void path_blocked(const struct answer *a, struct host_outcome *out);
 bool path_consequence(struct host_outcome *out, enum host_note note); /* false */
 
+/* Which layers have filters is noticed anew: once a packet. */
+void path_busy(struct lane *l);
+
 /* MAC layers and II; OI and MAC layers. */
 bool path_receive(struct scene *s, struct host_outcome *out);
 bool path_send(struct scene *s, struct host_outcome *out);    /* OT, OI, MAC layers */
@@ -69,6 +72,9 @@ void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
 /* ---- paths_tcp.c, paths_icmp.c: after path_receive() or before path_send() */
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out);
+/* Of packets that a driver sends, below the transport that made them: after path_find() (INJ-11). */
+void path_tcp_injected(struct scene *s, struct ale_view *v, struct host_outcome *out);
+void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_icmp_error_in(struct scene *s, struct host_outcome *out);
 void path_icmp_error_out(struct scene *s, struct host_outcome *out);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "host/paths.h"
+#include "host/walk.h"
 
 static void datagram_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
@@ -41,8 +42,26 @@ static void group_copy(const struct scene *s)
     copy.flow_id = 0;
     copy.metadata_flags = copy.flags = copy.reauthorize = 0;
     path_scene(&copy, s->packet, true);
+    walk_copy(&copy);
     if (ale_receiver(&copy, 0) != NULL)
         paths_in(&copy, &unused);
+}
+
+static void maybe_group_copy(const struct scene *s, const struct host_outcome *out)
+{
+    UINT8 type;
+
+    if (out->fate != HOST_PASSED || s->loopback)
+        return;
+    type = host_address_type(s->host, s->version, &s->remote);
+    if (type == NlatMulticast || type == NlatBroadcast)
+        group_copy(s);
+}
+
+void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    datagram_out(s, v, out);
+    maybe_group_copy(s, out);
 }
 
 static void transport_out(struct scene *s, struct host_outcome *out)
@@ -65,12 +84,7 @@ static void transport_out(struct scene *s, struct host_outcome *out)
         path_tcp_out(s, &v, out);
     } else {
         datagram_out(s, &v, out);
-        if (out->fate == HOST_PASSED && !s->loopback) {
-            UINT8 type = host_address_type(s->host, s->version, &s->remote);
-
-            if (type == NlatMulticast || type == NlatBroadcast)
-                group_copy(s);
-        }
+        maybe_group_copy(s, out);
     }
     if (p->cut && out->fate == HOST_PASSED)
         out->note = HOST_NOTE_CUT;

@@ -267,3 +267,32 @@ void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
         (void)stream_steps(s, &r, out);
     ended(s, r.events);
 }
+
+/* Below TCP itself: it has said what it had to when the segment first came by, but for a SYN, which opens a
+ * connection only when it has gone out. */
+void path_tcp_injected(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    const bool opens = (s->packet->tcp_flags & WIRE_TCP_SYN) != 0;
+    const UINT64 before = flow_before(s);
+    struct tcp_result r = {0};
+
+    if (is_late(s) != NOT_LATE) {
+        (void)path_send(s, out);
+        return;
+    }
+    if (v->need != ALE_NEED_NOTHING && !path_authorize(s, v, out))
+        return;
+    s->reauthorize = 0;
+    if (!path_send(s, out)) {
+        path_dropped(s);
+        return;
+    }
+    lane_enter(s->lane);
+    if (opens)
+        segment(s, before, &r);
+    path_passed(s);
+    lane_leave(s->lane);
+    if (opens && r.events != 0 && (r.events & TCP_REFUSED) == 0 && established(s, r.events, out))
+        (void)stream_steps(s, &r, out);
+    ended(s, r.events);
+}

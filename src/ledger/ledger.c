@@ -68,6 +68,11 @@ struct ledger_party *ledger_party_add(struct ledger *l, const char *name)
     return p;
 }
 
+const char *ledger_party_name(const struct ledger_party *p)
+{
+    return p->name;
+}
+
 struct ledger_party *ledger_current(void)
 {
     struct rt_context *c = rt_current();

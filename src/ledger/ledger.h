@@ -100,6 +100,7 @@ void ledger_destroy(struct ledger *l);
 
 /* A driver. Its name is copied. The ledger's; goes with it. NULL: out of memory. */
 struct ledger_party *ledger_party_add(struct ledger *l, const char *name);
+const char *ledger_party_name(const struct ledger_party *p);
 /* The party of the calling thread (rt_current()); NULL: nobody's, then nothing is written down. */
 struct ledger_party *ledger_current(void);
 

@@ -244,6 +244,11 @@ uint32_t ndis_history_length(const struct ndis_history *h)
     return h != NULL ? h->length : 0;
 }
 
+uint64_t ndis_history_before(const struct ndis_history *h)
+{
+    return h != NULL ? ndis_history_last(h->before) : 0;
+}
+
 uint64_t ndis_history_last(const struct ndis_history *h)
 {
     return h != NULL ? h->handle : 0;

@@ -81,7 +81,8 @@ struct ndis_history *ndis_history_add(struct ndis_history *before, uint64_t hand
 struct ndis_history *ndis_history_ref(struct ndis_history *h);
 void ndis_history_unref(struct ndis_history *h);
 uint32_t ndis_history_length(const struct ndis_history *h);
-uint64_t ndis_history_last(const struct ndis_history *h); /* the handle of the last injection; 0: none */
+uint64_t ndis_history_before(const struct ndis_history *h); /* the handle of the injection before; 0: none */
+uint64_t ndis_history_last(const struct ndis_history *h);   /* the handle of the last injection; 0: none */
 void ndis_nbl_set_history(NET_BUFFER_LIST *nbl, struct ndis_history *h); /* takes its own reference */
 /* INJ-14. *context is set in the two SELF states. */
 enum ndis_injected {
@@ -135,9 +136,9 @@ void ndis_tags_drop(NET_BUFFER_LIST *nbl); /* all of them */
 
 /* ---- headers */
 /*
- * FwpsConstructIpHeaderForTransportPacket0's body (NBL-17). family: Windows' AF_INET or AF_INET6; addresses in
- * network order. header_size 0: each NET_BUFFER begins at its transport header, an IP header is put in front;
- * else the one NET_BUFFER begins at an IP header of so many bytes, which is rebuilt. STATUS_SUCCESS,
+ * FwpsConstructIpHeaderForTransportPacket0's body (NBL-17). family: Windows' AF_INET or AF_INET6; addresses
+ * in network order. header_size 0: each NET_BUFFER begins at its transport header, an IP header is put in
+ * front; else the one NET_BUFFER begins at an IP header of so many bytes, which is rebuilt. STATUS_SUCCESS,
  * STATUS_INVALID_PARAMETER, STATUS_NO_MEMORY: then nothing has changed.
  */
 NTSTATUS ndis_construct_ip_header(NET_BUFFER_LIST *nbl, uint32_t header_size, uint16_t family,

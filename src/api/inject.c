@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FwpsInjectionHandle*, FwpsInject*Async and FwpsQueryPacketInjectionState (INJ): thin doors to
+ * host_inject.h. Any thread; IRQL <= DISPATCH_LEVEL but for the handles' (PASSIVE_LEVEL).
+ * STATUS_FWP_TCPIP_NOT_READY: the context has no host. Nothing is injected at
+ * layer 2, into streams and into virtual switches yet: STATUS_NOT_SUPPORTED.
+ */
+#include "fwpmk.h"
+#include "fwpsk.h"
+
+#include "api/api.h"
+#include "api/internal.h"
+#include "host/host_inject.h"
+#include "ledger/ledger.h"
+
+#define SITE __builtin_return_address(0)
+
+static struct host *current_host(void)
+{
+    struct api_context *c = api_current();
+
+    return c != NULL ? api_host(c) : NULL;
+}
+
+/* ---- handles --------------------------------------------------------------------------------------------
+ */
+
+NTSTATUS NTAPI FwpsInjectionHandleCreate0(ADDRESS_FAMILY addressFamily, UINT32 flags, HANDLE *injectionHandle)
+{
+    struct host *h = current_host();
+    NTSTATUS status;
+
+    if (injectionHandle == NULL)
+        return STATUS_FWP_NULL_POINTER;
+    if (h == NULL)
+        return STATUS_FWP_TCPIP_NOT_READY;
+    status = host_injection_create(h, addressFamily, flags, injectionHandle);
+    if (status == STATUS_SUCCESS)
+        ledger_open(LEDGER_INJECTION_HANDLE, (uintptr_t)*injectionHandle, 0, NULL, SITE);
+    return status;
+}
+
+NTSTATUS NTAPI FwpsInjectionHandleDestroy0(HANDLE injectionHandle)
+{
+    struct host *h = current_host();
+
+    if (h == NULL)
+        return STATUS_FWP_TCPIP_NOT_READY;
+    if (!ledger_close(LEDGER_INJECTION_HANDLE, (uintptr_t)injectionHandle, SITE))
+        return STATUS_INVALID_HANDLE;
+    return host_injection_destroy(h, injectionHandle);
+}
+
+FWPS_PACKET_INJECTION_STATE NTAPI FwpsQueryPacketInjectionState0(HANDLE injectionHandle,
+                                                                 const NET_BUFFER_LIST *netBufferList,
+                                                                 HANDLE *injectionContext)
+{
+    struct host *h = current_host();
+
+    if (h == NULL || netBufferList == NULL)
+        return FWPS_PACKET_NOT_INJECTED;
+    return host_injection_state(h, injectionHandle, netBufferList, injectionContext);
+}
+
+/* ---- network, forward, transport --------------------------------------------------------------------------
+ */
+
+static NTSTATUS inject(struct host_injection *what)
+{
+    struct host *h = current_host();
+
+    return h != NULL ? host_inject(h, what) : STATUS_FWP_TCPIP_NOT_READY;
+}
+
+NTSTATUS NTAPI FwpsInjectNetworkSendAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                           COMPARTMENT_ID compartmentId, NET_BUFFER_LIST *netBufferList,
+                                           FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    return inject(&(struct host_injection){.kind = HOST_INJECT_NETWORK_SEND,
+                                           .handle = injectionHandle,
+                                           .context = injectionContext,
+                                           .flags = flags,
+                                           .compartment = compartmentId,
+                                           .list = netBufferList,
+                                           .complete = completionFn,
+                                           .complete_context = completionContext,
+                                           .site = SITE});
+}
+
+NTSTATUS NTAPI FwpsInjectNetworkReceiveAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                              COMPARTMENT_ID compartmentId, IF_INDEX interfaceIndex,
+                                              IF_INDEX subInterfaceIndex, NET_BUFFER_LIST *netBufferList,
+                                              FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    return inject(&(struct host_injection){.kind = HOST_INJECT_NETWORK_RECEIVE,
+                                           .handle = injectionHandle,
+                                           .context = injectionContext,
+                                           .flags = flags,
+                                           .compartment = compartmentId,
+                                           .interface_index = interfaceIndex,
+                                           .sub_interface_index = subInterfaceIndex,
+                                           .list = netBufferList,
+                                           .complete = completionFn,
+                                           .complete_context = completionContext,
+                                           .site = SITE});
+}
+
+NTSTATUS NTAPI FwpsInjectForwardAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                       ADDRESS_FAMILY addressFamily, COMPARTMENT_ID compartmentId,
+                                       IF_INDEX interfaceIndex, NET_BUFFER_LIST *netBufferList,
+                                       FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    return inject(&(struct host_injection){.kind = HOST_INJECT_FORWARD,
+                                           .handle = injectionHandle,
+                                           .context = injectionContext,
+                                           .family = addressFamily,
+                                           .flags = flags,
+                                           .compartment = compartmentId,
+                                           .interface_index = interfaceIndex,
+                                           .list = netBufferList,
+                                           .complete = completionFn,
+                                           .complete_context = completionContext,
+                                           .site = SITE});
+}
+
+static NTSTATUS transport_send(HANDLE handle, HANDLE context, UINT64 endpoint, UINT32 flags,
+                               const FWPS_TRANSPORT_SEND_PARAMS1 *args, ADDRESS_FAMILY family,
+                               COMPARTMENT_ID compartment, NET_BUFFER_LIST *list,
+                               FWPS_INJECT_COMPLETE0 complete, HANDLE complete_context, const void *site)
+{
+    return inject(&(struct host_injection){.kind = HOST_INJECT_TRANSPORT_SEND,
+                                           .handle = handle,
+                                           .context = context,
+                                           .family = family,
+                                           .flags = flags,
+                                           .compartment = compartment,
+                                           .endpoint = endpoint,
+                                           .send = args,
+                                           .list = list,
+                                           .complete = complete,
+                                           .complete_context = complete_context,
+                                           .site = site});
+}
+
+NTSTATUS NTAPI FwpsInjectTransportSendAsync0(HANDLE injectionHandle, HANDLE injectionContext,
+                                             UINT64 endpointHandle, UINT32 flags,
+                                             FWPS_TRANSPORT_SEND_PARAMS0 *sendArgs,
+                                             ADDRESS_FAMILY addressFamily, COMPARTMENT_ID compartmentId,
+                                             NET_BUFFER_LIST *netBufferList,
+                                             FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    FWPS_TRANSPORT_SEND_PARAMS1 args = {0};
+
+    if (sendArgs != NULL) {
+        args.remoteAddress = sendArgs->remoteAddress;
+        args.remoteScopeId = sendArgs->remoteScopeId;
+        args.controlData = sendArgs->controlData;
+        args.controlDataLength = sendArgs->controlDataLength;
+    }
+    return transport_send(injectionHandle, injectionContext, endpointHandle, flags,
+                          sendArgs != NULL ? &args : NULL, addressFamily, compartmentId, netBufferList,
+                          completionFn, completionContext, SITE);
+}
+
+NTSTATUS NTAPI FwpsInjectTransportSendAsync1(HANDLE injectionHandle, HANDLE injectionContext,
+                                             UINT64 endpointHandle, UINT32 flags,
+                                             FWPS_TRANSPORT_SEND_PARAMS1 *sendArgs,
+                                             ADDRESS_FAMILY addressFamily, COMPARTMENT_ID compartmentId,
+                                             NET_BUFFER_LIST *netBufferList,
+                                             FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    return transport_send(injectionHandle, injectionContext, endpointHandle, flags, sendArgs, addressFamily,
+                          compartmentId, netBufferList, completionFn, completionContext, SITE);
+}
+
+NTSTATUS NTAPI FwpsInjectTransportReceiveAsync0(HANDLE injectionHandle, HANDLE injectionContext,
+                                                PVOID reserved, UINT32 flags, ADDRESS_FAMILY addressFamily,
+                                                COMPARTMENT_ID compartmentId, IF_INDEX interfaceIndex,
+                                                IF_INDEX subInterfaceIndex, NET_BUFFER_LIST *netBufferList,
+                                                FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    if (reserved != NULL)
+        return STATUS_INVALID_PARAMETER;
+    return inject(&(struct host_injection){.kind = HOST_INJECT_TRANSPORT_RECEIVE,
+                                           .handle = injectionHandle,
+                                           .context = injectionContext,
+                                           .family = addressFamily,
+                                           .flags = flags,
+                                           .compartment = compartmentId,
+                                           .interface_index = interfaceIndex,
+                                           .sub_interface_index = subInterfaceIndex,
+                                           .list = netBufferList,
+                                           .complete = completionFn,
+                                           .complete_context = completionContext,
+                                           .site = SITE});
+}
+
+/* ---- not yet */
+
+NTSTATUS NTAPI FwpsInjectMacReceiveAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                          UINT16 layerId, IF_INDEX interfaceIndex,
+                                          NDIS_PORT_NUMBER NdisPortNumber, NET_BUFFER_LIST *netBufferLists,
+                                          FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
+{
+    (void)injectionHandle;
+    (void)injectionContext;
+    (void)flags;
+    (void)layerId;
+    (void)interfaceIndex;
+    (void)NdisPortNumber;
+    (void)netBufferLists;
+    (void)completionFn;
+    (void)completionContext;
+    return STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS NTAPI FwpsInjectMacSendAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                       UINT16 layerId, IF_INDEX interfaceIndex,
+                                       NDIS_PORT_NUMBER NdisPortNumber, NET_BUFFER_LIST *netBufferLists,
+                                       FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
+{
+    (void)injectionHandle;
+    (void)injectionContext;
+    (void)flags;
+    (void)layerId;
+    (void)interfaceIndex;
+    (void)NdisPortNumber;
+    (void)netBufferLists;
+    (void)completionFn;
+    (void)completionContext;
+    return STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS NTAPI FwpsInjectvSwitchEthernetIngressAsync0(
+    HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags, void *reserved,
+    const FWP_BYTE_BLOB *vSwitchId, NDIS_SWITCH_PORT_ID vSwitchSourcePortId,
+    NDIS_SWITCH_NIC_INDEX vSwitchSourceNicIndex, NET_BUFFER_LIST *netBufferLists,
+    FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
+{
+    (void)injectionHandle;
+    (void)injectionContext;
+    (void)flags;
+    (void)reserved;
+    (void)vSwitchId;
+    (void)vSwitchSourcePortId;
+    (void)vSwitchSourceNicIndex;
+    (void)netBufferLists;
+    (void)completionFn;
+    (void)completionContext;
+    return STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS NTAPI FwpsStreamInjectAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                      UINT64 flowId, UINT32 calloutId, UINT16 layerId, UINT32 streamFlags,
+                                      NET_BUFFER_LIST *netBufferList, SIZE_T dataLength,
+                                      FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    (void)injectionHandle;
+    (void)injectionContext;
+    (void)flags;
+    (void)flowId;
+    (void)calloutId;
+    (void)layerId;
+    (void)streamFlags;
+    (void)netBufferList;
+    (void)dataLength;
+    (void)completionContext;
+    return completionFn == NULL ? STATUS_FWP_NULL_POINTER : STATUS_NOT_SUPPORTED;
+}

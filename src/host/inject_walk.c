@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inject_walk: the way of an injected packet (INJ-10, 11).
+ *
+ *   network, transport receive   II -> IT -> [RA] -> DD ...                  paths_in(), as what arrives
+ *   transport send               [AC if there is no flow] -> DD -> OT -> OI
+ *   network send                 the same if it is somebody's here, else OT -> OI as a raw sender's;
+ *                                to the host itself: then inbound (INJ-31)
+ *   forward                      no layer (INJ-19)
+ *
+ * The packet stands in one piece: in the list's own MDL if it does there, else in the injector's room, where
+ * a transport send also gets its IP header: the one of the frame it stems from, as far as that still fits.
+ * What has got through is emitted with the bytes that the last layer left.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/inject_inside.h"
+#include "host/paths.h"
+#include "host/walk.h"
+#include "ws2def.h"
+
+#define DEFAULT_MTU 1500u
+
+/* One packet of an injection under way. */
+struct going {
+    struct host *host;
+    const struct injection *i;
+    struct injection_room *room;
+    struct wire_packet packet;
+    const uint8_t *bytes;
+    uint32_t size;
+    const struct host_interface *interface;
+    bool inbound, forwarded, loopback;
+    struct walk walk;
+    struct host_outcome out;
+};
+
+static uint8_t version_of(const struct injection *i)
+{
+    return i->what.family == AF_INET6 ? 6 : 4;
+}
+
+/* ---- the bytes ------------------------------------------------------------------------------------------
+ */
+
+static uint8_t *reserve(struct injection_room *room, uint32_t size)
+{
+    if (size > room->size) {
+        uint8_t *more = realloc(room->bytes, size);
+
+        if (more == NULL)
+            return NULL;
+        room->bytes = more;
+        room->size = size;
+    }
+    return room->bytes;
+}
+
+/* The IP header of the frame that the packet stems from; NULL: there is none of this version. */
+static const uint8_t *header_of_origin(const struct going *g, struct wire_packet *of)
+{
+    const struct ndis_origin *o = g->i->origin;
+    uint32_t size, ip_at;
+    const uint8_t *came;
+
+    if (o == NULL)
+        return NULL;
+    came = ndis_frame_came(ndis_frame_of_origin(o), &size, &ip_at);
+    if (ip_at >= size)
+        return NULL;
+    wire_parse_ip(came + ip_at, size - ip_at, size - ip_at, of);
+    return of->version == version_of(g->i) && of->reached >= WIRE_NETWORK ? came + ip_at : NULL;
+}
+
+/* An address as it stands in a packet. */
+static void address_bytes(uint8_t version, const union wire_addr *a, uint8_t out[16])
+{
+    if (version == 6)
+        memcpy(out, a->v6, 16);
+    else
+        for (unsigned n = 0; n < 4; n++)
+            out[n] = (uint8_t)(a->v4 >> (24 - 8 * n));
+}
+
+struct endpoint_sought {
+    UINT64 id;
+    struct host_endpoint_info found;
+};
+
+static void is_it(void *ctx, const struct host_endpoint_info *e)
+{
+    struct endpoint_sought *x = ctx;
+
+    if (e->id == x->id)
+        x->found = *e;
+}
+
+/* All are looked at: only where nothing nearer tells. False: it is not there (any more). */
+static bool endpoint_of(struct host *h, UINT64 id, struct host_endpoint_info *out)
+{
+    struct endpoint_sought x = {.id = id};
+    const bool stayed = lane_rest(&h->lanes[0]);
+
+    host_endpoints(h, is_it, &x);
+    lane_back(&h->lanes[0], stayed);
+    *out = x.found;
+    return x.found.id == id;
+}
+
+/* Whose packet a transport send is: of the frame that it stems from, else of its endpoint. */
+static NTSTATUS sender_of(const struct going *g, const uint8_t *from, uint8_t source[16], uint8_t *protocol)
+{
+    const uint8_t version = version_of(g->i);
+    struct host_endpoint_info e;
+
+    if (from != NULL) {
+        memcpy(source, from + (version == 4 ? 12 : 8), version == 4 ? 4 : 16);
+        return STATUS_SUCCESS;
+    }
+    if (g->i->what.endpoint == 0)
+        return STATUS_INVALID_PARAMETER;
+    if (!endpoint_of(g->host, g->i->what.endpoint, &e))
+        return STATUS_NOT_FOUND; /* INJ-32 */
+    *protocol = e.protocol;
+    if (wire_addr_is_unspecified(e.version, &e.local) || e.version != version) {
+        union wire_addr to = {0};
+
+        if (version == 6)
+            memcpy(to.v6, g->i->remote, 16);
+        else
+            to.v4 = (uint32_t)g->i->remote[0] << 24 | (uint32_t)g->i->remote[1] << 16 |
+                    (uint32_t)g->i->remote[2] << 8 | g->i->remote[3];
+        if (!host_address_for(g->host, host_route(g->host, version, &to), version, &e.local))
+            return STATUS_HOST_UNREACHABLE;
+    }
+    address_bytes(version, &e.local, source);
+    return STATUS_SUCCESS;
+}
+
+/* A transport send: an IP header in front of what the NET_BUFFER holds. */
+static NTSTATUS with_header(struct going *g, const NET_BUFFER *nb)
+{
+    const uint8_t version = version_of(g->i);
+    uint8_t header[60], source[16] = {0}, protocol = WIRE_PROTOCOL_UDP, *to;
+    const uint8_t *from, *front = header;
+    uint32_t size;
+    struct wire_packet of = {0};
+    NTSTATUS status;
+
+    from = header_of_origin(g, &of);
+    if (g->i->header != NULL) {
+        front = g->i->header;
+        size = g->i->header_size;
+    } else {
+        status = sender_of(g, from, source, &protocol);
+        if (status != STATUS_SUCCESS)
+            return status;
+        if (from != NULL)
+            protocol = of.protocol;
+        if (from != NULL && of.ip_length - of.ip_header_size == nb->DataLength &&
+            memcmp(from + (version == 4 ? 16 : 24), g->i->remote, version == 4 ? 4 : 16) == 0) {
+            front = from; /* it is what it was: options, extension headers and all */
+            size = of.ip_header_size;
+        } else {
+            size = ndis_ip_header(header, version, source, g->i->remote, protocol, nb->DataLength, from,
+                                  from != NULL ? of.ip_header_size : 0);
+        }
+    }
+    to = reserve(g->room, size + nb->DataLength);
+    if (to == NULL)
+        return STATUS_NO_MEMORY;
+    memcpy(to, front, size);
+    ndis_nb_read(nb, 0, to + size, nb->DataLength);
+    g->bytes = to;
+    g->size = size + nb->DataLength;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS get_bytes(struct going *g, const NET_BUFFER *nb)
+{
+    uint8_t *to;
+
+    if (g->i->what.kind == HOST_INJECT_TRANSPORT_SEND && (g->i->has_remote || g->i->header != NULL))
+        return with_header(g, nb);
+    g->size = nb->DataLength;
+    g->bytes = ndis_nb_contiguous(nb);
+    if (g->bytes != NULL)
+        return STATUS_SUCCESS;
+    to = reserve(g->room, g->size);
+    if (to == NULL)
+        return STATUS_NO_MEMORY;
+    ndis_nb_read(nb, 0, to, g->size);
+    g->bytes = to;
+    return STATUS_SUCCESS;
+}
+
+/* ---- where it goes */
+
+static bool is_group(const struct host *h, uint8_t version, const union wire_addr *a)
+{
+    const UINT8 type = host_address_type(h, version, a);
+
+    return type == NlatMulticast || type == NlatBroadcast;
+}
+
+/* Interface, loopback; INJ-31, 32. */
+static NTSTATUS find_way(struct going *g)
+{
+    const struct wire_packet *p = &g->packet;
+    const struct ndis_origin *o = g->i->origin;
+    const struct host *h = g->host;
+    const struct host_interface *home = NULL;
+    const bool to_us = host_local_at(h, p->version, &p->destination, NULL, &home);
+    const bool from_us = host_local_at(h, p->version, &p->source, NULL, &home);
+    UINT32 index = g->i->what.interface_index;
+    uint32_t mtu, came, ip_at;
+
+    g->forwarded = g->i->what.kind == HOST_INJECT_FORWARD;
+    g->inbound =
+        g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE || g->i->what.kind == HOST_INJECT_TRANSPORT_RECEIVE;
+    g->loopback = to_us && from_us && !g->forwarded;
+    if (g->loopback && g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE)
+        return STATUS_DATA_NOT_ACCEPTED;
+    if (index == 0 && o != NULL)
+        index = o->interface_index;
+    g->interface = g->loopback ? host_loopback_interface(h) : NULL;
+    if (g->interface == NULL)
+        g->interface = host_interface_by_index(h, index);
+    if (g->interface == NULL && g->inbound)
+        g->interface = host_interface_of(h, p->version, &p->destination);
+    if (g->inbound || g->loopback)
+        return STATUS_SUCCESS;
+    if (g->interface == NULL)
+        g->interface = host_route(h, p->version, &p->destination);
+    if (g->interface == NULL)
+        g->interface = host_interface_of(h, p->version, &p->source);
+    if (g->interface == NULL)
+        return STATUS_HOST_UNREACHABLE;
+    mtu = g->interface->desc.mtu != 0 ? g->interface->desc.mtu : DEFAULT_MTU;
+    if (o != NULL) { /* what the adapter was to split may be as long again */
+        (void)ndis_frame_came(ndis_frame_of_origin(o), &came, &ip_at);
+        mtu = came - ip_at > mtu ? came - ip_at : mtu;
+    }
+    if (p->version == 4 && g->size > mtu && (p->ip_flags & WIRE_IP_DONT_FRAGMENT) != 0)
+        return STATUS_INVALID_BUFFER_SIZE;
+    return STATUS_SUCCESS;
+}
+
+static void scene_begin(struct going *g, struct scene *s, bool inbound)
+{
+    struct lane *l = &g->host->lanes[0];
+
+    memset(s, 0, sizeof(*s));
+    s->host = g->host;
+    s->lane = l;
+    s->frame = g->walk.number;
+    s->time_ns = g->host->now_ns;
+    s->packet = &g->packet;
+    s->interface = g->interface;
+    s->loopback = g->loopback;
+    s->walk = &g->walk;
+    path_scene(s, &g->packet, inbound);
+    if (inbound)
+        s->group = is_group(g->host, g->packet.version, &g->packet.destination);
+    if (!s->group && !g->loopback)
+        (void)host_local_at(g->host, g->packet.version, inbound ? &g->packet.destination : &g->packet.source,
+                            g->interface, &s->home);
+    path_busy(l);
+}
+
+static void go_in(struct going *g)
+{
+    struct scene s;
+
+    scene_begin(g, &s, true);
+    paths_in(&s, &g->out);
+}
+
+/* Nobody here knows the tuple: neither a flow nor an endpoint. */
+static bool is_raw(const struct scene *s)
+{
+    return s->flow == NULL && s->endpoint == NULL;
+}
+
+static void go_out(struct going *g)
+{
+    struct ale_view v = {0};
+    struct scene s;
+
+    scene_begin(g, &s, false);
+    g->out.outbound = true;
+    if (g->packet.reached != WIRE_TRANSPORT) { /* a fragment, or cut: nothing above it can tell whose it is */
+        (void)path_send_ip(&s, &g->out);
+    } else if (wire_is_icmp_error(&g->packet)) {
+        path_icmp_error_out(&s, &g->out);
+    } else if (path_find(&s, &v, &g->out)) {
+        struct host_endpoint_info e;
+
+        if (g->i->what.endpoint != 0 && (s.endpoint == NULL || s.endpoint->id != g->i->what.endpoint) &&
+            !endpoint_of(g->host, g->i->what.endpoint, &e)) {
+            g->walk.status = STATUS_NOT_FOUND; /* INJ-32 */
+            g->out.fate = HOST_STACK;
+            return;
+        }
+        if (g->i->what.kind == HOST_INJECT_NETWORK_SEND && is_raw(&s))
+            (void)path_send(&s, &g->out);
+        else if (v.tcp)
+            path_tcp_injected(&s, &v, &g->out);
+        else
+            path_datagram_injected(&s, &v, &g->out);
+    }
+    if (g->out.fate != HOST_PASSED || !g->loopback)
+        return;
+    scene_begin(g, &s, true); /* ORD-19, INJ-16: its history goes with it */
+    walk_copy(&s);
+    g->out.sender_flow_id = g->out.flow_id;
+    g->out.flow_id = 0;
+    paths_in(&s, &g->out);
+}
+
+/* ---- what became of it */
+
+static void fill(const struct going *g, struct host_emitted *e)
+{
+    const struct ndis_origin *o = g->i->origin;
+    const uint8_t *came;
+    uint32_t size, ip_at;
+
+    *e = (struct host_emitted){
+        .bytes = g->bytes,
+        .size = g->size,
+        .version = g->packet.version,
+        .inbound = g->inbound || g->loopback,
+        .forwarded = g->forwarded,
+        .loopback = g->loopback,
+        .interface_index = g->interface != NULL ? g->interface->desc.index : 0,
+        .flow_id = g->out.flow_id,
+        .time_ns = g->host->now_ns,
+    };
+    if (g->walk.frame != NULL && g->walk.packet == &g->packet) /* what callouts left of it */
+        e->bytes = ndis_frame_bytes(g->walk.frame, &size);
+    if (o == NULL)
+        return;
+    came = ndis_frame_came(ndis_frame_of_origin(o), &size, &ip_at);
+    e->origin = o->number;
+    e->reassembled = o->reassembled;
+    e->link = ip_at != 0 ? came : NULL;
+    e->link_size = ip_at;
+    /* What stands behind the packet in its frame is the link layer's padding. */
+    e->unchanged = e->size <= size - ip_at && memcmp(came + ip_at, e->bytes, e->size) == 0;
+}
+
+static NTSTATUS status_of(const struct going *g)
+{
+    if (g->walk.status != STATUS_SUCCESS)
+        return g->walk.status;
+    switch (g->out.fate) {
+    case HOST_PASSED:
+    case HOST_ABSORBED: /* somebody else has it now */
+        return STATUS_SUCCESS;
+    case HOST_BLOCKED:
+        return STATUS_ACCESS_DENIED;
+    case HOST_HELD:
+        return STATUS_SUCCESS;
+    case HOST_STACK:
+        return g->out.module == FWPS_DISCARD_MODULE_TRANSPORT && g->out.reason == InetDiscardEndpointNotFound
+                   ? STATUS_NOT_FOUND
+               : g->out.module == FWPS_DISCARD_MODULE_NETWORK && g->out.reason == IpDiscardPortUnreachable
+                   ? STATUS_NOT_FOUND
+                   : STATUS_INVALID_PARAMETER;
+    default: /* of a flow that was refused */
+        return STATUS_NOT_FOUND;
+    }
+}
+
+static NTSTATUS walk_packet(struct going *g, const NET_BUFFER *nb)
+{
+    NTSTATUS status = get_bytes(g, nb);
+
+    if (status != STATUS_SUCCESS)
+        return status;
+    wire_parse_ip(g->bytes, g->size, g->size, &g->packet);
+    if (g->packet.version != version_of(g->i) || g->packet.reached < WIRE_NETWORK)
+        return STATUS_INVALID_PARAMETER; /* INJ-21 */
+    if (g->packet.ip_length < g->size) {
+        g->size = g->packet.ip_length;
+        wire_parse_ip(g->bytes, g->size, g->size, &g->packet);
+    }
+    status = find_way(g);
+    if (status != STATUS_SUCCESS)
+        return status;
+    lane_back(&g->host->lanes[0], true); /* within the walk the lane is left for foreign code alone */
+    if (g->forwarded)
+        g->out.forwarded = true;
+    else if (g->inbound)
+        go_in(g);
+    else
+        go_out(g);
+    (void)lane_rest(&g->host->lanes[0]);
+    return status_of(g);
+}
+
+static NTSTATUS one(struct host *h, const struct injection *i, struct injection_room *room,
+                    const NET_BUFFER *nb)
+{
+    struct going g = {.host = h, .i = i, .room = room};
+    const struct host_config *c = &h->config;
+    struct host_emitted e;
+    NTSTATUS status = i->status;
+    bool through;
+
+    walk_begin(&g.walk, h, i->origin != NULL ? i->origin->number : 0, &g.packet);
+    g.walk.injected = true;
+    g.walk.origin = i->origin;
+    g.walk.history = i->history;
+    g.walk.tagged = ndis_tags_any(i->what.list) ? i->what.list : NULL;
+    if (status == STATUS_SUCCESS)
+        status = walk_packet(&g, nb);
+    if (!NT_SUCCESS(status) && g.out.fate == HOST_PASSED)
+        g.out.fate = HOST_STACK; /* it came to no layer */
+    through = g.out.fate == HOST_PASSED;
+    fill(&g, &e);
+    injection_count(h, through);
+    if (through && c->emit != NULL)
+        c->emit(c->ctx, &e);
+    else if (!through && c->lost != NULL)
+        c->lost(c->ctx, &e, &g.out);
+    walk_end(&g.walk, &g.out);
+    return status;
+}
+
+void injection_walk(struct host *h, struct injection *i, struct injection_room *room)
+{
+    NTSTATUS worst = i->status;
+
+    for (const NET_BUFFER *nb = i->what.list->FirstNetBuffer; nb != NULL; nb = nb->Next) {
+        const NTSTATUS status = one(h, i, room, nb);
+
+        if (NT_SUCCESS(worst))
+            worst = status;
+    }
+    i->status = worst;
+}
+
+/* ---- fragment groups -------------------------------------------------------------------------------------
+ */
+
+NTSTATUS host_reassemble_group(UINT16 family, NET_BUFFER_LIST *chain, NDIS_HANDLE pool, UINT32 back_fill,
+                               NET_BUFFER_LIST **out, const void *site)
+{
+    (void)family;
+    (void)chain;
+    (void)pool;
+    (void)back_fill;
+    (void)out;
+    (void)site;
+    return STATUS_NOT_SUPPORTED;
+}

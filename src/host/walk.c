@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* walk: frames are made when a callout is about to look, and what became of them is found out at the end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/ale_inside.h"
+#include "host/paths.h"
+#include "host/walk.h"
+#include "ledger/ledger.h"
+
+/* ndis_frames' gone: nothing of a kept frame is left. */
+static void gone(void *ctx, const struct ndis_origin *o)
+{
+    const struct host_config *c = &((struct host *)ctx)->config;
+
+    if (c->released != NULL)
+        c->released(c->ctx, o->number, o->injected);
+}
+
+int walk_create(struct host *h)
+{
+    return ndis_frames_create(gone, h, &h->frames);
+}
+
+void walk_destroy(struct host *h)
+{
+    ndis_frames_destroy(h->frames);
+    free(h->changed);
+}
+
+/* ---- making a frame */
+
+static uint32_t pseudo_sum(const struct wire_packet *p)
+{
+    const uint32_t length = p->ip_length - (p->transport_at - p->ip_at);
+    const uint8_t *header = p->frame + p->ip_at;
+    const uint8_t rest[4] = {(uint8_t)(length >> 8), (uint8_t)length, 0, p->protocol};
+    const uint64_t sum = p->version == 4 ? wire_sum(header + 12, 8, 0) : wire_sum(header + 8, 32, 0);
+
+    return (uint16_t)~wire_fold(wire_sum(rest, sizeof(rest), sum));
+}
+
+/* What an adapter or the stack says beside the packet: which headers there are; and of what this host sends,
+ * whose checksum holds the pseudo header's sum alone, that the adapter is to do the rest. */
+static void say_beside(NET_BUFFER_LIST *nbl, const struct wire_packet *p, bool sent)
+{
+    NDIS_TCP_IP_CHECKSUM_NET_BUFFER_LIST_INFO info = {.Value = NULL};
+    const bool tcp = p->protocol == WIRE_PROTOCOL_TCP, udp = p->protocol == WIRE_PROTOCOL_UDP;
+    const uint32_t at = p->transport_at + (tcp ? 16 : 6);
+    uint32_t sum;
+
+    if (p->version == 0)
+        return;
+    nbl->NblFlags |= p->version == 4 ? NDIS_NBL_FLAGS_IS_IPV4 : NDIS_NBL_FLAGS_IS_IPV6;
+    if (p->reached != WIRE_TRANSPORT || (!tcp && !udp))
+        return;
+    nbl->NblFlags |= tcp ? NDIS_NBL_FLAGS_IS_TCP : NDIS_NBL_FLAGS_IS_UDP;
+    if (!sent || p->fragment || at + 2 > p->captured)
+        return;
+    sum = (uint32_t)p->frame[at] << 8 | p->frame[at + 1];
+    if (sum == 0 || sum != pseudo_sum(p))
+        return;
+    info.Transmit.IsIPv4 = p->version == 4;
+    info.Transmit.IsIPv6 = p->version == 6;
+    info.Transmit.TcpChecksum = tcp;
+    info.Transmit.UdpChecksum = udp;
+    info.Transmit.TcpHeaderOffset = tcp ? (p->transport_at - p->ip_at) & 0x3ff : 0;
+    NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo) = info.Value;
+}
+
+/* The next frame of the walk, of these bytes; the first is the origin of all that stems from it. */
+static struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint32_t size, uint32_t ip_at)
+{
+    struct ndis_frame *f;
+
+    if (w->count == WALK_FRAMES)
+        return NULL;
+    f = ndis_frame_take(w->host->frames, bytes, size, ip_at);
+    if (f == NULL)
+        return NULL;
+    if (w->origin == NULL)
+        w->origin = ndis_frame_root(f, w->number);
+    else
+        ndis_frame_stem(f, w->origin, w->history);
+    w->frames[w->count++] = f;
+    w->frame = f;
+    if (w->tagged != NULL) {
+        ndis_tags_copy(ndis_frame_list(f), w->tagged);
+        ndis_tags_tell(w->tagged, FWPS_NET_BUFFER_LIST_ENTERED_NETIO, ndis_frame_list(f), FWPS_LAYER_NON_WFP);
+        w->tagged = NULL;
+    }
+    return f;
+}
+
+static bool make(struct scene *s)
+{
+    struct walk *w = s->walk;
+    const struct wire_packet *p = s->packet;
+    const bool root = w->origin == NULL;
+
+    if (add(w, p->frame, p->captured, p->ip_at) == NULL)
+        return false;
+    w->packet = p;
+    say_beside(ndis_frame_list(w->frame), p, s->packet_direction == FWP_DIRECTION_OUTBOUND);
+    if (s->loopback)
+        ndis_frame_list(w->frame)->NblFlags |= NDIS_NBL_FLAGS_IS_LOOPBACK_PACKET;
+    if (root) {
+        w->origin->interface_index = s->interface != NULL ? s->interface->desc.index : 0;
+        w->origin->inbound = s->packet_direction == FWP_DIRECTION_INBOUND;
+        w->origin->loopback = s->loopback;
+        w->origin->reassembled = p != w->first;
+    }
+    return true;
+}
+
+NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at, uint32_t end)
+{
+    struct walk *w = s->walk;
+
+    if ((w->frame == NULL || w->packet != s->packet) && !make(s))
+        return NULL;
+    return ndis_frame_show(w->frame, first, at, end, s->host->config.knobs.split_mdl);
+}
+
+void walk_copy_slow(struct walk *w)
+{
+    struct ndis_frame *from = w->frame;
+    NET_BUFFER_LIST *list = ndis_frame_list(from);
+    uint32_t size, came, ip_at;
+    const uint8_t *bytes = ndis_frame_bytes(from, &size);
+
+    (void)ndis_frame_came(from, &came, &ip_at);
+    if (add(w, bytes, size, ip_at) == NULL)
+        return;
+    ndis_frame_list(w->frame)->NblFlags = list->NblFlags;
+    if (ndis_tags_any(list)) {
+        ndis_tags_copy(ndis_frame_list(w->frame), list);
+        ndis_tags_tell(list, FWPS_NET_BUFFER_LIST_CLONED_BY_NETIO, ndis_frame_list(w->frame),
+                       FWPS_LAYER_NON_WFP);
+    }
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------
+ */
+
+/* The frame's own bytes as they left the walk, if they are others than came. */
+static void note_changes(struct walk *w, struct host_outcome *out)
+{
+    struct host *h = w->host;
+    const uint8_t *bytes;
+    uint8_t *room;
+    uint32_t size;
+
+    if (w->injected || out->fate != HOST_PASSED || w->packet != w->first)
+        return;
+    bytes = ndis_frame_bytes(w->frame, &size);
+    if (size != w->first->captured || memcmp(bytes, w->first->frame, size) == 0)
+        return;
+    if (size > h->changed_room) {
+        room = realloc(h->changed, size);
+        if (room == NULL)
+            return;
+        h->changed = room;
+        h->changed_room = size;
+    }
+    memcpy(h->changed, bytes, size);
+    out->changed = h->changed;
+}
+
+/* NBL-21: the packet leaves the stack, up or down. */
+static void leaves(NET_BUFFER_LIST *list, const struct host_outcome *out)
+{
+    if (!ndis_tags_any(list))
+        return;
+    ndis_tags_tell(list, FWPS_NET_BUFFER_LIST_EXIT_NETIO, NULL, FWPS_LAYER_NON_WFP);
+    if (out->outbound || out->forwarded)
+        ndis_tags_tell(list, FWPS_NET_BUFFER_LIST_CONTEXT_REMOVED, NULL, FWPS_LAYER_NON_WFP);
+    ndis_tags_drop(list);
+}
+
+void walk_end_slow(struct walk *w, struct host_outcome *out)
+{
+    note_changes(w, out);
+    for (unsigned i = 0; i < w->count; i++)
+        if (out->fate == HOST_PASSED)
+            leaves(ndis_frame_list(w->frames[i]), out);
+    while (w->count > 0) /* what stems from the first before it */
+        out->kept = ndis_frame_done(w->frames[--w->count]) || out->kept;
+    w->frame = NULL;
+}
+
+/* ---- PEND-29 ----------------------------------------------------------------------------------------------
+ */
+
+bool walk_refused_slow(struct scene *s, enum host_layer layer, struct host_outcome *out)
+{
+    const struct ndis_origin *o = s->walk->origin;
+    bool waits;
+
+    if (layer != LAYER_RA || s->flow == NULL)
+        return false;
+    lane_enter(s->lane);
+    waits = o != NULL ? ale_operation_of_frame(s->lane, s->flow_id, o->number)
+                      : ale_operations_waiting(s->lane, s->flow_id) != 0;
+    lane_leave(s->lane);
+    if (!waits)
+        return false;
+    ledger_report(
+        LEDGER_NOTE, NULL,
+        "a packet was injected whose operation at RECV_ACCEPT is still pended: it was dropped there");
+    out->fate = HOST_BLOCKED;
+    out->layer = engine_layer_by_id(layer_id(layer, s->version));
+    out->flow_id = s->flow_id;
+    s->walk->status = STATUS_FWP_CANNOT_PEND;
+    return true;
+}
