@@ -120,7 +120,7 @@ static void slist_enter(PSLIST_HEADER h)
 /* Depth and sequence as they shall be. */
 static void slist_leave(PSLIST_HEADER h, USHORT depth)
 {
-    ULONGLONG sequence = (h->Alignment & ~BUSY) >> 16;
+    ULONGLONG sequence = (__atomic_load_n(&h->Alignment, __ATOMIC_RELAXED) & ~BUSY) >> 16;
 
     nt_tsan_release(h);
     __atomic_store_n(&h->Alignment, (((sequence + 1) << 16) & ~BUSY) | depth, __ATOMIC_RELEASE);
@@ -133,7 +133,13 @@ static PSLIST_ENTRY first_of(const SLIST_HEADER *h)
 
 static USHORT depth_of(const SLIST_HEADER *h)
 {
-    return (USHORT)(h->Alignment & 0xffff);
+    return (USHORT)(__atomic_load_n(&h->Alignment, __ATOMIC_RELAXED) & 0xffff);
+}
+
+/* Others look at it without entering (FirstEntrySList). */
+static void first_set(PSLIST_HEADER h, PSLIST_ENTRY entry)
+{
+    __atomic_store_n(&h->Region, (ULONGLONG)(uintptr_t)entry, __ATOMIC_RELEASE);
 }
 
 VOID InitializeSListHead(PSLIST_HEADER SListHead)
@@ -155,7 +161,7 @@ PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead)
     slist_enter(ListHead);
     first = first_of(ListHead);
     if (first != NULL)
-        ListHead->Region = (ULONGLONG)(uintptr_t)first->Next;
+        first_set(ListHead, first->Next);
     slist_leave(ListHead, (USHORT)(depth_of(ListHead) - (first != NULL)));
     return first;
 }
@@ -171,7 +177,7 @@ PSLIST_ENTRY ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_ENTRY L
     slist_enter(ListHead);
     first = first_of(ListHead);
     ListEntry->Next = first;
-    ListHead->Region = (ULONGLONG)(uintptr_t)ListEntry;
+    first_set(ListHead, ListEntry);
     slist_leave(ListHead, (USHORT)(depth_of(ListHead) + 1));
     return first;
 }
@@ -183,7 +189,7 @@ PSLIST_ENTRY ExpInterlockedFlushSList(PSLIST_HEADER ListHead)
     NT_IRQL_MAX(DISPATCH_LEVEL);
     slist_enter(ListHead);
     first = first_of(ListHead);
-    ListHead->Region = 0;
+    first_set(ListHead, NULL);
     slist_leave(ListHead, 0);
     return first;
 }

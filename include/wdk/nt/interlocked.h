@@ -190,13 +190,13 @@ WEIR_INTERLOCKED_BIT(64, LONG64, ULONG64, 64)
     }                                                                                                        \
     FORCEINLINE VOID Write##name##Release(type volatile *Destination, type Value)                            \
     {                                                                                                        \
-        __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                              \
         rt_point();                                                                                          \
+        __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                              \
     }                                                                                                        \
     FORCEINLINE VOID Write##name##NoFence(type volatile *Destination, type Value)                            \
     {                                                                                                        \
-        __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                              \
         rt_point();                                                                                          \
+        __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                              \
     }
 WEIR_BARRIERED(8, CHAR)
 WEIR_BARRIERED(16, SHORT)
@@ -220,13 +220,13 @@ FORCEINLINE PVOID ReadPointerNoFence(PVOID const volatile *Source)
 }
 FORCEINLINE VOID WritePointerRelease(PVOID volatile *Destination, PVOID Value)
 {
-    __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);
     rt_point();
+    __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);
 }
 FORCEINLINE VOID WritePointerNoFence(PVOID volatile *Destination, PVOID Value)
 {
-    __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);
     rt_point();
+    __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);
 }
 
 #endif
