@@ -543,13 +543,33 @@ static void a_second_completion_is_reported(void **state)
     assert_int_equal(k->reauthorized, 1);
 }
 
+/* As sources that follow the page write it: without a version. */
+static void pend_unversioned(struct driver_lab_script *s, const struct driver_lab_call *c)
+{
+    struct keeper *k = s->ctx;
+    UINT32 flags = c->values->incomingValue[AC4_FIELD(FLAGS)].value.uint32;
+
+    c->out->actionType = FWP_ACTION_PERMIT;
+    if (flags & FWP_CONDITION_FLAG_IS_REAUTHORIZE)
+        return;
+    k->statuses[0] = FwpsPendOperation(c->metadata->completionHandle, &k->contexts[0]);
+    c->out->actionType = FWP_ACTION_BLOCK;
+    c->out->flags |= FWPS_CLASSIFY_OUT_FLAG_ABSORB;
+}
+
 static void PEND_49_as_the_header_names_them(void **state)
 {
     struct driver_lab *l = *state;
+    struct keeper k = {0};
 
-    (void)l;
     assert_ptr_equal((void *)FwpsPendOperation, (void *)FwpsPendOperation0);
     assert_ptr_equal((void *)FwpsCompleteOperation, (void *)FwpsCompleteOperation0);
+    driver_lab_callout(l, "AC", SCRIPT(l, .then = pend_unversioned, .ctx = &k));
+    LAB_OUT(&l->host, .sport = 4000, .dport = 53);
+    assert_int_equal(k.statuses[0], STATUS_SUCCESS);
+    FwpsCompleteOperation(k.contexts[0], NULL);
+    LAB_OUT(&l->host, .sport = 4000, .dport = 53);
+    assert_int_equal(l->host.outcome.fate, HOST_PASSED);
 }
 
 static void AUD_10_only_the_final_verdict_is_told(void **state)
