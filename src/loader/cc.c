@@ -131,8 +131,7 @@ static int compile(const struct cc_run *r, const char *in, bool cxx, const char 
                                         "-Wno-multichar",
                                         "-Wno-attributes",
                                         "-Wno-format",
-                                        "-Wno-pragmas",
-                                        "-Wno-builtin-declaration-mismatch"};
+                                        "-Wno-pragmas"};
     /* their meaning is Windows', not the compiler's */
     static const char *const builtins[] = {
         "printf", "sprintf", "snprintf", "vprintf", "vsprintf", "vsnprintf", "fprintf", "vfprintf",
@@ -147,8 +146,11 @@ static int compile(const struct cc_run *r, const char *in, bool cxx, const char 
         cc_add(&argv, "%s", flags[i]);
     for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++)
         cc_add(&argv, "-fno-builtin-%s", builtins[i]);
+    if (!r->clang)
+        cc_add(&argv, "-Wno-builtin-declaration-mismatch");
     if (r->clang) {
         cc_add(&argv, "-Qunused-arguments");
+        cc_add(&argv, "-Wno-unknown-warning-option");
         cc_add(&argv, "-Wno-microsoft");
         cc_add(&argv, "-Wno-ignored-attributes");
         cc_add(&argv, "-Wno-four-char-constants");

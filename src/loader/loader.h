@@ -96,37 +96,51 @@ void loader_findings_each(struct loader *l,
 /* "file.c:12 (function)", "function+0x1c", "driver.so+0x1234" into buf. */
 const char *loader_site(struct loader *l, const void *site, char *buf, size_t size);
 
-/* ---- device control --------------------------------------------------------------------------------------
+/* ---- device control ---------------------------------------------------------------------------------------
  */
 
 /*
- * One step of a test program, as text:
- *   open NAME | close | control CODE[:HEX] [OUT-BYTES] | read BYTES | write HEX
- * CODE and HEX in hexadecimal. What came back is one line in `answer`. 0; -EINVAL: the text is no step; the
- * status of the request is in *status.
+ * A test program, as steps of text:
+ *   open NAME | close | control CODE [HEX] [OUT-BYTES] | read BYTES | write HEX | wait SECONDS
+ * NAME as CreateFile has it (\\.\Name); CODE in hexadecimal, HEX digits in pairs; a step waits for its
+ * answer, for at most a minute. Runs on a thread of its own beside the replay; `told` gets a line for each
+ * step, on that thread.
  */
 struct loader_control;
-int loader_control_create(struct loader *l, struct loader_control **out);
-void loader_control_destroy(struct loader_control *c); /* closes what is open */
-int loader_control_step(struct loader_control *c, const char *step, NTSTATUS *status, char *answer,
-                        size_t size);
+int loader_control_start(struct loader *l, const char *const *steps, size_t count,
+                         void (*told)(void *ctx, const char *step, NTSTATUS status, const char *answer),
+                         void *ctx, struct loader_control **out); /* 0, -ENOMEM, -EAGAIN */
+/* Waits for the step that is under way, leaves out the others, closes what is open. How many steps failed. */
+size_t loader_control_finish(struct loader_control *c);
+/* Can the text be a step? NULL, or what is wrong with it. */
+const char *loader_control_check(const char *step);
 
-/* ---- a run that a driver ends ---------------------------------------------------------------------------
+/* ---- a run that a driver ends -----------------------------------------------------------------------------
  */
 
-enum { LOADER_EXIT_FINDINGS = 3, LOADER_EXIT_CRASH = 4, LOADER_EXIT_STUCK = 5 };
+enum {
+    LOADER_EXIT_FINDINGS = 4, /* something was left, closed twice, used after ... */
+    LOADER_EXIT_REFUSED = 5,  /* a driver cannot be loaded, or its DriverEntry failed */
+    LOADER_EXIT_FAULT = 6,    /* a driver faulted, or stopped the machine (KeBugCheckEx) */
+    LOADER_EXIT_STUCK = 7,    /* a driver does not come back, or waits for what can never come */
+};
 
-/* Signal handlers for faults in drivers, process-wide, once. `flush` (may be NULL) writes what there is of
- * the outputs; it is called once, from the thread that faulted, and is given five seconds. */
-void loader_crash_watch(void (*flush)(void *ctx), void *ctx);
-/* What Weir is doing, for such a message: a text that outlives the run, and a number ("frame", 12). Cheap. */
+/* Signal handlers for faults in drivers, process-wide; the calling thread is the one that rt_sim_enter()s.
+ * flush (may be NULL) writes what there is of the outputs: called once, from the thread that faulted, given
+ * five seconds. */
+int loader_crash_watch(void (*flush)(void *ctx), void *ctx); /* 0 or -ENOMEM */
+void loader_crash_unwatch(void);
+/* What Weir is doing, for such a message: a text that outlives the run, and a number ("frame", 12); NULL:
+ * nothing. */
 void loader_crash_doing(const char *what, uint64_t number);
-/* For rt_sim_config.stuck: says which driver's function has not come back; ends the process. */
+/* rt_sim_config.stuck: says which driver's function does not come back; ends the process. */
 void loader_crash_stuck(void *ctx, const char *fiber, struct rt_context *context);
 
-/* Restarts the program with the run-time preloaded that the images were instrumented for; returns if there is
- * nothing to do. Called before anything else is. False, error: it cannot be done. */
-bool loader_sanitizer_restart(const char *const *images, size_t count, char **argv,
+/* Restarts the program with the run-time preloaded that the images were instrumented for; returns true if
+ * there is nothing to do. Called before anything else is. False, error: it cannot be done. */
+bool loader_sanitizer_restart(const char *const *images, size_t count, char *const *argv,
                               struct loader_error *error);
+/* Is any sanitizer's run-time in this process? Then fibers want larger stacks. */
+bool loader_sanitized(void);
 
 #endif

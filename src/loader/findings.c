@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the ledger found: kept as it comes (any thread), with its call sites as places in images; put into
+ * words at the end, when their images may have gone. 10,000 are kept, the others counted.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader/internal.h"
+
+#define KEPT 10000
+
+struct finding {
+    struct ledger_finding is; /* driver and text are copies */
+    struct site opened, closed, used;
+};
+
+struct findings {
+    struct loader *loader;
+    struct rt_mutex *lock;
+    struct finding *list;
+    size_t count, room;
+    struct loader_counts counts;
+};
+
+int findings_create(struct loader *l, struct findings **out)
+{
+    struct findings *f = calloc(1, sizeof *f);
+
+    *out = NULL;
+    if (f == NULL)
+        return -ENOMEM;
+    f->loader = l;
+    if (rt_mutex_create(&f->lock) != 0) {
+        free(f);
+        return -ENOMEM;
+    }
+    *out = f;
+    return 0;
+}
+
+void findings_destroy(struct findings *f)
+{
+    if (f == NULL)
+        return;
+    for (size_t i = 0; i < f->count; i++) {
+        free((char *)f->list[i].is.driver);
+        free((char *)f->list[i].is.text);
+    }
+    free(f->list);
+    rt_mutex_destroy(f->lock);
+    free(f);
+}
+
+static bool room(struct findings *f)
+{
+    struct finding *more;
+    size_t wanted = f->room == 0 ? 64 : f->room * 2;
+
+    if (f->count < f->room)
+        return true;
+    if (f->count >= KEPT || (more = realloc(f->list, wanted * sizeof *more)) == NULL)
+        return false;
+    f->list = more;
+    f->room = wanted;
+    return true;
+}
+
+void findings_add(void *ctx, const struct ledger_finding *found)
+{
+    struct findings *f = ctx;
+    struct finding new = {.is = *found};
+    const struct image *images = f->loader->images;
+
+    new.opened = site_of(images, found->opened);
+    new.closed = site_of(images, found->closed);
+    new.used = site_of(images, found->used);
+    new.is.driver = strdup(found->driver != NULL ? found->driver : "");
+    new.is.text = found->text != NULL ? strdup(found->text) : NULL;
+    rt_mutex_lock(f->lock);
+    if (found->fault == LEDGER_NOTE)
+        f->counts.notes++;
+    else
+        f->counts.faults++;
+    if (new.is.driver != NULL && room(f)) {
+        f->list[f->count++] = new;
+    } else {
+        f->counts.dropped++;
+        free((char *)new.is.driver);
+        free((char *)new.is.text);
+    }
+    rt_mutex_unlock(f->lock);
+}
+
+void loader_counts(const struct loader *l, struct loader_counts *out)
+{
+    *out = l->findings->counts;
+}
+
+/* ---- words ----------------------------------------------------------------------------------------------
+ */
+
+struct line {
+    char *to;
+    size_t size, at;
+    struct loader *l;
+};
+
+static void add(struct line *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct line *w, const char *format, ...)
+{
+    va_list args;
+    int size;
+
+    va_start(args, format);
+    size = vsnprintf(w->to + w->at, w->size - w->at, format, args);
+    va_end(args);
+    if (size > 0)
+        w->at = w->at + (size_t)size < w->size ? w->at + (size_t)size : w->size - 1;
+}
+
+/* " opened by FwpsPendOperation0 at inspect.c:812 (function)" */
+static void add_site(struct line *w, const char *verb, const struct site *s, bool there)
+{
+    char text[256];
+
+    if (!there)
+        return;
+    add(w, "%s", verb);
+    if (s->called[0] != '\0')
+        add(w, " by %s", s->called);
+    if (s->image != NULL)
+        add(w, " at %s", symbols_text(w->l->symbols, s, text, sizeof text));
+}
+
+static void add_thing(struct line *w, const struct ledger_finding *f)
+{
+    add(w, "%s", ledger_kind_name(f->kind));
+    if (f->number != 0)
+        add(w, " %llu", (unsigned long long)f->number);
+    if (f->number == 0 && f->fault == LEDGER_LEFT && f->size != 0)
+        add(w, " (%llu of them)", (unsigned long long)f->size);
+    else if (f->size != 0 && f->kind == LEDGER_POOL)
+        add(w, " (%llu bytes%s%s)", (unsigned long long)f->size, f->text != NULL ? ", " : "",
+            f->text != NULL && f->fault != LEDGER_FOREIGN && f->fault != LEDGER_WRONG ? f->text : "");
+    else if (f->text != NULL && f->fault != LEDGER_FOREIGN && f->fault != LEDGER_WRONG)
+        add(w, " (%s)", f->text);
+}
+
+/* The file's name, where the driver is one. */
+static const char *shown(const struct loader *l, const char *driver)
+{
+    for (const struct image *i = l->images; i != NULL; i = i->next)
+        if (i->service != NULL && strcmp(i->service, driver) == 0)
+            return i->shown;
+    return driver;
+}
+
+static const char *in_words(struct loader *l, const struct finding *f, char *buf, size_t size)
+{
+    struct line w = {.to = buf, .size = size, .l = l};
+    const struct ledger_finding *is = &f->is;
+    bool opened = is->opened != NULL, closed = is->closed != NULL, used = is->used != NULL;
+
+    add(&w, "%s: ", shown(l, is->driver));
+    switch (is->fault) {
+    case LEDGER_LEFT:
+        add_thing(&w, is);
+        add(&w, " left at unload");
+        add_site(&w, ": opened", &f->opened, opened);
+        break;
+    case LEDGER_TWICE:
+        add_thing(&w, is);
+        add(&w, " closed twice");
+        add_site(&w, ": again", &f->used, used);
+        add_site(&w, used ? "; first" : ": again", &f->closed, closed);
+        add_site(&w, "; opened", &f->opened, opened);
+        break;
+    case LEDGER_UNKNOWN:
+        add_thing(&w, is);
+        add(&w, " closed, but there is none");
+        add_site(&w, ": closed", &f->closed, closed);
+        add_site(&w, ": closed", &f->used, used && !closed);
+        break;
+    case LEDGER_FOREIGN:
+        add_thing(&w, is);
+        add(&w, " closed by another driver%s%s", is->text != NULL ? ": " : "",
+            is->text != NULL ? is->text : "");
+        add_site(&w, ", closed", &f->closed, closed);
+        add_site(&w, ", closed", &f->used, used && !closed);
+        add_site(&w, "; opened", &f->opened, opened);
+        break;
+    case LEDGER_AFTER:
+        add_thing(&w, is);
+        add(&w, " used after it was closed");
+        add_site(&w, ": used", &f->used, used);
+        add_site(&w, "; closed", &f->closed, closed);
+        add_site(&w, "; opened", &f->opened, opened);
+        break;
+    case LEDGER_WRONG:
+        add_thing(&w, is);
+        add(&w, " closed as what it is not%s%s", is->text != NULL ? ": " : "",
+            is->text != NULL ? is->text : "");
+        add_site(&w, ", closed", &f->closed, closed);
+        add_site(&w, ", closed", &f->used, used && !closed);
+        add_site(&w, "; opened", &f->opened, opened);
+        break;
+    default:
+        add(&w, "%s", is->text != NULL ? is->text : is->fault == LEDGER_BUGCHECK ? "stops the machine" : "");
+        add_site(&w, ": called", &f->used, used);
+        add_site(&w, ": called", &f->closed, closed && !used);
+        add_site(&w, ": called", &f->opened, opened && !used && !closed);
+        break;
+    }
+    return buf;
+}
+
+void loader_findings_each(struct loader *l,
+                          void (*fn)(void *ctx, const struct ledger_finding *f, const char *line), void *ctx)
+{
+    struct findings *f = l->findings;
+    char line[2048];
+
+    rt_mutex_lock(f->lock);
+    for (size_t i = 0; i < f->count; i++) {
+        (void)symbols_want(l->symbols, &f->list[i].opened);
+        (void)symbols_want(l->symbols, &f->list[i].closed);
+        (void)symbols_want(l->symbols, &f->list[i].used);
+    }
+    for (size_t i = 0; i < f->count; i++)
+        fn(ctx, &f->list[i].is, in_words(l, &f->list[i], line, sizeof line));
+    rt_mutex_unlock(f->lock);
+}
+
+static void print(void *ctx, const struct ledger_finding *f, const char *line)
+{
+    fprintf(ctx, "%s%s\n", f->fault == LEDGER_NOTE ? "note: " : "", line);
+}
+
+void loader_findings_print(struct loader *l, FILE *out)
+{
+    struct loader_counts c;
+
+    loader_findings_each(l, print, out);
+    loader_counts(l, &c);
+    if (c.dropped != 0)
+        fprintf(out, "... and %llu more\n", (unsigned long long)c.dropped);
+}
+
+const char *loader_site(struct loader *l, const void *site, char *buf, size_t size)
+{
+    struct site s = site_of(l->images, site);
+
+    return symbols_text(l->symbols, &s, buf, size);
+}

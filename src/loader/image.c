@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images mapped. Each engine has a copy of its own: a driver's globals are not shared. The first is the file
+ * itself, which debuggers and coverage find; while it is mapped, others are copies of it in memory. Loading
+ * is one at a time in a process, for the dynamic linker gives out the same image twice if it is asked twice.
+ *
+ * A call site is the return address of a call. Images are compiled with calls through the GOT, so the six
+ * bytes before it say which slot was called, and the slot which function.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "loader/internal.h"
+
+static atomic_flag loading = ATOMIC_FLAG_INIT;
+
+static void set_shown(struct image *i)
+{
+    const char *slash = strrchr(i->path, '/');
+
+    i->shown = slash != NULL ? slash + 1 : i->path;
+}
+
+/* A copy of the file that is another to the dynamic linker. */
+static void *open_copy(const struct image *i, struct loader_error *error)
+{
+    char name[64];
+    void *handle = NULL;
+    size_t done = 0;
+    int fd = memfd_create(i->shown, MFD_CLOEXEC);
+
+    while (fd >= 0 && done < i->elf.size) {
+        ssize_t put = write(fd, i->elf.bytes + done, i->elf.size - done);
+
+        if (put < 0 && errno != EINTR)
+            break;
+        done += put > 0 ? (size_t)put : 0;
+    }
+    if (fd >= 0 && done == i->elf.size) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+        if (handle == NULL)
+            snprintf(error->text, sizeof error->text, "%s: %s", i->shown, dlerror());
+    } else {
+        snprintf(error->text, sizeof error->text, "%s: cannot be copied: %s", i->shown, strerror(errno));
+    }
+    if (fd >= 0)
+        close(fd);
+    return handle;
+}
+
+/* Those that nobody here has; false: there are such. */
+static bool all_there(const struct image *i, struct loader_error *error)
+{
+    size_t missing = 0;
+    int size = 0;
+
+    for (size_t n = 0; n < i->elf.wanted_count; n++) {
+        const char *name = i->elf.wanted[n];
+
+        if (dlsym(RTLD_DEFAULT, name) != NULL)
+            continue;
+        if (missing++ == 0)
+            size = snprintf(error->text, sizeof error->text, "%s: asks for what is not here: %s", i->shown,
+                            name);
+        else if ((size_t)size < sizeof error->text - 80 && strlen(name) < 64)
+            size += snprintf(error->text + size, sizeof error->text - (size_t)size, ", %s", name);
+    }
+    return missing == 0;
+}
+
+static int map(struct image *i, struct loader_error *error)
+{
+    void *before = NULL;
+    struct link_map *m;
+
+    while (atomic_flag_test_and_set(&loading))
+        rt_yield();
+    before = dlopen(i->path, RTLD_LAZY | RTLD_NOLOAD);
+    if (before != NULL) {
+        dlclose(before);
+        i->private_copy = true;
+        i->handle = open_copy(i, error);
+    } else {
+        i->handle = dlopen(i->path, RTLD_NOW | RTLD_LOCAL);
+        if (i->handle == NULL)
+            snprintf(error->text, sizeof error->text, "%s", dlerror());
+    }
+    atomic_flag_clear(&loading);
+    if (i->handle == NULL || dlinfo(i->handle, RTLD_DI_LINKMAP, &m) != 0)
+        return -ENOEXEC;
+    i->bias = m->l_addr;
+    i->from = i->bias + i->elf.low;
+    i->to = i->bias + i->elf.high;
+    return 0;
+}
+
+int image_open(const char *path, struct image **out, struct loader_error *error)
+{
+    struct image *i = calloc(1, sizeof *i);
+    void *slot;
+    int err = -ENOMEM;
+
+    *out = NULL;
+    snprintf(error->text, sizeof error->text, "%s: %s", path, strerror(ENOMEM));
+    if (i == NULL)
+        return -ENOMEM;
+    i->path = realpath(path, NULL);
+    if (i->path == NULL && errno != ENOMEM) {
+        err = -errno;
+        snprintf(error->text, sizeof error->text, "%s: %s", path, strerror(errno));
+    }
+    if (i->path == NULL)
+        goto out;
+    set_shown(i);
+    err = elf_read(i->path, &i->elf, error);
+    if (err != 0)
+        goto out;
+    err = -ENOEXEC;
+    if (i->elf.record == NULL) {
+        snprintf(error->text, sizeof error->text, "%s: not made by weir cc", path);
+        goto out;
+    }
+    if (!all_there(i, error))
+        goto out;
+    err = map(i, error);
+    if (err != 0)
+        goto out;
+    slot = dlsym(i->handle, "weir_driver_image");
+    if (slot == NULL) {
+        err = -ENOEXEC;
+        snprintf(error->text, sizeof error->text, "%s: it has no DriverEntry", path);
+        goto out;
+    }
+    memcpy(&i->entry, slot, sizeof i->entry);
+    crash_image_add(i);
+    *out = i;
+out:
+    if (err != 0)
+        image_free(i);
+    return err;
+}
+
+static int first_object(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    (void)size;
+    *(uintptr_t *)ctx = info->dlpi_addr;
+    return 1;
+}
+
+int image_open_program(struct image **out)
+{
+    struct image *i = calloc(1, sizeof *i);
+    struct loader_error error;
+    int err = -ENOMEM;
+
+    *out = NULL;
+    if (i == NULL)
+        return -ENOMEM;
+    i->path = realpath("/proc/self/exe", NULL);
+    if (i->path == NULL)
+        goto out;
+    set_shown(i);
+    err = elf_read(i->path, &i->elf, &error);
+    if (err != 0)
+        goto out;
+    (void)dl_iterate_phdr(first_object, &i->bias);
+    i->from = i->bias + i->elf.low;
+    i->to = i->bias + i->elf.high;
+    *out = i;
+out:
+    if (err != 0)
+        image_free(i);
+    return err;
+}
+
+void image_unmap(struct image *i)
+{
+    crash_image_remove(i);
+    if (i->handle != NULL)
+        dlclose(i->handle);
+    i->handle = NULL;
+    i->from = i->to = 0;
+}
+
+void image_free(struct image *i)
+{
+    if (i == NULL)
+        return;
+    image_unmap(i);
+    elf_free(&i->elf);
+    free(i->service);
+    free(i->path);
+    free(i);
+}
+
+/* ---- call sites -----------------------------------------------------------------------------------------
+ */
+
+static void name_called(const struct image *i, uintptr_t site, char *out, size_t size)
+{
+    const uint8_t *code = (const uint8_t *)site;
+    uintptr_t target = 0;
+    int32_t offset;
+    Dl_info info;
+
+    if (site - i->from < 6)
+        return;
+    memcpy(&offset, code - 4, sizeof offset);
+    if (code[-6] == 0xff && code[-5] == 0x15) { /* call *slot(%rip) */
+        uintptr_t slot = site + (uintptr_t)(intptr_t)offset;
+
+        if (slot >= i->from && slot <= i->to - sizeof target)
+            memcpy(&target, (const void *)slot, sizeof target);
+    } else if (code[-5] == 0xe8) { /* call function */
+        target = site + (uintptr_t)(intptr_t)offset;
+    }
+    if (target == 0)
+        return;
+    if (target >= i->from && target < i->to) {
+        const struct elf_function *f = elf_function_at(&i->elf, target - i->bias);
+
+        if (f != NULL && f->at == target - i->bias)
+            snprintf(out, size, "%s", f->name);
+    } else if (dladdr((void *)target, &info) != 0 && info.dli_sname != NULL &&
+               info.dli_saddr == (void *)target) {
+        snprintf(out, size, "%s", info.dli_sname);
+    }
+}
+
+struct site site_of(const struct image *images, const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+    struct site s = {0};
+
+    for (const struct image *i = images; i != NULL && address != NULL; i = i->next) {
+        if (at <= i->from || at > i->to)
+            continue;
+        s.image = i;
+        s.at = at - 1 - i->bias;
+        name_called(i, at, s.called, sizeof s.called);
+        break;
+    }
+    return s;
+}

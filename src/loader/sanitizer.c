@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A driver that was compiled with --sanitize calls a run-time library that has to be in the process from its
+ * first moment. The image says which (its record, runtime=PATH); the program starts itself again with that
+ * library preloaded. What it preloaded is in an environment variable, so that this happens once.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loader/internal.h"
+
+#define DONE "WEIR_SANITIZER_RUNTIME"
+
+/* A function that each run-time has, by its library's name. */
+static const char *mark_of(const char *runtime)
+{
+    if (strstr(runtime, "asan") != NULL)
+        return "__asan_init";
+    if (strstr(runtime, "tsan") != NULL)
+        return "__tsan_init";
+    return "__ubsan_handle_type_mismatch_v1";
+}
+
+bool loader_sanitized(void)
+{
+    return dlsym(RTLD_DEFAULT, "__asan_init") != NULL || dlsym(RTLD_DEFAULT, "__tsan_init") != NULL;
+}
+
+bool loader_sanitizer_restart(const char *const *images, size_t count, char *const *argv,
+                              struct loader_error *error)
+{
+    char wanted[4096] = "", one[4096], both[8192];
+    const char *already = getenv("LD_PRELOAD");
+
+    error->text[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        struct elf e;
+        bool has;
+
+        if (elf_read(images[i], &e, error) != 0)
+            return true; /* loading it says what is wrong */
+        has = elf_record(&e, "runtime", one, sizeof one);
+        elf_free(&e);
+        if (!has || dlsym(RTLD_DEFAULT, mark_of(one)) != NULL)
+            continue;
+        if (wanted[0] != '\0' && strcmp(wanted, one) != 0) {
+            snprintf(error->text, sizeof error->text,
+                     "%s: it was made for another sanitizer than the driver before it", images[i]);
+            return false;
+        }
+        memcpy(wanted, one, sizeof wanted);
+    }
+    if (wanted[0] == '\0')
+        return true;
+    if (getenv(DONE) != NULL) {
+        snprintf(error->text, sizeof error->text, "%.300s: preloaded, but not what the driver needs", wanted);
+        return false;
+    }
+    if (access(wanted, R_OK) != 0) {
+        snprintf(error->text, sizeof error->text,
+                 "%.300s: the sanitizer's run-time that the driver needs is not there", wanted);
+        return false;
+    }
+    snprintf(both, sizeof both, "%s%s%s", wanted, already != NULL ? ":" : "", already != NULL ? already : "");
+    setenv(DONE, wanted, 1);
+    setenv("LD_PRELOAD", both, 1);
+    execv("/proc/self/exe", argv);
+    snprintf(error->text, sizeof error->text, "the program cannot be started again with %.300s", wanted);
+    return false;
+}
