@@ -126,6 +126,7 @@
 #define _Satisfies_(e)
 #define _Enum_is_bitflag_
 #define _Function_class_(n)
+#define _Dispatch_type_(n)
 #define _Use_decl_annotations_
 #define _Analysis_assume_(e) ((void)0)
 #define _Analysis_noreturn_

@@ -87,7 +87,46 @@ typedef struct _WEIR_WSACMSGHDR {
     INT cmsg_type;
 } WSACMSGHDR, *PWSACMSGHDR, *LPWSACMSGHDR, CMSGHDR, *PCMSGHDR;
 
-typedef INT IPPROTO; /* IPPROTO_*; a type of its own on Windows, the same size */
+/* Protocols of IP. A driver's source has the enumeration; one that may see the host's <netinet/in.h>, whose
+ * names are the same, has only the type. */
+#ifdef WEIR_WDK_CRT_COMPILER_H
+#define IPPROTO_IP 0
+typedef enum _WEIR_IPPROTO {
+    IPPROTO_HOPOPTS = 0,
+    IPPROTO_ICMP = 1,
+    IPPROTO_IGMP = 2,
+    IPPROTO_GGP = 3,
+    IPPROTO_IPV4 = 4,
+    IPPROTO_ST = 5,
+    IPPROTO_TCP = 6,
+    IPPROTO_CBT = 7,
+    IPPROTO_EGP = 8,
+    IPPROTO_IGP = 9,
+    IPPROTO_PUP = 12,
+    IPPROTO_UDP = 17,
+    IPPROTO_IDP = 22,
+    IPPROTO_RDP = 27,
+    IPPROTO_IPV6 = 41,
+    IPPROTO_ROUTING = 43,
+    IPPROTO_FRAGMENT = 44,
+    IPPROTO_ESP = 50,
+    IPPROTO_AH = 51,
+    IPPROTO_ICMPV6 = 58,
+    IPPROTO_NONE = 59,
+    IPPROTO_DSTOPTS = 60,
+    IPPROTO_ND = 77,
+    IPPROTO_ICLFXBM = 78,
+    IPPROTO_PIM = 103,
+    IPPROTO_PGM = 113,
+    IPPROTO_L2TP = 115,
+    IPPROTO_SCTP = 132,
+    IPPROTO_RAW = 255,
+    IPPROTO_MAX = 256
+} IPPROTO,
+    *PIPPROTO;
+#else
+typedef INT IPPROTO;
+#endif
 
 #undef AF_UNSPEC
 #undef AF_INET

@@ -177,36 +177,36 @@ WEIR_INTERLOCKED_BIT(64, LONG64, ULONG64, 64)
 #define InterlockedAndNoFence                    InterlockedAnd
 
 /* Plain accesses that no compiler may split or move. */
-#define WEIR_BARRIERED(name, type)                                                                           \
-    FORCEINLINE type Read##name##Acquire(type const volatile *Source)                                        \
+#define WEIR_BARRIERED(name, size, type)                                                                     \
+    FORCEINLINE type Read##name##Acquire##size(type const volatile *Source)                                  \
     {                                                                                                        \
         rt_point();                                                                                          \
         return __atomic_load_n(Source, __ATOMIC_ACQUIRE);                                                    \
     }                                                                                                        \
-    FORCEINLINE type Read##name##NoFence(type const volatile *Source)                                        \
+    FORCEINLINE type Read##name##NoFence##size(type const volatile *Source)                                  \
     {                                                                                                        \
         rt_point();                                                                                          \
         return __atomic_load_n(Source, __ATOMIC_RELAXED);                                                    \
     }                                                                                                        \
-    FORCEINLINE VOID Write##name##Release(type volatile *Destination, type Value)                            \
+    FORCEINLINE VOID Write##name##Release##size(type volatile *Destination, type Value)                      \
     {                                                                                                        \
         rt_point();                                                                                          \
         __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                              \
     }                                                                                                        \
-    FORCEINLINE VOID Write##name##NoFence(type volatile *Destination, type Value)                            \
+    FORCEINLINE VOID Write##name##NoFence##size(type volatile *Destination, type Value)                      \
     {                                                                                                        \
         rt_point();                                                                                          \
         __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                              \
     }
-WEIR_BARRIERED(8, CHAR)
-WEIR_BARRIERED(16, SHORT)
-WEIR_BARRIERED(, LONG)
-WEIR_BARRIERED(64, LONG64)
-WEIR_BARRIERED(UChar, UCHAR)
-WEIR_BARRIERED(UShort, USHORT)
-WEIR_BARRIERED(ULong, ULONG)
-WEIR_BARRIERED(ULong64, ULONG64)
-WEIR_BARRIERED(Boolean, BOOLEAN)
+WEIR_BARRIERED(, 8, CHAR)
+WEIR_BARRIERED(, 16, SHORT)
+WEIR_BARRIERED(, , LONG)
+WEIR_BARRIERED(, 64, LONG64)
+WEIR_BARRIERED(UChar, , UCHAR)
+WEIR_BARRIERED(UShort, , USHORT)
+WEIR_BARRIERED(ULong, , ULONG)
+WEIR_BARRIERED(ULong64, , ULONG64)
+WEIR_BARRIERED(Boolean, , BOOLEAN)
 #undef WEIR_BARRIERED
 FORCEINLINE PVOID ReadPointerAcquire(PVOID const volatile *Source)
 {
