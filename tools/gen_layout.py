@@ -14,12 +14,7 @@ import sys
 from facts_tables import Tables
 
 # Kernel and NDIS structures that no header declares yet; they come with the rooms that implement them.
-LATER = {
-    "KLOCK_QUEUE_HANDLE", "KEVENT", "KTIMER", "KDPC", "KMUTEX", "KSEMAPHORE", "FAST_MUTEX", "DISPATCHER_HEADER",
-    "EX_RUNDOWN_REF", "ERESOURCE", "LOOKASIDE_LIST_EX", "NPAGED_LOOKASIDE_LIST", "WORK_QUEUE_ITEM",
-    "SCATTER_GATHER_LIST", "PS_CREATE_NOTIFY_INFO", "EX_PUSH_LOCK",
-    "KAPC_STATE",
-}
+LATER = {"SCATTER_GATHER_LIST"}
 
 
 def members(rows):

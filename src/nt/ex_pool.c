@@ -102,9 +102,8 @@ static void *block_new(size_t size, unsigned flags, ULONG tag, bool zero)
         head->flags |= WHOLE_PAGES;
     memset(head + 1, zero ? 0 : FRESH, size);
     nt_asan_poison(head, sizeof(*head));
-    if (size >= PAGE_SIZE && (size & (PAGE_SIZE - 1)) != 0) /* what the alignment added behind it */
-        nt_asan_poison((char *)(head + 1) + ((size + 7) & ~(size_t)7),
-                       (PAGE_SIZE - (size & (PAGE_SIZE - 1))) & ~(size_t)7);
+    if (size >= PAGE_SIZE) /* what the alignment added behind it */
+        nt_asan_poison((char *)(head + 1) + size, (0 - size) & (PAGE_SIZE - 1));
     return head + 1;
 }
 
@@ -137,7 +136,7 @@ static void block_free(struct head *head)
 
 static void release(void *p, ULONG tag, const char *function, const void *site)
 {
-    struct head *head = (struct head *)p - 1;
+    struct head *head;
 
     if (p == NULL) {
         nt_bug(BAD_POOL_CALLER, NULL, site, "%s: NULL is freed", function);
@@ -145,6 +144,7 @@ static void release(void *p, ULONG tag, const char *function, const void *site)
     }
     if (!ledger_close(LEDGER_POOL, (uintptr_t)p, site))
         return; /* twice, or never allocated: reported */
+    head = (struct head *)p - 1;
     nt_asan_unpoison(head, sizeof(*head));
     if (head->magic != MAGIC) {
         nt_bug(BAD_POOL_CALLER, NULL, site, "%s: %s", function,

@@ -216,7 +216,9 @@ struct nt {
     struct nt_work_queue work[2]; /* critical, delayed */
     struct rt_cond *work_changed;
     unsigned workers, workers_idle, workers_blocked;
-    struct rt_cond *driver_idle; /* a driver's `running` became 0 */
+    struct rt_cond *driver_idle;   /* a driver's `running` became 0 */
+    struct rt_mutex *stopped_lock; /* threads that have stopped the machine stay here */
+    struct rt_cond *stopped;
 
     _Atomic(struct nt_tag *) tags[NT_TAG_BUCKETS]; /* ex_pool.c */
 

@@ -32,7 +32,8 @@ int nt_create(const struct nt_config *config, struct nt **out)
         k->config.worker_threads = DEFAULT_WORKERS;
     if (rt_mutex_create(&k->lock) != 0 || rt_mutex_create(&k->dispatch) != 0 ||
         rt_mutex_create(&k->spin) != 0 || rt_cond_create(k->clock, &k->spin_free) != 0 ||
-        rt_cond_create(k->clock, &k->driver_idle) != 0 || nt_wait_create(k) != 0 || nt_dpc_create(k) != 0 ||
+        rt_cond_create(k->clock, &k->driver_idle) != 0 || rt_mutex_create(&k->stopped_lock) != 0 ||
+        rt_cond_create(k->clock, &k->stopped) != 0 || nt_wait_create(k) != 0 || nt_dpc_create(k) != 0 ||
         nt_timer_create(k) != 0 || nt_work_create(k) != 0 || ob_room_create(&k->ob) != 0 ||
         nt_process_create(k) != 0 || io_room_create(k, &k->io) != 0) {
         nt_destroy(k);
@@ -73,6 +74,8 @@ void nt_destroy(struct nt *k)
     nt_wait_destroy(k);
     nt_pool_destroy(k);
     rt_cond_destroy(k->driver_idle);
+    rt_cond_destroy(k->stopped);
+    rt_mutex_destroy(k->stopped_lock);
     rt_cond_destroy(k->spin_free);
     rt_mutex_destroy(k->spin);
     rt_mutex_destroy(k->dispatch);
@@ -150,17 +153,13 @@ void nt_bug(uint32_t code, const uint64_t parameters[4], const void *site, const
 }
 
 /* The thread is kept for ever: whoever watches over the run sees what it waits for. */
-static _Noreturn void park(void)
+static _Noreturn void park(struct nt *k)
 {
-    struct rt_clock *clock = rt_clock_of_thread();
-    struct rt_mutex *m = NULL;
-    struct rt_cond *c = NULL;
-
     rt_waits_for("the machine has stopped");
-    if (rt_mutex_create(&m) == 0 && rt_cond_create(clock, &c) == 0) {
-        rt_mutex_lock(m);
+    if (k != NULL) {
+        rt_mutex_lock(k->stopped_lock);
         for (;;)
-            rt_cond_wait(c, m, RT_FOREVER);
+            rt_cond_wait(k->stopped, k->stopped_lock, RT_FOREVER);
     }
     for (;;)
         rt_yield();
@@ -173,5 +172,5 @@ _Noreturn void nt_stop(uint32_t code, const uint64_t parameters[4], const void *
     va_start(args, format);
     bug(code, parameters, site, format, args);
     va_end(args);
-    park();
+    park(nt_current());
 }

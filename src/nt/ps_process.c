@@ -287,3 +287,17 @@ PEPROCESS IoThreadToProcess(PETHREAD Thread)
 {
     return PsGetThreadProcess(Thread);
 }
+
+/* Other threads of the process are not looked at: there is one memory for all. */
+VOID KeStackAttachProcess(PVOID Process, PRKAPC_STATE ApcState)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    *ApcState = (KAPC_STATE){.Process = (struct _KPROCESS *)(uintptr_t)rt_carried()->process};
+    rt_carried()->process = ((struct nt_process *)Process)->id;
+}
+
+VOID KeUnstackDetachProcess(PRKAPC_STATE ApcState)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    rt_carried()->process = (uint64_t)(uintptr_t)ApcState->Process;
+}

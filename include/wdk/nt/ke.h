@@ -386,6 +386,31 @@ VOID KeRevertToUserAffinityThreadEx(KAFFINITY Affinity);
 VOID KeSetSystemGroupAffinityThread(PGROUP_AFFINITY Affinity, PGROUP_AFFINITY PreviousAffinity);
 VOID KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity);
 
+/* ---- attaching to a process -----------------------------------------------------------------------------
+ */
+typedef struct _KAPC_STATE {
+    LIST_ENTRY ApcListHead[2];
+    struct _KPROCESS *Process;
+    union {
+        UCHAR InProgressFlags;
+        struct {
+            BOOLEAN KernelApcInProgress : 1;
+            BOOLEAN SpecialApcInProgress : 1;
+        };
+    };
+    BOOLEAN KernelApcPending;
+    union {
+        BOOLEAN UserApcPendingAll;
+        struct {
+            BOOLEAN SpecialUserApcPending : 1;
+            BOOLEAN UserApcPending : 1;
+        };
+    };
+} KAPC_STATE, *PKAPC_STATE, *PRKAPC_STATE;
+/* Either of the two names of a process is taken, as Windows' headers differ about it. */
+VOID KeStackAttachProcess(PVOID Process, PRKAPC_STATE ApcState);
+VOID KeUnstackDetachProcess(PRKAPC_STATE ApcState);
+
 /* ---- what the debugger shows ----------------------------------------------------------------------------
  */
 ULONG DbgPrint(PCSTR Format, ...);
