@@ -32,14 +32,12 @@
 #define __fastfail(code)   __builtin_trap()
 #define __assume(e)        ((e) ? (void)0 : __builtin_unreachable())
 #define __noop(...)        ((void)0)
-#define __identifier(name) name
-#define __builtin_alignof  __alignof__
 #define _alloca            __builtin_alloca
 #define alloca             __builtin_alloca
 #ifndef __clang__
-#define __alignof __alignof__
+#define __identifier(name) name
+#define __alignof          __alignof__
 #endif
-#define _Static_assert_ _Static_assert
 #ifndef __cplusplus
 #define static_assert _Static_assert
 #endif
