@@ -339,34 +339,62 @@ bool ale_operation_of_frame(const struct lane *l, UINT64 flow_id, UINT64 frame)
     return false;
 }
 
-/* All tickets are back and the classify has returned. An accept is only let go: its packet is asked about
- * when it comes again (PEND-24). */
-void ale_operation_run(struct lane *l, struct ale_operation *op)
+/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). */
+static void let_go(struct lane *l, struct ale_operation *op)
 {
     struct host_flow *f;
 
-    switch (op->kind) {
-    case ALE_BIND:
-    case ALE_LISTEN:
-        ale_endpoint_completed(l, op);
-        break;
-    case ALE_CONNECT:
-        ale_connect_completed(l, op);
-        break;
-    default:
-        lane_enter(l);
-        f = ale_flow_at(l, op->flow_slot, op->flow_id);
-        if (f != NULL && f->state == ALE_PENDED && ale_operations_waiting(l, f->id) == 1) {
-            ale_flow_step(l, f, ALE_EVENT_COMPLETE);
-            ale_flow_step(l, f, ALE_EVENT_END);
-            ale_flow_lifetime(l, f, ALE_IDLE, false);
-        }
-        lane_leave(l);
-        break;
-    }
     lane_enter(l);
+    f = ale_flow_at(l, op->flow_slot, op->flow_id);
+    if (f != NULL && f->state == ALE_PENDED && ale_operations_waiting(l, f->id) == 1) {
+        ale_flow_step(l, f, ALE_EVENT_COMPLETE);
+        ale_flow_step(l, f, ALE_EVENT_END);
+        ale_flow_lifetime(l, f, ALE_IDLE, false);
+    }
+    lane_leave(l);
+}
+
+/* How its subject stands now. Lane held. */
+static bool is_permitted(struct lane *l, const struct ale_operation *op)
+{
+    const struct host_flow *f;
+
+    if (op->kind == ALE_BIND)
+        return ale_endpoint_of(op->endpoint)->bind == ALE_AUTHORIZED;
+    if (op->kind == ALE_LISTEN)
+        return ale_endpoint_of(op->endpoint)->listen == ALE_AUTHORIZED;
+    f = op->kind == ALE_CONNECT ? ale_flow_at(l, op->flow_slot, op->flow_id) : NULL;
+    return f != NULL && f->state == ALE_AUTHORIZED && !(f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE));
+}
+
+static void tell_completed(struct host *h, const struct host_completed *c)
+{
+    if (h->config.completed != NULL)
+        h->config.completed(h->config.ctx, c);
+}
+
+void ale_operation_run(struct lane *l, struct ale_operation *op)
+{
+    struct host_completed c = {.frame = op->scene.frame, .flow_id = op->flow_id};
+    struct host *h = l->host;
+
+    c.operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
+                  : op->kind == ALE_ACCEPT ? HOST_OPERATION_ACCEPT
+                                           : HOST_OPERATION_BIND;
+    lane_enter(l);
+    c.cancelled = op->cancelled;
+    lane_leave(l);
+    if (!c.cancelled && op->kind == ALE_CONNECT)
+        ale_connect_completed(l, op);
+    else if (!c.cancelled && op->kind == ALE_ACCEPT)
+        let_go(l, op);
+    else if (!c.cancelled)
+        ale_endpoint_completed(l, op);
+    lane_enter(l);
+    c.permitted = is_permitted(l, op);
     operation_end(l, op);
     lane_leave(l);
+    tell_completed(h, &c);
 }
 
 /* ---- pend, complete ---------------------------------------------------------------------------------------
@@ -463,13 +491,9 @@ NTSTATUS host_complete(struct host *h, HANDLE completion_context)
         return STATUS_INVALID_PARAMETER; /* PEND-13 */
     }
     op->outstanding &= ~(1u << ticket);
-    if (op->outstanding == 0 && op->waiting) {
-        run = !op->cancelled;
-        if (op->cancelled)
-            operation_end(l, op);
-    }
+    run = op->outstanding == 0 && op->waiting;
     rt_mutex_unlock(l->lock);
-    if (run)
+    if (run && !ale_defer(visitor, op))
         ale_operation_run(visitor, op);
     ale_leave(visitor);
     return STATUS_SUCCESS;
@@ -563,7 +587,7 @@ int ale_create(struct lane *l)
         return e;
     }
     ale_options_register(l);
-    return 0;
+    return ale_defer_create(l);
 }
 
 void ale_destroy(struct lane *l)
@@ -572,6 +596,7 @@ void ale_destroy(struct lane *l)
 
     if (ale == NULL)
         return;
+    ale_defer_destroy(l);
     ale_options_unregister(l);
     while (ale->visitors != NULL) {
         struct ale_visitor *v = ale->visitors;

@@ -308,7 +308,8 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     lane_leave(l);
 
     if (due) { /* PEND-23; the packet is lost all the same (PEND-34) */
-        ale_operation_run(l, op);
+        if (!ale_defer(l, op))
+            ale_operation_run(l, op);
         return ALE_PENDING;
     }
     if (outcome == ALE_WAITS)

@@ -52,6 +52,7 @@ struct ale {
     struct ale_calling *calling; /* being called back */
     struct rt_cond *called;      /* ... no longer */
     struct ale_visitor *visitors;
+    struct ale_defer *defer; /* ale_defer.c's; NULL: completions are carried out at once */
     UINT64 policy_version;
     UINT32 policy[2][2]; /* [inbound][IPv6]: of AC or RA, as host_flow.policy has it */
     bool options_registered[4];
@@ -75,7 +76,13 @@ HANDLE ale_operation_handle(const struct ale_operation *op);
 enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a);
 /* Completed while its classify still ran (PEND-23)? Then it is to be run now, the lane not held. */
 bool ale_operation_due(const struct ale_operation *op);
+/* All who pended it have completed it: what is to be done then. Of a cancelled one nothing. Tells
+ * host_config.completed. The lane not held. */
 void ale_operation_run(struct lane *l, struct ale_operation *op);
+/* Puts that off to the host's own thread (ale_defer.c). False: it is to be done at once. create: 0 or -ENOMEM. */
+bool ale_defer(struct lane *l, struct ale_operation *op);
+int ale_defer_create(struct lane *l);
+void ale_defer_destroy(struct lane *l);
 /* What waits for this flow, or for this endpoint's bind or listen, waits for nothing. */
 void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e);
 /* How many wait for it. */

@@ -104,6 +104,8 @@ struct host_knobs {
     bool shift_receive_offset; /* PKT-11: verifier mode */
     bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
     uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
+    bool defer_completion; /* PEND-21, IRQL-09: what a completion brings about comes on the host's own thread
+                            */
 };
 
 /* What one classification asks. Of its values the fields in `unknown` (bit = field index) are not known and
@@ -211,6 +213,18 @@ struct host_setting {
 struct host_emitted; /* host_inject.h */
 struct host_outcome;
 
+/* An operation that a driver had pended is over. Told once for each, when all who pended it have completed it
+ * and what followed (the second classify, if there is one) is done; on that thread, no lane held. */
+enum host_operation { HOST_OPERATION_BIND, HOST_OPERATION_CONNECT, HOST_OPERATION_ACCEPT };
+struct host_completed {
+    enum host_operation operation; /* BIND: or listen */
+    UINT64 frame;                  /* the datapath's number of the frame that began it; 0: none did */
+    UINT64 flow_id;                /* 0: none; perhaps gone by now */
+    bool permitted; /* the endpoint may go on, the flow is authorized. ACCEPT: never: who accepts injects the
+                     * packet (PEND-24) */
+    bool cancelled; /* it was not asked again: refused by others, or its subject has gone (PEND-11, 41) */
+};
+
 struct host_config {
     struct engine *engine;
     struct host_limits limits;
@@ -233,8 +247,9 @@ struct host_config {
     /* Packets of drivers: host_inject.h tells when. Any of them may be NULL. */
     void (*emit)(void *ctx, const struct host_emitted *e); /* it got through: to be written */
     void (*lost)(void *ctx, const struct host_emitted *e, const struct host_outcome *how); /* it did not */
-    void (*released)(void *ctx, UINT64 frame, bool injected); /* nothing of this frame is held any more */
-    void *ctx;                                                /* of these */
+    void (*released)(void *ctx, UINT64 frame, bool injected);     /* nothing of this frame is held any more */
+    void (*completed)(void *ctx, const struct host_completed *c); /* may be NULL */
+    void *ctx;                                                    /* of these */
     UINT64 start_ns;
     UINT64 seed; /* of the hash; 0: a fixed one. Outputs do not depend on it. */
 };
@@ -277,6 +292,7 @@ struct host_frame {
     UINT64 time_ns;
     UINT32 interface_index;
     enum host_way way;
+    bool follows; /* the datapath knows that what this answers was sent: no HOST_NOTE_UNSENT_REQUEST for it */
 };
 
 enum host_fate {
@@ -307,7 +323,8 @@ const char *host_note_words(enum host_note n);
 struct host_outcome {
     enum host_fate fate;
     enum host_note note;
-    const struct engine_layer *layer; /* BLOCKED, ABSORBED, STACK: where */
+    const struct engine_layer *layer; /* BLOCKED, ABSORBED, STACK: where. HELD: where its own operation was
+                                       * pended; NULL: it belongs to one that was pended before */
     UINT64 filter_id;                 /* BLOCKED: that decided; 0: none did (a callout's own) */
     FWPS_DISCARD_MODULE0 module;      /* STACK, BLOCKED */
     UINT32 reason;
@@ -316,6 +333,7 @@ struct host_outcome {
     UINT64 flow_id;                    /* 0: none; loopback: the receiver's flow */
     UINT64 sender_flow_id;             /* loopback: the sender's; else 0 */
     bool inbound, outbound, forwarded; /* which paths it took; loopback: in and out */
+    bool answers;                      /* it goes against the way in which its flow was opened */
     bool kept; /* a driver holds it, by reference or clone: host_config.released() will come */
     /* PASSED and changed in place: the frame's bytes as they are now, `captured` of them; valid until the
      * next frame. NULL: they are as they were. */
@@ -344,8 +362,8 @@ struct host_socket {
 NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endpoint **out);
 /* LIS, TCP only. STATUS_SUCCESS, STATUS_ACCESS_DENIED, STATUS_PENDING. */
 NTSTATUS host_listen(struct host *h, struct host_endpoint *e);
-/* How bind(), and listen() after it, stand where they were pended (PEND-40): STATUS_PENDING, STATUS_ACCESS_DENIED,
- * STATUS_SUCCESS. Any thread. */
+/* How bind(), and listen() after it, stand where they were pended (PEND-40): STATUS_PENDING,
+ * STATUS_ACCESS_DENIED, STATUS_SUCCESS. Any thread. */
 NTSTATUS host_socket_status(struct host *h, struct host_endpoint *e);
 /* Joins or leaves a multicast group (ORD-21). */
 NTSTATUS host_membership(struct host *h, struct host_endpoint *e, const union wire_addr *group, bool join);

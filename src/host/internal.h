@@ -195,6 +195,7 @@ struct scene {
     UINT64 discard_filter_id; /* indicate.c's: the filter that blocked */
     uint32_t stopped_at;      /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
     uint32_t path_mtu;
+    bool follows; /* host_frame.follows */
     bool any_remote; /* EC, LIS..: no remote end */
     struct ale_hold hold;
     struct walk *walk; /* the packet as callouts see it; NULL: they see none */

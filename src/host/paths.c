@@ -204,8 +204,11 @@ bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
 
     lane_enter(l);
     ale_find(s, v);
+    out->answers = s->flow != NULL && path_inbound(s) != ((s->flow->flags & FLOW_INBOUND) != 0);
     if (!v->refused && !v->held) {
-        if (s->flow != NULL) {
+        if (s->follows) {
+            ;
+        } else if (s->flow != NULL) {
             if (__builtin_expect((s->flow->flags & (FLOW_UNSENT_OUT | FLOW_UNSENT_IN)) != 0, 0))
                 unsent = presupposes(s, s->flow->flags);
         } else {
@@ -264,6 +267,8 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
         break;
     case ALE_PENDING:
         out->fate = HOST_HELD;
+        if (a.role == LAYER_AC || a.role == LAYER_RA || a.role == LAYER_RES || a.role == LAYER_LIS)
+            out->layer = engine_layer_by_id(a.layer);
         break;
     case ALE_NO_MEMORY:
         s->flow = NULL; /* only policy removes packets */
@@ -520,6 +525,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     s.frame = f->number;
     s.time_ns = l->host->now_ns;
     s.packet = p;
+    s.follows = f->follows;
     s.interface = a->interface;
     s.likely = a->flow;
     walk_begin(&w, l->host, f->number, p);
