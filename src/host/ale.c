@@ -139,205 +139,9 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event)
     return true;
 }
 
-/* ---- operations -------------------------------------------------------------------------------------------
+/* ---- completing
+ * ---------------------------------------------------------------------------------------------
  */
-
-#define CHUNK        64u
-#define NONE         UINT32_MAX
-#define SLOT_BITS    24
-#define TICKET_SHIFT 24
-#define MAX_CHUNKS   ((1u << SLOT_BITS) / CHUNK)
-
-static struct ale_operation *operation_at(const struct ale *ale, UINT32 slot)
-{
-    return slot / CHUNK < ale->operation_chunks ? &ale->operations[slot / CHUNK][slot % CHUNK] : NULL;
-}
-
-static bool more_operations(struct ale *ale)
-{
-    struct ale_operation **chunks, *chunk;
-
-    if (ale->operation_chunks == MAX_CHUNKS)
-        return false;
-    chunks = realloc(ale->operations, (ale->operation_chunks + 1) * sizeof(*chunks));
-    if (chunks == NULL)
-        return false;
-    ale->operations = chunks;
-    chunk = calloc(CHUNK, sizeof(*chunk));
-    if (chunk == NULL)
-        return false;
-    chunks[ale->operation_chunks] = chunk;
-    for (UINT32 i = CHUNK; i-- > 0;) {
-        chunk[i].slot = ale->operation_chunks * CHUNK + i;
-        chunk[i].generation = 1;
-        chunk[i].next = ale->operation_free;
-        ale->operation_free = chunk[i].slot;
-    }
-    ale->operation_chunks++;
-    return true;
-}
-
-struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
-                                          const struct host_flow *f)
-{
-    struct ale *ale = ale_of(l);
-    struct ale_operation *op;
-    UINT32 slot, generation;
-
-    if (ale->operation_free == NONE && !more_operations(ale))
-        return NULL;
-    op = operation_at(ale, ale->operation_free);
-    ale->operation_free = op->next;
-    slot = op->slot;
-    generation = op->generation;
-    memset(op, 0, sizeof(*op));
-    op->slot = slot;
-    op->generation = generation;
-    op->next = NONE;
-    op->kind = kind;
-    op->live = op->running = true;
-    op->endpoint = e;
-    if (e != NULL)
-        ale_endpoint_ref(e);
-    if (f != NULL) {
-        op->flow_slot = flow_table_slot(l->flows, f);
-        op->flow_id = f->id;
-    }
-    ale->operations_live++;
-    return op;
-}
-
-static void operation_end(struct lane *l, struct ale_operation *op)
-{
-    struct ale *ale = ale_of(l);
-
-    if (op->waiting) {
-        UINT32 *at = &ale->operation_waiting;
-
-        while (*at != op->slot)
-            at = &operation_at(ale, *at)->next;
-        *at = op->next;
-    }
-    if (op->endpoint != NULL) {
-        if (op->endpoint->operation == op)
-            op->endpoint->operation = NULL;
-        ale_endpoint_unref(l, op->endpoint);
-    }
-    op->endpoint = NULL;
-    op->live = op->waiting = false;
-    op->generation++;
-    op->next = ale->operation_free;
-    ale->operation_free = op->slot;
-    ale->operations_live--;
-}
-
-HANDLE ale_operation_handle(const struct ale_operation *op)
-{
-    return (HANDLE)((uintptr_t)op->generation << 32 | (uintptr_t)(op->slot + 1));
-}
-
-static HANDLE context_of(const struct ale_operation *op, unsigned ticket)
-{
-    return (HANDLE)((uintptr_t)ale_operation_handle(op) | (uintptr_t)(ticket + 1) << TICKET_SHIFT);
-}
-
-/* The operation that a handle or context names; NULL: none, any longer. */
-static struct ale_operation *operation_of(const struct ale *ale, HANDLE handle)
-{
-    uintptr_t n = (uintptr_t)handle;
-    UINT32 slot = (UINT32)(n & ((1u << SLOT_BITS) - 1)) - 1; /* wraps for 0 */
-    struct ale_operation *op = operation_at(ale, slot);
-
-    return op != NULL && op->live && op->generation == (UINT32)(n >> 32) ? op : NULL;
-}
-
-/* Was the block the answer of a callout that pended the operation? Then it says no more than the pend. */
-static bool is_own_block(struct lane *l, const struct ale_operation *op, const struct answer *a)
-{
-    const struct engine_snapshot *snapshot = engine_pin(l->reader);
-    const struct engine_filter *const *filters;
-    size_t count = engine_snapshot_filters(snapshot, a->layer, &filters);
-    bool own = false;
-
-    for (size_t i = 0; i < count && !own; i++) {
-        const FWPS_FILTER3 *f = engine_filter_fwps(filters[i]);
-
-        if (f->filterId != a->filter_id)
-            continue;
-        for (unsigned t = 0; t < op->tickets; t++)
-            own |= f->action.type & FWP_ACTION_FLAG_CALLOUT && f->action.calloutId == op->callouts[t];
-        break;
-    }
-    engine_unpin(l->reader);
-    return own;
-}
-
-enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a)
-{
-    struct ale *ale = ale_of(l);
-    bool hard = a->blocked && !(a->verdict.rights & FWPS_RIGHT_ACTION_WRITE);
-
-    op->running = false;
-    if (!op->pended) {
-        operation_end(l, op);
-        return a->blocked ? ALE_REFUSED : ALE_PERMITTED;
-    }
-    op->waiting = true;
-    op->next = ale->operation_waiting;
-    ale->operation_waiting = op->slot;
-    if (!op->cancelled && !(hard && !is_own_block(l, op, a)))
-        return ALE_WAITS;
-    op->cancelled = true; /* PEND-11: its completions are still owed */
-    if (op->outstanding == 0)
-        operation_end(l, op);
-    return ALE_REFUSED;
-}
-
-bool ale_operation_due(const struct ale_operation *op)
-{
-    return op->pended && op->waiting && op->outstanding == 0 && !op->cancelled;
-}
-
-void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e)
-{
-    struct ale *ale = ale_of(l);
-
-    for (UINT32 slot = ale->operation_waiting; slot != NONE;) {
-        struct ale_operation *op = operation_at(ale, slot);
-
-        slot = op->next;
-        if (flow_id != 0 ? op->flow_id == flow_id : op->flow_id == 0 && op->endpoint == e)
-            op->cancelled = true;
-    }
-}
-
-unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id)
-{
-    const struct ale *ale = ale_of(l);
-    unsigned n = 0;
-
-    for (UINT32 slot = ale->operation_waiting; slot != NONE;) {
-        const struct ale_operation *op = operation_at(ale, slot);
-
-        n += !op->cancelled && op->flow_id == flow_id;
-        slot = op->next;
-    }
-    return n;
-}
-
-bool ale_operation_of_frame(const struct lane *l, UINT64 flow_id, UINT64 frame)
-{
-    const struct ale *ale = ale_of(l);
-
-    for (UINT32 slot = ale->operation_waiting; slot != NONE;) {
-        const struct ale_operation *op = operation_at(ale, slot);
-
-        if (!op->cancelled && op->flow_id == flow_id && op->scene.frame == frame)
-            return true;
-        slot = op->next;
-    }
-    return false;
-}
 
 /* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). */
 static void let_go(struct lane *l, struct ale_operation *op)
@@ -375,7 +179,7 @@ static void tell_completed(struct host *h, const struct host_completed *c)
 
 void ale_operation_run(struct lane *l, struct ale_operation *op)
 {
-    struct host_completed c = {.frame = op->scene.frame, .flow_id = op->flow_id};
+    struct host_completed c = {.frame = op->asked.frame, .flow_id = op->flow_id};
     struct host *h = l->host;
 
     c.operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
@@ -392,7 +196,7 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
         ale_endpoint_completed(l, op);
     lane_enter(l);
     c.permitted = is_permitted(l, op);
-    operation_end(l, op);
+    ale_operation_end(l, op);
     lane_leave(l);
     tell_completed(h, &c);
 }
@@ -431,7 +235,7 @@ static NTSTATUS pend(struct lane *l, HANDLE completion_handle, HANDLE *completio
         return STATUS_FWP_CANNOT_PEND;
     if (k == NULL || completion_handle == NULL || completion_handle != k->scene->completion_handle)
         return STATUS_FWP_NULL_POINTER;
-    op = operation_of(ale, completion_handle);
+    op = ale_operation_of(ale, completion_handle);
     if (op == NULL || !op->running)
         return STATUS_FWP_NULL_POINTER;
     if (ale->closing)
@@ -440,7 +244,7 @@ static NTSTATUS pend(struct lane *l, HANDLE completion_handle, HANDLE *completio
         return STATUS_INSUFFICIENT_RESOURCES;
     op->callouts[op->tickets] = k->callout;
     op->outstanding |= 1u << op->tickets;
-    *completion_context = context_of(op, op->tickets);
+    *completion_context = ale_operation_context(op, op->tickets);
     op->tickets++;
     if (op->pended)
         return STATUS_SUCCESS;
@@ -476,7 +280,7 @@ NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_
 NTSTATUS host_complete(struct host *h, HANDLE completion_context)
 {
     struct lane *l = &h->lanes[0], *visitor;
-    unsigned ticket = (unsigned)((uintptr_t)completion_context >> TICKET_SHIFT & 0xff) - 1;
+    unsigned ticket = ale_operation_ticket(completion_context);
     struct ale_operation *op;
     bool run = false;
 
@@ -484,7 +288,7 @@ NTSTATUS host_complete(struct host *h, HANDLE completion_context)
     if (visitor == NULL)
         return STATUS_NO_MEMORY;
     rt_mutex_lock(l->lock);
-    op = operation_of(ale_of(l), completion_context);
+    op = ale_operation_of(ale_of(l), completion_context);
     if (op == NULL || ticket >= op->tickets || !(op->outstanding >> ticket & 1)) {
         rt_mutex_unlock(l->lock);
         ale_leave(visitor);
@@ -571,7 +375,7 @@ int ale_create(struct lane *l)
 
     if (ale == NULL)
         return -ENOMEM;
-    ale->operation_free = ale->operation_waiting = NONE;
+    ale_operations_create(ale);
     ale->now_ns = l->host->now_ns;
     e = rt_cond_create(rt_clock_real(), &ale->called);
     if (e != 0) {
@@ -606,9 +410,7 @@ void ale_destroy(struct lane *l)
     }
     ale_contexts_destroy(l);
     ale_endpoints_destroy(l);
-    for (UINT32 i = 0; i < ale->operation_chunks; i++)
-        free(ale->operations[i]);
-    free(ale->operations);
+    ale_operations_destroy(ale);
     free(ale);
     l->ale = NULL;
 }

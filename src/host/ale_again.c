@@ -129,7 +129,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
     UINT64 id = op->flow_id;
     enum ale_result r = ALE_PASS;
     struct ale_options o;
-    struct scene s = op->scene, t;
+    struct scene s, t;
     struct answer a;
     struct host_flow *f;
     UINT16 generation = 0;
@@ -137,6 +137,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
 
     lane_enter(l);
     ale_policy_notice(l);
+    ale_operation_scene(op, l, &s);
     f = ale_flow_at(l, slot, id);
     if (f != NULL) {
         again = f->state == ALE_AUTHORIZED;
@@ -149,17 +150,13 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
         policy = ale_policy_of(l, f);
         tcp = ale_is_tcp(f);
         known = f->flags & FLOW_ESTABLISHED;
-        s.time_ns = ale_of(l)->now_ns;
         s.authorized_for = f->arrival;
         l->host->counts.reauthorized++;
     }
-    s.lane = l;
     s.flow = f;
-    s.frame = 0;
     lane_leave(l);
     if (f == NULL)
         return;
-    s.packet_direction = FWP_DIRECTION_OUTBOUND; /* PEND-17 */
     t = s;
     t.reauthorize = FWP_CONDITION_REAUTHORIZE_REASON_CLASSIFY_COMPLETION;
 

@@ -275,13 +275,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     t = *s;
     t.completion_handle = ale_operation_handle(op);
     t.pended = &op->pended;
-    op->scene = t;
-    op->scene.packet = NULL;
-    op->scene.walk = NULL;
-    op->scene.embedded = NULL;
-    op->scene.flow = NULL;
-    op->scene.pended = NULL;
-    op->scene.completion_handle = NULL;
+    ale_operation_note(op, &t);
     lane_leave(l);
 
     ale_ask(&t, layer, &o, a);

@@ -17,9 +17,20 @@
 
 #define ALE_TICKETS 8u /* callouts that may pend one operation (PEND-42) */
 
+/* What an operation was asked about, as far as its completion asks again: AC. No packet. */
+struct ale_asked {
+    UINT64 frame;
+    const struct host_interface *interface, *home;
+    union wire_addr local, remote;
+    UINT32 flags;
+    UINT16 local_port, remote_port, icmp_id, icmp_sequence;
+    uint8_t version, protocol, original_icmp_type;
+    bool icmp : 1, echo : 1, loopback : 1, group : 1;
+};
+
 struct ale_operation {
     UINT32 slot, generation; /* its handles; generation is raised when it ends */
-    UINT32 next;             /* of the free or of the waiting ones */
+    UINT32 next, prev;       /* of the free ones; of those that wait in one bucket */
     enum ale_kind kind;
     bool live;
     bool running;   /* its classify has not come back */
@@ -31,8 +42,9 @@ struct ale_operation {
     struct host_endpoint *endpoint; /* a reference: of bind and listen the subject */
     UINT32 flow_slot;
     UINT64 flow_id;
-    struct scene scene; /* AC: what the completion's classify is asked about; no packet */
+    struct ale_asked asked;
 };
+_Static_assert(sizeof(struct ale_operation) <= 256, "what a pended operation costs");
 
 /* What a classify of an operation came to. */
 enum ale_outcome { ALE_PERMITTED, ALE_REFUSED, ALE_WAITS };
@@ -42,7 +54,9 @@ struct ale_context;
 struct ale {
     UINT64 now_ns;
     struct ale_operation **operations; /* chunks */
-    UINT32 operation_chunks, operation_free, operation_waiting;
+    UINT32 operation_chunks, operation_free;
+    UINT32 *operation_waiting; /* buckets by flow or endpoint */
+    UINT32 waiting_buckets, operations_waiting;
     UINT32 operations_live;
     struct ale_hold *holds;
     struct ale_context **contexts; /* by flow id */
@@ -71,7 +85,18 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event);
 /* A new operation, running; NULL: out of memory. Takes a reference to e (may be NULL). */
 struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
                                           const struct host_flow *f);
+void ale_operations_create(struct ale *ale);
+void ale_operations_destroy(struct ale *ale);
 HANDLE ale_operation_handle(const struct ale_operation *op);
+/* What a callout that pends is given: the handle, and a ticket of its own. */
+HANDLE ale_operation_context(const struct ale_operation *op, unsigned ticket);
+unsigned ale_operation_ticket(HANDLE context); /* may be beyond op->tickets */
+/* The operation that a handle or context names; NULL: none, any longer. */
+struct ale_operation *ale_operation_of(const struct ale *ale, HANDLE handle);
+void ale_operation_end(struct lane *l, struct ale_operation *op);
+/* Keeps what the scene says for the completion; the scene of a completion, of lane l. */
+void ale_operation_note(struct ale_operation *op, const struct scene *s);
+void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct scene *s);
 /* Its classify came back: ended, unless it waits. */
 enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a);
 /* Completed while its classify still ran (PEND-23)? Then it is to be run now, the lane not held. */
@@ -79,7 +104,8 @@ bool ale_operation_due(const struct ale_operation *op);
 /* All who pended it have completed it: what is to be done then. Of a cancelled one nothing. Tells
  * host_config.completed. The lane not held. */
 void ale_operation_run(struct lane *l, struct ale_operation *op);
-/* Puts that off to the host's own thread (ale_defer.c). False: it is to be done at once. create: 0 or -ENOMEM. */
+/* Puts that off to the host's own thread (ale_defer.c). False: it is to be done at once. create: 0 or
+ * -ENOMEM. */
 bool ale_defer(struct lane *l, struct ale_operation *op);
 int ale_defer_create(struct lane *l);
 void ale_defer_destroy(struct lane *l);
@@ -106,7 +132,7 @@ struct ale_group {
 struct ale_endpoint {
     _Alignas(64) struct host_endpoint e; /* first; with what says that it lives two cache lines */
     UINT32 slot;                         /* > 0 */
-    UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
+    UINT32 next, port_next;              /* chains of its key and of its port; free ones by next */
     bool live, hashed, is_explicit, lingers, closed;
     uint8_t bind, listen; /* enum ale_state */
     struct ale_group *groups;
