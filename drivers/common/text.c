@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text: one text for another (text.h). */
+#include "text.h"
+
+void text_read(struct text_change *change, HANDLE parameters)
+{
+    change->find_size = parameter_text(parameters, L"Find", change->find, sizeof change->find);
+    change->replace_size = parameter_text(parameters, L"Replace", change->replace, sizeof change->replace);
+}
+
+static BOOLEAN is_at(const struct text_change *change, const UCHAR *data, ULONG size)
+{
+    return (BOOLEAN)(change->find_size != 0 && size >= change->find_size &&
+                     RtlEqualMemory(data, change->find, change->find_size));
+}
+
+ULONG text_count(const struct text_change *change, const UCHAR *data, ULONG size)
+{
+    ULONG count = 0;
+
+    for (ULONG at = 0; at < size;) {
+        BOOLEAN found = is_at(change, data + at, size - at);
+
+        count += found;
+        at += found ? change->find_size : 1;
+    }
+    return count;
+}
+
+ULONG text_apply(const struct text_change *change, const UCHAR *from, ULONG size, UCHAR *to)
+{
+    ULONG written = 0;
+
+    for (ULONG at = 0; at < size;) {
+        if (is_at(change, from + at, size - at)) {
+            RtlCopyMemory(to + written, change->replace, change->replace_size);
+            written += change->replace_size;
+            at += change->find_size;
+        } else {
+            to[written++] = from[at++];
+        }
+    }
+    return written;
+}
