@@ -185,7 +185,17 @@ static void measure(size_t n)
 
 int main(void)
 {
+    struct rt_sim *s;
+
     measure(4000);
     measure(262144);
+    printf("in a simulated world:\n");
+    if (rt_sim_create(&(struct rt_sim_config){0}, &s) != 0)
+        bench_die("no memory");
+    rt_sim_enter(s);
+    measure(4000);
+    measure(262144);
+    rt_sim_leave(s);
+    rt_sim_destroy(s);
     return 0;
 }

@@ -8,10 +8,11 @@
  *   settle.c    everything that is open, oldest first
  *   kinds.c     names of kinds
  *
- * The full mode is a hash of entries by (kind, key) in SHARDS parts, each under a spin lock of its own that
- * is held for a few dozen instructions (and, when a part grows, for one allocation or one pass over it),
- * never across a call out of this room but to malloc() and the clock. In a world only one fiber runs and none
- * is switched away in here, so the lock is never found taken.
+ * The full mode is a hash of entries by (kind, key) in LEDGER_SHARDS parts, each under a spin lock of its own
+ * that is held for a few dozen instructions (and, when a part grows, for one allocation or one pass over it),
+ * never across a call out of this room but to malloc(). In a world only one fiber runs and none is switched
+ * away in here, so there is no lock: a ledger is used by threads, or by the fibers of one world, like a mutex
+ * of rt's.
  *
  * An entry is a cache line. Entries come from blocks that are freed with the ledger; a closed one goes on its
  * part's free list, and a copy of it into the part's ring of the last TOMBSTONES closed: there a second close

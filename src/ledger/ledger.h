@@ -9,9 +9,10 @@
  * a party, which is a driver. Opened and closed with a call site: the return address of the documented function,
  * symbolised only when it is reported, while the image is still there.
  *
- * One ledger an engine. Any thread, any IRQL; it never waits, and when it has no memory left it counts what it
- * could not write (ledger_counts.lost) and says so in its report. Modes: LEDGER_FULL writes an entry for each
- * obligation; LEDGER_COUNT keeps counters by party and kind only (live).
+ * One ledger an engine, used by threads or by the fibers of one world. Any IRQL; it never waits, never switches, and
+ * when it has no memory left it counts what it could not write (ledger_counts.lost): then not finding something is no
+ * finding. Modes: LEDGER_FULL writes an entry for each obligation; LEDGER_COUNT keeps counters by party and kind only
+ * (live).
  */
 #ifndef WEIR_LEDGER_LEDGER_H
 #define WEIR_LEDGER_LEDGER_H

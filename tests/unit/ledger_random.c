@@ -18,7 +18,7 @@
 
 #include "ledger/ledger.h"
 
-#define RING    64 /* places of the smallest ring, doc of src/ledger/inside.h */
+#define RING    64 /* places of a ring: src/ledger/inside.h */
 #define PARTIES 3
 #define STEPS   6000
 #define SITE(n) ((const void *)(uintptr_t)(n))
