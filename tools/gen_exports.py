@@ -18,8 +18,8 @@ import sys
 HOST = ["memcpy", "memmove", "memset", "memcmp", "memchr", "strlen", "strcpy", "strncpy", "strcat", "strncat", "strcmp",
         "strncmp", "strchr", "strrchr", "strstr", "strpbrk", "strspn", "strcspn", "strnlen", "abs", "llabs", "isalpha",
         "isdigit", "isxdigit", "isspace", "isupper", "islower", "isalnum", "isprint", "ispunct", "iscntrl", "isgraph",
-        "tolower", "toupper", "__cxa_finalize", "_ITM_registerTMCloneTable", "_ITM_deregisterTMCloneTable",
-        "__gmon_start__"]
+        "tolower", "toupper", "bcmp", "stpcpy", "__cxa_finalize", "_ITM_registerTMCloneTable",
+        "_ITM_deregisterTMCloneTable", "__gmon_start__"]
 
 
 def words(folder):
