@@ -78,11 +78,7 @@ NTSTATUS worker_start(void)
         return status;
     status = ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode,
                                        (void **)&transform.thread, NULL);
-    if (!NT_SUCCESS(status)) { /* cannot be with a handle just made; then at least it must not run on */
-        transform.closing = TRUE;
-        KeSetEvent(&transform.work, IO_NO_INCREMENT, FALSE);
-        ZwWaitForSingleObject(handle, FALSE, NULL);
-    }
+    NT_ASSERT(NT_SUCCESS(status)); /* the handle is a good one */
     ZwClose(handle);
     return status;
 }
