@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests: an IRP in the framework's clothes. NEW --> QUEUED <--> DRIVER (the driver has it) --> COMPLETED;
+ * the object is deleted with its completion (memory objects and contexts with it).
+ *
+ * A driver that marked its request cancelable loses it to EvtRequestCancel where the IRP is cancelled; it
+ * then completes it there. WdfRequestUnmarkCancelable() says STATUS_CANCELLED if that is so.
+ */
+#include <stdlib.h>
+
+#include "nt/mdl.h"
+#include "nt/wdf_inside.h"
+
+enum { WDF_VIOLATION = 0x10d };
+
+static void request_free(struct wdf_object *o)
+{
+    struct wdf_request *r = (struct wdf_request *)o;
+
+    if (r->input_mdl != NULL)
+        mm_mdl_free(r->input_mdl);
+    if (r->output_mdl != NULL)
+        mm_mdl_free(r->output_mdl);
+    if (r->file != NULL)
+        wdf_dereference(&r->file->o);
+}
+
+struct wdf_request *wdf_request_make(struct wdf_device *d, IRP *irp)
+{
+    const WDF_OBJECT_ATTRIBUTES *a =
+        d->init.request_attributes.Size == 0 ? NULL : &d->init.request_attributes;
+    void *o;
+
+    if (!NT_SUCCESS(wdf_create(d->o.io, WDF_KIND_REQUEST, sizeof(struct wdf_request), a, &d->o, NULL, &o)))
+        return NULL;
+    struct wdf_request *r = o;
+    r->o.free = request_free;
+    r->irp = irp;
+    r->device = d;
+    r->file = wdf_file_find(d, IoGetCurrentIrpStackLocation(irp)->FileObject);
+    if (r->file != NULL)
+        wdf_reference(&r->file->o);
+    irp->Tail.Overlay.DriverContext[0] = r;
+    IoMarkIrpPending(irp);
+    return r;
+}
+
+void wdf_request_complete(struct wdf_request *r, NTSTATUS status, ULONG_PTR information)
+{
+    struct wdf_queue *q = r->presented ? r->queue : NULL;
+    struct wdf_device *d = r->device;
+    IRP *irp = r->irp;
+
+    r->state = REQUEST_COMPLETED;
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = information;
+    wdf_reference(&d->o);
+    if (q != NULL)
+        wdf_reference(&q->o);
+    if (IoGetCurrentIrpStackLocation(irp)->MajorFunction == IRP_MJ_CREATE && !NT_SUCCESS(status) &&
+        r->file != NULL)
+        wdf_file_remove(r->file);
+    wdf_delete(&r->o); /* its memory and contexts, while the buffers are there */
+    IofCompleteRequest(irp, IO_NO_INCREMENT);
+    if (q != NULL) {
+        wdf_queue_left(q);
+        wdf_dereference(&q->o);
+    }
+    wdf_dereference(&d->o);
+}
+
+/* The driver completes it. */
+static void complete(WDFREQUEST request, NTSTATUS status, const ULONG_PTR *information, const char *function,
+                     const void *site)
+{
+    struct wdf_request *r = wdf_of(request, WDF_KIND_REQUEST, function, site);
+
+    if (r == NULL)
+        return;
+    if (r->state != REQUEST_DRIVER) {
+        nt_bug(WDF_VIOLATION, NULL, site, "%s: the driver does not have this request", function);
+        return;
+    }
+    if (r->cancel != NULL && r->irp->CancelRoutine != NULL) {
+        nt_note(site, "%s: the request is still cancelable", function);
+        IoSetCancelRoutine(r->irp, NULL);
+    }
+    if (status == STATUS_PENDING)
+        nt_note(site, "%s: a request is completed with STATUS_PENDING", function);
+    wdf_request_complete(r, status, information == NULL ? r->information : *information);
+}
+
+VOID WdfRequestComplete(WDFREQUEST Request, NTSTATUS Status)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    complete(Request, Status, NULL, __func__, NT_SITE);
+}
+
+VOID WdfRequestCompleteWithInformation(WDFREQUEST Request, NTSTATUS Status, ULONG_PTR Information)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    complete(Request, Status, &Information, __func__, NT_SITE);
+}
+
+VOID WdfRequestCompleteWithPriorityBoost(WDFREQUEST Request, NTSTATUS Status, CCHAR PriorityBoost)
+{
+    (void)PriorityBoost;
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    complete(Request, Status, NULL, __func__, NT_SITE);
+}
+
+/* ---- what it says
+ * ------------------------------------------------------------------------------------------------- */
+VOID WdfRequestSetInformation(WDFREQUEST Request, ULONG_PTR Information)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    if (r != NULL)
+        r->information = Information;
+}
+
+ULONG_PTR WdfRequestGetInformation(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    return r == NULL ? 0 : r->information;
+}
+
+NTSTATUS WdfRequestGetStatus(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    return r == NULL ? STATUS_INVALID_PARAMETER : r->irp->IoStatus.Status;
+}
+
+VOID WdfRequestGetParameters(WDFREQUEST Request, PWDF_REQUEST_PARAMETERS Parameters)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (r == NULL)
+        return;
+    if (Parameters->Size != sizeof *Parameters) {
+        nt_note(NT_SITE, "WdfRequestGetParameters: the structure's Size is wrong");
+        return;
+    }
+    const IO_STACK_LOCATION *s = IoGetCurrentIrpStackLocation(r->irp);
+    memset(&Parameters->Parameters, 0, sizeof Parameters->Parameters);
+    Parameters->MinorFunction = s->MinorFunction;
+    Parameters->Type = (WDF_REQUEST_TYPE)s->MajorFunction; /* the numbers are the same */
+    switch (s->MajorFunction) {
+    case IRP_MJ_CREATE:
+        Parameters->Parameters.Create.SecurityContext = s->Parameters.Create.SecurityContext;
+        Parameters->Parameters.Create.Options = s->Parameters.Create.Options;
+        Parameters->Parameters.Create.FileAttributes = s->Parameters.Create.FileAttributes;
+        Parameters->Parameters.Create.ShareAccess = s->Parameters.Create.ShareAccess;
+        Parameters->Parameters.Create.EaLength = s->Parameters.Create.EaLength;
+        break;
+    case IRP_MJ_READ:
+        Parameters->Parameters.Read.Length = s->Parameters.Read.Length;
+        Parameters->Parameters.Read.Key = s->Parameters.Read.Key;
+        Parameters->Parameters.Read.DeviceOffset = s->Parameters.Read.ByteOffset.QuadPart;
+        break;
+    case IRP_MJ_WRITE:
+        Parameters->Parameters.Write.Length = s->Parameters.Write.Length;
+        Parameters->Parameters.Write.Key = s->Parameters.Write.Key;
+        Parameters->Parameters.Write.DeviceOffset = s->Parameters.Write.ByteOffset.QuadPart;
+        break;
+    case IRP_MJ_DEVICE_CONTROL:
+    case IRP_MJ_INTERNAL_DEVICE_CONTROL:
+        Parameters->Parameters.DeviceIoControl.OutputBufferLength =
+            s->Parameters.DeviceIoControl.OutputBufferLength;
+        Parameters->Parameters.DeviceIoControl.InputBufferLength =
+            s->Parameters.DeviceIoControl.InputBufferLength;
+        Parameters->Parameters.DeviceIoControl.IoControlCode = s->Parameters.DeviceIoControl.IoControlCode;
+        Parameters->Parameters.DeviceIoControl.Type3InputBuffer =
+            s->Parameters.DeviceIoControl.Type3InputBuffer;
+        break;
+    default:
+        break;
+    }
+}
+
+WDFFILEOBJECT WdfRequestGetFileObject(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return r == NULL ? NULL : (WDFFILEOBJECT)r->file;
+}
+
+WDFQUEUE WdfRequestGetIoQueue(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    return r == NULL ? NULL : (WDFQUEUE)r->queue;
+}
+
+KPROCESSOR_MODE WdfRequestGetRequestorMode(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    return r == NULL ? KernelMode : r->irp->RequestorMode;
+}
+
+PIRP WdfRequestWdmGetIrp(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return r == NULL ? NULL : r->irp;
+}
+
+/* ---- buffers
+ * ------------------------------------------------------------------------------------------------------ */
+struct span {
+    void *buffer;
+    size_t size;
+    MDL *mdl;
+};
+
+static bool is_control(const IO_STACK_LOCATION *s)
+{
+    return s->MajorFunction == IRP_MJ_DEVICE_CONTROL || s->MajorFunction == IRP_MJ_INTERNAL_DEVICE_CONTROL;
+}
+
+/* Of reads and writes, by the device's kind of transfer. */
+static NTSTATUS data_span(struct wdf_request *r, size_t length, struct span *out)
+{
+    out->size = length;
+    if (r->irp->MdlAddress != NULL) {
+        out->mdl = r->irp->MdlAddress;
+        out->buffer = MmGetSystemAddressForMdlSafe(r->irp->MdlAddress, NormalPagePriority);
+        return STATUS_SUCCESS;
+    }
+    out->buffer = r->irp->AssociatedIrp.SystemBuffer;
+    return out->buffer == NULL && length > 0 ? STATUS_INVALID_DEVICE_REQUEST : STATUS_SUCCESS;
+}
+
+static NTSTATUS input_span(struct wdf_request *r, struct span *out)
+{
+    const IO_STACK_LOCATION *s = IoGetCurrentIrpStackLocation(r->irp);
+
+    *out = (struct span){0};
+    if (s->MajorFunction == IRP_MJ_WRITE)
+        return data_span(r, s->Parameters.Write.Length, out);
+    if (!is_control(s) || METHOD_FROM_CTL_CODE(s->Parameters.DeviceIoControl.IoControlCode) == METHOD_NEITHER)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    out->buffer = r->irp->AssociatedIrp.SystemBuffer;
+    out->size = s->Parameters.DeviceIoControl.InputBufferLength;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS output_span(struct wdf_request *r, struct span *out)
+{
+    const IO_STACK_LOCATION *s = IoGetCurrentIrpStackLocation(r->irp);
+
+    *out = (struct span){0};
+    if (s->MajorFunction == IRP_MJ_READ)
+        return data_span(r, s->Parameters.Read.Length, out);
+    if (!is_control(s))
+        return STATUS_INVALID_DEVICE_REQUEST;
+    switch (METHOD_FROM_CTL_CODE(s->Parameters.DeviceIoControl.IoControlCode)) {
+    case METHOD_BUFFERED:
+        out->buffer = r->irp->AssociatedIrp.SystemBuffer;
+        out->size = s->Parameters.DeviceIoControl.OutputBufferLength;
+        return STATUS_SUCCESS;
+    case METHOD_NEITHER:
+        return STATUS_INVALID_DEVICE_REQUEST;
+    default:
+        return data_span(r, r->irp->MdlAddress == NULL ? 0 : s->Parameters.DeviceIoControl.OutputBufferLength,
+                         out);
+    }
+}
+
+static NTSTATUS retrieve(WDFREQUEST request, bool input, size_t minimum, PVOID *buffer, size_t *length,
+                         const char *function, const void *site)
+{
+    struct wdf_request *r = wdf_of(request, WDF_KIND_REQUEST, function, site);
+    struct span span;
+
+    *buffer = NULL;
+    if (length != NULL)
+        *length = 0;
+    if (r == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (r->state == REQUEST_COMPLETED)
+        return STATUS_INTERNAL_ERROR;
+    NTSTATUS status = input ? input_span(r, &span) : output_span(r, &span);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (span.size == 0 || span.size < minimum)
+        return STATUS_BUFFER_TOO_SMALL;
+    if (span.buffer == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    *buffer = span.buffer;
+    if (length != NULL)
+        *length = span.size;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS WdfRequestRetrieveInputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength, PVOID *Buffer,
+                                       size_t *Length)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return retrieve(Request, true, MinimumRequiredLength, Buffer, Length, __func__, NT_SITE);
+}
+
+NTSTATUS WdfRequestRetrieveOutputBuffer(WDFREQUEST Request, size_t MinimumRequiredSize, PVOID *Buffer,
+                                        size_t *Length)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return retrieve(Request, false, MinimumRequiredSize, Buffer, Length, __func__, NT_SITE);
+}
+
+static NTSTATUS memory_over(struct wdf_request *r, void *buffer, size_t size, struct wdf_memory **out)
+{
+    void *o;
+    NTSTATUS status = wdf_create(r->o.io, WDF_KIND_MEMORY, sizeof(struct wdf_memory), NULL, &r->o, NULL, &o);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    *out = o;
+    (*out)->buffer = buffer;
+    (*out)->size = size;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS retrieve_memory(WDFREQUEST request, bool input, WDFMEMORY *memory, const char *function,
+                                const void *site)
+{
+    struct wdf_request *r = wdf_of(request, WDF_KIND_REQUEST, function, site);
+    struct wdf_memory **kept;
+    void *buffer;
+    size_t size;
+
+    *memory = NULL;
+    if (r == NULL)
+        return STATUS_INVALID_PARAMETER;
+    kept = input ? &r->input : &r->output;
+    if (*kept == NULL) {
+        NTSTATUS status = retrieve(request, input, 0, &buffer, &size, function, site);
+        if (NT_SUCCESS(status))
+            status = memory_over(r, buffer, size, kept);
+        if (!NT_SUCCESS(status))
+            return status;
+    }
+    *memory = (WDFMEMORY)*kept;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS WdfRequestRetrieveInputMemory(WDFREQUEST Request, WDFMEMORY *Memory)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return retrieve_memory(Request, true, Memory, __func__, NT_SITE);
+}
+
+NTSTATUS WdfRequestRetrieveOutputMemory(WDFREQUEST Request, WDFMEMORY *Memory)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return retrieve_memory(Request, false, Memory, __func__, NT_SITE);
+}
+
+static NTSTATUS retrieve_mdl(WDFREQUEST request, bool input, PMDL *mdl, const char *function,
+                             const void *site)
+{
+    struct wdf_request *r = wdf_of(request, WDF_KIND_REQUEST, function, site);
+    struct span span;
+
+    *mdl = NULL;
+    if (r == NULL)
+        return STATUS_INVALID_PARAMETER;
+    NTSTATUS status = input ? input_span(r, &span) : output_span(r, &span);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (span.size == 0)
+        return STATUS_BUFFER_TOO_SMALL;
+    if (span.mdl == NULL) { /* of a buffered transfer: made now, the request's */
+        MDL **made = input ? &r->input_mdl : &r->output_mdl;
+        if (*made == NULL) {
+            *made = mm_mdl_make(span.buffer, (uint32_t)span.size, 0, NULL);
+            if (*made == NULL)
+                return STATUS_INSUFFICIENT_RESOURCES;
+            MmBuildMdlForNonPagedPool(*made);
+        }
+        span.mdl = *made;
+    }
+    *mdl = span.mdl;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS WdfRequestRetrieveInputWdmMdl(WDFREQUEST Request, PMDL *Mdl)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return retrieve_mdl(Request, true, Mdl, __func__, NT_SITE);
+}
+
+NTSTATUS WdfRequestRetrieveOutputWdmMdl(WDFREQUEST Request, PMDL *Mdl)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return retrieve_mdl(Request, false, Mdl, __func__, NT_SITE);
+}
+
+static NTSTATUS unsafe(WDFREQUEST request, bool input, size_t minimum, PVOID *buffer, size_t *length,
+                       const char *function, const void *site)
+{
+    struct wdf_request *r = wdf_of(request, WDF_KIND_REQUEST, function, site);
+
+    *buffer = NULL;
+    if (length != NULL)
+        *length = 0;
+    if (r == NULL)
+        return STATUS_INVALID_PARAMETER;
+    const IO_STACK_LOCATION *s = IoGetCurrentIrpStackLocation(r->irp);
+    bool control = is_control(s);
+    if (control ? METHOD_FROM_CTL_CODE(s->Parameters.DeviceIoControl.IoControlCode) != METHOD_NEITHER
+                : s->MajorFunction != (input ? IRP_MJ_WRITE : IRP_MJ_READ) ||
+                      r->device->init.io_type != WdfDeviceIoNeither)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    size_t size = control ? input ? s->Parameters.DeviceIoControl.InputBufferLength
+                                  : s->Parameters.DeviceIoControl.OutputBufferLength
+                          : s->Parameters.Read.Length;
+    if (size < minimum || size == 0)
+        return STATUS_BUFFER_TOO_SMALL;
+    *buffer = control && input ? s->Parameters.DeviceIoControl.Type3InputBuffer : r->irp->UserBuffer;
+    if (length != NULL)
+        *length = size;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS WdfRequestRetrieveUnsafeUserInputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength,
+                                                 PVOID *InputBuffer, size_t *Length)
+{
+    NT_IRQL_MAX(PASSIVE_LEVEL);
+    return unsafe(Request, true, MinimumRequiredLength, InputBuffer, Length, __func__, NT_SITE);
+}
+
+NTSTATUS WdfRequestRetrieveUnsafeUserOutputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength,
+                                                  PVOID *OutputBuffer, size_t *Length)
+{
+    NT_IRQL_MAX(PASSIVE_LEVEL);
+    return unsafe(Request, false, MinimumRequiredLength, OutputBuffer, Length, __func__, NT_SITE);
+}
+
+/* What stands for a user's memory is one of the request's copies: a buffer inside it can be locked, another
+ * not. */
+static bool inside(const void *buffer, size_t length, const void *copy, size_t size)
+{
+    return copy != NULL && (uintptr_t)buffer >= (uintptr_t)copy && length <= size &&
+           (uintptr_t)buffer - (uintptr_t)copy <= size - length;
+}
+
+static NTSTATUS probe(WDFREQUEST request, PVOID buffer, size_t length, WDFMEMORY *memory,
+                      const char *function, const void *site)
+{
+    struct wdf_request *r = wdf_of(request, WDF_KIND_REQUEST, function, site);
+    struct wdf_memory *m;
+
+    *memory = NULL;
+    if (r == NULL || buffer == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (length == 0)
+        return STATUS_INVALID_USER_BUFFER;
+    const IO_STACK_LOCATION *s = IoGetCurrentIrpStackLocation(r->irp);
+    bool control = is_control(s);
+    size_t in_size = control ? s->Parameters.DeviceIoControl.InputBufferLength : 0;
+    size_t out_size = control ? s->Parameters.DeviceIoControl.OutputBufferLength : s->Parameters.Read.Length;
+    const void *in = control ? s->Parameters.DeviceIoControl.Type3InputBuffer : NULL;
+    if (!inside(buffer, length, in, in_size) && !inside(buffer, length, r->irp->UserBuffer, out_size))
+        return STATUS_ACCESS_VIOLATION;
+    NTSTATUS status = memory_over(r, buffer, length, &m);
+    if (NT_SUCCESS(status))
+        *memory = (WDFMEMORY)m;
+    return status;
+}
+
+NTSTATUS WdfRequestProbeAndLockUserBufferForRead(WDFREQUEST Request, PVOID Buffer, size_t Length,
+                                                 WDFMEMORY *MemoryObject)
+{
+    NT_IRQL_MAX(PASSIVE_LEVEL);
+    return probe(Request, Buffer, Length, MemoryObject, __func__, NT_SITE);
+}
+
+NTSTATUS WdfRequestProbeAndLockUserBufferForWrite(WDFREQUEST Request, PVOID Buffer, size_t Length,
+                                                  WDFMEMORY *MemoryObject)
+{
+    NT_IRQL_MAX(PASSIVE_LEVEL);
+    return probe(Request, Buffer, Length, MemoryObject, __func__, NT_SITE);
+}
+
+/* ---- to another queue
+ * ---------------------------------------------------------------------------------------------- */
+static NTSTATUS move(struct wdf_request *r, struct wdf_queue *to, bool first)
+{
+    struct wdf_queue *from = r->presented ? r->queue : NULL;
+    bool was = r->presented;
+
+    if (from != NULL)
+        wdf_reference(&from->o);
+    r->presented = false;
+    r->cancel = NULL;
+    bool put = wdf_queue_put(to, r, first);
+    if (!put)
+        r->presented = was;
+    else if (from != NULL)
+        wdf_queue_left(from);
+    if (from != NULL)
+        wdf_dereference(&from->o);
+    return put ? STATUS_SUCCESS : STATUS_WDF_BUSY;
+}
+
+NTSTATUS WdfRequestForwardToIoQueue(WDFREQUEST Request, WDFQUEUE DestinationQueue)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+    struct wdf_queue *q = WDF_OF(DestinationQueue, WDF_KIND_QUEUE);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (r == NULL || q == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (r->state != REQUEST_DRIVER || r->irp->CancelRoutine != NULL || q == r->queue ||
+        q->device != r->device)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    return move(r, q, false);
+}
+
+NTSTATUS WdfRequestRequeue(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (r == NULL || r->state != REQUEST_DRIVER || !r->presented || r->irp->CancelRoutine != NULL ||
+        r->queue->config.DispatchType != WdfIoQueueDispatchManual)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    return move(r, r->queue, true);
+}
+
+/* ---- cancelled
+ * ------------------------------------------------------------------------------------------------------ */
+static void cancel_routine(DEVICE_OBJECT *device, IRP *irp)
+{
+    struct wdf_request *r = irp->Tail.Overlay.DriverContext[0];
+    PFN_WDF_REQUEST_CANCEL cancel = r->cancel;
+
+    (void)device;
+    r->cancel = NULL;
+    IoReleaseCancelSpinLock(irp->CancelIrql);
+    cancel((WDFREQUEST)r);
+}
+
+/* STATUS_CANCELLED: it was cancelled before, and the callback is not called. */
+static NTSTATUS mark(struct wdf_request *r, PFN_WDF_REQUEST_CANCEL cancel)
+{
+    if (r->state != REQUEST_DRIVER || cancel == NULL)
+        return STATUS_INVALID_PARAMETER;
+    r->irp->Tail.Overlay.DriverContext[0] = r;
+    r->cancel = cancel;
+    IoSetCancelRoutine(r->irp, cancel_routine);
+    if (r->irp->Cancel && IoSetCancelRoutine(r->irp, NULL) != NULL) {
+        r->cancel = NULL;
+        return STATUS_CANCELLED;
+    }
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS WdfRequestMarkCancelableEx(WDFREQUEST Request, PFN_WDF_REQUEST_CANCEL EvtRequestCancel)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return r == NULL ? STATUS_INVALID_PARAMETER : mark(r, EvtRequestCancel);
+}
+
+VOID WdfRequestMarkCancelable(WDFREQUEST Request, PFN_WDF_REQUEST_CANCEL EvtRequestCancel)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (r != NULL && mark(r, EvtRequestCancel) == STATUS_CANCELLED)
+        EvtRequestCancel(Request);
+}
+
+NTSTATUS WdfRequestUnmarkCancelable(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (r == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (IoSetCancelRoutine(r->irp, NULL) != NULL) {
+        r->cancel = NULL;
+        return STATUS_SUCCESS;
+    }
+    return r->irp->Cancel ? STATUS_CANCELLED : STATUS_INVALID_DEVICE_REQUEST;
+}
+
+BOOLEAN WdfRequestIsCanceled(WDFREQUEST Request)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return r != NULL && r->irp->Cancel;
+}
+
+/* Of EvtIoStop, which a device without power states never gets. */
+VOID WdfRequestStopAcknowledge(WDFREQUEST Request, BOOLEAN Requeue)
+{
+    struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (r != NULL && Requeue && r->presented && r->state == REQUEST_DRIVER)
+        move(r, r->queue, true);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The framework's locks: a spin lock and a wait lock over the kernel's, in the ledger by those (LEDGER_LOCK)
+ * as far as they are.
+ */
+#include "nt/wdf_inside.h"
+
+struct wdf_spin_lock {
+    struct wdf_object o;
+    KSPIN_LOCK lock;
+    KIRQL irql; /* the holder's */
+};
+
+struct wdf_wait_lock {
+    struct wdf_object o;
+    KEVENT free; /* synchronization */
+    PKTHREAD owner;
+};
+
+NTSTATUS WdfSpinLockCreate(PWDF_OBJECT_ATTRIBUTES SpinLockAttributes, WDFSPINLOCK *SpinLock)
+{
+    struct io_driver *io = wdf_current_driver();
+    void *o;
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    *SpinLock = NULL;
+    if (io == NULL)
+        return STATUS_INVALID_PARAMETER;
+    NTSTATUS status = wdf_create(io, WDF_KIND_SPIN_LOCK, sizeof(struct wdf_spin_lock), SpinLockAttributes,
+                                 io->wdf, NT_SITE, &o);
+    if (NT_SUCCESS(status)) {
+        KeInitializeSpinLock(&((struct wdf_spin_lock *)o)->lock);
+        *SpinLock = o;
+    }
+    return status;
+}
+
+VOID WdfSpinLockAcquire(WDFSPINLOCK SpinLock)
+{
+    struct wdf_spin_lock *s = WDF_OF(SpinLock, WDF_KIND_SPIN_LOCK);
+    KIRQL irql;
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (s == NULL)
+        return;
+    KeAcquireSpinLock(&s->lock, &irql);
+    s->irql = irql;
+}
+
+VOID WdfSpinLockRelease(WDFSPINLOCK SpinLock)
+{
+    struct wdf_spin_lock *s = WDF_OF(SpinLock, WDF_KIND_SPIN_LOCK);
+
+    if (s != NULL)
+        KeReleaseSpinLock(&s->lock, s->irql);
+}
+
+NTSTATUS WdfWaitLockCreate(PWDF_OBJECT_ATTRIBUTES LockAttributes, WDFWAITLOCK *Lock)
+{
+    struct io_driver *io = wdf_current_driver();
+    void *o;
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    *Lock = NULL;
+    if (io == NULL)
+        return STATUS_INVALID_PARAMETER;
+    NTSTATUS status = wdf_create(io, WDF_KIND_WAIT_LOCK, sizeof(struct wdf_wait_lock), LockAttributes,
+                                 io->wdf, NT_SITE, &o);
+    if (NT_SUCCESS(status)) {
+        KeInitializeEvent(&((struct wdf_wait_lock *)o)->free, SynchronizationEvent, TRUE);
+        *Lock = o;
+    }
+    return status;
+}
+
+NTSTATUS WdfWaitLockAcquire(WDFWAITLOCK Lock, PLONGLONG Timeout)
+{
+    struct wdf_wait_lock *w = WDF_OF(Lock, WDF_KIND_WAIT_LOCK);
+    LARGE_INTEGER time;
+
+    NT_IRQL_MAX(Timeout != NULL && *Timeout == 0 ? DISPATCH_LEVEL : PASSIVE_LEVEL);
+    if (w == NULL)
+        return STATUS_INVALID_PARAMETER;
+    PKTHREAD self = KeGetCurrentThread();
+    if (w->owner == self && self != NULL && !(Timeout != NULL && *Timeout == 0))
+        nt_note(NT_SITE, "WdfWaitLockAcquire: the thread has this lock already and would wait for itself");
+    time.QuadPart = Timeout == NULL ? 0 : *Timeout;
+    KeEnterCriticalRegion(); /* no APC ends the holder on Windows */
+    NTSTATUS status =
+        KeWaitForSingleObject(&w->free, Executive, KernelMode, FALSE, Timeout == NULL ? NULL : &time);
+    if (status != STATUS_SUCCESS) {
+        KeLeaveCriticalRegion();
+        return status;
+    }
+    w->owner = self;
+    ledger_open(LEDGER_LOCK, (uint64_t)(uintptr_t)w, 0, "WDFWAITLOCK", NT_SITE);
+    return STATUS_SUCCESS;
+}
+
+VOID WdfWaitLockRelease(WDFWAITLOCK Lock)
+{
+    struct wdf_wait_lock *w = WDF_OF(Lock, WDF_KIND_WAIT_LOCK);
+
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (w == NULL || !ledger_close(LEDGER_LOCK, (uint64_t)(uintptr_t)w, NT_SITE))
+        return;
+    w->owner = NULL;
+    KeSetEvent(&w->free, IO_NO_INCREMENT, FALSE);
+    KeLeaveCriticalRegion();
+}
