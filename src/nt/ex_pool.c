@@ -134,6 +134,23 @@ static void block_free(struct head *head)
     free(whole ? (char *)(head + 1) - PAGE_SIZE : (char *)head);
 }
 
+/* What the kernel still has in a block would be looked at when the memory is another's. */
+static void check_armed(const void *p, size_t size, const char *function, const void *site)
+{
+    struct nt *k = nt_current();
+    const char *what;
+
+    if (k == NULL || atomic_load_explicit(&k->armed, memory_order_relaxed) == 0)
+        return;
+    what = nt_timers_in(k, p, size);
+    if (what == NULL)
+        what = nt_dpcs_in(k, p, size);
+    if (what == NULL)
+        what = nt_work_in(k, p, size);
+    if (what != NULL)
+        nt_bug(BAD_POOL_CALLER, NULL, site, "%s: %s lies in the block", function, what);
+}
+
 static void release(void *p, ULONG tag, const char *function, const void *site)
 {
     struct head *head;
@@ -160,6 +177,7 @@ static void release(void *p, ULONG tag, const char *function, const void *site)
     if (rt_carried()->irql > ((head->flags & PAGED) != 0 ? APC_LEVEL : DISPATCH_LEVEL))
         nt_note(site, "%s: %s pool is freed at IRQL %u", function,
                 (head->flags & PAGED) != 0 ? "paged" : "nonpaged", rt_carried()->irql);
+    check_armed(p, head->size, function, site);
     block_free(head);
 }
 

@@ -82,6 +82,7 @@ static void run(struct nt *k, WORK_QUEUE_ITEM *item)
     struct nt_entered was;
 
     item->List.Flink = item->List.Blink = NULL;
+    atomic_fetch_sub_explicit(&k->armed, 1, memory_order_relaxed);
     if (d != NULL && d->party != NULL)
         ledger_close_for(d->party, LEDGER_QUEUED, (uintptr_t)item);
     rt_mutex_unlock(k->dispatch);
@@ -168,6 +169,7 @@ bool nt_work_queue(struct nt *k, WORK_QUEUE_ITEM *item, WORK_QUEUE_TYPE type, st
     }
     append(&k->work[critical ? CRITICAL : DELAYED], item);
     item->List.Blink = (struct _LIST_ENTRY *)context;
+    atomic_fetch_add_explicit(&k->armed, 1, memory_order_relaxed);
     if (d != NULL) {
         d->running++;
         if (d->party != NULL)
@@ -180,9 +182,10 @@ bool nt_work_queue(struct nt *k, WORK_QUEUE_ITEM *item, WORK_QUEUE_TYPE type, st
     return true;
 }
 
-void nt_work_forget(struct nt_driver *d)
+/* Takes out those of a context, or those that lie in some memory. How many. */
+static unsigned take_out(struct nt *k, const struct rt_context *context, const void *from, size_t size)
 {
-    struct nt *k = d->k;
+    unsigned count = 0;
 
     rt_mutex_lock(k->dispatch);
     for (unsigned i = 0; i < 2; i++) {
@@ -190,18 +193,34 @@ void nt_work_forget(struct nt_driver *d)
 
         k->work[i] = (struct nt_work_queue){NULL, NULL};
         for (WORK_QUEUE_ITEM *item = all.first, *next; item != NULL; item = next) {
+            struct rt_context *whose = context_of(item);
+            struct nt_driver *d = whose == NULL ? NULL : whose->driver;
+
             next = next_of(item);
-            if (context_of(item) != d->context) {
+            if (context != NULL ? whose != context : (uintptr_t)item - (uintptr_t)from >= size) {
                 append(&k->work[i], item);
                 continue;
             }
             item->List.Flink = item->List.Blink = NULL;
-            if (d->party != NULL)
+            atomic_fetch_sub_explicit(&k->armed, 1, memory_order_relaxed);
+            if (d != NULL && d->party != NULL)
                 ledger_close_for(d->party, LEDGER_QUEUED, (uintptr_t)item);
             nt_driver_ended_locked(d);
+            count++;
         }
     }
     rt_mutex_unlock(k->dispatch);
+    return count;
+}
+
+void nt_work_forget(struct nt_driver *d)
+{
+    take_out(d->k, d->context, NULL, 0);
+}
+
+const char *nt_work_in(struct nt *k, const void *from, size_t size)
+{
+    return take_out(k, NULL, from, size) == 0 ? NULL : "a work item that is queued";
 }
 
 VOID ExInitializeWorkItem(PWORK_QUEUE_ITEM Item, PWORKER_THREAD_ROUTINE Routine, PVOID Context)

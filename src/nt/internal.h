@@ -221,6 +221,8 @@ struct nt {
     struct rt_cond *stopped;
 
     _Atomic(struct nt_tag *) tags[NT_TAG_BUCKETS]; /* ex_pool.c */
+    atomic_uint
+        armed; /* timers that are set, DPCs and work items that are queued: changed under k->dispatch */
 
     struct rt_mutex *spin; /* ke_spin.c */
     struct rt_cond *spin_free;
@@ -247,6 +249,11 @@ void nt_timers_forget(struct nt_driver *d);
 void nt_dpcs_forget(struct nt_driver *d);
 void nt_work_forget(struct nt_driver *d);
 void nt_driver_free(struct nt_driver *d);
+/* Memory is about to be freed: whatever of the kernel's still lies in it (a timer that is set, a DPC or work
+ * item that is queued) is taken out; NULL: nothing, else what it was. */
+const char *nt_timers_in(struct nt *k, const void *from, size_t size);
+const char *nt_dpcs_in(struct nt *k, const void *from, size_t size);
+const char *nt_work_in(struct nt *k, const void *from, size_t size);
 /* The file's part of nt_create() (0 or -ENOMEM) and of nt_destroy(). */
 int nt_wait_create(struct nt *k);
 void nt_wait_destroy(struct nt *k);

@@ -66,6 +66,7 @@ static void run(struct nt_dpc_queue *q, KDPC *dpc)
     if (q->first == NULL)
         q->last = NULL;
     dpc->DpcData = NULL;
+    atomic_fetch_sub_explicit(&q->k->armed, 1, memory_order_relaxed);
     if (d != NULL && d->party != NULL)
         ledger_close_for(d->party, LEDGER_DPC, (uintptr_t)dpc);
     rt_mutex_unlock(q->k->dispatch);
@@ -159,6 +160,7 @@ bool nt_dpc_queue(struct nt *k, KDPC *dpc, uint16_t processor, struct rt_context
         q->last->DpcListEntry.Next = (PSINGLE_LIST_ENTRY)dpc;
         q->last = dpc;
     }
+    atomic_fetch_add_explicit(&k->armed, 1, memory_order_relaxed);
     if (d != NULL) {
         d->running++;
         if (d->party != NULL)
@@ -233,6 +235,7 @@ static bool unlink_dpc(KDPC *dpc)
         if (q->last == dpc)
             q->last = before;
         dpc->DpcData = NULL;
+        atomic_fetch_sub_explicit(&q->k->armed, 1, memory_order_relaxed);
         if (d != NULL && d->party != NULL)
             ledger_close_for(d->party, LEDGER_DPC, (uintptr_t)dpc);
         nt_driver_ended_locked(d);
@@ -268,6 +271,22 @@ void nt_dpcs_forget(struct nt_driver *d)
         }
     }
     rt_mutex_unlock(k->dispatch);
+}
+
+const char *nt_dpcs_in(struct nt *k, const void *from, size_t size)
+{
+    const char *found = NULL;
+
+    rt_mutex_lock(k->dispatch);
+    for (unsigned i = 0; i <= NT_PROCESSORS_MAX; i++) {
+        for (KDPC *at = k->dpcs[i].first, *next; at != NULL; at = next) {
+            next = (KDPC *)at->DpcListEntry.Next;
+            if ((uintptr_t)at - (uintptr_t)from < size && unlink_dpc(at))
+                found = "a DPC that is queued";
+        }
+    }
+    rt_mutex_unlock(k->dispatch);
+    return found;
 }
 
 /* ---- flushing: a DPC of ours behind all others of each queue ------------------------------------------- */

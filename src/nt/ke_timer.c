@@ -54,6 +54,7 @@ static void insert(struct nt *k, KTIMER *t)
         at = at->Blink;
     InsertHeadList(at, &t->TimerListEntry);
     t->Header.Inserted = 1;
+    atomic_fetch_add_explicit(&k->armed, 1, memory_order_relaxed);
 }
 
 /* It was set and is no longer. */
@@ -66,12 +67,18 @@ static void over(struct nt *k, KTIMER *t)
     nt_driver_ended_locked(d);
 }
 
+static void take_out(struct nt *k, KTIMER *t)
+{
+    RemoveEntryList(&t->TimerListEntry);
+    t->Header.Inserted = 0;
+    atomic_fetch_sub_explicit(&k->armed, 1, memory_order_relaxed);
+}
+
 static bool cancel(struct nt *k, KTIMER *t)
 {
     if (!t->Header.Inserted)
         return false;
-    RemoveEntryList(&t->TimerListEntry);
-    t->Header.Inserted = 0;
+    take_out(k, t);
     over(k, t);
     return true;
 }
@@ -81,8 +88,7 @@ static void expire(struct nt *k, KTIMER *t)
     struct nt_driver *d = driver_of(k, t);
     KDPC *dpc = t->Dpc;
 
-    RemoveEntryList(&t->TimerListEntry);
-    t->Header.Inserted = 0;
+    take_out(k, t);
     __atomic_store_n(&t->Header.SignalState, 1, __ATOMIC_RELAXED);
     nt_header_signalled(k, &t->Header);
     if (dpc != NULL) {
@@ -238,4 +244,25 @@ void nt_timers_forget(struct nt_driver *d)
             cancel(k, t);
     }
     rt_mutex_unlock(k->dispatch);
+}
+
+const char *nt_timers_in(struct nt *k, const void *from, size_t size)
+{
+    const char *found = NULL;
+
+    rt_mutex_lock(k->dispatch);
+    for (LIST_ENTRY *e = k->timers.Flink, *next; e != &k->timers; e = next) {
+        KTIMER *t = CONTAINING_RECORD(e, KTIMER, TimerListEntry);
+
+        next = e->Flink;
+        if ((uintptr_t)t - (uintptr_t)from < size) {
+            cancel(k, t);
+            found = "a timer that is set";
+        } else if (t->Dpc != NULL && (uintptr_t)t->Dpc - (uintptr_t)from < size) {
+            t->Dpc = NULL;
+            found = "the DPC of a timer that is set";
+        }
+    }
+    rt_mutex_unlock(k->dispatch);
+    return found;
 }

@@ -478,6 +478,63 @@ static void unload_gives_up_on_what_never_ends(void **state)
     }
 }
 
+/* ---- memory that goes too early -------------------------------------------------------------------------
+ */
+static void early_body(struct nt_lab *lab)
+{
+    struct deferred *d = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*d), 1);
+    struct deferred holder = {.lab = lab};
+    struct job *j;
+    KDPC *dpc;
+
+    assert_non_null(d);
+    KeInitializeTimer(&d->timer);
+    KeSetTimer(&d->timer, lab_ms(1000000), NULL);
+    ExFreePool(d);
+    lab_expect_bug(lab, BAD_POOL_CALLER, "a timer that is set");
+    dpc = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*dpc), 1);
+    assert_non_null(dpc);
+    KeInitializeDpc(dpc, counts, &holder);
+    KeInitializeTimer(&holder.timer);
+    KeSetTimer(&holder.timer, lab_ms(10), dpc);
+    ExFreePool(dpc);
+    lab_expect_bug(lab, BAD_POOL_CALLER, "the DPC of a timer");
+    assert_int_equal(KeWaitForSingleObject(&holder.timer, Executive, KernelMode, FALSE, NULL),
+                     STATUS_SUCCESS);
+    /* Behind a DPC that runs, on the same processor. */
+    KeInitializeEvent(&holder.done, SynchronizationEvent, FALSE);
+    KeInitializeEvent(&holder.gate, NotificationEvent, FALSE);
+    KeInitializeDpc(&holder.dpc, holds_the_queue, &holder);
+    KeSetTargetProcessorDpc(&holder.dpc, 0);
+    KeInsertQueueDpc(&holder.dpc, NULL, NULL);
+    wait_for(&holder.done);
+    dpc = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*dpc), 1);
+    assert_non_null(dpc);
+    KeInitializeDpc(dpc, counts, &holder);
+    KeSetTargetProcessorDpc(dpc, 0);
+    KeInsertQueueDpc(dpc, NULL, NULL);
+    ExFreePool(dpc);
+    lab_expect_bug(lab, BAD_POOL_CALLER, "a DPC that is queued");
+    KeSetEvent(&holder.gate, IO_NO_INCREMENT, FALSE);
+    KeFlushQueuedDpcs();
+    assert_int_equal(holder.runs, 0);
+    if (!lab->simulated) /* there a worker may be faster */
+        return;
+    j = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*j), 1);
+    assert_non_null(j);
+    job_init(j, lab);
+    j->count = &holder.runs;
+    ExQueueWorkItem(&j->item, DelayedWorkQueue);
+    ExFreePool(j);
+    lab_expect_bug(lab, BAD_POOL_CALLER, "a work item that is queued");
+}
+
+static void memory_with_something_queued_in_it_is_reported(void **state)
+{
+    (void)state;
+    nt_lab_both(early_body, NULL);
+}
+
 /* ---- the same seed, the same order ----------------------------------------------------------------------
  */
 static VOID traces_dpc(PKDPC dpc, PVOID context, PVOID one, PVOID two)
@@ -535,6 +592,7 @@ int main(void)
         cmocka_unit_test(thread_ends_where_it_says_so),
         cmocka_unit_test(unload_waits_for_what_is_under_way),
         cmocka_unit_test(unload_gives_up_on_what_never_ends),
+        cmocka_unit_test(memory_with_something_queued_in_it_is_reported),
         cmocka_unit_test(same_seed_same_order),
     };
 

