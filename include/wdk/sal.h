@@ -128,7 +128,14 @@
 #define _Function_class_(n)
 #define _Dispatch_type_(n)
 #define _Use_decl_annotations_
-#define _Analysis_assume_(e) ((void)0)
+#define _Analysis_assume_(e)                ((void)0)
+#define _Analysis_assume_lock_acquired_(l)  ((void)0)
+#define _Analysis_assume_lock_released_(l)  ((void)0)
+#define _Analysis_assume_lock_held_(l)      ((void)0)
+#define _Analysis_assume_lock_not_held_(l)  ((void)0)
+#define _Analysis_assume_nullterminated_(s) ((void)0)
+#define _Analysis_assume_same_lock_(a, b)   ((void)0)
+#define _Analysis_suppress_lock_checking_(l)
 #define _Analysis_noreturn_
 #define __analysis_assume(e) ((void)0)
 

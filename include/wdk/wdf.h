@@ -11,6 +11,7 @@
 #define WEIR_WDK_WDF_H
 
 #include "ntddk.h"
+#include "wdmsec.h"
 #include "wdk_wdf_constants.h"
 
 #define WDF_KMDF_VERSION_MAJOR 1

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wdm.h: the driver model: names of kernel objects and memory descriptor lists here, the rest by subject in nt/.
+ * wdm.h: the driver model: names of kernel objects and memory descriptor lists here, the rest by subject in
+ * nt/.
  */
 #ifndef WEIR_WDK_WDM_H
 #define WEIR_WDK_WDM_H
+
+#ifdef WEIR_WDK_CRT_COMPILER_H
+#include <stdlib.h> /* drivers take min() and max() for granted */
+#endif
 
 #include "ntdef.h"
 #include "ntsecurity.h"
