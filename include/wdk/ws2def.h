@@ -2,8 +2,8 @@
 /*
  * ws2def.h: socket addresses and control messages as Windows lays them out.
  *
- * The structures carry Windows' tags (struct sockaddr_in ...) only under other names, because the host's
- * <sys/socket.h> has its own; sources name them by the typedefs. AF_INET6 is Windows' number, so a source
+ * The structures carry Windows' tags (struct sockaddr_in ...) in a driver's source alone, because the host's
+ * <sys/socket.h> has its own; other sources name them by the typedefs. AF_INET6 is Windows' number, so a source
  * that needs the host's sockets must not include this header.
  */
 #ifndef WEIR_WDK_WS2DEF_H
@@ -11,7 +11,13 @@
 
 #include "ntdef.h"
 
-typedef struct _WEIR_IN_ADDR {
+#ifdef WEIR_WDK_CRT_COMPILER_H
+#define WEIR_TAG(tag, other) tag
+#else
+#define WEIR_TAG(tag, other) other
+#endif
+
+typedef struct WEIR_TAG(in_addr, _WEIR_IN_ADDR) {
     union {
         struct {
             UCHAR s_b1, s_b2, s_b3, s_b4;
@@ -23,7 +29,7 @@ typedef struct _WEIR_IN_ADDR {
     } S_un;
 } IN_ADDR, *PIN_ADDR;
 
-typedef struct _WEIR_IN6_ADDR {
+typedef struct WEIR_TAG(in6_addr, _WEIR_IN6_ADDR) {
     union {
         UCHAR Byte[16];
         USHORT Word[8];
@@ -40,19 +46,19 @@ typedef struct _WEIR_SCOPE_ID {
     };
 } SCOPE_ID, *PSCOPE_ID;
 
-typedef struct _WEIR_SOCKADDR {
+typedef struct WEIR_TAG(sockaddr, _WEIR_SOCKADDR) {
     ADDRESS_FAMILY sa_family;
     CHAR sa_data[14];
 } SOCKADDR, *PSOCKADDR, *LPSOCKADDR;
 
-typedef struct _WEIR_SOCKADDR_IN {
+typedef struct WEIR_TAG(sockaddr_in, _WEIR_SOCKADDR_IN) {
     ADDRESS_FAMILY sin_family;
     USHORT sin_port; /* network order */
     IN_ADDR sin_addr;
     CHAR sin_zero[8];
 } SOCKADDR_IN, *PSOCKADDR_IN;
 
-typedef struct _WEIR_SOCKADDR_IN6 {
+typedef struct WEIR_TAG(sockaddr_in6, _WEIR_SOCKADDR_IN6) {
     ADDRESS_FAMILY sin6_family;
     USHORT sin6_port; /* network order */
     ULONG sin6_flowinfo;
@@ -63,7 +69,7 @@ typedef struct _WEIR_SOCKADDR_IN6 {
     };
 } SOCKADDR_IN6, *PSOCKADDR_IN6, SOCKADDR_IN6_LH, *PSOCKADDR_IN6_LH;
 
-typedef struct _WEIR_SOCKADDR_STORAGE {
+typedef struct WEIR_TAG(sockaddr_storage, _WEIR_SOCKADDR_STORAGE) {
     ADDRESS_FAMILY ss_family;
     CHAR __ss_pad1[6];
     long long __ss_align;
@@ -81,7 +87,7 @@ typedef struct _IP_ADDRESS_PREFIX {
     UINT8 PrefixLength;
 } IP_ADDRESS_PREFIX, *PIP_ADDRESS_PREFIX;
 
-typedef struct _WEIR_WSACMSGHDR {
+typedef struct WEIR_TAG(wsacmsghdr, _WEIR_WSACMSGHDR) {
     SIZE_T cmsg_len; /* this header and the data */
     INT cmsg_level;
     INT cmsg_type;
@@ -126,6 +132,33 @@ typedef enum _WEIR_IPPROTO {
     *PIPPROTO;
 #else
 typedef INT IPPROTO;
+#endif
+
+#ifdef WEIR_WDK_CRT_COMPILER_H
+#define s_addr    S_un.S_addr
+#define s_net     S_un.S_un_b.s_b1
+#define s_host    S_un.S_un_b.s_b2
+#define s_lh      S_un.S_un_b.s_b3
+#define s_impno   S_un.S_un_b.s_b4
+#define s_imp     S_un.S_un_w.s_w2
+#define s6_addr   u.Byte
+#define s6_bytes  u.Byte
+#define s6_words  u.Word
+#define in_addr6  in6_addr
+#define _S6_un    u
+#define _S6_u8    Byte
+typedef unsigned char u_char;
+typedef unsigned short u_short;
+typedef unsigned int u_int, u_long;
+
+#define INADDR_ANY       0x00000000u
+#define INADDR_LOOPBACK  0x7f000001u
+#define INADDR_BROADCAST 0xffffffffu
+#define INADDR_NONE      0xffffffffu
+
+#define IN4_CLASSA(i)    (((i)&0x00000080) == 0)
+#define IN4_MULTICAST(i) (((i)&0x000000f0) == 0x000000e0)
+#define IN_MULTICAST(i)  (((i)&0xf0000000) == 0xe0000000)
 #endif
 
 #undef AF_UNSPEC

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mstcpip.h: tests of addresses. An IPv4 address is in network order. */
+#ifndef WEIR_WDK_MSTCPIP_H
+#define WEIR_WDK_MSTCPIP_H
+
+#include "ws2def.h"
+#include "ws2ipdef.h"
+#include "ip2string.h"
+
+#define IN4ADDR_ANY_INIT       {{{0, 0, 0, 0}}}
+#define IN4ADDR_LOOPBACK_INIT  {{{127, 0, 0, 1}}}
+#define IN4ADDR_BROADCAST_INIT {{{255, 255, 255, 255}}}
+
+FORCEINLINE BOOLEAN IN4_ADDR_EQUAL(const IN_ADDR *x, const IN_ADDR *y)
+{
+    return x->S_un.S_addr == y->S_un.S_addr;
+}
+FORCEINLINE BOOLEAN IN4_UNALIGNED_ADDR_EQUAL(const IN_ADDR *x, const IN_ADDR *y)
+{
+    return __builtin_memcmp(x, y, sizeof(IN_ADDR)) == 0;
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_UNSPECIFIED(const IN_ADDR *a)
+{
+    return a->S_un.S_addr == 0;
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_LOOPBACK(const IN_ADDR *a)
+{
+    return a->S_un.S_un_b.s_b1 == 127;
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_BROADCAST(const IN_ADDR *a)
+{
+    return a->S_un.S_addr == 0xffffffffu;
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_MULTICAST(const IN_ADDR *a)
+{
+    return (a->S_un.S_un_b.s_b1 & 0xf0) == 0xe0;
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_LINKLOCAL(const IN_ADDR *a)
+{
+    return a->S_un.S_un_b.s_b1 == 169 && a->S_un.S_un_b.s_b2 == 254;
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_RFC1918(const IN_ADDR *a)
+{
+    UCHAR first = a->S_un.S_un_b.s_b1, second = a->S_un.S_un_b.s_b2;
+
+    return first == 10 || (first == 172 && (second & 0xf0) == 16) || (first == 192 && second == 168);
+}
+FORCEINLINE BOOLEAN IN4_IS_ADDR_MC_LINKLOCAL(const IN_ADDR *a)
+{
+    return a->S_un.S_un_b.s_b1 == 224 && a->S_un.S_un_b.s_b2 == 0 && a->S_un.S_un_b.s_b3 == 0;
+}
+
+FORCEINLINE BOOLEAN INETADDR_ISANY(const SOCKADDR *a)
+{
+    if (a->sa_family == AF_INET)
+        return IN4_IS_ADDR_UNSPECIFIED(&((const SOCKADDR_IN *)(const void *)a)->sin_addr);
+    return a->sa_family == AF_INET6 && IN6ADDR_ISANY((const SOCKADDR_IN6 *)(const void *)a);
+}
+FORCEINLINE BOOLEAN INETADDR_ISLOOPBACK(const SOCKADDR *a)
+{
+    if (a->sa_family == AF_INET)
+        return IN4_IS_ADDR_LOOPBACK(&((const SOCKADDR_IN *)(const void *)a)->sin_addr);
+    return a->sa_family == AF_INET6 && IN6ADDR_ISLOOPBACK((const SOCKADDR_IN6 *)(const void *)a);
+}
+
+#endif
