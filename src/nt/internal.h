@@ -114,6 +114,10 @@ bool nt_dpc_prepare(struct nt *k, const KDPC *dpc, uint16_t processor);
 bool nt_dpc_queue(struct nt *k, KDPC *dpc, uint16_t processor, struct rt_context *context, PVOID one,
                   PVOID two, const void *site);
 
+/* KeSetTimerEx() as `function` at `site`; period in ms. */
+BOOLEAN nt_timer_set(KTIMER *t, LARGE_INTEGER due, ULONG period, KDPC *dpc, const char *function,
+                     const void *site);
+
 /* ---- work (ex_work.c) -----------------------------------------------------------------------------------
  */
 /* Queues an item that runs in `context` at PASSIVE_LEVEL on a system worker thread. False: it is queued

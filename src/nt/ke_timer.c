@@ -143,8 +143,8 @@ static bool is_timer(const KTIMER *t, const char *function, const void *site)
     return false;
 }
 
-static BOOLEAN set(KTIMER *t, LARGE_INTEGER due, ULONG period, KDPC *dpc, const char *function,
-                   const void *site)
+BOOLEAN nt_timer_set(KTIMER *t, LARGE_INTEGER due, ULONG period, KDPC *dpc, const char *function,
+                     const void *site)
 {
     struct nt_driver *d = nt_driver_current();
     struct nt *k = nt_current();
@@ -192,13 +192,13 @@ VOID KeInitializeTimer(PKTIMER Timer)
 BOOLEAN KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc)
 {
     NT_IRQL_MAX(DISPATCH_LEVEL);
-    return set(Timer, DueTime, 0, Dpc, __func__, NT_SITE);
+    return nt_timer_set(Timer, DueTime, 0, Dpc, __func__, NT_SITE);
 }
 
 BOOLEAN KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc)
 {
     NT_IRQL_MAX(DISPATCH_LEVEL);
-    return set(Timer, DueTime, Period < 0 ? 0 : (ULONG)Period, Dpc, __func__, NT_SITE);
+    return nt_timer_set(Timer, DueTime, Period < 0 ? 0 : (ULONG)Period, Dpc, __func__, NT_SITE);
 }
 
 /* Nothing is saved by being late here: expires when due. */
@@ -207,7 +207,7 @@ BOOLEAN KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period
 {
     (void)TolerableDelay;
     NT_IRQL_MAX(DISPATCH_LEVEL);
-    return set(Timer, DueTime, Period, Dpc, __func__, NT_SITE);
+    return nt_timer_set(Timer, DueTime, Period, Dpc, __func__, NT_SITE);
 }
 
 BOOLEAN KeCancelTimer(PKTIMER Timer)

@@ -230,6 +230,71 @@ static void timers_expire_in_order(void **state)
     nt_lab_both(order_body, NULL);
 }
 
+/* ---- timers that the system allocates -------------------------------------------------------------------
+ */
+struct ticking {
+    struct nt_lab *lab;
+    volatile LONG ticks, deleted;
+    KEVENT ticked;
+};
+
+static VOID ticks(PEX_TIMER timer, PVOID context)
+{
+    struct ticking *t = context;
+
+    LAB_CHECK(t->lab, timer != NULL && KeGetCurrentIrql() == DISPATCH_LEVEL);
+    LAB_CHECK(t->lab, InterlockedAdd(&t->deleted, 0) == 0);
+    InterlockedIncrement(&t->ticks);
+    KeSetEvent(&t->ticked, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID deleted(PVOID context)
+{
+    struct ticking *t = context;
+
+    InterlockedIncrement(&t->deleted);
+    KeSetEvent(&t->ticked, IO_NO_INCREMENT, FALSE);
+}
+
+static void ex_timer_body(struct nt_lab *lab)
+{
+    struct ticking t = {.lab = lab};
+    EXT_DELETE_PARAMETERS parameters;
+    EXT_SET_PARAMETERS tolerance;
+    PEX_TIMER timer;
+
+    KeInitializeEvent(&t.ticked, SynchronizationEvent, FALSE);
+    timer = ExAllocateTimer(ticks, &t, EX_TIMER_HIGH_RESOLUTION);
+    assert_non_null(timer);
+    ExInitializeSetTimerParameters(&tolerance);
+    assert_false(ExSetTimer(timer, -20000, 30000, &tolerance));
+    for (unsigned i = 0; i < 3; i++)
+        wait_for(&t.ticked);
+    assert_true(ExCancelTimer(timer, NULL));
+    assert_false(ExCancelTimer(timer, NULL));
+    assert_false(ExSetTimer(timer, -10000000, 0, NULL));
+    assert_true(ExDeleteTimer(timer, TRUE, TRUE, NULL));
+    assert_in_range(InterlockedAdd(&t.ticks, 0), 3, lab->simulated ? 3 : 1000);
+    timer = ExAllocateTimer(ticks, &t, EX_TIMER_NOTIFICATION);
+    assert_non_null(timer);
+    assert_false(ExSetTimer(timer, -10000, 0, NULL));
+    assert_int_equal(KeWaitForSingleObject(timer, Executive, KernelMode, FALSE, NULL), STATUS_SUCCESS);
+    wait_for(&t.ticked);
+    ExInitializeDeleteTimerParameters(&parameters);
+    parameters.DeleteCallback = deleted;
+    parameters.DeleteContext = &t;
+    assert_false(ExDeleteTimer(timer, TRUE, FALSE, &parameters));
+    while (InterlockedAdd(&t.deleted, 0) == 0)
+        wait_for(&t.ticked);
+    assert_int_equal(t.deleted, 1);
+}
+
+static void allocated_timers_call_back_and_go(void **state)
+{
+    (void)state;
+    nt_lab_both(ex_timer_body, NULL);
+}
+
 /* ---- work items -----------------------------------------------------------------------------------------
  */
 struct job {
@@ -587,6 +652,7 @@ int main(void)
         cmocka_unit_test(dpc_is_queued_once_and_can_be_removed),
         cmocka_unit_test(timers_expire_once_or_again),
         cmocka_unit_test(timers_expire_in_order),
+        cmocka_unit_test(allocated_timers_call_back_and_go),
         cmocka_unit_test(work_items_run_at_passive_level),
         cmocka_unit_test(work_that_waits_for_work_gets_on),
         cmocka_unit_test(thread_ends_where_it_says_so),

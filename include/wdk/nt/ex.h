@@ -446,6 +446,20 @@ typedef struct _EXT_DELETE_PARAMETERS {
     PEXT_DELETE_CALLBACK DeleteCallback;
     PVOID DeleteContext;
 } EXT_DELETE_PARAMETERS, *PEXT_DELETE_PARAMETERS;
+#define EX_TIMER_UNLIMITED_TOLERANCE ((LONGLONG)-1)
+FORCEINLINE VOID ExInitializeSetTimerParameters(PEXT_SET_PARAMETERS Parameters)
+{
+    memset(Parameters, 0, sizeof(*Parameters));
+}
+FORCEINLINE VOID ExInitializeDeleteTimerParameters(PEXT_DELETE_PARAMETERS Parameters)
+{
+    memset(Parameters, 0, sizeof(*Parameters));
+}
+PEX_TIMER ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, ULONG Attributes);
+/* DueTime and Period in units of 100 ns; a period is rounded up to ms. */
+BOOLEAN ExSetTimer(PEX_TIMER Timer, LONGLONG DueTime, LONGLONG Period, PEXT_SET_PARAMETERS Parameters);
+BOOLEAN ExCancelTimer(PEX_TIMER Timer, PVOID Parameters);
+BOOLEAN ExDeleteTimer(PEX_TIMER Timer, BOOLEAN Cancel, BOOLEAN Wait, PEXT_DELETE_PARAMETERS Parameters);
 
 /* ---- others ---------------------------------------------------------------------------------------------
  */
