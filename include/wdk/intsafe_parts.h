@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What intsafe.h and ntintsafe.h share: each includes this with WEIR_INTSAFE_* saying how the functions are called
+ * The functions of intsafe.h, which includes this with WEIR_INTSAFE_* saying how they are called
  * and what they return. No guard. On overflow the result has all bits set, as documented.
  */
 #define WEIR_INTSAFE_DO(name, type, operation)                                                               \
