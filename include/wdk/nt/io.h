@@ -601,6 +601,7 @@ PEPROCESS IoGetRequestorProcess(PIRP Irp);
 ULONG IoGetRequestorProcessId(PIRP Irp);
 PEPROCESS IoGetCurrentProcess(VOID);
 BOOLEAN IoIs32bitProcess(PIRP Irp);
+ULONG_PTR IoGetRemainingStackSize(VOID);
 PIRP IoGetTopLevelIrp(VOID);
 VOID IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key, PDRIVER_CANCEL CancelFunction);
 VOID IoStartNextPacket(PDEVICE_OBJECT DeviceObject, BOOLEAN Cancelable);
