@@ -390,7 +390,7 @@ static VOID stops(PVOID arg)
     struct nt_lab *lab = arg;
     LIST_ENTRY head, a, b;
 
-    switch (lab->bugchecks) {
+    switch (atomic_load(&lab->bugchecks)) {
     case 0:
         KeBugCheckEx(0xdeadu, 1, 2, 3, 4);
     case 1:
