@@ -305,8 +305,9 @@ static void put_head(uint8_t *b, const struct interface *i, const struct capture
 {
     uint64_t ticks = p->ticks;
 
-    if (!p->has_time)
-        ticks = capture_ticks(i, p->time_ns);
+    if (__builtin_expect(!p->has_time || p->delay_ns != 0, 0))
+        ticks = p->has_time ? ticks + (uint64_t)((__int128)p->delay_ns * i->is.ticks / 1000000000)
+                            : capture_ticks(i, p->time_ns + p->delay_ns);
     put32(b, BLOCK_ENHANCED);
     put32(b + 8, p->interface);
     put32(b + 12, (uint32_t)(ticks >> 32));
@@ -365,7 +366,7 @@ int capture_write(struct capture_writer *w, const struct capture *c, const struc
     if (p->interface >= w->interfaces && need_interface(w, c, p->interface) != 0)
         return w->failed;
     size_t size = HEAD + 4 + padded(p->captured);
-    if (!p->has_time && p->interface == 0 && comment == NULL && size <= BLOCK_ROOM)
+    if (!p->has_time && p->delay_ns == 0 && p->interface == 0 && comment == NULL && size <= BLOCK_ROOM)
         return write_simple(w, p);
     if (__builtin_expect(p->options != NULL || comment != NULL || p->flags != 0 || p->drops != 0 ||
                              size > BLOCK_ROOM,

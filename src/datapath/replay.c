@@ -24,30 +24,15 @@
 #define FETCH_AHEAD    4u /* frames before a frame is written its bytes are fetched */
 _Static_assert(WINDOW % BATCH == 0, "a batch stands in one piece");
 
-struct run {
-    const struct replay_config *config;
-    struct capture *capture;
-    struct capture_writer *writer;
-    struct host *host;
-    struct window *window;
-    struct locals locals;
-    struct sighting *seen;
-    size_t seen_count;
-    uint32_t interfaces; /* of the capture that the host knows */
-    size_t changes;      /* done */
-    struct replay_result *out;
-    struct capture_error *error;
-};
-
 /* ---- who is local -------------------------------------------------------------------------------------- */
 
-static void see(struct run *r, const struct capture_packet *p, const struct wire_packet *w)
+static void see(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w)
 {
     r->seen_count += sighting_of(p, w, &r->seen[r->seen_count]);
 }
 
 /* Reads the beginning of the file once more, beside the replay. Errors are met again by the replay. */
-static int look_at_file(struct run *r, struct capture **c)
+static int look_at_file(struct replay_run *r, struct capture **c)
 {
     struct capture_error error;
     struct capture_packet p;
@@ -62,7 +47,7 @@ static int look_at_file(struct run *r, struct capture **c)
     return 0;
 }
 
-static int find_locals(struct run *r)
+static int find_locals(struct replay_run *r)
 {
     struct capture *again = NULL;
     uint64_t done, all;
@@ -88,7 +73,7 @@ static int find_locals(struct run *r)
 }
 
 /* What the caller is told of it. */
-static int tell_locals(struct run *r)
+static int tell_locals(struct replay_run *r)
 {
     struct replay_local *list = calloc(r->locals.count + 1, sizeof(*list));
 
@@ -111,14 +96,22 @@ static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t vers
                                          const union wire_addr *local, UINT16 local_port,
                                          const union wire_addr *remote, UINT16 remote_port)
 {
-    const struct host_config *h = &((struct run *)ctx)->config->host;
+    const struct host_config *h = &((struct replay_run *)ctx)->config->host;
 
     return h->owner_of(h->ctx, time_ns, version, protocol, local, local_port, remote, remote_port);
 }
 
 static bool listening(void *ctx, uint8_t version, uint8_t protocol, const union wire_addr *local, UINT16 port)
 {
-    return window_listening(((struct run *)ctx)->window, version, protocol, local, port);
+    return window_listening(((struct replay_run *)ctx)->window, version, protocol, local, port);
+}
+
+static const struct host_frame *following(void *ctx, unsigned n)
+{
+    const struct window *w = ((struct replay_run *)ctx)->window;
+    const uint64_t at = w->tail + 1 + n;
+
+    return at < w->head ? &w->frames[at % WINDOW] : NULL;
 }
 
 /* 0: the link type does not tell. */
@@ -134,7 +127,7 @@ static uint32_t interface_type(uint16_t link_type)
     return 0;
 }
 
-static int add_interface(struct run *r, uint32_t index)
+static int add_interface(struct replay_run *r, uint32_t index)
 {
     const struct capture_interface *f = capture_interface(r->capture, index);
     char name[32];
@@ -171,7 +164,7 @@ static int add_interface(struct run *r, uint32_t index)
     return result;
 }
 
-static int add_interfaces(struct run *r)
+static int add_interfaces(struct replay_run *r)
 {
     int result = 0;
 
@@ -180,13 +173,16 @@ static int add_interfaces(struct run *r)
     return result;
 }
 
-static int create_host(struct run *r)
+static int create_host(struct replay_run *r)
 {
     struct host_config config = r->config->host;
 
     config.listening = listening;
+    config.following = following;
     config.owner_of = config.owner_of == NULL ? NULL : owner_of;
     config.ctx = r;
+    if (r->world != NULL)
+        world_host(&config);
     if (config.start_ns == 0 && r->window->head != 0)
         config.start_ns = r->window->frames[0].time_ns;
     return host_create(&config, &r->host);
@@ -194,12 +190,16 @@ static int create_host(struct run *r)
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
-static int apply_changes(struct run *r, uint64_t now_ns)
+int run_changes(struct replay_run *r, uint64_t now_ns)
 {
     for (; r->changes < r->config->change_count && r->config->changes[r->changes].time_ns <= now_ns;
          r->changes++) {
         const struct replay_change *c = &r->config->changes[r->changes];
-        int result = c->apply(c->ctx, r->error);
+        int result = 0;
+        if (c->tell != NULL)
+            c->tell(c->ctx, r->host);
+        else
+            result = c->apply(c->ctx, r->error);
         if (result != 0)
             return result;
     }
@@ -221,53 +221,73 @@ static bool is_written(const struct replay_config *config, enum host_fate fate, 
     }
 }
 
-static int write_frame(struct run *r, const struct capture_packet *p, const struct host_outcome *o, bool kept)
+int run_write(struct replay_run *r, const struct capture_packet *p, const char *comment)
 {
-    const struct replay_config *config = r->config;
-    char room[512];
-    const char *comment = NULL;
-
-    if (kept && config->comment != NULL)
-        comment = config->comment(config->ctx, o, room, sizeof(room));
+    if (r->writer == NULL)
+        return 0;
     int result = capture_write(r->writer, r->capture, p, comment);
     if (result != 0)
-        snprintf(r->error->text, sizeof(r->error->text), "%s: cannot be written: %s", config->output,
+        snprintf(r->error->text, sizeof(r->error->text), "%s: cannot be written: %s", r->config->output,
                  strerror(-result));
     return result;
 }
 
+int run_tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w,
+             const struct host_outcome *o, bool already)
+{
+    const struct replay_config *config = r->config;
+    const char *comment = NULL;
+    char room[512];
+    bool kept, written = is_written(config, o->fate, &kept);
+
+    if (written && !already && r->writer != NULL) {
+        struct capture_packet changed;
+        const struct capture_packet *as = p;
+        if (kept && config->comment != NULL)
+            comment = config->comment(config->ctx, o, room, sizeof(room));
+        if (__builtin_expect(o->changed != NULL, 0)) {
+            changed = *p;
+            changed.bytes = o->changed;
+            as = &changed;
+        }
+        int result = run_write(r, as, comment);
+        if (result != 0)
+            return result;
+    }
+    if (r->world != NULL) {
+        r->fates[o->fate]++;
+        r->notes[o->note]++;
+    }
+    r->out->read++;
+    r->out->written += written;
+    r->out->blocked_kept += kept;
+    if (config->frame != NULL)
+        config->frame(config->ctx, r->capture, p, w, o, written);
+    return 0;
+}
+
 /* The frame at the window's tail. */
-static int one_frame(struct run *r)
+static int one_frame(struct replay_run *r)
 {
     const struct replay_config *config = r->config;
     const struct window *w = r->window;
     const size_t at = w->tail % WINDOW;
     struct host_outcome o;
-    bool kept;
 
+    if (r->world != NULL)
+        return world_frame(r);
     if (r->changes < config->change_count) {
-        int result = apply_changes(r, w->frames[at].time_ns);
+        int result = run_changes(r, w->frames[at].time_ns);
         if (result != 0)
             return result;
     }
     if (config->next != NULL)
         config->next(config->ctx, r->capture, &w->packets[at]);
     host_frame(r->host, &w->frames[at], &o);
-    bool written = is_written(config, o.fate, &kept);
-    if (written && r->writer != NULL) {
-        int result = write_frame(r, &w->packets[at], &o, kept);
-        if (result != 0)
-            return result;
-    }
-    r->out->read++;
-    r->out->written += written;
-    r->out->blocked_kept += kept;
-    if (config->frame != NULL)
-        config->frame(config->ctx, r->capture, &w->packets[at], &w->wires[at], &o, written);
-    return 0;
+    return run_tell(r, &w->packets[at], &w->wires[at], &o, false);
 }
 
-static void progress(const struct run *r)
+static void progress(const struct replay_run *r)
 {
     uint64_t done, all;
 
@@ -288,7 +308,7 @@ static void fetch_bytes(const struct capture_packet *p)
 }
 
 /* A frame is read for each one that is done: the next one's bytes come from memory meanwhile. */
-static int batch(struct run *r)
+static int batch(struct replay_run *r)
 {
     struct window *w = r->window;
 
@@ -307,7 +327,7 @@ static int batch(struct run *r)
     return 0;
 }
 
-static int all_frames(struct run *r)
+static int all_frames(struct replay_run *r)
 {
     struct window *w = r->window;
 
@@ -329,9 +349,29 @@ static int all_frames(struct run *r)
 
 /* ---- the run ------------------------------------------------------------------------------------------- */
 
+/* Where all packets are. With drivers the host has had some frames twice: what was told of each counts. */
+static void sum_up(struct replay_run *r)
+{
+    struct replay_sums *s = &r->out->sums;
+    struct host_counts *c = &r->out->counts;
+
+    if (r->world != NULL) {
+        memcpy(c->fates, r->fates, sizeof(c->fates));
+        memcpy(c->notes, r->notes, sizeof(c->notes));
+        c->frames = r->out->read;
+    }
+    s->in = c->frames;
+    s->out += c->fates[HOST_PASSED] + c->fates[HOST_IGNORED];
+    s->dropped += c->fates[HOST_BLOCKED];
+    *(r->config->stack_drops ? &s->dropped : &s->out) += c->fates[HOST_STACK];
+    s->absorbed = c->fates[HOST_ABSORBED];
+    s->consequence = c->fates[HOST_CONSEQUENCE];
+    s->held = c->fates[HOST_HELD];
+}
+
 int replay_run(const struct replay_config *config, struct replay_result *out, struct capture_error *error)
 {
-    struct run r = {.config = config, .out = out, .error = error};
+    struct replay_run r = {.config = config, .out = out, .error = error};
     int result;
 
     *out = (struct replay_result){0};
@@ -348,11 +388,20 @@ int replay_run(const struct replay_config *config, struct replay_result *out, st
     r.window->capture = r.capture;
     while (!r.window->ended && r.window->head < WINDOW)
         window_read(r.window);
-    if ((result = find_locals(&r)) != 0 || (result = create_host(&r)) != 0 ||
-        (result = tell_locals(&r)) != 0 || (result = add_interfaces(&r)) != 0)
+    if (config->begun != NULL)
+        config->begun(config->ctx, &r);
+    if ((config->drivers != NULL && (result = world_enter(&r)) != 0) || (result = find_locals(&r)) != 0 ||
+        (result = create_host(&r)) != 0 || (result = tell_locals(&r)) != 0 ||
+        (result = add_interfaces(&r)) != 0)
         goto out;
-    result = all_frames(&r);
+    if (r.world == NULL || (result = world_start(&r)) == 0)
+        result = all_frames(&r);
+    if (r.world != NULL) {
+        int ended = world_end(&r);
+        result = result == 0 ? ended : result;
+    }
     host_counts(r.host, &out->counts);
+    sum_up(&r);
 out:
     if (r.writer != NULL) {
         (void)capture_write_interfaces(r.writer, r.capture);
@@ -367,11 +416,21 @@ out:
         snprintf(error->text, sizeof(error->text), "%s: %s", config->input, strerror(ENOMEM));
     if (r.host != NULL)
         host_destroy(r.host);
+    world_leave(&r);
     locals_destroy(&r.locals);
     free(r.seen);
     free(r.window);
     capture_close(r.capture);
     return result;
+}
+
+void replay_flush(struct replay_run *r)
+{
+    struct capture_writer *w = r->writer;
+
+    r->writer = NULL;
+    if (w != NULL)
+        (void)capture_writer_close(w, true);
 }
 
 void replay_free(struct replay_result *r)

@@ -3,6 +3,8 @@
  * replay's inside: what its files know of each other.
  *
  *   replay.c         the run: window filled, frames given to the host, fates carried out
+ *   replay_world.c   the run with drivers: time goes on, frames wait (replay_delay.h), drivers' packets
+ *   replay_emit.c    what is written out of turn: in the order of time, with a link header
  *   replay_window.c  frames read and parsed ahead; what they say of frames before them (who refused)
  *   replay_local.c   whose addresses are this host's, and on which interface
  */
@@ -10,6 +12,7 @@
 #define WEIR_DATAPATH_REPLAY_INSIDE_H
 
 #include "datapath/replay.h"
+#include "datapath/replay_delay.h"
 
 /* ---- the window (replay_window.c) ---------------------------------------------------------------------- */
 
@@ -101,5 +104,71 @@ void locals_place(const struct sighting *seen, size_t count, struct locals *l);
 /* The MAC of the host's interface, from frames of local addresses; false: nothing says it. */
 bool locals_mac(const struct locals *l, const struct sighting *seen, size_t count, uint32_t interface,
                 uint8_t mac[6]);
+
+/* ---- the run (replay.c) ---------------------------------------------------------------------------------
+ */
+
+struct world;
+
+struct replay_run {
+    const struct replay_config *config;
+    struct capture *capture;
+    struct capture_writer *writer;
+    struct host *host;
+    struct window *window;
+    struct locals locals;
+    struct sighting *seen;
+    size_t seen_count;
+    uint32_t interfaces;                           /* of the capture that the host knows */
+    size_t changes;                                /* done */
+    struct world *world;                           /* NULL: no drivers, no time of its own */
+    uint64_t fates[HOST_FATES], notes[HOST_NOTES]; /* of frames that were told; with drivers */
+    struct replay_result *out;
+    struct capture_error *error;
+};
+
+/* Policy and what else comes at its time. */
+int run_changes(struct replay_run *r, uint64_t now_ns);
+/* The frame's fate, once: written if it is to be (unless `already`), counted, told. 0 or -errno, with the
+ * error. */
+int run_tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w,
+             const struct host_outcome *o, bool already);
+int run_write(struct replay_run *r, const struct capture_packet *p, const char *comment);
+
+/* ---- drivers (replay_world.c) ---------------------------------------------------------------------------
+ */
+
+/* In this order. enter: before the host is made. start: it has its addresses. end: after the last frame, also
+ * where the run broke off. leave: the host is gone. */
+int world_enter(struct replay_run *r);
+int world_start(struct replay_run *r);
+int world_frame(struct replay_run *r); /* the one at the window's tail */
+int world_end(struct replay_run *r);
+void world_leave(struct replay_run *r);
+/* The host's callbacks, its ctx is the run. */
+void world_host(struct host_config *config);
+
+/* ---- what is written out of turn (replay_emit.c) --------------------------------------------------------
+ */
+
+/* Packets with their time, until nothing earlier can come. */
+struct emits;
+int emits_create(struct emits **out);
+void emits_destroy(struct emits *e);
+/* Takes a copy; p->time_ns + p->delay_ns is its time. 0 or -ENOMEM. */
+int emits_add(struct emits *e, const struct capture_packet *p);
+/* The earliest that is not later; NULL: none. Valid until the next call. */
+const struct capture_packet *emits_next(struct emits *e, uint64_t until_ns);
+
+/* MACs as frames of an interface have shown them last, by way: [0] in, [1] out; of [0] destination, [1]
+ * source. */
+struct emit_macs {
+    uint8_t mac[2][2][6];
+};
+#define EMIT_LINK 64 /* a made header is never longer */
+/* A link header for the packet; its size. from: the header of the frame it stems from, where that fits; NULL.
+ */
+uint32_t emit_link(uint16_t link_type, const struct host_emitted *e, const struct emit_macs *macs,
+                   uint8_t out[EMIT_LINK]);
 
 #endif

@@ -256,10 +256,10 @@ static void changes_come_between_frames_at_their_time(void **state)
     struct told t;
     struct replay_result r;
     struct capture_error error;
-    struct replay_change changes[] = {{500000000, change, &t},
-                                      {2000000000, change, &t},
-                                      {2500000000, change, &t},
-                                      {9000000000, change, &t}};
+    struct replay_change changes[] = {{500000000, change, &t, NULL},
+                                      {2000000000, change, &t, NULL},
+                                      {2500000000, change, &t, NULL},
+                                      {9000000000, change, &t, NULL}};
     unsigned comments;
 
     made_pcap(&m, MADE_MICRO, 0, 1);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* delay's inside: what replay_delay.c and delay_memory.c share. */
+#ifndef WEIR_DATAPATH_DELAY_INSIDE_H
+#define WEIR_DATAPATH_DELAY_INSIDE_H
+
+#include "datapath/replay_delay.h"
+
+/* Both ends and what is between them; the first end is who opened it, as far as is known. */
+struct delay_key {
+    union wire_addr address[2];
+    uint16_t port[2];
+    uint8_t version, protocol;
+    uint8_t request; /* ICMP: the type of the request, or of what is none */
+};
+
+struct delay_flow {
+    struct delay_key key;
+    struct delay_flow *next_hash;
+    struct delay_flow *older, *newer; /* by use */
+    struct delay_hold *hold; /* TCP: its only one. Else: of the latest request; NULL: it waited for nobody */
+    struct delay_piece *own, **own_tail; /* undecided, in their order */
+    unsigned holds;                      /* its, with that */
+    UINT64 flow_id;
+    bool tcp, inbound;   /* inbound: the first end is not here */
+    bool open;           /* TCP: a SYN went its way: others that are held hold up nothing */
+    bool gave_up;        /* for want of room: what would wait is held */
+    uint64_t asked_ns;   /* TCP: when the SYN was captured that what waits answers */
+    uint32_t syn;        /* TCP: its sequence number */
+    uint32_t waiting[2]; /* TCP: by side; [1]: of the first end */
+};
+
+struct delay_hold {
+    struct delay_flow *flow;
+    struct delay_hold *older, *newer;
+    UINT64 number; /* in the order of making */
+    struct delay_piece *head, **tail;
+    uint32_t waiting;
+    unsigned taken;              /* pieces that delay_take() gave out and that have not come back */
+    struct delay_piece *request; /* not TCP: while it is undecided */
+    bool stopped;                /* its head is to be fed again, and waits for a completion */
+    bool for_endpoint;           /* ... of a bind or listen */
+    bool refused;                /* not TCP: the request is GONE */
+    uint64_t delay_ns, last_due;
+    size_t place; /* in the heap; DELAY_NOWHERE */
+    uint64_t due;
+};
+#define DELAY_NOWHERE SIZE_MAX
+#define DELAY_FLOWS   16384u /* buckets */
+#define DELAY_PIECES  65536u
+
+struct delay {
+    struct delay_limits limits;
+    struct delay_flow **flows;
+    struct delay_flow *oldest_flow, *newest_flow;
+    struct delay_piece **pieces;
+    struct delay_hold *oldest, *newest;
+    UINT64 next_hold;
+    struct delay_hold **heap;
+    size_t heap_count, heap_room;
+    struct delay_piece *told, **told_tail;
+    struct delay_piece *over, **over_tail; /* by next_over */
+    uint32_t piece_count;                  /* that wait or are undecided; counts.bytes: their memory */
+    struct delay_counts counts;
+    UINT64 feeding; /* the frame that the host has now; 0: none. What is told of it meanwhile: */
+    bool early_released, early_completed;
+    struct host_completed early;
+};
+
+/* ---- delay_memory.c ---- */
+
+/* Which flow a frame is of, and from which of its ends. NULL: none, or none that can be told. */
+struct delay_flow *delay_flow_find(const struct delay *d, const struct wire_packet *w, bool *from_first);
+/* The same of what an ICMP error quotes. */
+struct delay_flow *delay_flow_quoted(const struct delay *d, const struct wire_packet *w, bool *from_first);
+/* A new one; backwards: its first end is whom the frame goes to. NULL: no room. */
+struct delay_flow *delay_flow_make(struct delay *d, const struct wire_packet *w, bool backwards);
+void delay_flow_use(struct delay *d, struct delay_flow *f);
+void delay_flow_free(struct delay *d, struct delay_flow *f);
+struct delay_hold *delay_hold_make(struct delay *d, struct delay_flow *f);
+void delay_hold_free(struct delay *d, struct delay_hold *h);
+/* In the heap with this time; again: moved. UINT64_MAX: out of it. Room was made with the hold. */
+void delay_heap(struct delay *d, struct delay_hold *h, uint64_t due);
+
+struct delay_piece *delay_piece_make(const struct capture_packet *p, const struct wire_packet *w);
+struct delay_piece *delay_piece_find(const struct delay *d, UINT64 number);
+void delay_piece_note(struct delay *d, struct delay_piece *piece); /* to be found by its number */
+void delay_piece_forget(struct delay *d, struct delay_piece *piece);
+size_t delay_piece_size(const struct capture_packet *p);
+
+static inline bool delay_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
+static inline bool delay_bare_syn(const struct wire_packet *w)
+{
+    return w->protocol == WIRE_PROTOCOL_TCP && w->reached == WIRE_TRANSPORT &&
+           (w->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_ACK | WIRE_TCP_RST)) == WIRE_TCP_SYN;
+}
+
+#endif
