@@ -143,19 +143,15 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event)
  * ---------------------------------------------------------------------------------------------
  */
 
-/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). */
-static void let_go(struct lane *l, struct ale_operation *op)
+/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). Lane held. */
+static void let_go(struct lane *l, const struct ale_operation *op)
 {
-    struct host_flow *f;
-
-    lane_enter(l);
-    f = ale_flow_at(l, op->flow_slot, op->flow_id);
-    if (f != NULL && f->state == ALE_PENDED && ale_operations_waiting(l, f->id) == 1) {
+    struct host_flow *f = ale_flow_at(l, op->flow_slot, op->flow_id);
+    if (f != NULL && f->state == ALE_PENDED && !ale_operations_wait(l, f->operations, op)) {
         ale_flow_step(l, f, ALE_EVENT_COMPLETE);
         ale_flow_step(l, f, ALE_EVENT_END);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
     }
-    lane_leave(l);
 }
 
 /* How its subject stands now. Lane held. */
@@ -177,28 +173,42 @@ static void tell_completed(struct host *h, const struct host_completed *c)
         h->config.completed(h->config.ctx, c);
 }
 
+/* Nothing is asked again: an accept, or what nobody waits for any more. Lane held. */
+static bool is_quiet(const struct ale_operation *op)
+{
+    return op->cancelled || op->kind == ALE_ACCEPT;
+}
+
+/* Lane held. */
+static void finish(struct lane *l, struct ale_operation *op, struct host_completed *c)
+{
+    *c = (struct host_completed){.frame = op->frame, .flow_id = op->flow_id};
+    c->operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
+                   : op->kind == ALE_ACCEPT ? HOST_OPERATION_ACCEPT
+                                            : HOST_OPERATION_BIND;
+    c->cancelled = op->cancelled;
+    if (!op->cancelled && op->kind == ALE_ACCEPT)
+        let_go(l, op);
+    c->permitted = is_permitted(l, op);
+    ale_operation_end(l, op);
+}
+
 void ale_operation_run(struct lane *l, struct ale_operation *op)
 {
-    struct host_completed c = {.frame = op->asked.frame, .flow_id = op->flow_id};
-    struct host *h = l->host;
+    struct host_completed c;
+    bool asks;
 
-    c.operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
-                  : op->kind == ALE_ACCEPT ? HOST_OPERATION_ACCEPT
-                                           : HOST_OPERATION_BIND;
     lane_enter(l);
-    c.cancelled = op->cancelled;
+    asks = !is_quiet(op);
     lane_leave(l);
-    if (!c.cancelled && op->kind == ALE_CONNECT)
+    if (asks && op->kind == ALE_CONNECT)
         ale_connect_completed(l, op);
-    else if (!c.cancelled && op->kind == ALE_ACCEPT)
-        let_go(l, op);
-    else if (!c.cancelled)
+    else if (asks)
         ale_endpoint_completed(l, op);
     lane_enter(l);
-    c.permitted = is_permitted(l, op);
-    ale_operation_end(l, op);
+    finish(l, op, &c);
     lane_leave(l);
-    tell_completed(h, &c);
+    tell_completed(l->host, &c);
 }
 
 /* ---- pend, complete ---------------------------------------------------------------------------------------
@@ -281,25 +291,30 @@ NTSTATUS host_complete(struct host *h, HANDLE completion_context)
 {
     struct lane *l = &h->lanes[0], *visitor;
     unsigned ticket = ale_operation_ticket(completion_context);
+    struct host_completed c;
     struct ale_operation *op;
-    bool run = false;
+    bool run, quiet;
 
-    visitor = ale_visit(h);
-    if (visitor == NULL)
-        return STATUS_NO_MEMORY;
     rt_mutex_lock(l->lock);
     op = ale_operation_of(ale_of(l), completion_context);
     if (op == NULL || ticket >= op->tickets || !(op->outstanding >> ticket & 1)) {
         rt_mutex_unlock(l->lock);
-        ale_leave(visitor);
         return STATUS_INVALID_PARAMETER; /* PEND-13 */
     }
     op->outstanding &= ~(1u << ticket);
     run = op->outstanding == 0 && op->waiting;
+    quiet = run && is_quiet(op) && ale_of(l)->defer == NULL;
+    if (quiet)
+        finish(l, op, &c);
     rt_mutex_unlock(l->lock);
-    if (run && !ale_defer(visitor, op))
+    if (quiet) {
+        tell_completed(h, &c);
+    } else if (run && !ale_defer(l, op)) {
+        while ((visitor = ale_visit(h)) == NULL) /* no memory: it is owed all the same */
+            rt_yield();
         ale_operation_run(visitor, op);
-    ale_leave(visitor);
+        ale_leave(visitor);
+    }
     return STATUS_SUCCESS;
 }
 

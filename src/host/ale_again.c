@@ -173,7 +173,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
     } else {
         ale_flow_step(l, f, ALE_EVENT_BLOCK);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
-        ale_operations_cancel(l, id, NULL); /* others that wait for it wait for nothing */
+        ale_operations_cancel(l, f->operations); /* others that wait for it wait for nothing */
         r = ALE_BLOCKED;
     }
     lane_leave(l);

@@ -275,14 +275,16 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     t = *s;
     t.completion_handle = ale_operation_handle(op);
     t.pended = &op->pended;
-    ale_operation_note(op, &t);
+    op->frame = t.frame;
+    if (layer == LAYER_AC)
+        ale_operation_note(op, &t);
     lane_leave(l);
 
     ale_ask(&t, layer, &o, a);
 
     lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
-    waits_already = ale_operations_waiting(l, s->flow_id) != 0;
+    waits_already = f != NULL && ale_operations_wait(l, f->operations, NULL);
     outcome = ale_operation_returned(l, op, a);
     if (f == NULL || f->generation != generation) { /* overtaken: aborted, or an earlier one was completed */
         if (outcome == ALE_PERMITTED && (f == NULL || f->state != ALE_AUTHORIZED))
@@ -408,7 +410,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
         f->marks |= marks;
         denied = ale_flow_step(l, f, ALE_EVENT_BEGIN) && ale_flow_step(l, f, ALE_EVENT_BLOCK);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
-        ale_operations_cancel(l, s->flow_id, NULL);
+        ale_operations_cancel(l, f->operations);
     }
     lane_leave(l);
     if (!denied)

@@ -167,7 +167,7 @@ void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
     /* ALE-32: TCP: who had an indication at AC or RA, and listeners; others: each that came to be. */
     due = !e->closing && (is_tcp(e) ? e->classified || e->listening : !e->refused);
     e->closing = true;
-    ale_operations_cancel(l, 0, e);
+    ale_operations_cancel(l, ale_endpoint_of(e)->operations);
     ale_endpoint_forget(l, e);
     if (is_tcp(e) && !e->listening) {
         s.remote = e->remote;

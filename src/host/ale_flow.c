@@ -240,7 +240,7 @@ void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
     torn = f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
     f->marks |= FLOW_MARK_GONE; /* from now on it is ours: nobody else ends it, or says so */
     ale_flow_info(l, f, f->state == ALE_DENIED ? HOST_END_REFUSED : how, &info);
-    ale_operations_cancel(l, id, NULL);
+    ale_operations_cancel(l, f->operations);
     lane_leave(l);
 
     close_out(l, slot, id, NULL);
@@ -272,7 +272,7 @@ void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end ho
     if (f != NULL) {
         ale_flow_info(l, f, how, &info);
         f->marks |= ale_is_tcp(f) ? FLOW_MARK_TORN : FLOW_MARK_GONE;
-        ale_operations_cancel(l, id, NULL);
+        ale_operations_cancel(l, f->operations);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
     }
     lane_leave(l);

@@ -19,7 +19,6 @@
 
 /* What an operation was asked about, as far as its completion asks again: AC. No packet. */
 struct ale_asked {
-    UINT64 frame;
     const struct host_interface *interface, *home;
     union wire_addr local, remote;
     UINT32 flags;
@@ -42,7 +41,8 @@ struct ale_operation {
     struct host_endpoint *endpoint; /* a reference: of bind and listen the subject */
     UINT32 flow_slot;
     UINT64 flow_id;
-    struct ale_asked asked;
+    UINT64 frame;           /* that caused it */
+    struct ale_asked asked; /* AC */
 };
 _Static_assert(sizeof(struct ale_operation) <= 256, "what a pended operation costs");
 
@@ -55,8 +55,6 @@ struct ale {
     UINT64 now_ns;
     struct ale_operation **operations; /* chunks */
     UINT32 operation_chunks, operation_free;
-    UINT32 *operation_waiting; /* buckets by flow or endpoint */
-    UINT32 waiting_buckets, operations_waiting;
     UINT32 operations_live;
     struct ale_hold *holds;
     struct ale_context **contexts; /* by flow id */
@@ -109,12 +107,11 @@ void ale_operation_run(struct lane *l, struct ale_operation *op);
 bool ale_defer(struct lane *l, struct ale_operation *op);
 int ale_defer_create(struct lane *l);
 void ale_defer_destroy(struct lane *l);
-/* What waits for this flow, or for this endpoint's bind or listen, waits for nothing. */
-void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e);
-/* How many wait for it. */
-unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id);
-/* Does one wait that this frame of the datapath's began? */
-bool ale_operation_of_frame(const struct lane *l, UINT64 flow_id, UINT64 frame);
+/* Of those that wait for a flow or an endpoint; head: its `operations`. Cancelled ones wait for nothing. */
+void ale_operations_cancel(struct lane *l, UINT32 head);
+bool ale_operations_wait(const struct lane *l, UINT32 head,
+                         const struct ale_operation *but /* may be NULL */);
+bool ale_operation_of_frame(const struct lane *l, UINT32 head, UINT64 frame);
 
 /* For who is not the lane's worker: the lane with a reader and room of its own, so that classifying does not
  * disturb the worker's. NULL: out of memory. Lane not held. */
@@ -135,6 +132,7 @@ struct ale_endpoint {
     UINT32 next, port_next;              /* chains of its key and of its port; free ones by next */
     bool live, hashed, is_explicit, lingers, closed;
     uint8_t bind, listen; /* enum ale_state */
+    UINT32 operations;    /* binds and listens that wait, as host_flow.operations */
     struct ale_group *groups;
     UINT64 answers, loose; /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
     UINT32 answers_slot, loose_slot;

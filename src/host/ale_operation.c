@@ -48,59 +48,40 @@ static bool more_operations(struct ale *ale)
     return true;
 }
 
-/* Those that wait, by what they wait for: a flow, or (bind, listen) an endpoint. */
-static UINT32 *bucket_of(const struct ale *ale, UINT64 flow_id, const struct host_endpoint *e)
+/* Where the chain of those begins that wait for what op waits for; NULL: that is gone. */
+static UINT32 *head_of(struct lane *l, const struct ale_operation *op)
 {
-    UINT64 key = flow_id != 0 ? flow_id : ~e->id;
+    struct host_flow *f;
 
-    return &ale->operation_waiting[(key * 0x9e3779b97f4a7c15ull >> 32) & (ale->waiting_buckets - 1)];
+    if (op->flow_id == 0)
+        return &ale_endpoint_of(op->endpoint)->operations;
+    f = ale_flow_at(l, op->flow_slot, op->flow_id);
+    return f != NULL ? &f->operations : NULL;
 }
 
-static void chain(struct ale *ale, struct ale_operation *op)
+static void chain(struct lane *l, struct ale_operation *op)
 {
-    UINT32 *head = bucket_of(ale, op->flow_id, op->endpoint);
+    UINT32 *head = head_of(l, op);
 
     op->prev = NONE;
-    op->next = *head;
+    op->next = head != NULL ? *head - 1 : NONE; /* 0 wraps to NONE */
     if (op->next != NONE)
-        operation_at(ale, op->next)->prev = op->slot;
-    *head = op->slot;
+        operation_at(ale_of(l), op->next)->prev = op->slot;
+    if (head != NULL)
+        *head = op->slot + 1;
 }
 
-static void unchain(struct ale *ale, const struct ale_operation *op)
+/* The chain of what is gone has no head any more, but holds together. */
+static void unchain(struct lane *l, const struct ale_operation *op)
 {
-    if (op->prev == NONE)
-        *bucket_of(ale, op->flow_id, op->endpoint) = op->next;
-    else
-        operation_at(ale, op->prev)->next = op->next;
+    UINT32 *head = op->prev == NONE ? head_of(l, op) : NULL;
+
+    if (op->prev != NONE)
+        operation_at(ale_of(l), op->prev)->next = op->next;
+    else if (head != NULL && *head == op->slot + 1)
+        *head = op->next + 1;
     if (op->next != NONE)
-        operation_at(ale, op->next)->prev = op->prev;
-}
-
-/* As many buckets as wait; without memory the chains get longer. */
-static bool more_buckets(struct ale *ale)
-{
-    UINT32 before = ale->waiting_buckets, buckets = before != 0 ? before * 2 : CHUNK;
-    UINT32 *old = ale->operation_waiting, *heads;
-
-    if (ale->operations_waiting < before)
-        return true;
-    heads = malloc(buckets * sizeof(*heads));
-    if (heads == NULL)
-        return before != 0;
-    memset(heads, 0xff, buckets * sizeof(*heads)); /* NONE */
-    ale->operation_waiting = heads;
-    ale->waiting_buckets = buckets;
-    for (UINT32 i = 0; i < before; i++) {
-        for (UINT32 slot = old[i]; slot != NONE;) {
-            struct ale_operation *op = operation_at(ale, slot);
-
-            slot = op->next;
-            chain(ale, op);
-        }
-    }
-    free(old);
-    return true;
+        operation_at(ale_of(l), op->next)->prev = op->prev;
 }
 
 struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
@@ -110,7 +91,7 @@ struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, st
     struct ale_operation *op;
     UINT32 slot, generation;
 
-    if ((ale->operation_free == NONE && !more_operations(ale)) || !more_buckets(ale))
+    if (ale->operation_free == NONE && !more_operations(ale))
         return NULL;
     op = operation_at(ale, ale->operation_free);
     ale->operation_free = op->next;
@@ -136,7 +117,6 @@ struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, st
 void ale_operation_note(struct ale_operation *op, const struct scene *s)
 {
     op->asked = (struct ale_asked){
-        .frame = s->frame,
         .interface = s->interface,
         .home = s->home,
         .local = s->local,
@@ -191,10 +171,8 @@ void ale_operation_end(struct lane *l, struct ale_operation *op)
 {
     struct ale *ale = ale_of(l);
 
-    if (op->waiting) {
-        unchain(ale, op);
-        ale->operations_waiting--;
-    }
+    if (op->waiting)
+        unchain(l, op);
     if (op->endpoint != NULL) {
         if (op->endpoint->operation == op)
             op->endpoint->operation = NULL;
@@ -251,7 +229,6 @@ static bool is_own_block(struct lane *l, const struct ale_operation *op, const s
 
 enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a)
 {
-    struct ale *ale = ale_of(l);
     bool hard = a->blocked && !(a->verdict.rights & FWPS_RIGHT_ACTION_WRITE);
 
     op->running = false;
@@ -260,8 +237,7 @@ enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op
         return a->blocked ? ALE_REFUSED : ALE_PERMITTED;
     }
     op->waiting = true;
-    ale->operations_waiting++;
-    chain(ale, op);
+    chain(l, op);
     if (!op->cancelled && !(hard && !is_own_block(l, op, a)))
         return ALE_WAITS;
     op->cancelled = true; /* PEND-11: its completions are still owed */
@@ -275,41 +251,34 @@ bool ale_operation_due(const struct ale_operation *op)
     return op->pended && op->waiting && op->outstanding == 0 && !op->cancelled;
 }
 
-void ale_operations_cancel(struct lane *l, UINT64 flow_id, const struct host_endpoint *e)
+void ale_operations_cancel(struct lane *l, UINT32 head)
 {
-    struct ale *ale = ale_of(l);
+    for (UINT32 slot = head - 1; slot != NONE;) {
+        struct ale_operation *op = operation_at(ale_of(l), slot);
 
-    for (UINT32 slot = ale->operations_waiting != 0 ? *bucket_of(ale, flow_id, e) : NONE; slot != NONE;) {
-        struct ale_operation *op = operation_at(ale, slot);
-
+        op->cancelled = true;
         slot = op->next;
-        if (flow_id != 0 ? op->flow_id == flow_id : op->flow_id == 0 && op->endpoint == e)
-            op->cancelled = true;
     }
 }
 
-unsigned ale_operations_waiting(const struct lane *l, UINT64 flow_id)
+bool ale_operations_wait(const struct lane *l, UINT32 head, const struct ale_operation *but)
 {
-    const struct ale *ale = ale_of(l);
-    unsigned n = 0;
+    for (UINT32 slot = head - 1; slot != NONE;) {
+        const struct ale_operation *op = operation_at(ale_of(l), slot);
 
-    for (UINT32 slot = ale->operations_waiting != 0 ? *bucket_of(ale, flow_id, NULL) : NONE; slot != NONE;) {
-        const struct ale_operation *op = operation_at(ale, slot);
-
-        n += !op->cancelled && op->flow_id == flow_id;
+        if (!op->cancelled && op != but)
+            return true;
         slot = op->next;
     }
-    return n;
+    return false;
 }
 
-bool ale_operation_of_frame(const struct lane *l, UINT64 flow_id, UINT64 frame)
+bool ale_operation_of_frame(const struct lane *l, UINT32 head, UINT64 frame)
 {
-    const struct ale *ale = ale_of(l);
+    for (UINT32 slot = head - 1; slot != NONE;) {
+        const struct ale_operation *op = operation_at(ale_of(l), slot);
 
-    for (UINT32 slot = ale->operations_waiting != 0 ? *bucket_of(ale, flow_id, NULL) : NONE; slot != NONE;) {
-        const struct ale_operation *op = operation_at(ale, slot);
-
-        if (!op->cancelled && op->flow_id == flow_id && op->asked.frame == frame)
+        if (!op->cancelled && op->frame == frame)
             return true;
         slot = op->next;
     }
@@ -331,5 +300,4 @@ void ale_operations_destroy(struct ale *ale)
     for (UINT32 i = 0; i < ale->operation_chunks; i++)
         free(ale->operations[i]);
     free(ale->operations);
-    free(ale->operation_waiting);
 }

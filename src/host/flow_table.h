@@ -48,7 +48,7 @@ struct host_flow {
     struct host_flow_key key; /* 40 */
     uint64_t id;              /* 8: the flow handle; never reused */
     uint32_t endpoint;        /* its slot, ale_endpoint.c's */
-    uint32_t extra;           /* contexts, options, held segments: slot of a side record; 0: none */
+    uint32_t operations;      /* that wait for it: ale_operation.c's chain, its head's slot + 1; 0: none */
     uint32_t policy;          /* low bits of the version it was authorized under */
     uint32_t used;            /* when last refreshed: 1/64 s since the host began */
     uint32_t arrival;         /* index of the interface it was authorized for */

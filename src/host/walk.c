@@ -195,13 +195,15 @@ void walk_end_slow(struct walk *w, struct host_outcome *out)
 bool walk_refused_slow(struct scene *s, enum host_layer layer, struct host_outcome *out)
 {
     const struct ndis_origin *o = s->walk->origin;
+    const struct host_flow *f;
     bool waits;
 
     if (layer != LAYER_RA || s->flow == NULL)
         return false;
     lane_enter(s->lane);
-    waits = o != NULL ? ale_operation_of_frame(s->lane, s->flow_id, o->number)
-                      : ale_operations_waiting(s->lane, s->flow_id) != 0;
+    f = ale_flow_at(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id);
+    waits = f != NULL && (o != NULL ? ale_operation_of_frame(s->lane, f->operations, o->number)
+                                    : ale_operations_wait(s->lane, f->operations, NULL));
     lane_leave(s->lane);
     if (!waits)
         return false;

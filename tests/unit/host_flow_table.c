@@ -136,7 +136,7 @@ static void add_one(struct world *w, uint32_t n, const uint16_t *lifetimes, uint
     if (f == NULL)
         return;
     assert_int_equal(f->id, 0);
-    assert_int_equal(f->endpoint + f->extra + f->lifetime + f->pins + f->state + f->tcp, 0);
+    assert_int_equal(f->endpoint + f->operations + f->lifetime + f->pins + f->state + f->tcp, 0);
     f->id = ++w->next_id * KEYS + n;
     f->lifetime = lifetimes[below(lifetime_count)];
     flow_table_touch(w->t, f, w->now);

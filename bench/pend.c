@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What pending and completing an accept costs the host, beside the barest bookkeeping there can be.
+ *
+ * N datagrams of N peers are pended at RECV_ACCEPT; a step completes a random one (nothing is asked again there:
+ * PEND-24), and its datagram comes once more and is pended once more. The same steps with a callout that absorbs
+ * and pends nothing are taken off: what is left is FwpsPendOperation0, FwpsCompleteOperation0 and what the host does
+ * about an operation that waits. Bare: a record of 200 bytes into a hash and out again. Interleaved pass by pass.
+ * Then a million pended at once and completed in random order.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fwpsk.h"
+
+#include "api/api.h"
+#include "bench.h"
+#include "host/host.h"
+#include "ledger/ledger.h"
+
+#define PASSES 9
+#define STEPS  131072
+#define START  1000000000ull
+
+struct record {
+    struct record *next;
+    uint64_t key;
+    uint64_t state[23];
+};
+
+struct lab {
+    struct engine *engine;
+    struct host *host;
+    struct api_context *api;
+    struct ledger *ledger;
+    HANDLE *contexts; /* by peer */
+    uint32_t *draws;
+    struct record *slab, *free, **buckets;
+    size_t mask;
+    uint64_t now, frame;
+};
+
+static struct lab *lab;
+static uint32_t peer; /* whose datagram it is */
+static bool pends;
+
+static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values, const FWPS_INCOMING_METADATA_VALUES0 *metadata,
+                           void *packet, const void *context, const FWPS_FILTER3 *filter, UINT64 flow_context,
+                           FWPS_CLASSIFY_OUT0 *out)
+{
+    (void)values;
+    (void)packet;
+    (void)context;
+    (void)filter;
+    (void)flow_context;
+    if (pends && FwpsPendOperation0(metadata->completionHandle, &lab->contexts[peer]) != STATUS_SUCCESS)
+        bench_die("it cannot be pended");
+    out->actionType = FWP_ACTION_BLOCK;
+    out->flags |= FWPS_CLASSIFY_OUT_FLAG_ABSORB;
+    out->rights &= ~(UINT32)FWPS_RIGHT_ACTION_WRITE;
+}
+
+/* A datagram of peer n to port 53 of 10.0.0.1. */
+static void datagram(uint32_t n)
+{
+    uint8_t b[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0};
+    uint32_t address = 0x0b000000 + (n >> 4), sum = 0;
+    uint16_t port = (uint16_t)(40000 + (n & 15));
+    struct host_outcome outcome;
+    struct wire_packet w;
+    struct host_frame f = {.packet = &w, .interface_index = 1, .way = HOST_WAY_IN};
+
+    for (int i = 0; i < 4; i++)
+        b[12 + i] = (uint8_t)(address >> (24 - 8 * i));
+    memcpy(b + 16, (const uint8_t[]){10, 0, 0, 1, (uint8_t)(port >> 8), (uint8_t)port, 0, 53, 0, 8, 0, 0}, 12);
+    for (int i = 0; i < 20; i += 2)
+        sum += (uint32_t)(b[i] << 8 | b[i + 1]);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~(sum + (sum >> 16)) & 0xffff;
+    b[10] = (uint8_t)(sum >> 8);
+    b[11] = (uint8_t)sum;
+    wire_parse_ip(b, sizeof(b), sizeof(b), &w);
+    peer = n;
+    f.number = ++lab->frame;
+    f.time_ns = lab->now;
+    host_frame(lab->host, &f, &outcome);
+    if (outcome.fate != (pends ? HOST_HELD : HOST_ABSORBED))
+        bench_die("peer %u: its datagram is %s", n, host_fate_name(outcome.fate));
+}
+
+static void filter_at(UINT16 layer)
+{
+    UINT64 weight = 1;
+    FWPS_FILTER3 fwps = {.filterId = 1,
+                         .weight = {.type = FWP_UINT64, .uint64 = &weight},
+                         .subLayerWeight = 1,
+                         .action = {.type = FWP_ACTION_CALLOUT_TERMINATING, .calloutId = 1}};
+    struct engine_filter_desc d = {.layer_id = layer, .fwps = &fwps, .callout_key = {.Data1 = 1}};
+    const struct engine_callout c = {.key = {.Data1 = 1},
+                                     .version = 3,
+                                     .classify.v3 = classify,
+                                     .id = 1,
+                                     .layer_id = layer,
+                                     .context = api_rt(lab->api)};
+    struct engine_filter *f;
+    struct engine_txn *t;
+
+    if (engine_callout_register(lab->engine, &c) != 0 || engine_filter_create(&d, &f) != 0 ||
+        engine_txn_begin(lab->engine, &t) != 0 || engine_txn_add(t, f) != 0 || engine_txn_commit(t) != 0)
+        bench_die("no memory");
+    engine_filter_unref(f);
+}
+
+static void lab_open(struct lab *l, size_t n)
+{
+    const struct host_interface_desc i = {.name = "one", .luid = 1, .index = 1, .type = 6};
+    const union wire_addr local = {.v4 = 0x0a000001};
+    struct ledger_config ledger = {.mode = LEDGER_COUNT, .clock = rt_clock_real()};
+    struct host_config config = {.start_ns = START, .limits.flows = (uint32_t)(n + n / 4)};
+    struct api_config api;
+    size_t buckets = 1;
+
+    *l = (struct lab){.now = START};
+    lab = l;
+    while (buckets < n)
+        buckets *= 2;
+    l->mask = buckets - 1;
+    if (engine_create(&l->engine) != 0)
+        bench_die("no memory");
+    config.engine = l->engine;
+    if (host_create(&config, &l->host) != 0 || host_interface_add(l->host, &i) != 0 ||
+        host_address_add(l->host, 1, 4, &local, 24, false) != 0 || ledger_create(&ledger, &l->ledger) != 0)
+        bench_die("no memory");
+    api = (struct api_config){.engine = l->engine, .host = l->host};
+    if (api_context_create(&api, &l->api) != 0)
+        bench_die("no memory");
+    api_rt(l->api)->party = ledger_party_add(l->ledger, "driver");
+    api_set_current(l->api);
+    filter_at(FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V4);
+    l->contexts = calloc(n, sizeof(*l->contexts));
+    l->draws = calloc(STEPS, sizeof(*l->draws));
+    l->slab = calloc(n + 1, sizeof(*l->slab));
+    l->buckets = calloc(buckets, sizeof(*l->buckets));
+    if (l->contexts == NULL || l->draws == NULL || l->slab == NULL || l->buckets == NULL)
+        bench_die("no memory");
+    for (size_t k = n + 1; k-- > 0;) {
+        l->slab[k].next = l->free;
+        l->free = &l->slab[k];
+    }
+    srand(1);
+    for (size_t k = 0; k < STEPS; k++)
+        l->draws[k] = (uint32_t)((unsigned)rand() % n);
+}
+
+static void lab_close(struct lab *l)
+{
+    api_set_current(NULL);
+    api_context_destroy(l->api);
+    host_destroy(l->host);
+    engine_destroy(l->engine);
+    ledger_destroy(l->ledger);
+    free(l->contexts);
+    free(l->draws);
+    free(l->slab);
+    free(l->buckets);
+}
+
+static struct record **bucket(struct lab *l, uint64_t key)
+{
+    return &l->buckets[(key * 0x9e3779b97f4a7c15u >> 32) & l->mask];
+}
+
+static void bare_add(struct lab *l, uint64_t key)
+{
+    struct record *r = l->free, **at = bucket(l, key);
+
+    l->free = r->next;
+    r->key = r->state[0] = key;
+    r->next = *at;
+    *at = r;
+}
+
+static void bare_take(struct lab *l, uint64_t key)
+{
+    struct record **at = bucket(l, key), *r;
+
+    while ((*at)->key != key)
+        at = &(*at)->next;
+    r = *at;
+    *at = r->next;
+    r->next = l->free;
+    l->free = r;
+}
+
+static double bare_pass(struct lab *l)
+{
+    double start = bench_cpu_ns();
+
+    for (size_t i = 0; i < STEPS; i++) {
+        bare_take(l, l->draws[i]);
+        bare_add(l, l->draws[i]);
+    }
+    return (bench_cpu_ns() - start) / STEPS;
+}
+
+static double pass(struct lab *l)
+{
+    double start = bench_cpu_ns();
+
+    for (size_t i = 0; i < STEPS; i++) {
+        if (pends)
+            FwpsCompleteOperation0(l->contexts[l->draws[i]], NULL);
+        datagram(l->draws[i]);
+    }
+    return (bench_cpu_ns() - start) / STEPS;
+}
+
+static void measure(size_t n)
+{
+    double with[PASSES], without[PASSES], bare[PASSES], net[PASSES], ratio[PASSES];
+    struct lab a, p;
+
+    lab_open(&a, n);
+    lab_open(&p, n);
+    for (int way = 0; way < 2; way++) {
+        lab = way ? &p : &a;
+        pends = way;
+        api_set_current(lab->api);
+        for (uint32_t i = 0; i < n; i++) {
+            datagram(i);
+            bare_add(lab, i);
+        }
+    }
+    for (int k = 0; k < PASSES; k++) {
+        lab = &a;
+        pends = false;
+        api_set_current(a.api);
+        without[k] = pass(&a);
+        bare[k] = bare_pass(&a);
+        lab = &p;
+        pends = true;
+        api_set_current(p.api);
+        with[k] = pass(&p);
+        net[k] = with[k] - without[k];
+        ratio[k] = net[k] / bare[k];
+    }
+    printf("%7zu outstanding: pended and completed %.0f ns, absorbed %.0f ns; difference %.0f ns; bare %.0f ns; "
+           "difference / bare %.2f\n",
+           n, bench_median(with, PASSES), bench_median(without, PASSES), bench_median(net, PASSES),
+           bench_median(bare, PASSES), bench_median(ratio, PASSES));
+    for (uint32_t i = 0; i < n; i++)
+        FwpsCompleteOperation0(p.contexts[i], NULL); /* p is current */
+    lab_close(&p);
+    lab = &a;
+    lab_close(&a);
+}
+
+static void million(void)
+{
+    const uint32_t n = 1000000;
+    size_t before = bench_heap_bytes();
+    double start, pended, completed;
+    uint32_t *order;
+    struct lab l;
+
+    lab_open(&l, n);
+    order = malloc(n * sizeof(*order));
+    if (order == NULL)
+        bench_die("no memory");
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)((unsigned)rand() % (i + 1));
+
+        order[i] = order[at];
+        order[at] = i;
+    }
+    (void)before;
+    pends = true;
+    start = bench_cpu_ns();
+    for (uint32_t i = 0; i < n; i++)
+        datagram(i);
+    pended = (bench_cpu_ns() - start) / n;
+    start = bench_cpu_ns();
+    for (uint32_t i = 0; i < n; i++)
+        FwpsCompleteOperation0(l.contexts[order[i]], NULL);
+    completed = (bench_cpu_ns() - start) / n;
+    printf("%7u at once: datagram, flow and pend %.0f ns, completed in random order %.0f ns each\n", n, pended,
+           completed);
+    free(order);
+    lab_close(&l);
+}
+
+int main(void)
+{
+    measure(4000);
+    measure(262144);
+    million();
+    return 0;
+}
