@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Redirection, virtual switches, virtual tunnel interfaces: functions that a driver may be linked against and
+ * that fail as documented until there is something behind them. Those that return nothing take handles which
+ * nobody can have been given; that they are called all the same is reported.
+ */
+#include "fwpsk.h"
+
+#include <stdio.h>
+
+#include "api/internal.h"
+#include "ledger/ledger.h"
+
+#define SITE __builtin_return_address(0)
+
+NTSTATUS NTAPI FwpsAcquireClassifyHandle0(void *classifyContext, UINT32 flags, UINT64 *classifyHandle)
+{
+    (void)classifyContext;
+    (void)flags;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    if (classifyHandle != NULL)
+        *classifyHandle = 0;
+    return STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS NTAPI FwpsAcquireWritableLayerDataPointer0(UINT64 classifyHandle, UINT64 filterId, UINT32 flags,
+                                                    PVOID *writableLayerData, FWPS_CLASSIFY_OUT0 *classifyOut)
+{
+    (void)classifyHandle;
+    (void)filterId;
+    (void)flags;
+    (void)classifyOut;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    if (writableLayerData != NULL)
+        *writableLayerData = NULL;
+    return STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS NTAPI FwpsPendClassify0(UINT64 classifyHandle, UINT64 filterId, UINT32 flags,
+                                 FWPS_CLASSIFY_OUT0 *classifyOut)
+{
+    (void)classifyHandle;
+    (void)filterId;
+    (void)flags;
+    (void)classifyOut;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    return STATUS_FWP_CANNOT_PEND;
+}
+
+static void no_such_handle(const char *function, const void *site)
+{
+    char text[120];
+
+    api_at_most(DISPATCH_LEVEL, site);
+    snprintf(text, sizeof text, "%s: no handle has been given to anybody", function);
+    ledger_report(LEDGER_NOTE, site, text);
+}
+
+void NTAPI FwpsApplyModifiedLayerData0(UINT64 classifyHandle, PVOID modifiedLayerData, UINT32 flags)
+{
+    (void)classifyHandle;
+    (void)modifiedLayerData;
+    (void)flags;
+    no_such_handle(__func__, SITE);
+}
+
+void NTAPI FwpsCompleteClassify0(UINT64 classifyHandle, UINT32 flags, const FWPS_CLASSIFY_OUT0 *classifyOut)
+{
+    (void)classifyHandle;
+    (void)flags;
+    (void)classifyOut;
+    no_such_handle(__func__, SITE);
+}
+
+void NTAPI FwpsReleaseClassifyHandle0(UINT64 classifyHandle)
+{
+    (void)classifyHandle;
+    no_such_handle(__func__, SITE);
+}
+
+NTSTATUS NTAPI FwpsRedirectHandleCreate0(const GUID *providerGuid, UINT32 flags, HANDLE *redirectHandle)
+{
+    (void)providerGuid;
+    (void)flags;
+    api_at_most(PASSIVE_LEVEL, SITE);
+    if (redirectHandle != NULL)
+        *redirectHandle = NULL;
+    return STATUS_NOT_SUPPORTED;
+}
+
+void NTAPI FwpsRedirectHandleDestroy0(HANDLE redirectHandle)
+{
+    api_at_most(PASSIVE_LEVEL, SITE);
+    if (redirectHandle != NULL)
+        no_such_handle(__func__, SITE);
+}
+
+/* Without records nobody has redirected (RED-20), and there are none. */
+FWPS_CONNECTION_REDIRECT_STATE NTAPI FwpsQueryConnectionRedirectState0(HANDLE redirectRecords,
+                                                                       HANDLE redirectHandle,
+                                                                       void **redirectContext)
+{
+    (void)redirectRecords;
+    (void)redirectHandle;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    if (redirectContext != NULL)
+        *redirectContext = NULL;
+    return FWPS_CONNECTION_NOT_REDIRECTED;
+}
+
+NTSTATUS NTAPI FwpsQueryConnectionSioFormatRedirectRecords0(HANDLE RedirectRecords, PVOID OutputBuffer,
+                                                            SIZE_T OutputBufferLength,
+                                                            PSIZE_T BytesTransferred)
+{
+    (void)RedirectRecords;
+    (void)OutputBuffer;
+    (void)OutputBufferLength;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    if (BytesTransferred != NULL)
+        *BytesTransferred = 0;
+    return STATUS_NOT_FOUND;
+}
+
+void NTAPI FwpsReferencevSwitchPacketContext0(HANDLE packetContext)
+{
+    (void)packetContext;
+    no_such_handle(__func__, SITE);
+}
+
+void NTAPI FwpsDereferencevSwitchPacketContext0(HANDLE packetContext)
+{
+    (void)packetContext;
+    no_such_handle(__func__, SITE);
+}
+
+NTSTATUS NTAPI FwpsvSwitchEventsSubscribe0(const GUID *providerGuid, void *notifyContext, UINT32 flags,
+                                           void *reserved,
+                                           const FWPS_VSWITCH_EVENT_DISPATCH_TABLE0 *eventDispatchTable,
+                                           UINT32 *subscriptionId)
+{
+    (void)providerGuid;
+    (void)notifyContext;
+    (void)flags;
+    (void)reserved;
+    (void)eventDispatchTable;
+    api_at_most(PASSIVE_LEVEL, SITE);
+    if (subscriptionId != NULL)
+        *subscriptionId = 0;
+    return STATUS_NOT_SUPPORTED;
+}
+
+void NTAPI FwpsvSwitchEventsUnsubscribe0(UINT32 subscriptionId, UINT32 flags, void *reserved)
+{
+    (void)subscriptionId;
+    (void)flags;
+    (void)reserved;
+    no_such_handle(__func__, SITE);
+}
+
+void NTAPI FwpsvSwitchNotifyComplete0(void *completionContext, NTSTATUS status, UINT32 flags, void *reserved)
+{
+    (void)completionContext;
+    (void)status;
+    (void)flags;
+    (void)reserved;
+    no_such_handle(__func__, SITE);
+}
+
+NTSTATUS NTAPI FwpsVirtualIfTunnelInfoGet0(const FWPS_INCOMING_METADATA_VALUES0 *metadata,
+                                           IPSEC_VIRTUAL_IF_TUNNEL_INFO0 *virtualIfTunnelInfo)
+{
+    (void)metadata;
+    (void)virtualIfTunnelInfo;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    return STATUS_NOT_FOUND;
+}
+
+NTSTATUS NTAPI FwpsVirtualIfTunnelInfoSet0(NET_BUFFER_LIST *netBufferList,
+                                           const IPSEC_VIRTUAL_IF_TUNNEL_INFO0 *virtualIfTunnelInfo)
+{
+    (void)netBufferList;
+    (void)virtualIfTunnelInfo;
+    api_at_most(DISPATCH_LEVEL, SITE);
+    return STATUS_NOT_SUPPORTED;
+}
