@@ -79,8 +79,10 @@ void packet_lab_open(struct packet_lab *l, const struct host_config *config, boo
         assert_int_equal(rt_sim_enter(l->sim), 0);
     }
     driver_lab_open(&l->d, &c);
-    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_NETWORK, &l->net4), STATUS_SUCCESS);
-    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET6, FWPS_INJECTION_TYPE_NETWORK, &l->net6), STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_NETWORK, &l->net4),
+                     STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET6, FWPS_INJECTION_TYPE_NETWORK, &l->net6),
+                     STATUS_SUCCESS);
     assert_int_equal(FwpsInjectionHandleCreate0(AF_UNSPEC, FWPS_INJECTION_TYPE_TRANSPORT, &l->transport),
                      STATUS_SUCCESS);
     assert_int_equal(FwpsInjectionHandleCreate0(AF_UNSPEC, FWPS_INJECTION_TYPE_FORWARD, &l->forward),
@@ -122,7 +124,8 @@ void packet_lab_close(struct packet_lab *l)
     }
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------- */
+/* ---- lists -----------------------------------------------------------------------------------------------
+ */
 
 NET_BUFFER_LIST *packet_lab_own(struct packet_lab *l, const void *bytes, size_t size, size_t back_fill)
 {
@@ -174,7 +177,8 @@ void NTAPI packet_lab_completed(void *context, NET_BUFFER_LIST *nbl, BOOLEAN dis
         packet_lab_free(l, nbl);
 }
 
-/* ---- takers ------------------------------------------------------------------------------------------------ */
+/* ---- takers
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool inbound(const struct driver_lab_call *c)
 {
@@ -197,7 +201,8 @@ static ULONG to_ip(const struct driver_lab_call *c, enum host_injection_kind kin
         return 0;
     if (c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_IP_HEADER_SIZE)
         size += c->metadata->ipHeaderSize;
-    if (c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_TRANSPORT_HEADER_SIZE)
+    if (strstr(engine_layer_by_id(c->values->layerId)->name, "ICMP_ERROR") == NULL && /* PKT-09 */
+        c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_TRANSPORT_HEADER_SIZE)
         size += c->metadata->transportHeaderSize;
     return size;
 }
@@ -329,21 +334,22 @@ NTSTATUS packet_lab_give_only(struct packet_lab *l, struct taker *t, unsigned n)
                                                        packet_lab_completed, l);
         break;
     case HOST_INJECT_NETWORK_RECEIVE:
-        t->inject_status = FwpsInjectNetworkReceiveAsync0(t->handle, context, 0, UNSPECIFIED_COMPARTMENT_ID, 1, 0,
-                                                          nbl, packet_lab_completed, l);
+        t->inject_status = FwpsInjectNetworkReceiveAsync0(t->handle, context, 0, UNSPECIFIED_COMPARTMENT_ID,
+                                                          1, 0, nbl, packet_lab_completed, l);
         break;
     case HOST_INJECT_TRANSPORT_SEND:
-        t->inject_status = FwpsInjectTransportSendAsync0(t->handle, context, t->endpoints[n], 0, &args, family,
-                                                         UNSPECIFIED_COMPARTMENT_ID, nbl, packet_lab_completed, l);
+        t->inject_status =
+            FwpsInjectTransportSendAsync0(t->handle, context, t->endpoints[n], 0, &args, family,
+                                          UNSPECIFIED_COMPARTMENT_ID, nbl, packet_lab_completed, l);
         break;
     case HOST_INJECT_TRANSPORT_RECEIVE:
         t->inject_status =
-            FwpsInjectTransportReceiveAsync0(t->handle, context, NULL, 0, family, UNSPECIFIED_COMPARTMENT_ID, 1, 0,
-                                             nbl, packet_lab_completed, l);
+            FwpsInjectTransportReceiveAsync0(t->handle, context, NULL, 0, family, UNSPECIFIED_COMPARTMENT_ID,
+                                             1, 0, nbl, packet_lab_completed, l);
         break;
     default:
-        t->inject_status = FwpsInjectForwardAsync0(t->handle, context, 0, family, UNSPECIFIED_COMPARTMENT_ID, 1,
-                                                   nbl, packet_lab_completed, l);
+        t->inject_status = FwpsInjectForwardAsync0(t->handle, context, 0, family, UNSPECIFIED_COMPARTMENT_ID,
+                                                   1, nbl, packet_lab_completed, l);
         break;
     }
     if (t->inject_status == STATUS_SUCCESS)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A laboratory of a driver that takes packets and gives them back: driver_lab with what the host emits, loses and
- * releases written down, and a callout that takes (clone, reference or copy, absorb) and injects later.
+ * A laboratory of a driver that takes packets and gives them back: driver_lab with what the host emits, loses
+ * and releases written down, and a callout that takes (clone, reference or copy, absorb) and injects later.
  *
- *   struct taker *t = packet_lab_take(l, "DD", &(struct taker){.how = TAKE_CLONE, .kind = HOST_INJECT_TRANSPORT_RECEIVE});
- *   LAB_IN(&l->d.host, .dport = 53);
- *   packet_lab_give(l, t, 0);
+ *   struct taker *t = packet_lab_take(l, "DD", &(struct taker){.how = TAKE_CLONE, .kind =
+ * HOST_INJECT_TRANSPORT_RECEIVE}); LAB_IN(&l->d.host, .dport = 53); packet_lab_give(l, t, 0);
  *   assert_int_equal(l->emitted_count, 1);
  *
  * Runs on both back ends of rt: PACKET_TEST(name) makes two tests of one body, real and simulated.
@@ -56,7 +55,7 @@ struct taker {
     UINT64 endpoints[LAB_PACKETS];
     HANDLE pended[LAB_PACKETS];
     UCHAR remotes[LAB_PACKETS][16];
-    ULONG ip_header_size;  /* of the last that was seen */
+    ULONG ip_header_size; /* of the last that was seen */
     UINT64 metadata;
     UINT32 interface_index;
     NTSTATUS inject_status; /* of the last */

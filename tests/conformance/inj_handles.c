@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Section 11: injection handles, what an injection is refused for, completions (INJ-01..08, IRQL-09). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fwpmk.h"
+#include "fwpsk.h"
+
+#include "packet_lab.h"
+
+#define UDP_IN .sport = 5353, .dport = 53, .data = "question"
+
+static uint8_t frame[256];
+
+static NET_BUFFER_LIST *own(struct packet_lab *l, const char *src, const char *dst)
+{
+    size_t size =
+        PACKET(frame, .link = PACKET_RAW, .src = src, .dst = dst, .sport = 9, .dport = 9, .data = "x");
+
+    return packet_lab_own(l, frame, size, 0);
+}
+
+/* ---- INJ-01
+ * ------------------------------------------------------------------------------------------------ */
+
+PACKET_TEST(INJ_01_each_layer_has_its_function)
+{
+    static const struct {
+        const char *layer;
+        enum host_injection_kind kind;
+        bool in;
+    } rows[] = {
+        {"II", HOST_INJECT_NETWORK_RECEIVE, true},
+        {"OI", HOST_INJECT_NETWORK_SEND, false},
+        {"IT", HOST_INJECT_TRANSPORT_RECEIVE, true},
+        {"OT", HOST_INJECT_TRANSPORT_SEND, false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct taker *t = packet_lab_take(l, rows[i].layer, &(struct taker){.kind = rows[i].kind});
+        const unsigned before = l->emitted_count;
+
+        if (rows[i].in)
+            LAB_IN(&l->d.host, .sport = (uint16_t)(1000 + i), .dport = 53, .data = "question");
+        else
+            LAB_OUT(&l->d.host, .sport = (uint16_t)(1000 + i), .dport = 53, .data = "question");
+        assert_int_equal(packet_lab_give(l, t, 0), STATUS_SUCCESS);
+        assert_int_equal(l->emitted_count, before + 1);
+        t->only_looks = true;
+    }
+    assert_int_equal(FwpsStreamInjectAsync0(l->transport, NULL, 0, 1, 1, FWPS_LAYER_STREAM_V4, 0, NULL, 0,
+                                            packet_lab_completed, l),
+                     STATUS_NOT_SUPPORTED);
+}
+
+/* ---- INJ-02
+ * ------------------------------------------------------------------------------------------------ */
+
+PACKET_TEST(INJ_02_a_handle_is_of_types_and_a_family)
+{
+    static const struct {
+        ADDRESS_FAMILY family;
+        UINT32 types;
+        NTSTATUS status;
+    } rows[] = {
+        {AF_UNSPEC, 0, STATUS_SUCCESS},
+        {AF_UNSPEC, FWPS_INJECTION_TYPE_STREAM | FWPS_INJECTION_TYPE_TRANSPORT, STATUS_SUCCESS},
+        {AF_INET, FWPS_INJECTION_TYPE_NETWORK | FWPS_INJECTION_TYPE_FORWARD, STATUS_SUCCESS},
+        {AF_INET6, FWPS_INJECTION_TYPE_NETWORK, STATUS_SUCCESS},
+        {AF_UNSPEC, FWPS_INJECTION_TYPE_NETWORK, STATUS_INVALID_PARAMETER},
+        {AF_UNSPEC, FWPS_INJECTION_TYPE_L2, STATUS_SUCCESS},
+        {AF_INET, FWPS_INJECTION_TYPE_L2, STATUS_INVALID_PARAMETER},
+        {AF_INET, 0x80000000, STATUS_INVALID_PARAMETER},
+        {77, FWPS_INJECTION_TYPE_TRANSPORT, STATUS_INVALID_PARAMETER},
+    };
+
+    (void)l;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        HANDLE h = NULL;
+
+        assert_int_equal(FwpsInjectionHandleCreate0(rows[i].family, rows[i].types, &h), rows[i].status);
+        assert_true((h != NULL) == (rows[i].status == STATUS_SUCCESS));
+        if (h != NULL)
+            assert_int_equal(FwpsInjectionHandleDestroy0(h), STATUS_SUCCESS);
+    }
+}
+
+PACKET_TEST(INJ_02_type_zero_is_transport_stream_and_forward)
+{
+    NET_BUFFER_LIST *nbl = own(l, "10.9.0.1", "10.0.0.2");
+    HANDLE h;
+
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_UNSPEC, 0, &h), STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectForwardAsync0(h, NULL, 0, AF_INET, UNSPECIFIED_COMPARTMENT_ID, 1, nbl,
+                                             packet_lab_completed, l),
+                     STATUS_SUCCESS);
+    packet_lab_settle(l);
+    assert_int_equal(l->emitted_count, 1);
+    nbl = own(l, "10.0.0.1", "10.0.0.2");
+    assert_int_equal(
+        FwpsInjectNetworkSendAsync0(h, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, nbl, packet_lab_completed, l),
+        STATUS_FWP_INJECT_HANDLE_STALE);
+    packet_lab_free(l, nbl);
+    assert_int_equal(FwpsInjectionHandleDestroy0(h), STATUS_SUCCESS);
+}
+
+/* ---- INJ-03
+ * ------------------------------------------------------------------------------------------------ */
+
+PACKET_TEST(INJ_03_a_handle_of_another_type_is_stale)
+{
+    NET_BUFFER_LIST *nbl = own(l, "10.0.0.1", "10.0.0.2");
+
+    assert_int_equal(FwpsInjectNetworkSendAsync0(l->transport, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, nbl,
+                                                 packet_lab_completed, l),
+                     STATUS_FWP_INJECT_HANDLE_STALE);
+    assert_int_equal(FwpsInjectNetworkReceiveAsync0(l->forward, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, 1, 0,
+                                                    nbl, packet_lab_completed, l),
+                     STATUS_FWP_INJECT_HANDLE_STALE);
+    assert_int_equal(FwpsInjectTransportReceiveAsync0(l->net4, NULL, NULL, 0, AF_INET,
+                                                      UNSPECIFIED_COMPARTMENT_ID, 1, 0, nbl,
+                                                      packet_lab_completed, l),
+                     STATUS_FWP_INJECT_HANDLE_STALE);
+    assert_int_equal(FwpsInjectForwardAsync0(l->net4, NULL, 0, AF_INET, UNSPECIFIED_COMPARTMENT_ID, 1, nbl,
+                                             packet_lab_completed, l),
+                     STATUS_FWP_INJECT_HANDLE_STALE);
+    packet_lab_settle(l);
+    assert_int_equal(l->completed, 0); /* INJ-05: the list is still the caller's */
+    packet_lab_free(l, nbl);
+}
+
+struct closing {
+    struct packet_lab *l;
+    HANDLE h;
+    NTSTATUS status;
+    bool asked;
+};
+static struct closing closing;
+
+/* Runs while the handle is being destroyed: its destroyer waits for this. */
+static void inject_once_more(struct packet_lab *l, NET_BUFFER_LIST *nbl)
+{
+    NET_BUFFER_LIST *more = own(l, "10.0.0.1", "10.0.0.2");
+
+    packet_lab_free(l, nbl);
+    closing.status = FwpsInjectNetworkSendAsync0(closing.h, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, more,
+                                                 packet_lab_completed, l);
+    closing.asked = true;
+    if (closing.status != STATUS_SUCCESS)
+        packet_lab_free(l, more);
+}
+
+/* A look at II holds the injector until the destroyer has begun to wait. */
+static void wait_a_little(struct driver_lab_script *s, const struct driver_lab_call *c)
+{
+    (void)s;
+    c->out->actionType = FWP_ACTION_PERMIT;
+    for (int i = 0; i < 2000; i++)
+        rt_yield();
+}
+
+PACKET_TEST(INJ_03_a_handle_that_is_being_destroyed_takes_no_more)
+{
+    closing = (struct closing){.l = l};
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_NETWORK, &closing.h),
+                     STATUS_SUCCESS);
+    driver_lab_callout(&l->d, "OI", SCRIPT(&l->d, .then = wait_a_little));
+    l->on_complete = inject_once_more;
+    assert_int_equal(FwpsInjectNetworkSendAsync0(closing.h, NULL, 0, UNSPECIFIED_COMPARTMENT_ID,
+                                                 own(l, "10.0.0.1", "10.0.0.2"), packet_lab_completed, l),
+                     STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectionHandleDestroy0(closing.h), STATUS_SUCCESS);
+    assert_true(closing.asked);
+    assert_int_equal(closing.status, STATUS_FWP_INJECT_HANDLE_CLOSING);
+}
+
+PACKET_TEST(INJ_03_without_a_stack_nothing_is_ready)
+{
+    struct api_config config = {.engine = l->d.bfe.engine, .bfe = l->d.bfe.bfe};
+    struct api_context *bare, *before;
+    NET_BUFFER_LIST *nbl = own(l, "10.0.0.1", "10.0.0.2");
+    HANDLE h = NULL;
+
+    assert_int_equal(api_context_create(&config, &bare), 0);
+    before = api_set_current(bare);
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, 0, &h), STATUS_FWP_TCPIP_NOT_READY);
+    assert_int_equal(FwpsInjectNetworkSendAsync0(l->net4, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, nbl,
+                                                 packet_lab_completed, l),
+                     STATUS_FWP_TCPIP_NOT_READY);
+    api_set_current(before);
+    api_context_destroy(bare);
+    packet_lab_free(l, nbl);
+}
+
+/* ---- INJ-04
+ * ------------------------------------------------------------------------------------------------ */
+
+PACKET_TEST(INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread)
+{
+    struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
+    const uintptr_t me = rt_self();
+
+    for (unsigned i = 0; i < 20; i++)
+        LAB_IN(&l->d.host, .sport = (uint16_t)(2000 + i), .dport = 53, .data = "question");
+    host_lab_reset(&l->d.host);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(packet_lab_give_only(l, t, i), STATUS_SUCCESS);
+    packet_lab_settle(l);
+    packet_lab_settle(l);
+    assert_int_equal(l->completed, 20);
+    assert_int_equal(l->emitted_count, 20);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(l->statuses[i], STATUS_SUCCESS);
+    assert_int_equal(l->completion_irql, DISPATCH_LEVEL);
+    assert_true(l->completion_dispatch);
+    assert_true(l->completion_thread != me);
+    for (unsigned i = 0; i < 20; i++) /* in the order in which they were injected */
+        assert_int_equal(l->emitted[i]->e.origin, l->emitted[0]->e.origin + i);
+}
+
+PACKET_TEST(INJ_04_wrong_arguments_are_told_at_once)
+{
+    NET_BUFFER_LIST *nbl = own(l, "10.0.0.1", "10.0.0.2");
+
+    assert_int_equal(
+        FwpsInjectNetworkSendAsync0(l->net4, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, nbl, NULL, NULL),
+        STATUS_FWP_NULL_POINTER);
+    assert_int_equal(FwpsInjectNetworkSendAsync0(l->net4, NULL, 1, UNSPECIFIED_COMPARTMENT_ID, nbl,
+                                                 packet_lab_completed, l),
+                     STATUS_INVALID_PARAMETER);
+    nbl->FirstNetBuffer->DataLength += 1000; /* more than its MDLs have */
+    assert_int_equal(FwpsInjectNetworkSendAsync0(l->net4, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, nbl,
+                                                 packet_lab_completed, l),
+                     STATUS_INVALID_PARAMETER);
+    nbl->FirstNetBuffer->DataLength -= 1000;
+    packet_lab_settle(l);
+    assert_int_equal(l->completed, 0);
+    packet_lab_free(l, nbl);
+}
+
+static void IRQL_09_injections_walk_in_the_caller_if_asked_to(void **state)
+{
+    (void)state;
+    for (int simulated = 0; simulated < 2; simulated++) {
+        const struct host_config config = {.knobs = {.inject_in_caller = true}};
+        struct packet_lab *l = calloc(1, sizeof(*l));
+        struct taker *t;
+
+        assert_non_null(l);
+        packet_lab_open(l, &config, simulated);
+        t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE, .at_once = true});
+        LAB_IN(&l->d.host, UDP_IN); /* injects within its own classify (IRQL-10) */
+        assert_int_equal(l->completed, 1);
+        assert_true(l->completion_thread == rt_self());
+        assert_int_equal(t->seen, 2);
+        assert_int_equal(l->emitted_count, 1);
+        assert_true(l->emitted[0]->e.unchanged);
+        assert_int_equal(l->d.host.outcome.fate, HOST_ABSORBED);
+        packet_lab_close(l);
+        free(l);
+    }
+}
+
+/* ---- INJ-08
+ * ------------------------------------------------------------------------------------------------ */
+
+PACKET_TEST(INJ_08_destroying_a_handle_waits_for_its_injections)
+{
+    HANDLE h;
+
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_NETWORK, &h), STATUS_SUCCESS);
+    for (unsigned i = 0; i < 30; i++)
+        assert_int_equal(FwpsInjectNetworkSendAsync0(h, NULL, 0, UNSPECIFIED_COMPARTMENT_ID,
+                                                     own(l, "10.0.0.1", "10.0.0.2"), packet_lab_completed, l),
+                         STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectionHandleDestroy0(h), STATUS_SUCCESS);
+    assert_int_equal(l->completed, 30);
+    assert_int_equal(
+        FwpsInjectNetworkSendAsync0(h, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, NULL, packet_lab_completed, l),
+        STATUS_FWP_NULL_POINTER);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(INJ_01_each_layer_has_its_function),
+        cmocka_unit_test(INJ_02_a_handle_is_of_types_and_a_family),
+        cmocka_unit_test(INJ_02_type_zero_is_transport_stream_and_forward),
+        cmocka_unit_test(INJ_03_a_handle_of_another_type_is_stale),
+        cmocka_unit_test(INJ_03_a_handle_that_is_being_destroyed_takes_no_more),
+        cmocka_unit_test(INJ_03_without_a_stack_nothing_is_ready),
+        cmocka_unit_test(INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread),
+        cmocka_unit_test(INJ_04_wrong_arguments_are_told_at_once),
+        cmocka_unit_test(IRQL_09_injections_walk_in_the_caller_if_asked_to),
+        cmocka_unit_test(INJ_08_destroying_a_handle_waits_for_its_injections),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
