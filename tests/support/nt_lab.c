@@ -25,8 +25,10 @@ static void found(void *ctx, const struct ledger_finding *f)
     struct nt_lab *lab = ctx;
 
     rt_mutex_lock(lab->trace_lock);
-    snprintf(lab->last, sizeof(lab->last), "%s", f->text == NULL ? "" : f->text);
-    lab->last_kind = f->kind;
+    if (lab->last[0] == '\0') {
+        snprintf(lab->last, sizeof(lab->last), "%s", f->text == NULL ? "" : f->text);
+        lab->last_kind = f->kind;
+    }
     rt_mutex_unlock(lab->trace_lock);
     atomic_fetch_add(&lab->found[f->fault], 1);
 }
@@ -46,9 +48,15 @@ static void print(void *ctx, const char *driver, uint32_t component, uint32_t le
     lab_trace(ctx, "%s %u %u %s", driver, component, level, text);
 }
 
-unsigned lab_found(struct nt_lab *lab, enum ledger_fault fault)
+static unsigned take(struct nt_lab *lab, enum ledger_fault fault)
 {
     return atomic_exchange(&lab->found[fault], 0);
+}
+
+unsigned lab_found(struct nt_lab *lab, enum ledger_fault fault)
+{
+    lab->last[0] = '\0';
+    return take(lab, fault);
 }
 
 static void expect_text(struct nt_lab *lab, const char *text)
@@ -60,7 +68,7 @@ static void expect_text(struct nt_lab *lab, const char *text)
 
 void lab_expect(struct nt_lab *lab, enum ledger_fault fault, const char *text)
 {
-    assert_int_equal(lab_found(lab, fault), 1);
+    assert_int_equal(take(lab, fault), 1);
     expect_text(lab, text);
 }
 
@@ -157,12 +165,12 @@ static void close_lab(struct nt_lab *lab)
     if (!lab->keep_left) {
         assert_int_equal(lab->unload_status, STATUS_SUCCESS);
         if (lab->settled != 0)
-            fail_msg("%s: the driver owes %u, lately: %s %s", lab->name, (unsigned)lab->settled,
+            fail_msg("%s: the driver owes %u, first: %s %s", lab->name, (unsigned)lab->settled,
                      ledger_kind_name(lab->last_kind), lab->last);
         for (unsigned i = 0; i < LEDGER_FAULTS; i++) {
             if (lab->found[i] != 0)
-                fail_msg("%s: %u findings of kind %u nobody asked for, lately '%s'", lab->name, lab->found[i],
-                         i, lab->last);
+                fail_msg("%s: %u findings of kind %u nobody asked for, the first: '%s'", lab->name,
+                         lab->found[i], i, lab->last);
         }
         assert_int_equal(lab->bugchecks, 0);
     }

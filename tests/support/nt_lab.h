@@ -39,7 +39,7 @@ struct nt_lab {
     void *arg;
 
     atomic_uint found[LEDGER_FAULTS];
-    char last[256]; /* the newest finding's text; "" where it had none */
+    char last[256]; /* the first finding's text since one was asked for; "": none, or it had no text */
     enum ledger_kind last_kind;
     atomic_uint bugchecks;
     _Atomic uint32_t bug_code; /* of the newest */
