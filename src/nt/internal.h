@@ -88,6 +88,15 @@ enum nt_dispatcher_type { /* DISPATCHER_HEADER.Type; zero is memory that nobody 
                           NT_GATE /* one waiter at a time: fast mutexes, push locks, rundown */
 };
 void nt_header_init(DISPATCHER_HEADER *h, enum nt_dispatcher_type type, int32_t state);
+/* SignalState: changed under k->dispatch, read by others without it (KeReadState...). */
+static inline int32_t nt_state(const DISPATCHER_HEADER *h)
+{
+    return __atomic_load_n(&h->SignalState, __ATOMIC_RELAXED);
+}
+static inline void nt_state_set(DISPATCHER_HEADER *h, int32_t state)
+{
+    __atomic_store_n(&h->SignalState, state, __ATOMIC_RELAXED);
+}
 /* Under k->dispatch: lets those waiters go whom the object's state allows to. */
 void nt_header_signalled(struct nt *k, DISPATCHER_HEADER *h);
 /* The object at *Timeout by k's clock, in ns; NULL: RT_FOREVER. */

@@ -98,22 +98,11 @@ void nt_header_init(DISPATCHER_HEADER *h, enum nt_dispatcher_type type, int32_t 
     InitializeListHead(&h->WaitListHead);
 }
 
-/* Others read the state without the lock (KeReadState...). */
-static int32_t state_of(const DISPATCHER_HEADER *h)
-{
-    return __atomic_load_n(&h->SignalState, __ATOMIC_RELAXED);
-}
-
-static void state_set(DISPATCHER_HEADER *h, int32_t state)
-{
-    __atomic_store_n(&h->SignalState, state, __ATOMIC_RELAXED);
-}
-
 static bool signalled(const DISPATCHER_HEADER *h, const struct nt_thread *thread)
 {
     if (h->Type == NT_MUTANT && thread != NULL && ((const KMUTANT *)h)->OwnerThread == (const void *)thread)
         return true;
-    return state_of(h) > 0;
+    return nt_state(h) > 0;
 }
 
 /* The wait of `thread` is satisfied by this object: what that does to it. */
@@ -124,20 +113,20 @@ static void take(DISPATCHER_HEADER *h, struct nt_thread *thread, LIST_ENTRY **en
     switch (h->Type) {
     case NT_EVENT_SYNCHRONIZATION:
     case NT_TIMER_SYNCHRONIZATION:
-        state_set(h, 0);
+        nt_state_set(h, 0);
         break;
     case NT_SEMAPHORE:
-        state_set(h, state_of(h) - 1);
+        nt_state_set(h, nt_state(h) - 1);
         break;
     case NT_MUTANT:
-        state_set(h, state_of(h) - 1);
-        if (state_of(h) == 0 && thread != NULL) {
+        nt_state_set(h, nt_state(h) - 1);
+        if (nt_state(h) == 0 && thread != NULL) {
             m->OwnerThread = (struct _KTHREAD *)thread;
             InsertTailList(&thread->mutants, &m->MutantListEntry);
         }
         break;
     case NT_QUEUE:
-        state_set(h, state_of(h) - 1);
+        nt_state_set(h, nt_state(h) - 1);
         *entry = RemoveHeadList(&((KQUEUE *)h)->EntryListHead);
         (*entry)->Flink = NULL; /* it is in no queue */
         break;
@@ -190,7 +179,7 @@ void nt_header_signalled(struct nt *k, DISPATCHER_HEADER *h)
 {
     LIST_ENTRY *head = &h->WaitListHead, *next;
 
-    for (LIST_ENTRY *e = head->Flink; e != head && state_of(h) > 0; e = next) {
+    for (LIST_ENTRY *e = head->Flink; e != head && nt_state(h) > 0; e = next) {
         struct block *b = CONTAINING_RECORD(e, struct block, entry);
 
         next = e->Flink;
@@ -365,7 +354,7 @@ static bool can_wait_for(const DISPATCHER_HEADER *h, const char *function, const
 /* A mutex that the wait gave to this thread is one that it holds from here on. */
 static void note_mutex(const DISPATCHER_HEADER *h, const void *site)
 {
-    if (h->Type == NT_MUTANT && state_of(h) == 0)
+    if (h->Type == NT_MUTANT && nt_state(h) == 0)
         ledger_open(LEDGER_LOCK, (uintptr_t)h, 0, "mutex", site);
 }
 
@@ -460,202 +449,4 @@ NTSTATUS KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLA
     else
         nt_sleep(k, deadline);
     return STATUS_SUCCESS;
-}
-
-/* ---- events ---------------------------------------------------------------------------------------------
- */
-VOID KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State)
-{
-    nt_header_init(&Event->Header,
-                   Type == SynchronizationEvent ? NT_EVENT_SYNCHRONIZATION : NT_EVENT_NOTIFICATION,
-                   State != 0);
-}
-
-static bool is_event(const KEVENT *e, const char *function, const void *site)
-{
-    if (e->Header.Type == NT_EVENT_NOTIFICATION || e->Header.Type == NT_EVENT_SYNCHRONIZATION)
-        return true;
-    nt_bug(IRQL_NOT_LESS_OR_EQUAL, NULL, site, "%s: the event was never initialised", function);
-    return false;
-}
-
-int32_t nt_event_set(struct nt *k, KEVENT *event)
-{
-    int32_t was;
-
-    rt_mutex_lock(k->dispatch);
-    was = state_of(&event->Header);
-    state_set(&event->Header, 1);
-    nt_header_signalled(k, &event->Header);
-    rt_mutex_unlock(k->dispatch);
-    return was;
-}
-
-/* Wait promises that a wait follows at once; there is no processor to keep, so it means nothing here. */
-LONG KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
-{
-    struct nt *k = nt_current();
-
-    (void)Increment;
-    if (Wait)
-        NT_IRQL_MAX(APC_LEVEL);
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (!is_event(Event, __func__, NT_SITE))
-        return 0;
-    rt_point();
-    if (k == NULL)
-        return __atomic_exchange_n(&Event->Header.SignalState, 1, __ATOMIC_SEQ_CST);
-    return nt_event_set(k, Event);
-}
-
-LONG KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
-{
-    struct nt *k = nt_current();
-    int32_t was;
-
-    (void)Increment;
-    (void)Wait;
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (!is_event(Event, __func__, NT_SITE))
-        return 0;
-    rt_point();
-    if (k == NULL)
-        return __atomic_exchange_n(&Event->Header.SignalState, 0, __ATOMIC_SEQ_CST);
-    rt_mutex_lock(k->dispatch);
-    was = state_of(&Event->Header);
-    state_set(&Event->Header, 1);
-    nt_header_signalled(k, &Event->Header);
-    state_set(&Event->Header, 0);
-    rt_mutex_unlock(k->dispatch);
-    return was;
-}
-
-static LONG reset(KEVENT *e)
-{
-    struct nt *k = nt_current();
-    int32_t was;
-
-    rt_point();
-    if (k == NULL)
-        return __atomic_exchange_n(&e->Header.SignalState, 0, __ATOMIC_SEQ_CST);
-    rt_mutex_lock(k->dispatch);
-    was = state_of(&e->Header);
-    state_set(&e->Header, 0);
-    rt_mutex_unlock(k->dispatch);
-    return was;
-}
-
-VOID KeClearEvent(PRKEVENT Event)
-{
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (is_event(Event, __func__, NT_SITE))
-        reset(Event);
-}
-
-LONG KeResetEvent(PRKEVENT Event)
-{
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    return is_event(Event, __func__, NT_SITE) ? reset(Event) : 0;
-}
-
-LONG KeReadStateEvent(PRKEVENT Event)
-{
-    rt_point();
-    return state_of(&Event->Header);
-}
-
-/* ---- semaphores -----------------------------------------------------------------------------------------
- */
-VOID KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
-{
-    nt_header_init(&Semaphore->Header, NT_SEMAPHORE, Count);
-    Semaphore->Limit = Limit;
-}
-
-LONG KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait)
-{
-    struct nt *k = nt_current();
-    bool over;
-    LONG was;
-
-    (void)Increment;
-    (void)Wait;
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    rt_point();
-    if (k != NULL)
-        rt_mutex_lock(k->dispatch);
-    was = state_of(&Semaphore->Header);
-    over = Adjustment <= 0 || was > Semaphore->Limit - Adjustment;
-    if (!over) {
-        state_set(&Semaphore->Header, was + Adjustment);
-        if (k != NULL)
-            nt_header_signalled(k, &Semaphore->Header);
-    }
-    if (k != NULL)
-        rt_mutex_unlock(k->dispatch);
-    if (over) /* Windows raises STATUS_SEMAPHORE_LIMIT_EXCEEDED */
-        nt_bug(KMODE_EXCEPTION_NOT_HANDLED, NULL, NT_SITE,
-               "KeReleaseSemaphore: %d more than %d of a limit of %d", Adjustment, was, Semaphore->Limit);
-    return was;
-}
-
-LONG KeReadStateSemaphore(PRKSEMAPHORE Semaphore)
-{
-    rt_point();
-    return state_of(&Semaphore->Header);
-}
-
-/* ---- mutexes --------------------------------------------------------------------------------------------
- */
-VOID KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
-{
-    (void)Level;
-    nt_header_init(&Mutex->Header, NT_MUTANT, 1);
-    InitializeListHead(&Mutex->MutantListEntry);
-    Mutex->OwnerThread = NULL;
-    Mutex->Abandoned = FALSE;
-    Mutex->ApcDisable = 1;
-}
-
-LONG KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
-{
-    struct nt *k = nt_current();
-    struct nt_thread *me = k == NULL ? NULL : nt_thread_current(k);
-    bool mine;
-    LONG was;
-
-    (void)Wait;
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    rt_point();
-    if (k == NULL) {
-        was = state_of(&Mutex->Header);
-        state_set(&Mutex->Header, was + 1);
-        return was;
-    }
-    rt_mutex_lock(k->dispatch);
-    was = state_of(&Mutex->Header);
-    mine = me != NULL && Mutex->OwnerThread == (struct _KTHREAD *)me;
-    rt_mutex_unlock(k->dispatch);
-    if (!mine) { /* Windows raises STATUS_MUTANT_NOT_OWNED */
-        nt_bug(KMODE_EXCEPTION_NOT_HANDLED, NULL, NT_SITE,
-               "KeReleaseMutex: the calling thread does not own the mutex");
-        return was;
-    }
-    if (was == 0)
-        ledger_close(LEDGER_LOCK, (uintptr_t)Mutex, NT_SITE);
-    rt_mutex_lock(k->dispatch);
-    state_set(&Mutex->Header, was + 1);
-    if (was == 0) {
-        RemoveEntryList(&Mutex->MutantListEntry);
-        Mutex->OwnerThread = NULL;
-        nt_header_signalled(k, &Mutex->Header);
-    }
-    rt_mutex_unlock(k->dispatch);
-    return was;
-}
-
-LONG KeReadStateMutex(PRKMUTEX Mutex)
-{
-    rt_point();
-    return state_of(&Mutex->Header);
 }

@@ -10,8 +10,8 @@
  * through rt_current()->driver. A kernel (struct nt) belongs to one engine; drivers in it see each other's
  * devices and processes. All of it runs on both back ends of rt.
  *
- * Threads and IRQL: each thread carries its IRQL (rt_carried()); whoever calls into a driver sets it and takes
- * care that it comes back unchanged (nt_enter(), nt_leave()).
+ * Threads and IRQL: each thread carries its IRQL (rt_carried()); whoever calls into a driver sets it and
+ * takes care that it comes back unchanged (nt_enter(), nt_leave()).
  */
 #ifndef WEIR_NT_NT_H
 #define WEIR_NT_NT_H
@@ -29,8 +29,8 @@ struct nt_driver;
 
 struct nt_config {
     struct rt_clock *clock;
-    struct ledger *ledger;  /* NULL: nothing is written down */
-    unsigned processors;    /* as KeQueryActiveProcessorCount says; 0: 4 */
+    struct ledger *ledger;   /* NULL: nothing is written down */
+    unsigned processors;     /* as KeQueryActiveProcessorCount says; 0: 4 */
     unsigned worker_threads; /* of the system's work queues; 0: 4 */
     /* What DbgPrint and the others print, a line or a piece of one; NULL: nowhere. Any thread. */
     void (*print)(void *ctx, const char *driver, uint32_t component, uint32_t level, const char *text);
@@ -40,7 +40,7 @@ struct nt_config {
     void *ctx;
 };
 int nt_create(const struct nt_config *config, struct nt **out); /* 0 or -ENOMEM */
-void nt_destroy(struct nt *k); /* all drivers are gone; stops its threads */
+void nt_destroy(struct nt *k);                                  /* all drivers are gone; stops its threads */
 
 /* ---- drivers ---------------------------------------------------------------------------------------------
  */
@@ -74,8 +74,8 @@ struct nt *nt_of_driver(struct nt_driver *d);
 struct nt_driver *nt_driver_current(void);
 struct nt *nt_current(void);
 
-/* Around every call into a driver that is not made by nt itself: sets context and IRQL, returns what was. leave
- * reports an IRQL that did not come back (and mends it). */
+/* Around every call into a driver that is not made by nt itself: sets context and IRQL, returns what was.
+ * leave reports an IRQL that did not come back (and mends it). */
 struct nt_entered {
     struct rt_context *context;
     KIRQL irql, inside;
@@ -90,7 +90,8 @@ NTSTATUS nt_process_remove(struct nt *k, uint64_t id);
 /* The process in whose name the calling thread runs from now on (a connect's); 0: the system. What was. */
 uint64_t nt_process_attach(uint64_t id);
 
-/* ---- devices, from a test program's side ---------------------------------------------------------------- */
+/* ---- devices, from a test program's side ----------------------------------------------------------------
+ */
 struct nt_file;
 /* Opens "\\.\Name" or "\Device\Name" as process `id`: IRP_MJ_CREATE. */
 NTSTATUS nt_open(struct nt *k, const char *name, uint64_t process_id, struct nt_file **out);
