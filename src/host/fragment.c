@@ -81,6 +81,9 @@ struct fragments {
     struct chunk *free_chunk;
     uint32_t chunks_most, chunks_made, chunks_free;
     uint32_t length;
+    uint32_t slot; /* of the datagram that the last fragment belongs to */
+    void (*over)(void *ctx, uint32_t slot, bool complete);
+    void *ctx; /* of it */
     UINT64 pieces, completed, evicted, expired, refused;
     uint8_t *whole;
 };
@@ -219,12 +222,19 @@ static void let_go_of_pieces(struct fragments *f, struct datagram *d)
     d->pieces = 0;
 }
 
-static void datagram_end(struct fragments *f, uint32_t index)
+static void tell_over(const struct fragments *f, const struct datagram *d, bool complete)
+{
+    if (f->over != NULL)
+        f->over(f->ctx, (uint32_t)(d - f->datagrams), complete);
+}
+
+static void datagram_end(struct fragments *f, uint32_t index, bool complete)
 {
     struct datagram *d = &f->datagrams[index];
     uint32_t *at = &f->heads[d->hash & f->hash_mask];
 
     let_go_of_pieces(f, d);
+    tell_over(f, d, complete);
     while (*at != index)
         at = &f->datagrams[*at].chained;
     *at = d->chained;
@@ -240,6 +250,7 @@ static enum fragment_result datagram_poison(struct fragments *f, struct datagram
     let_go_of_pieces(f, d);
     d->state = POISONED;
     f->refused++;
+    tell_over(f, d, false);
     return FRAGMENT_OVERLAP;
 }
 
@@ -254,7 +265,7 @@ static bool evict(struct fragments *f, uint32_t spared)
         return false;
     if (f->datagrams[index].state == OPEN)
         f->evicted++;
-    datagram_end(f, index);
+    datagram_end(f, index, false);
     return true;
 }
 
@@ -427,24 +438,28 @@ static void put16(uint8_t *at, uint32_t v)
     at[1] = (uint8_t)v;
 }
 
-/* Makes the first fragment's header (in f->whole) that of the whole: RFC 791, 3.2; RFC 8200, 4.5. */
-static void correct_header(struct fragments *f, uint8_t version, uint32_t header, uint32_t size, uint8_t next)
+void fragment_header_of_whole(uint8_t *h, uint8_t version, uint32_t header, uint32_t size, uint8_t next)
 {
-    uint8_t *h = f->whole;
     uint32_t field = 6;
 
-    f->length = header + size;
     if (version == 4) {
-        put16(h + 2, f->length);
+        put16(h + 2, header + size);
         put16(h + 6, (h[6] & 0x40) << 8); /* "don't fragment" stays */
         put16(h + 10, 0);
         put16(h + 10, wire_fold(wire_sum(h, header, 0)));
         return;
     }
-    put16(h + 4, f->length - 40);
+    put16(h + 4, header + size - 40);
     for (uint32_t at = 40; at + 1 < header; at += (h[at + 1] + 1u) * 8)
         field = at;
     h[field] = next;
+}
+
+/* Makes the first fragment's header (in f->whole) that of the whole. */
+static void correct_header(struct fragments *f, uint8_t version, uint32_t header, uint32_t size, uint8_t next)
+{
+    f->length = header + size;
+    fragment_header_of_whole(f->whole, version, header, size, next);
 }
 
 /* Puts the pieces in their places and ends the datagram. */
@@ -468,7 +483,7 @@ static uint32_t assemble(struct fragments *f, uint32_t index)
     chain_copy(head, 0, f->whole, header);
     correct_header(f, d->key.version, header, d->end, d->next);
     f->completed++;
-    datagram_end(f, index);
+    datagram_end(f, index, true);
     return shown;
 }
 
@@ -512,6 +527,7 @@ enum fragment_result fragments_add(struct fragments *f, const struct wire_packet
 
     *out = NULL;
     *size = 0;
+    f->slot = NONE;
     fragments_expire(f, now_ns);
     if (!slice_of(p, &s))
         return FRAGMENT_BAD;
@@ -532,6 +548,7 @@ enum fragment_result fragments_add(struct fragments *f, const struct wire_packet
     index = datagram_find(f, &key, hash);
     if (index == NONE)
         index = datagram_open(f, &key, hash, now_ns);
+    f->slot = index;
     d = &f->datagrams[index];
     if (d->state == POISONED)
         return FRAGMENT_OVERLAP;
@@ -545,7 +562,7 @@ enum fragment_result fragments_add(struct fragments *f, const struct wire_packet
     bytes = (s.first == 0 ? s.header_size : 0) + s.there;
     if (!make_room(f, bytes == 0 ? 1 : (bytes + CHUNK_BYTES - 1) / CHUNK_BYTES, index)) {
         if (d->pieces == 0)
-            datagram_end(f, index);
+            datagram_end(f, index, false);
         return FRAGMENT_NO_ROOM;
     }
     keep(f, d, &s);
@@ -554,6 +571,28 @@ enum fragment_result fragments_add(struct fragments *f, const struct wire_packet
     *size = assemble(f, index);
     *out = f->whole;
     return FRAGMENT_COMPLETE;
+}
+
+void fragments_watch(struct fragments *f, void (*over)(void *ctx, uint32_t slot, bool complete), void *ctx)
+{
+    f->over = over;
+    f->ctx = ctx;
+}
+
+uint32_t fragments_slots(const struct fragments *f)
+{
+    return f->datagram_count;
+}
+
+uint32_t fragments_slot(const struct fragments *f)
+{
+    return f->slot;
+}
+
+void fragments_clear(struct fragments *f)
+{
+    while (f->oldest != NONE)
+        datagram_end(f, f->oldest, false);
 }
 
 uint32_t fragments_length(const struct fragments *f)
@@ -571,7 +610,7 @@ uint32_t fragments_expire(struct fragments *f, UINT64 now_ns)
         if (now_ns < d->since_ns || now_ns - d->since_ns < LIFETIME_NS)
             break;
         n += d->state == OPEN;
-        datagram_end(f, f->oldest);
+        datagram_end(f, f->oldest, false);
     }
     f->expired += n;
     return n;

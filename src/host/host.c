@@ -51,6 +51,8 @@ static void lane_destroy(struct lane *l)
         scratch_destroy(l->scratch);
     if (l->segments != NULL)
         tcp_destroy(l);
+    groups_destroy(l);
+    fragments_destroy(l->sent);
     if (l->fragments != NULL)
         fragments_destroy(l->fragments);
     if (l->flows != NULL)
@@ -80,6 +82,10 @@ static int lane_create(struct host *h, struct lane *l)
         e = flow_table_create(h->limits.flows, h->config.seed, &l->flows);
     if (e == 0)
         e = fragments_create(&h->limits, &l->fragments);
+    if (e == 0)
+        e = fragments_create(&(struct host_limits){.datagrams = 1}, &l->sent);
+    if (e == 0 && h->config.knobs.fragment_grouping)
+        e = groups_create(l);
     if (e == 0)
         e = tcp_create(l);
     if (e == 0)
@@ -142,6 +148,8 @@ void host_shutdown(struct host *h)
 {
     TURN_OF(&h->lanes[0]);
 
+    for (size_t i = 0; i < h->lane_count; i++)
+        groups_flush(&h->lanes[i]);
     ale_shutdown(h);
 }
 
@@ -159,6 +167,7 @@ static void advance(struct host *h, UINT64 now_ns)
     for (size_t i = 0; i < h->lane_count; i++) {
         ale_advance(&h->lanes[i], now_ns);
         fragments_expire(h->lanes[i].fragments, now_ns);
+        groups_expire(&h->lanes[i], now_ns);
     }
 }
 

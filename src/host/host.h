@@ -248,6 +248,9 @@ struct host_config {
     void (*emit)(void *ctx, const struct host_emitted *e); /* it got through: to be written */
     void (*lost)(void *ctx, const struct host_emitted *e, const struct host_outcome *how); /* it did not */
     void (*released)(void *ctx, UINT64 frame, bool injected);     /* nothing of this frame is held any more */
+    /* The n-th frame after the one that is being given, from 0; NULL: not known (yet). Asked when this host sent a
+     * datagram in fragments: its stack had all of it before the first one left. Packets valid during the call. */
+    const struct host_frame *(*following)(void *ctx, unsigned n);
     void (*completed)(void *ctx, const struct host_completed *c); /* may be NULL */
     void *ctx;                                                    /* of these */
     UINT64 start_ns;

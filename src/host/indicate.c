@@ -205,7 +205,10 @@ static void complete(void *ctx)
     fill_values(a, a->room->prepared[a->layer->id].all);
     metadata_fill(a->s, a->role, a->discard, &a->metadata);
     a->request.metadata = &a->metadata;
-    a->request.layer_data = a->s->layer_data != NULL ? a->s->layer_data
+    if (a->role == LAYER_FW && !a->discard)
+        a->list = a->s->layer_data; /* a group's chain */
+    a->request.layer_data = a->s->layer_data != NULL && !(a->role == LAYER_FW && a->discard)
+                                ? a->s->layer_data
                             : a->role == LAYER_ST    ? show_stream(a)
                                                      : show_packet(a);
 }

@@ -442,18 +442,3 @@ void injection_walk(struct host *h, struct injection *i, struct injection_room *
     }
     i->status = worst;
 }
-
-/* ---- fragment groups -------------------------------------------------------------------------------------
- */
-
-NTSTATUS host_reassemble_group(UINT16 family, NET_BUFFER_LIST *chain, NDIS_HANDLE pool, UINT32 back_fill,
-                               NET_BUFFER_LIST **out, const void *site)
-{
-    (void)family;
-    (void)chain;
-    (void)pool;
-    (void)back_fill;
-    (void)out;
-    (void)site;
-    return STATUS_NOT_SUPPORTED;
-}

@@ -186,7 +186,7 @@ struct scene {
     HANDLE completion_handle;           /* NULL: none (PEND-03) */
     const bool *pended;
     void *classify_context;
-    void *layer_data;      /* CR, BR: the request; else NULL: the packet's list is shown */
+    void *layer_data;      /* CR, BR: the request; FW: a group's chain; else NULL: the packet's list is shown */
     const uint8_t *stream; /* ST: the in-order bytes */
     uint32_t stream_size;
     UINT32 stream_flags; /* ST: FWPS_STREAM_FLAG_SEND, _RECEIVE, .._DISCONNECT, .._ABORT (ORD-07) */
@@ -395,6 +395,15 @@ enum fragment_result fragments_add(struct fragments *f, const struct wire_packet
 /* How long the whole that fragments_add() gave out last was as sent; *size is less if the capture had cut a
  * fragment off: for wire_parse_ip(*out, *size, fragments_length(f), ...). */
 uint32_t fragments_length(const struct fragments *f);
+/* Datagrams have slots [0, fragments_slots()). over: told when one's fragments are held no longer, because it is
+ * complete or because it was given up; perhaps twice, the second time for nothing. From within the calls here. */
+void fragments_watch(struct fragments *f, void (*over)(void *ctx, uint32_t slot, bool complete), void *ctx);
+uint32_t fragments_slots(const struct fragments *f);
+uint32_t fragments_slot(const struct fragments *f); /* whose the last fragment was; UINT32_MAX: nobody's */
+void fragments_clear(struct fragments *f);          /* gives up all of them */
+/* Makes a first fragment's header (IPv6: without the fragment header) that of the whole, of `size` bytes behind
+ * it; next: what the fragment header says (RFC 791, 3.2; RFC 8200, 4.5). */
+void fragment_header_of_whole(uint8_t *h, uint8_t version, uint32_t header, uint32_t size, uint8_t next);
 /* Ends datagrams whose time is over (60 s from their first fragment; fragments_add() does so too); how many.
  */
 uint32_t fragments_expire(struct fragments *f, UINT64 now_ns);
@@ -425,6 +434,15 @@ struct ahead {
  * none. */
 bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead *a,
                  struct host_flow_key *key);
+/* lane->groups (group.c): forwarded fragments that wait for the others of their datagram. create: 0 or -ENOMEM;
+ * destroy: silently. expire and flush let go on what waits no longer, or waits at all. No lane held. */
+struct groups;
+int groups_create(struct lane *l);
+void groups_destroy(struct lane *l);
+void groups_expire(struct lane *l, UINT64 now_ns);
+void groups_flush(struct lane *l);
+/* A fragment that passed FW alone. True: it goes on; false: it waits (HOST_HELD), or its group was refused. */
+bool group_forward(struct scene *s, struct host_outcome *out);
 /* lane->memory (paths_memory.c). 0 or -ENOMEM. */
 struct memory;
 int memory_create(const struct host_limits *limits, struct memory **out);
@@ -442,6 +460,8 @@ struct lane {
     struct engine_reader *reader;
     struct flow_table *flows;
     struct fragments *fragments;
+    struct fragments *sent;  /* paths_out.c's: one datagram, of what is to come */
+    struct groups *groups;   /* group.c's; NULL: forwarded fragments go one by one */
     void *endpoints;         /* ale_endpoint.c's */
     void *ale;               /* ale.c's: operations, contexts */
     void *segments;          /* tcp_segments.c's: out-of-order data */

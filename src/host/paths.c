@@ -137,11 +137,14 @@ bool path_receive(struct scene *s, struct host_outcome *out)
     return path_step(s, LAYER_II, out);
 }
 
+bool path_send_link(struct scene *s, struct host_outcome *out)
+{
+    return !has_mac(s) || (path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
+}
+
 bool path_send_ip(struct scene *s, struct host_outcome *out)
 {
-    if (!path_step(s, LAYER_OI, out))
-        return false;
-    return !has_mac(s) || (path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
+    return path_step(s, LAYER_OI, out) && path_send_link(s, out);
 }
 
 bool path_send(struct scene *s, struct host_outcome *out)
@@ -205,10 +208,8 @@ bool path_find(struct scene *s, struct ale_view *v, struct host_outcome *out)
     lane_enter(l);
     ale_find(s, v);
     out->answers = s->flow != NULL && path_inbound(s) != ((s->flow->flags & FLOW_INBOUND) != 0);
-    if (!v->refused && !v->held) {
-        if (s->follows) {
-            ;
-        } else if (s->flow != NULL) {
+    if (!v->refused && !v->held && !s->follows) {
+        if (s->flow != NULL) {
             if (__builtin_expect((s->flow->flags & (FLOW_UNSENT_OUT | FLOW_UNSENT_IN)) != 0, 0))
                 unsent = presupposes(s, s->flow->flags);
         } else {

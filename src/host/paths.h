@@ -39,6 +39,7 @@ void path_busy(struct lane *l);
 bool path_receive(struct scene *s, struct host_outcome *out);
 bool path_send(struct scene *s, struct host_outcome *out);    /* OT, OI, MAC layers */
 bool path_send_ip(struct scene *s, struct host_outcome *out); /* without OT */
+bool path_send_link(struct scene *s, struct host_outcome *out); /* the MAC layers alone */
 
 /* ale_find(), and whether the frame may go on: false: its flow was refused, is held, or it presupposes a
  * packet that was dropped; the outcome says so. */
@@ -97,18 +98,22 @@ enum memory_kind {
     MEMORY_UNSENT_OUT,       /* ... of the host */
     MEMORY_CLOSED,           /* a TCP connection ended: what comes late belongs to it */
     MEMORY_RESET,            /* ... by RST */
-    MEMORY_FRAGMENT_PASSED,  /* an outbound datagram's first seen fragment passed (the key says which) */
-    MEMORY_FRAGMENT_BLOCKED, /* ... did not */
-    MEMORY_FRAGMENT_UNSENT,  /* ... is a consequence */
+    MEMORY_FRAGMENT,         /* what became of a datagram that was sent in fragments (the key says which) */
 };
 /* With the lane held. `kind` until `until`; a note that is there already is put off. */
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
                 UINT64 until);
-/* A datagram whose first fragment was blocked, where and by whom; and what was said so. layer_id
- * ENGINE_LAYER_COUNT: nowhere. */
-void memory_put_block(struct memory *m, const struct host_flow_key *k, UINT64 now, UINT64 until,
-                      UINT16 layer_id, UINT64 filter_id);
-void memory_block(struct memory *m, const struct host_flow_key *k, UINT16 *layer_id, UINT64 *filter_id);
+/* What is the fate of all fragments of a datagram, and frames between which they stand. */
+struct fragment_note {
+    UINT64 first, last; /* by number */
+    UINT64 filter_id, flow_id;
+    UINT16 layer_id; /* ENGINE_LAYER_COUNT: none */
+    UINT8 fate, note;
+};
+void memory_put_fragment(struct memory *m, const struct host_flow_key *k, UINT64 now, UINT64 until,
+                         const struct fragment_note *what);
+/* False: there is none. */
+bool memory_fragment(struct memory *m, const struct host_flow_key *k, UINT64 now, struct fragment_note *out);
 bool memory_has(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now);
 /* Bits: 1 << enum memory_kind. */
 unsigned memory_kinds(struct memory *m, const struct host_flow_key *k, UINT64 now);

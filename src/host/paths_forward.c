@@ -2,8 +2,7 @@
 /*
  * paths_forward: packets that pass through (ORD-14, ORD-16): FW once for each packet or fragment, II before
  * and OI after it if the knob says so. With fragment grouping on, a datagram's fragments are classified once
- * more as a group when the last of them is there; a block there drops the frame that completed the group, as
- * the others have gone on. A capture of both sides shows a packet twice, and both frames walk: what is one
+ * more as a group when the last of them is there, and wait for that (group.c). A capture of both sides shows a packet twice, and both frames walk: what is one
  * packet on both sides cannot be told for sure.
  */
 #include "host/paths.h"
@@ -12,9 +11,6 @@ void paths_forward(struct scene *s, struct host_outcome *out)
 {
     const struct wire_packet *p = s->packet;
     const struct host_knobs *knobs = &s->host->config.knobs;
-    enum fragment_result r;
-    const uint8_t *bytes;
-    uint32_t size;
 
     out->forwarded = true;
     s->next_hop = host_route(s->host, s->version, &p->destination);
@@ -33,17 +29,8 @@ void paths_forward(struct scene *s, struct host_outcome *out)
     }
     if (!path_step(s, LAYER_FW, out))
         return;
-    if (p->fragment && p->fault == WIRE_OK && knobs->fragment_grouping) {
-        lane_enter(s->lane);
-        r = fragments_add(s->lane->fragments, p, 0, s->time_ns, &bytes, &size);
-        lane_leave(s->lane);
-        if (r == FRAGMENT_COMPLETE) {
-            s->flags |= FWP_CONDITION_FLAG_IS_FRAGMENT_GROUP;
-            if (!path_step(s, LAYER_FW, out))
-                return;
-            s->flags &= ~(UINT32)FWP_CONDITION_FLAG_IS_FRAGMENT_GROUP;
-        }
-    }
+    if (p->fragment && p->fault == WIRE_OK && s->lane->groups != NULL && !group_forward(s, out))
+        return;
     if (knobs->forward_ip_layers) {
         s->packet_direction = FWP_DIRECTION_OUTBOUND;
         (void)path_send_ip(s, out);

@@ -27,8 +27,7 @@ struct tags {
 
 struct note {
     struct host_flow_key key;
-    UINT64 filter_id; /* of a block: who decided, */
-    UINT16 layer_id;  /* and where */
+    struct fragment_note fragment; /* MEMORY_FRAGMENT */
 };
 struct memory {
     size_t sets; /* a power of two */
@@ -118,27 +117,23 @@ void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kin
     (void)put(m, k, kind, now, until);
 }
 
-void memory_put_block(struct memory *m, const struct host_flow_key *k, UINT64 now, UINT64 until,
-                      UINT16 layer_id, UINT64 filter_id)
+void memory_put_fragment(struct memory *m, const struct host_flow_key *k, UINT64 now, UINT64 until,
+                         const struct fragment_note *what)
 {
-    struct note *n = put(m, k, MEMORY_FRAGMENT_BLOCKED, now, until);
-
-    n->layer_id = layer_id;
-    n->filter_id = filter_id;
+    put(m, k, MEMORY_FRAGMENT, now, until)->fragment = *what;
 }
 
-void memory_block(struct memory *m, const struct host_flow_key *k, UINT16 *layer_id, UINT64 *filter_id)
+bool memory_fragment(struct memory *m, const struct host_flow_key *k, UINT64 now, struct fragment_note *out)
 {
     const struct set s = set_of(m, k);
 
-    *layer_id = ENGINE_LAYER_COUNT;
-    *filter_id = 0;
     for (unsigned i = 0; i < WAYS; i++) {
-        if (!is_at(&s, i, s.tag | MEMORY_FRAGMENT_BLOCKED, k))
+        if (!is_at(&s, i, s.tag | MEMORY_FRAGMENT, k) || s.tags->until_ns[i] < now)
             continue;
-        *layer_id = s.notes[i].layer_id;
-        *filter_id = s.notes[i].filter_id;
+        *out = s.notes[i].fragment;
+        return true;
     }
+    return false;
 }
 
 unsigned memory_kinds(struct memory *m, const struct host_flow_key *k, UINT64 now)

@@ -7,8 +7,10 @@
  * errors (ORD-13)
  *
  * What this host sent is never discarded for its headers: its stack, or a raw socket, made them. OI stands
- * before fragmentation (ORD-16), but a capture shows the pieces: the first piece seen walks the whole way as
- * far as its headers go, and its verdict is that of the others (paths_memory.c, 60 s).
+ * before fragmentation (ORD-16, PKT-24), but a capture shows the pieces. With the first one seen the datagram is
+ * put together from the frames that follow, and walks the way down to OI; its verdict is that of all its pieces
+ * (paths_memory.c, 60 s), each of which goes through the MAC layers by itself. Where not all of it follows, the
+ * first piece walks as far as its headers go.
  */
 #include <string.h>
 
@@ -103,54 +105,113 @@ static void fragment_key(const struct scene *s, struct host_flow_key *k)
     k->remote_port = (uint16_t)s->packet->fragment_id;
 }
 
+static bool same_datagram(const struct wire_packet *a, const struct wire_packet *b)
+{
+    return a->fragment && a->version == b->version && a->fragment_id == b->fragment_id &&
+           (a->version == 6 || a->protocol == b->protocol) && wire_addr_equal(&a->source, &b->source) &&
+           wire_addr_equal(&a->destination, &b->destination);
+}
+
+/*
+ * The datagram that this fragment is the first one seen of, from the frames that follow. False: it is not whole
+ * there. *last: the number of the frame that completes it. `whole` stands in the lane's room until the next one.
+ */
+static bool gather(struct scene *s, struct wire_packet *whole, UINT64 *last)
+{
+    const struct host_config *c = &s->host->config;
+    struct fragments *f = s->lane->sent;
+    const struct host_frame *next;
+    enum fragment_result r;
+    const uint8_t *bytes;
+    uint32_t size;
+    bool stayed;
+
+    *last = s->frame;
+    if (c->following == NULL || s->packet->fault != WIRE_OK)
+        return false;
+    fragments_clear(f);
+    r = fragments_add(f, s->packet, 0, s->time_ns, &bytes, &size);
+    stayed = lane_rest(s->lane);
+    for (unsigned n = 0; r == FRAGMENT_HELD && (next = c->following(c->ctx, n)) != NULL; n++) {
+        if (!same_datagram(next->packet, s->packet) || next->packet->fault != WIRE_OK)
+            continue;
+        r = fragments_add(f, next->packet, 0, s->time_ns, &bytes, &size);
+        *last = next->number;
+    }
+    lane_back(s->lane, stayed);
+    if (r != FRAGMENT_COMPLETE) {
+        *last = s->frame;
+        return false;
+    }
+    wire_parse_ip(bytes, size, fragments_length(f), whole);
+    return whole->reached >= WIRE_NETWORK;
+}
+
+/* The whole datagram's way, down to OI; what is below sees this frame. */
+static void datagram_of_fragments(struct scene *s, const struct wire_packet *whole, struct host_outcome *out)
+{
+    struct scene all = *s;
+
+    path_scene(&all, whole, false);
+    transport_out(&all, out);
+    s->flow = all.flow;
+    s->flow_id = all.flow_id;
+    s->endpoint = all.endpoint;
+    if (out->fate == HOST_PASSED)
+        (void)path_send_link(s, out);
+}
+
+/* The others' fate is its own. */
+static void as_noted(struct scene *s, const struct fragment_note *n, struct host_outcome *out)
+{
+    out->fate = (enum host_fate)n->fate;
+    out->note = (enum host_note)n->note;
+    out->flow_id = n->flow_id;
+    if (out->fate == HOST_BLOCKED || out->fate == HOST_ABSORBED) {
+        out->layer = engine_layer_by_id(n->layer_id);
+        out->filter_id = n->filter_id;
+        out->module = FWPS_DISCARD_MODULE_GENERAL;
+        out->reason = FWPS_DISCARD_FIREWALL_POLICY;
+    } else if (out->fate == HOST_PASSED) {
+        (void)path_send_link(s, out);
+    }
+}
+
 static void fragment_out(struct scene *s, struct host_outcome *out)
 {
-    static const enum memory_kind kinds[] = {MEMORY_FRAGMENT_PASSED, MEMORY_FRAGMENT_BLOCKED,
-                                             MEMORY_FRAGMENT_UNSENT};
-    enum memory_kind kind = MEMORY_FRAGMENT_PASSED;
     struct memory *m = s->lane->memory;
+    struct wire_packet whole;
     struct host_flow_key key;
-    bool known = false;
-    unsigned noted;
-    UINT64 filter_id = 0;
-    UINT16 layer_id = ENGINE_LAYER_COUNT;
+    struct fragment_note n;
+    bool known;
 
-    fragment_key(s, &key);
-    lane_enter(s->lane);
-    noted = memory_kinds(m, &key, s->time_ns);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && !known; i++) {
-        kind = kinds[i];
-        known = (noted & MEMORY_BIT(kind)) != 0;
-    }
-    if (known && s->packet->fragment_offset == 0) { /* the identification is used again */
-        memory_drop(m, &key, MEMORY_BIT(kind));
-        known = false;
-    }
-    if (known && kind == MEMORY_FRAGMENT_BLOCKED)
-        memory_block(m, &key, &layer_id, &filter_id);
-    lane_leave(s->lane);
-    if (known) {
-        if (kind == MEMORY_FRAGMENT_BLOCKED) {
-            out->fate = HOST_BLOCKED;
-            out->layer = engine_layer_by_id(layer_id);
-            out->filter_id = filter_id;
-            out->module = FWPS_DISCARD_MODULE_GENERAL;
-            out->reason = FWPS_DISCARD_FIREWALL_POLICY;
-        } else if (kind == MEMORY_FRAGMENT_UNSENT) {
-            (void)path_consequence(out, HOST_NOTE_REFUSED_FLOW);
-        }
+    if (s->packet->fragment_offset == 0 && (s->packet->ip_flags & WIRE_IP_MORE_FRAGMENTS) == 0) {
+        transport_out(s, out); /* the only one */
         return;
     }
-    transport_out(s, out);
-    kind = out->fate == HOST_PASSED        ? MEMORY_FRAGMENT_PASSED
-           : out->fate == HOST_CONSEQUENCE ? MEMORY_FRAGMENT_UNSENT
-                                           : MEMORY_FRAGMENT_BLOCKED;
+    fragment_key(s, &key);
     lane_enter(s->lane);
-    if (kind == MEMORY_FRAGMENT_BLOCKED)
-        memory_put_block(m, &key, s->time_ns, s->time_ns + FRAGMENT_NS,
-                         out->layer != NULL ? out->layer->id : ENGINE_LAYER_COUNT, out->filter_id);
+    known = memory_fragment(m, &key, s->time_ns, &n);
+    /* The identification is used again; or the first one comes again, for what it waited for is decided. */
+    if (known && (n.first == s->frame || (s->packet->fragment_offset == 0 && s->frame > n.last)))
+        known = false;
+    lane_leave(s->lane);
+    if (known) {
+        as_noted(s, &n, out);
+        return;
+    }
+    n.first = s->frame;
+    if (gather(s, &whole, &n.last))
+        datagram_of_fragments(s, &whole, out);
     else
-        memory_put(m, &key, kind, s->time_ns, s->time_ns + FRAGMENT_NS);
+        transport_out(s, out);
+    n.fate = (UINT8)out->fate;
+    n.note = out->fate == HOST_CONSEQUENCE ? (UINT8)out->note : HOST_NOTE_NONE;
+    n.layer_id = out->layer != NULL ? out->layer->id : ENGINE_LAYER_COUNT;
+    n.filter_id = out->filter_id;
+    n.flow_id = out->flow_id;
+    lane_enter(s->lane);
+    memory_put_fragment(m, &key, s->time_ns, s->time_ns + FRAGMENT_NS, &n);
     lane_leave(s->lane);
 }
 

@@ -78,10 +78,12 @@ static struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint32_t siz
     f = ndis_frame_take(w->host->frames, bytes, size, ip_at);
     if (f == NULL)
         return NULL;
-    if (w->origin == NULL)
+    if (w->origin == NULL) {
         w->origin = ndis_frame_root(f, w->number);
-    else
+        ndis_frame_stem(f, NULL, w->history); /* of a list that a driver made of nothing (INJ-16) */
+    } else {
         ndis_frame_stem(f, w->origin, w->history);
+    }
     w->frames[w->count++] = f;
     w->frame = f;
     if (w->tagged != NULL) {
@@ -120,6 +122,16 @@ NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at, uint32_
     if ((w->frame == NULL || w->packet != s->packet) && !make(s))
         return NULL;
     return ndis_frame_show(w->frame, first, at, end, s->host->config.knobs.split_mdl);
+}
+
+struct ndis_frame *walk_hold(struct scene *s)
+{
+    struct walk *w = s->walk;
+
+    if (w == NULL || ((w->frame == NULL || w->packet != s->packet) && !make(s)))
+        return NULL;
+    ndis_frame_hold(w->frame);
+    return w->frame;
 }
 
 void walk_copy_slow(struct walk *w)

@@ -55,6 +55,8 @@ static inline void walk_begin(struct walk *w, struct host *h, UINT64 number, con
 
 /* The scene's packet for a callout, [first, end) with the data from `at` on. NULL: out of memory. */
 NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at, uint32_t end);
+/* The scene's packet, to be kept beyond the walk: ndis_frame_let_go(). NULL: out of memory. */
+struct ndis_frame *walk_hold(struct scene *s);
 /* The bytes of the scene's packet come once more, as another list (ORD-19). Costs a branch where no callout
  * has looked. */
 void walk_copy_slow(struct walk *w);

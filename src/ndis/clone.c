@@ -287,24 +287,31 @@ static NET_BUFFER_LIST *reassemble(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uin
     return &r.block->nbl;
 }
 
-NET_BUFFER_LIST *ndis_nbl_reassemble(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t start_offset,
-                                     uint32_t data_offset_delta, uint32_t back_fill, enum ndis_by by,
-                                     const void *site)
+/* The list with so many bytes more in front; NULL: there is no memory for them, and the list is gone. */
+static NET_BUFFER_LIST *with_front(NET_BUFFER_LIST *nbl, uint32_t front, uint32_t back_fill, enum ndis_by by,
+                                   const void *site)
 {
-    NET_BUFFER_LIST *nbl = reassemble(chain, pool, start_offset, start_offset, by, site);
-
-    if (nbl != NULL && data_offset_delta != 0 &&
-        NdisRetreatNetBufferDataStart(nbl->FirstNetBuffer, data_offset_delta, back_fill, NULL) !=
-            NDIS_STATUS_SUCCESS) {
+    if (nbl != NULL && front != 0 &&
+        NdisRetreatNetBufferDataStart(nbl->FirstNetBuffer, front, back_fill, NULL) != NDIS_STATUS_SUCCESS) {
         ndis_nbl_free(nbl, NDIS_MADE_REASSEMBLED, by, site);
         nbl = NULL;
     }
     return nbl;
 }
 
-NET_BUFFER_LIST *ndis_nbl_join(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t skip, const void *site)
+NET_BUFFER_LIST *ndis_nbl_reassemble(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t start_offset,
+                                     uint32_t data_offset_delta, uint32_t back_fill, enum ndis_by by,
+                                     const void *site)
 {
-    return reassemble(chain, pool, 0, skip, NDIS_BY_FWPS, site);
+    return with_front(reassemble(chain, pool, start_offset, start_offset, by, site), data_offset_delta,
+                      back_fill, by, site);
+}
+
+NET_BUFFER_LIST *ndis_nbl_join(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t skip_first, uint32_t skip,
+                               uint32_t front, uint32_t back_fill, const void *site)
+{
+    return with_front(reassemble(chain, pool, skip_first, skip, NDIS_BY_FWPS, site), front, back_fill,
+                      NDIS_BY_FWPS, site);
 }
 
 NET_BUFFER_LIST *NTAPI NdisAllocateReassembledNetBufferList(NET_BUFFER_LIST *FragmentNetBufferList,

@@ -34,6 +34,7 @@ struct ndis_frame {
     const uint8_t *came;        /* the bytes as they came: the caller's, or a copy behind `bytes` */
     struct ndis_origin own;     /* of a root: one reference is the frame's itself */
     uint32_t first, end, split; /* the layout that the MDLs have; end 0: none */
+    uint32_t group;             /* so many frames are chained from this one on; 0: it heads no chain */
 };
 
 struct ndis_frames {
@@ -213,6 +214,7 @@ struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, 
     f->ip_at = ip_at;
     f->came = bytes;
     f->end = 0;
+    f->group = 0;
     __atomic_fetch_add(&r->copied, 1, __ATOMIC_RELAXED);
     return f;
 }
@@ -352,6 +354,46 @@ uint8_t *ndis_frame_bytes(struct ndis_frame *f, uint32_t *size)
 {
     *size = f->size;
     return f->bytes;
+}
+
+/* ---- groups */
+
+void ndis_frame_hold(struct ndis_frame *f)
+{
+    ndis_block_ref(&f->block);
+}
+
+void ndis_frame_let_go(struct ndis_frame *f)
+{
+    ndis_block_unref(&f->block);
+}
+
+NET_BUFFER_LIST *ndis_frames_link(struct ndis_frame *const *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        frames[i]->block.nbl.Next = i + 1 < count ? &frames[i + 1]->block.nbl : NULL;
+    frames[0]->group = (uint32_t)count;
+    return &frames[0]->block.nbl;
+}
+
+void ndis_frames_unlink(struct ndis_frame *const *frames, size_t count)
+{
+    frames[0]->group = 0;
+    for (size_t i = 0; i < count; i++)
+        frames[i]->block.nbl.Next = NULL;
+}
+
+bool ndis_is_group(const NET_BUFFER_LIST *nbl)
+{
+    const struct ndis_block *b = ndis_block_of(nbl);
+    uint32_t count = 0;
+
+    if (b == NULL || b->made != NDIS_MADE_FRAME)
+        return false;
+    for (const NET_BUFFER_LIST *l = nbl; l != NULL; l = l->Next, count++)
+        if (ndis_nbl_made(l) != NDIS_MADE_FRAME)
+            return false;
+    return count == ((const struct ndis_frame *)b)->group;
 }
 
 struct ndis_frame *ndis_frame_of(const NET_BUFFER_LIST *nbl)

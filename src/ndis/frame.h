@@ -54,6 +54,15 @@ NET_BUFFER_LIST *ndis_frame_list(struct ndis_frame *f);
 uint8_t *ndis_frame_bytes(struct ndis_frame *f, uint32_t *size);
 /* Is somebody else holding it, or what stems from it? */
 bool ndis_frame_held(const struct ndis_frame *f);
+/* The host's own hold, which keeps it as a driver's reference does: of frames that wait for others of their
+ * group (ORD-16). */
+void ndis_frame_hold(struct ndis_frame *f);
+void ndis_frame_let_go(struct ndis_frame *f);
+/* The frames of one group, each shown before, become a chain in this order; and are no chain any more. */
+NET_BUFFER_LIST *ndis_frames_link(struct ndis_frame *const *frames, size_t count);
+void ndis_frames_unlink(struct ndis_frame *const *frames, size_t count);
+/* Is this the head of such a chain, as it was linked? */
+bool ndis_is_group(const NET_BUFFER_LIST *nbl);
 /* The frame that a list is of, itself or through its parents; NULL: none. */
 struct ndis_frame *ndis_frame_of(const NET_BUFFER_LIST *nbl);
 

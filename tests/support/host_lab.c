@@ -187,6 +187,13 @@ void host_lab_reset(struct host_lab *l)
 
 /* ---- life --------------------------------------------------------------------------------------------- */
 
+static const struct host_frame *following(void *ctx, unsigned n)
+{
+    const struct host_lab *l = ctx;
+
+    return n < l->ahead_count ? &l->ahead[n] : NULL;
+}
+
 static bool listening(void *ctx, uint8_t version, uint8_t protocol, const union wire_addr *local, UINT16 port)
 {
     const struct host_lab *l = ctx;
@@ -234,6 +241,7 @@ void host_lab_open(struct host_lab *l, const struct host_config *config)
                                                 .stream = on_stream,
                                                 .reassembled = on_reassembled};
     l->config.listening = listening;
+    l->config.following = following;
     l->config.ctx = l;
     l->config.start_ns = l->now_ns;
     assert_int_equal(host_create(&l->config, &l->host), 0);
@@ -519,6 +527,26 @@ const char *host_lab_bytes(struct host_lab *l, enum host_way way, uint16_t link_
     wire_parse(link_type, bytes, (uint32_t)size, (uint32_t)length, &w);
     host_frame(l->host, &f, &l->outcome);
     counts_add_up(l);
+    return l->seen;
+}
+
+const char *host_lab_piece(struct host_lab *l, enum host_way way, const struct packet_frame *frames, size_t count,
+                           size_t i)
+{
+    for (size_t n = i + 1; n < count; n++) {
+        const unsigned at = l->ahead_count++;
+
+        assert_true(at < sizeof(l->ahead) / sizeof(l->ahead[0]));
+        wire_parse(WIRE_LINK_ETHERNET, frames[n].bytes, (uint32_t)frames[n].size, (uint32_t)frames[n].size,
+                   &l->ahead_packets[at]);
+        l->ahead[at] = (struct host_frame){.packet = &l->ahead_packets[at],
+                                           .number = l->frame + 1 + (n - i),
+                                           .time_ns = l->now_ns + (1 + n - i) * MS,
+                                           .interface_index = 1,
+                                           .way = way};
+    }
+    host_lab_bytes(l, way, WIRE_LINK_ETHERNET, frames[i].bytes, frames[i].size, frames[i].size, 1);
+    l->ahead_count = 0;
     return l->seen;
 }
 
