@@ -18,6 +18,7 @@
 
 #include "bfe/events.h"
 #include "explain/judge.h"
+#include "loader/loader.h"
 
 struct run {
     const struct replay_options *o;
@@ -28,6 +29,7 @@ struct run {
     struct report_events *events;
     struct report_tally *tally;
     struct who *who;
+    struct drivers *drivers; /* NULL: none */
     FILE *events_file;
     struct explain_assumption settled[MAX_CALLOUTS];
     uint32_t settled_count;
@@ -209,7 +211,8 @@ static int prepare_changes(struct run *r)
                 o->at[i].time);
         r->loads[i] = (struct change){.run = r, .file = o->at[i].file};
         replay_time(o->at[i].time, r->start_ns, &r->loads[i].time_ns);
-        r->changes[i] = (struct replay_change){r->loads[i].time_ns, apply_change, &r->loads[i]};
+        r->changes[i] = (struct replay_change){
+            .time_ns = r->loads[i].time_ns, .apply = apply_change, .ctx = &r->loads[i]};
         status = load_state("replay", o->at[i].file, &s);
         if (status == EXIT_PERMITTED)
             status = assume_callouts(r, s);
@@ -281,10 +284,29 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
     report_tally_flow(r->tally, change, f);
 }
 
+static void begun(void *ctx, struct replay_run *run)
+{
+    drivers_begun(((struct run *)ctx)->drivers, run);
+}
+
+/* What a driver that ends the process leaves of the events. */
+static void flush_events(void *ctx)
+{
+    struct run *r = ctx;
+
+    if (r->events != NULL)
+        (void)report_events_close(r->events);
+    r->events = NULL;
+    if (r->events_file != NULL)
+        fflush(r->events_file);
+}
+
 static void next(void *ctx, const struct capture *c, const struct capture_packet *p)
 {
     struct run *r = ctx;
 
+    if (r->drivers != NULL)
+        loader_crash_doing("packet", p->number);
     who_process(r->who, p->process, p->process != UINT32_MAX ? capture_process(c, p->process) : NULL);
 }
 
@@ -389,6 +411,8 @@ static int prepare(struct run *r)
         status = prepare_changes(r);
     if (status == EXIT_PERMITTED)
         status = prepare_hints(r);
+    if (status == EXIT_PERMITTED && o->driver_count != 0)
+        status = drivers_prepare(o, r->s, flush_events, r, &r->drivers);
     return status == EXIT_PERMITTED ? open_events(r) : status;
 }
 
@@ -506,6 +530,11 @@ static void print_table(struct run *r, const struct replay_result *x)
             (unsigned long long)who.by_endpoint, (unsigned long long)who.unknown);
 }
 
+static int verdict(const struct report_totals *t)
+{
+    return t->blocked + t->absorbed != 0 ? EXIT_BLOCKED : t->depends != 0 ? EXIT_DEPENDS : EXIT_PERMITTED;
+}
+
 static int run(struct run *r)
 {
     const struct replay_options *o = r->o;
@@ -531,6 +560,8 @@ static int run(struct run *r)
         .hint_count = r->hint_count,
         .changes = r->changes,
         .change_count = o->at_count,
+        .drivers = r->drivers != NULL ? drivers_config(r->drivers) : NULL,
+        .begun = r->drivers != NULL ? begun : NULL,
         .keep_blocked = o->keep_blocked,
         .stack_drops = o->stack_drops,
         .next = next,
@@ -558,10 +589,9 @@ static int run(struct run *r)
     if (status == EXIT_PERMITTED)
         status = closed;
     if (status != EXIT_PERMITTED)
-        return status;
-    return totals.blocked + totals.absorbed != 0 ? EXIT_BLOCKED
-           : totals.depends != 0                 ? EXIT_DEPENDS
-                                                 : EXIT_PERMITTED;
+        return r->drivers != NULL ? drivers_status(r->drivers, status) : status;
+    status = verdict(&totals);
+    return r->drivers != NULL ? drivers_status(r->drivers, status) : status;
 }
 
 int cmd_replay(int argc, char **argv)
@@ -570,12 +600,18 @@ int cmd_replay(int argc, char **argv)
     struct run r = {.o = &o};
     int status = replay_options_parse(argc, argv, &o);
 
-    if (status != EXIT_PERMITTED)
+    if (status == EXIT_PERMITTED && o.driver_count != 0)
+        status = drivers_restart(&o);
+    if (status != EXIT_PERMITTED) {
+        replay_options_free(&o);
         return status < 0 ? EXIT_PERMITTED : status;
+    }
     status = prepare(&r);
     if (status == EXIT_PERMITTED)
         status = run(&r);
     close_events(&r);
+    drivers_destroy(r.drivers);
+    replay_options_free(&o);
     report_tally_destroy(r.tally);
     explain_judge_destroy(r.judge);
     report_names_destroy(r.names);

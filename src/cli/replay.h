@@ -5,13 +5,23 @@
 
 #include "cli/options.h"
 #include "datapath/replay.h"
+#include "nt/nt.h"
 #include "report/report.h"
 
-#define MAX_LOCALS  64
-#define MAX_CHANGES 64
+#define MAX_LOCALS        64
+#define MAX_CHANGES       64
+#define MAX_DRIVERS       16
+#define MAX_PARAMETERS    128
+#define MAX_CONTROLS      1024
+#define MAX_CONTROL_FILES 8
 
 struct replay_at {
     const char *time, *file;
+};
+
+struct replay_driver {
+    const char *file;
+    unsigned first_parameter, parameter_count; /* of replay_options.parameters */
 };
 
 struct replay_options {
@@ -21,11 +31,22 @@ struct replay_options {
     unsigned local_count;
     struct replay_at at[MAX_CHANGES];
     unsigned at_count;
+    struct replay_driver drivers[MAX_DRIVERS];
+    unsigned driver_count;
+    struct nt_parameter parameters[MAX_PARAMETERS];
+    char parameter_names[MAX_PARAMETERS][64];
+    unsigned parameter_count;
+    const char *controls[MAX_CONTROLS]; /* steps (loader/loader.h) */
+    char *control_texts[MAX_CONTROL_FILES];
+    unsigned control_text_count;
+    unsigned control_count;
+    uint64_t seed;
     bool keep_blocked, stack_drops, block, quiet, trust;
 };
 
 /* EXIT_PERMITTED; -1 after --help; else an exit status after a complaint. */
 int replay_options_parse(int argc, char **argv, struct replay_options *o);
+void replay_options_free(struct replay_options *o); /* in any case */
 
 /* "+12.5", "14:03:05", "2026-11-22T14:03:05Z". False: none of these. */
 bool replay_time(const char *text, UINT64 start_ns, UINT64 *out);
@@ -34,6 +55,24 @@ static inline bool replay_time_relative(const char *text)
 {
     return text[0] == '+' || (text[0] != '\0' && text[1] != '\0' && text[2] == ':');
 }
+
+/* ---- drivers (replay_drivers.c) --------------------------------------------------------------------------
+ */
+
+struct drivers;
+
+/* Restarts the program if a driver needs a sanitizer's run-time. EXIT_PERMITTED, or a status after a
+ * complaint. */
+int drivers_restart(const struct replay_options *o);
+/* flush: writes what there is of the caller's outputs when a driver ends the process. EXIT_PERMITTED, or a
+ * status after a complaint; *out is to be destroyed in any case. */
+int drivers_prepare(const struct replay_options *o, struct explain_state *state, void (*flush)(void *ctx),
+                    void *ctx, struct drivers **out);
+const struct replay_drivers *drivers_config(const struct drivers *d);
+void drivers_begun(struct drivers *d, struct replay_run *run);
+/* The run's exit status, given the one without drivers. */
+int drivers_status(const struct drivers *d, int status);
+void drivers_destroy(struct drivers *d);
 
 /* ---- who (who.c): owners of endpoints ---------------------------------------------------------------- */
 

@@ -4,7 +4,11 @@
  */
 #include "cli/replay.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "loader/loader.h"
 
 static const char usage[] =
     "usage: weir replay [--state FILE] [--local ADDR[/N]|auto]... IN.pcap[ng] [-w OUT.pcapng] [OPTIONS]\n"
@@ -17,7 +21,8 @@ static const char usage[] =
     "  --state FILE       the policy, an export by `netsh wfp show state`; without it: no filter at all\n"
     "  --local ADDR[/N]   an address of the host's, or a network that is the host; several. auto (the "
     "default):\n"
-    "                     found out from the capture's first 10,000 packets (of a pipe: 1,024), as the end of\n"
+    "                     found out from the capture's first 10,000 packets (of a pipe: 1,024), as the end "
+    "of\n"
     "                     the table says\n"
     "  -w OUT             what survives, as pcapng (- for standard output)\n"
     "  --keep-blocked     write what was blocked too, with a comment that names layer and filter\n"
@@ -42,16 +47,28 @@ static const char usage[] =
     "                     from TIME on another policy; TIME is +SECONDS from the capture's beginning, "
     "HH:MM:SS or\n"
     "                     YYYY-MM-DDTHH:MM:SSZ\n"
+    "  --driver FILE.so   a callout driver that weir cc made; several\n"
+    "  --param NAME=VALUE a registry parameter of the driver before it: a number, or text (string:TEXT in "
+    "any "
+    "case)\n"
+    "  --control STEP|@FILE\n"
+    "                     what a test program does with a driver's device, step by step (see "
+    "weir-replay(1))\n"
+    "  --seed N           another order of the drivers' threads; the same N, the same run\n"
     "  -v                 all flows and reasons, and where owners came from\n"
     "  -q                 no progress, no table\n"
     "\n"
-    "Exit status: 0 nothing was blocked, 1 something was, 2 nothing was, but something depends; 64 wrong "
+    "Exit status: 0 nothing was blocked, 1 something was, 2 nothing was, but something depends; 4 a driver "
+    "left "
+    "or\n"
+    "misused something, 5 it cannot be loaded or refused to start, 6 it faulted, 7 it does not come back; 64 "
+    "wrong "
     "usage,\n"
     "65 bad input (everything before it was done and written), 66 no such file, 70 internal error, 71 no "
     "memory or\n"
     "output.\n";
 
-enum { LOCAL = 256, KEEP, STACK, SUMS, EVENTS, WHO, DEPENDS, AT };
+enum { LOCAL = 256, KEEP, STACK, SUMS, EVENTS, WHO, DEPENDS, AT, DRIVER, PARAM, CONTROL, SEED };
 
 static int add_local(struct replay_options *o, const char *text)
 {
@@ -104,6 +121,94 @@ static int set_checksums(struct replay_options *o, const char *text)
     return EXIT_PERMITTED;
 }
 
+static int add_driver(struct replay_options *o, const char *file)
+{
+    if (o->driver_count == MAX_DRIVERS)
+        return complain_usage("replay", "more than %d --driver", MAX_DRIVERS);
+    o->drivers[o->driver_count++] =
+        (struct replay_driver){.file = file, .first_parameter = o->parameter_count};
+    return EXIT_PERMITTED;
+}
+
+/* NAME=NUMBER or NAME=TEXT, of the last driver. */
+static int add_parameter(struct replay_options *o, const char *text)
+{
+    struct nt_parameter *p = &o->parameters[o->parameter_count];
+    char *name = o->parameter_names[o->parameter_count], *end;
+    const char *value = strchr(text, '=');
+    unsigned long long number;
+
+    if (o->driver_count == 0)
+        return complain_usage("replay", "--param %s: expected --driver before it", text);
+    if (o->parameter_count == MAX_PARAMETERS)
+        return complain_usage("replay", "more than %d --param", MAX_PARAMETERS);
+    if (value == NULL || value == text || value - text >= (ptrdiff_t)sizeof o->parameter_names[0])
+        return complain_usage("replay", "--param %s: expected NAME=VALUE", text);
+    memcpy(name, text, (size_t)(value - text));
+    *p = (struct nt_parameter){.name = name, .string = ++value};
+    errno = 0;
+    number = strtoull(value, &end, 0);
+    p->is_string = end == value || *end != '\0' || errno != 0 || number > UINT32_MAX || value[0] == '-';
+    p->number = p->is_string ? 0 : (uint32_t)number;
+    if (strncmp(value, "string:", 7) == 0)
+        p->string = value + 7;
+    o->parameter_count++;
+    o->drivers[o->driver_count - 1].parameter_count++;
+    return EXIT_PERMITTED;
+}
+
+static int add_control(struct replay_options *o, const char *step)
+{
+    const char *wrong = loader_control_check(step);
+
+    if (wrong != NULL)
+        return complain_usage("replay", "--control %s: %s", step, wrong);
+    if (o->control_count == MAX_CONTROLS)
+        return complain_usage("replay", "more than %d --control", MAX_CONTROLS);
+    o->controls[o->control_count++] = step;
+    return EXIT_PERMITTED;
+}
+
+/* A step a line; # begins a comment. */
+static int add_control_file(struct replay_options *o, const char *path)
+{
+    FILE *f = fopen(path, "re");
+    char *text = NULL, *line, *after = NULL;
+    size_t room = 0;
+    int status = EXIT_PERMITTED;
+
+    if (f == NULL)
+        return complain(EXIT_NO_INPUT, "%s: %s", path, strerror(errno));
+    if (getdelim(&text, &room, '\0', f) < 0 && ferror(f))
+        status = complain(EXIT_NO_INPUT, "%s: %s", path, strerror(errno));
+    fclose(f);
+    if (o->control_text_count == MAX_CONTROL_FILES)
+        status = complain_usage("replay", "more than %d --control @FILE", MAX_CONTROL_FILES);
+    if (status != EXIT_PERMITTED || text == NULL) {
+        free(text);
+        return status;
+    }
+    o->control_texts[o->control_text_count++] = text;
+    for (line = strtok_r(text, "\r\n", &after); line != NULL && status == EXIT_PERMITTED;
+         line = strtok_r(NULL, "\r\n", &after)) {
+        line += strspn(line, " \t");
+        if (*line != '#' && *line != '\0')
+            status = add_control(o, line);
+    }
+    return status;
+}
+
+static int set_seed(struct replay_options *o, const char *text)
+{
+    char *end;
+
+    errno = 0;
+    o->seed = strtoull(text, &end, 0);
+    if (end == text || *end != '\0' || errno != 0 || text[0] == '-')
+        return complain_usage("replay", "--seed %s: expected a number", text);
+    return EXIT_PERMITTED;
+}
+
 static int one_option(struct replay_options *o, int c, int argc, char **argv)
 {
     switch (c) {
@@ -130,6 +235,14 @@ static int one_option(struct replay_options *o, int c, int argc, char **argv)
         return set_depends(o, optarg);
     case AT:
         return add_at(o, argc, argv);
+    case DRIVER:
+        return add_driver(o, optarg);
+    case PARAM:
+        return add_parameter(o, optarg);
+    case CONTROL:
+        return optarg[0] == '@' ? add_control_file(o, optarg + 1) : add_control(o, optarg);
+    case SEED:
+        return set_seed(o, optarg);
     case 'q':
         o->quiet = true;
         return EXIT_PERMITTED;
@@ -154,6 +267,10 @@ int replay_options_parse(int argc, char **argv, struct replay_options *o)
         {"who", required_argument, NULL, WHO},
         {"depends", required_argument, NULL, DEPENDS},
         {"at", required_argument, NULL, AT},
+        {"driver", required_argument, NULL, DRIVER},
+        {"param", required_argument, NULL, PARAM},
+        {"control", required_argument, NULL, CONTROL},
+        {"seed", required_argument, NULL, SEED},
         {"quiet", no_argument, NULL, 'q'},
         SHARED_END,
     };
@@ -172,5 +289,13 @@ int replay_options_parse(int argc, char **argv, struct replay_options *o)
     o->input = argv[optind];
     if (o->output != NULL && o->events != NULL && strcmp(o->output, "-") == 0 && strcmp(o->events, "-") == 0)
         return complain_usage("replay", "-w and --json: one of them can have standard output");
+    if (o->control_count != 0 && o->driver_count == 0)
+        return complain_usage("replay", "--control: expected a --driver");
     return EXIT_PERMITTED;
+}
+
+void replay_options_free(struct replay_options *o)
+{
+    for (unsigned i = 0; i < o->control_text_count; i++)
+        free(o->control_texts[i]);
 }

@@ -138,8 +138,7 @@ void loader_crash_stuck(void *ctx, const char *fiber, struct rt_context *context
 
 /* Restarts the program with the run-time preloaded that the images were instrumented for; returns true if
  * there is nothing to do. Called before anything else is. False, error: it cannot be done. */
-bool loader_sanitizer_restart(const char *const *images, size_t count, char *const *argv,
-                              struct loader_error *error);
+bool loader_sanitizer_restart(const char *const *images, size_t count, struct loader_error *error);
 /* Is any sanitizer's run-time in this process? Then fibers want larger stacks. */
 bool loader_sanitized(void);
 

@@ -28,11 +28,36 @@ bool loader_sanitized(void)
     return dlsym(RTLD_DEFAULT, "__asan_init") != NULL || dlsym(RTLD_DEFAULT, "__tsan_init") != NULL;
 }
 
-bool loader_sanitizer_restart(const char *const *images, size_t count, char *const *argv,
-                              struct loader_error *error)
+/* As this program was started; NULL-ended, all of it one block. */
+static char **own_arguments(void)
+{
+    size_t room = 1 << 20, size, count = 0;
+    FILE *f = fopen("/proc/self/cmdline", "re");
+    char *block = malloc(room + 1), **argv = NULL;
+
+    size = f != NULL && block != NULL ? fread(block, 1, room, f) : 0;
+    if (f != NULL)
+        fclose(f);
+    if (size != 0 && size < room) {
+        block[size] = '\0';
+        for (size_t i = 0; i < size; i++)
+            count += block[i] == '\0';
+        argv = calloc(count + 1, sizeof *argv);
+    }
+    for (size_t i = 0, at = 0; argv != NULL && i < count; i++) {
+        argv[i] = block + at;
+        at += strlen(block + at) + 1;
+    }
+    if (argv == NULL)
+        free(block);
+    return argv;
+}
+
+bool loader_sanitizer_restart(const char *const *images, size_t count, struct loader_error *error)
 {
     char wanted[4096] = "", one[4096], both[8192];
     const char *already = getenv("LD_PRELOAD");
+    char **argv;
 
     error->text[0] = '\0';
     for (size_t i = 0; i < count; i++) {
@@ -64,9 +89,14 @@ bool loader_sanitizer_restart(const char *const *images, size_t count, char *con
         return false;
     }
     snprintf(both, sizeof both, "%s%s%s", wanted, already != NULL ? ":" : "", already != NULL ? already : "");
-    setenv(DONE, wanted, 1);
-    setenv("LD_PRELOAD", both, 1);
-    execv("/proc/self/exe", argv);
+    argv = own_arguments();
+    if (argv != NULL) {
+        setenv(DONE, wanted, 1);
+        setenv("LD_PRELOAD", both, 1);
+        execv("/proc/self/exe", argv);
+        free(argv[0]);
+        free(argv);
+    }
     snprintf(error->text, sizeof error->text, "the program cannot be started again with %.300s", wanted);
     return false;
 }
