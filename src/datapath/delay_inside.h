@@ -23,6 +23,7 @@ struct delay_flow {
     UINT64 flow_id;
     bool tcp, inbound;   /* inbound: the first end is not here */
     bool open;           /* TCP: a SYN went its way: others that are held hold up nothing */
+    bool connects;     /* TCP: pended before its first SYN was sent: that of the capture is as late as the rest */
     bool gave_up;        /* for want of room: what would wait is held */
     uint64_t asked_ns;   /* TCP: when the SYN was captured that what waits answers */
     uint32_t syn;        /* TCP: its sequence number */

@@ -275,12 +275,14 @@ static bool tcp_waits(const struct delay_flow *f, const struct wire_packet *w, b
 
     if (h == NULL)
         return false;
-    if (h->stopped || h->delay_ns != 0)
+    if (h->stopped)
+        return true;
+    if (!quoted && !f->connects && from_first && delay_bare_syn(w))
+        return false; /* PEND-37 */
+    if (h->delay_ns != 0)
         return true;
     if (quoted)
         return h->head != NULL || (f->own != NULL && delay_bare_syn(&f->own->wire) && !f->open);
-    if (from_first && delay_bare_syn(w) && !f->open)
-        return false; /* PEND-37 */
     return f->waiting[from_first] != 0 || is_owed(f, w, from_first) ||
            (h->head != NULL && is_after(h->head, w));
 }
@@ -406,8 +408,11 @@ static void goes_out(struct delay *d, struct delay_piece *piece, uint64_t now_ns
     if (f->tcp) {
         const bool syn = delay_bare_syn(&piece->wire);
 
+        if (!syn || !f->open) /* the first SYN that goes out opens it */
+            tcp_delayed(d, f, syn ? f->asked_ns : time_ns, now_ns);
         f->open = f->open || syn;
-        tcp_delayed(d, f, syn ? f->asked_ns : time_ns, now_ns);
+        if (f->hold != NULL)
+            schedule(d, f->hold);
     } else if (h != NULL) {
         h->delay_ns = piece->packet.delay_ns;
         schedule(d, h);
@@ -624,12 +629,14 @@ void delay_feeding(struct delay *d, UINT64 number)
 /* It needs nobody's decision. What does that say of its flow? */
 static void is_decided(struct delay *d, struct delay_flow *f, const struct delay_piece *piece,
                        bool from_first, const struct wire_packet *w, const struct host_outcome *o,
-                       uint64_t now_ns)
+                       uint64_t time_ns, uint64_t now_ns)
 {
     struct delay_hold *h = f->hold;
 
     if (f->tcp) {
-        if (from_first && o->fate == HOST_PASSED && delay_bare_syn(w) && h != NULL) {
+        if (from_first && o->fate == HOST_PASSED && delay_bare_syn(w) && h != NULL && !f->open) {
+            if (f->waiting[0] + f->waiting[1] == 0)
+                f->asked_ns = time_ns;
             f->open = true;
             tcp_delayed(d, f, f->asked_ns, now_ns);
         }
@@ -659,8 +666,10 @@ static bool is_connect(const struct host_outcome *o)
 /* To the head of its queue, until somebody else is done. */
 static void stop(struct delay *d, struct delay_hold *h, struct delay_piece *piece)
 {
-    if (h->flow->tcp && delay_bare_syn(&piece->wire))
+    if (h->flow->tcp && delay_bare_syn(&piece->wire)) {
         h->flow->asked_ns = piece->packet.time_ns;
+        h->flow->connects = true;
+    }
     piece->again = true;
     h->stopped = true;
     h->for_endpoint = !piece->pended;
@@ -683,7 +692,7 @@ static void becomes_own(struct delay *d, struct delay_flow *f, struct delay_hold
         return;
     own(f, piece);
     if (f->tcp) {
-        if (delay_bare_syn(&piece->wire) && f->waiting[0] + f->waiting[1] == 0)
+        if (delay_bare_syn(&piece->wire) && !f->open && f->waiting[0] + f->waiting[1] == 0)
             f->asked_ns = piece->packet.time_ns;
     } else if (h != NULL) {
         piece->hold = h;
@@ -795,7 +804,7 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
         if (f == NULL)
             f = delay_flow_find(d, w, &from_first);
         if (f != NULL)
-            is_decided(d, f, piece, from_first, w, o, now_ns);
+            is_decided(d, f, piece, from_first, w, o, p->time_ns, now_ns);
     } else {
         if (fresh && make_room(d, p))
             piece = delay_piece_make(p, w);
