@@ -16,6 +16,8 @@
 
 #define PATIENCE_NS 60000000000ull
 #define MOST_BYTES  65536u
+#define MOST_ANSWER (2 * MOST_BYTES + 1)
+#define UNTIL_END   UINT64_MAX /* of wait_ns */
 
 struct loader_control {
     struct loader *loader;
@@ -26,7 +28,8 @@ struct loader_control {
     struct rt_thread *thread;
     struct rt_mutex *lock;
     struct rt_cond *changed;
-    bool stop; /* lock */
+    bool stop;   /* lock */
+    bool at_end; /* the thread's: "wait end" is over, and the steps behind it are run */
     struct nt_file *file;
 };
 
@@ -144,10 +147,17 @@ static const char *parse(const char *text, struct step *s)
         return wrong;
     case STEP_WAIT: {
         char *end;
-        double seconds = strtod(text, &end);
+        double seconds;
 
+        at = word(&text, &size);
+        if (size == 3 && memcmp(at, "end", 3) == 0) {
+            s->wait_ns = UNTIL_END;
+            return NULL;
+        }
+        text = at;
+        seconds = strtod(text, &end);
         if (end == text || !(seconds >= 0 && seconds < 1e9))
-            return "expected seconds";
+            return "expected seconds, or end";
         s->wait_ns = (uint64_t)(seconds * 1e9);
         return NULL;
     }
@@ -170,7 +180,7 @@ const char *loader_control_check(const char *step)
 
 static bool pause_for(struct loader_control *c, uint64_t ns)
 {
-    uint64_t until = rt_clock_now(c->loader->config.clock) + ns;
+    uint64_t until = ns == UNTIL_END ? RT_FOREVER : rt_clock_now(c->loader->config.clock) + ns;
     bool stop;
 
     rt_mutex_lock(c->lock);
@@ -206,6 +216,7 @@ static NTSTATUS run_step(struct loader_control *c, struct step *s, char *answer,
         status = nt_open(c->loader->nt, s->name, 0, &c->file);
     } else if (s->what == STEP_WAIT) {
         (void)pause_for(c, s->wait_ns);
+        c->at_end |= s->wait_ns == UNTIL_END;
     } else if (c->file == NULL) {
         status = STATUS_INVALID_HANDLE;
     } else if (s->what == STEP_CLOSE) {
@@ -228,17 +239,19 @@ static void steps(void *arg)
 {
     struct loader_control *c = arg;
 
-    for (size_t i = 0; i < c->count && pause_for(c, 0); i++) {
-        char answer[4096] = "";
+    for (size_t i = 0; i < c->count && (c->at_end || pause_for(c, 0)); i++) {
+        char *answer = calloc(1, MOST_ANSWER);
         struct step s;
         NTSTATUS status = STATUS_INVALID_PARAMETER;
 
-        if (parse(c->steps[i], &s) == NULL)
-            status = run_step(c, &s, answer, sizeof answer);
-        free(s.in);
+        if (answer != NULL && parse(c->steps[i], &s) == NULL) {
+            status = run_step(c, &s, answer, MOST_ANSWER);
+            free(s.in);
+        }
         c->failed += !NT_SUCCESS(status);
         if (c->told != NULL)
-            c->told(c->ctx, c->steps[i], status, answer);
+            c->told(c->ctx, c->steps[i], status, answer != NULL ? answer : "");
+        free(answer);
     }
     if (c->file != NULL)
         nt_close(c->file);

@@ -101,7 +101,7 @@ const char *loader_site(struct loader *l, const void *site, char *buf, size_t si
 
 /*
  * A test program, as steps of text:
- *   open NAME | close | control CODE [HEX] [OUT-BYTES] | read BYTES | write HEX | wait SECONDS
+ *   open NAME | close | control CODE [HEX] [OUT-BYTES] | read BYTES | write HEX | wait SECONDS|end
  * NAME as CreateFile has it (\\.\Name); CODE in hexadecimal, HEX digits in pairs; a step waits for its
  * answer, for at most a minute. Runs on a thread of its own beside the replay; `told` gets a line for each
  * step, on that thread.
