@@ -175,7 +175,7 @@ static int compile(const struct cc_run *r, const char *in, bool cxx, const char 
         cc_add(&argv, "-fsanitize=thread");
     if ((r->o->sanitizers & CC_UNDEFINED) != 0) {
         cc_add(&argv, "-fsanitize=undefined");
-        cc_add(&argv, "-fno-sanitize=function,vptr,alignment");
+        cc_add(&argv, r->clang ? "-fno-sanitize=function,vptr,alignment" : "-fno-sanitize=vptr,alignment");
     }
     if (r->o->coverage)
         cc_add(&argv, "--coverage");
