@@ -28,8 +28,9 @@ static NET_BUFFER_LIST *own(struct packet_lab *l, const char *src, const char *d
 /* ---- INJ-01
  * ------------------------------------------------------------------------------------------------ */
 
-PACKET_TEST(INJ_01_each_layer_has_its_function)
+static void INJ_01_each_layer_has_its_function(void **state)
 {
+    struct packet_lab *l = *state;
     static const struct {
         const char *layer;
         enum host_injection_kind kind;
@@ -61,8 +62,9 @@ PACKET_TEST(INJ_01_each_layer_has_its_function)
 /* ---- INJ-02
  * ------------------------------------------------------------------------------------------------ */
 
-PACKET_TEST(INJ_02_a_handle_is_of_types_and_a_family)
+static void INJ_02_a_handle_is_of_types_and_a_family(void **state)
 {
+    struct packet_lab *l = *state;
     static const struct {
         ADDRESS_FAMILY family;
         UINT32 types;
@@ -90,8 +92,10 @@ PACKET_TEST(INJ_02_a_handle_is_of_types_and_a_family)
     }
 }
 
-PACKET_TEST(INJ_02_type_zero_is_transport_stream_and_forward)
+static void INJ_02_type_zero_is_transport_stream_and_forward(void **state)
 {
+    struct packet_lab *l = *state;
+
     NET_BUFFER_LIST *nbl = own(l, "10.9.0.1", "10.0.0.2");
     HANDLE h;
 
@@ -112,8 +116,10 @@ PACKET_TEST(INJ_02_type_zero_is_transport_stream_and_forward)
 /* ---- INJ-03
  * ------------------------------------------------------------------------------------------------ */
 
-PACKET_TEST(INJ_03_a_handle_of_another_type_is_stale)
+static void INJ_03_a_handle_of_another_type_is_stale(void **state)
 {
+    struct packet_lab *l = *state;
+
     NET_BUFFER_LIST *nbl = own(l, "10.0.0.1", "10.0.0.2");
 
     assert_int_equal(FwpsInjectNetworkSendAsync0(l->transport, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, nbl,
@@ -164,8 +170,10 @@ static void wait_a_little(struct driver_lab_script *s, const struct driver_lab_c
         rt_yield();
 }
 
-PACKET_TEST(INJ_03_a_handle_that_is_being_destroyed_takes_no_more)
+static void INJ_03_a_handle_that_is_being_destroyed_takes_no_more(void **state)
 {
+    struct packet_lab *l = *state;
+
     closing = (struct closing){.l = l};
     assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_NETWORK, &closing.h),
                      STATUS_SUCCESS);
@@ -179,8 +187,9 @@ PACKET_TEST(INJ_03_a_handle_that_is_being_destroyed_takes_no_more)
     assert_int_equal(closing.status, STATUS_FWP_INJECT_HANDLE_CLOSING);
 }
 
-PACKET_TEST(INJ_03_without_a_stack_nothing_is_ready)
+static void INJ_03_without_a_stack_nothing_is_ready(void **state)
 {
+    struct packet_lab *l = *state;
     struct api_config config = {.engine = l->d.bfe.engine, .bfe = l->d.bfe.bfe};
     struct api_context *bare, *before;
     NET_BUFFER_LIST *nbl = own(l, "10.0.0.1", "10.0.0.2");
@@ -200,8 +209,9 @@ PACKET_TEST(INJ_03_without_a_stack_nothing_is_ready)
 /* ---- INJ-04
  * ------------------------------------------------------------------------------------------------ */
 
-PACKET_TEST(INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread)
+static void INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
     const uintptr_t me = rt_self();
 
@@ -223,8 +233,10 @@ PACKET_TEST(INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread)
         assert_int_equal(l->emitted[i]->e.origin, l->emitted[0]->e.origin + i);
 }
 
-PACKET_TEST(INJ_04_wrong_arguments_are_told_at_once)
+static void INJ_04_wrong_arguments_are_told_at_once(void **state)
 {
+    struct packet_lab *l = *state;
+
     NET_BUFFER_LIST *nbl = own(l, "10.0.0.1", "10.0.0.2");
 
     assert_int_equal(
@@ -269,8 +281,9 @@ static void IRQL_09_injections_walk_in_the_caller_if_asked_to(void **state)
 /* ---- INJ-08
  * ------------------------------------------------------------------------------------------------ */
 
-PACKET_TEST(INJ_08_destroying_a_handle_waits_for_its_injections)
+static void INJ_08_destroying_a_handle_waits_for_its_injections(void **state)
 {
+    struct packet_lab *l = *state;
     HANDLE h;
 
     assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_NETWORK, &h), STATUS_SUCCESS);
@@ -288,16 +301,16 @@ PACKET_TEST(INJ_08_destroying_a_handle_waits_for_its_injections)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(INJ_01_each_layer_has_its_function),
-        cmocka_unit_test(INJ_02_a_handle_is_of_types_and_a_family),
-        cmocka_unit_test(INJ_02_type_zero_is_transport_stream_and_forward),
-        cmocka_unit_test(INJ_03_a_handle_of_another_type_is_stale),
-        cmocka_unit_test(INJ_03_a_handle_that_is_being_destroyed_takes_no_more),
-        cmocka_unit_test(INJ_03_without_a_stack_nothing_is_ready),
-        cmocka_unit_test(INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread),
-        cmocka_unit_test(INJ_04_wrong_arguments_are_told_at_once),
+        ON_BOTH(INJ_01_each_layer_has_its_function),
+        ON_BOTH(INJ_02_a_handle_is_of_types_and_a_family),
+        ON_BOTH(INJ_02_type_zero_is_transport_stream_and_forward),
+        ON_BOTH(INJ_03_a_handle_of_another_type_is_stale),
+        ON_BOTH(INJ_03_a_handle_that_is_being_destroyed_takes_no_more),
+        ON_BOTH(INJ_03_without_a_stack_nothing_is_ready),
+        ON_BOTH(INJ_04_each_list_is_completed_once_at_DISPATCH_by_another_thread),
+        ON_BOTH(INJ_04_wrong_arguments_are_told_at_once),
         cmocka_unit_test(IRQL_09_injections_walk_in_the_caller_if_asked_to),
-        cmocka_unit_test(INJ_08_destroying_a_handle_waits_for_its_injections),
+        ON_BOTH(INJ_08_destroying_a_handle_waits_for_its_injections),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,8 +57,9 @@ static void assert_through(const struct packet_lab *l, bool inbound)
 /* ---- INJ-10, 11 -----------------------------------------------------------------------------------------
  */
 
-PACKET_TEST(INJ_10_what_is_received_again_starts_at_the_bottom)
+static void INJ_10_what_is_received_again_starts_at_the_bottom(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
 
     LAB_IN(&l->d.host, UDP_IN);
@@ -68,8 +69,9 @@ PACKET_TEST(INJ_10_what_is_received_again_starts_at_the_bottom)
     assert_through(l, true);
 }
 
-PACKET_TEST(INJ_10_what_is_sent_again_starts_at_the_top)
+static void INJ_10_what_is_sent_again_starts_at_the_top(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "OI", &(struct taker){.kind = HOST_INJECT_NETWORK_SEND});
 
     LAB_OUT(&l->d.host, UDP_OUT);
@@ -77,8 +79,9 @@ PACKET_TEST(INJ_10_what_is_sent_again_starts_at_the_top)
     assert_through(l, false);
 }
 
-PACKET_TEST(INJ_11_network_receive_starts_at_II_and_authorizes)
+static void INJ_11_network_receive_starts_at_II_and_authorizes(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "II", &(struct taker){.kind = HOST_INJECT_NETWORK_RECEIVE});
 
     LAB_IN(&l->d.host, UDP_IN);
@@ -87,8 +90,9 @@ PACKET_TEST(INJ_11_network_receive_starts_at_II_and_authorizes)
     assert_through(l, true);
 }
 
-PACKET_TEST(INJ_11_transport_send_meets_the_datagram_layer_and_below)
+static void INJ_11_transport_send_meets_the_datagram_layer_and_below(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "OT", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
 
     LAB_OUT(&l->d.host, UDP_OUT);
@@ -96,8 +100,9 @@ PACKET_TEST(INJ_11_transport_send_meets_the_datagram_layer_and_below)
     assert_through(l, false);
 }
 
-PACKET_TEST(INJ_11_transport_send_without_a_flow_is_authorized)
+static void INJ_11_transport_send_without_a_flow_is_authorized(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "AC", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
 
     LAB_OUT(&l->d.host, UDP_OUT);
@@ -106,8 +111,10 @@ PACKET_TEST(INJ_11_transport_send_without_a_flow_is_authorized)
     assert_int_equal(l->emitted_count, 1);
 }
 
-PACKET_TEST(INJ_11_a_stranger_on_the_network_layer_is_a_raw_sender)
+static void INJ_11_a_stranger_on_the_network_layer_is_a_raw_sender(void **state)
 {
+    struct packet_lab *l = *state;
+
     uint8_t frame[256];
     size_t size = PACKET(frame, .link = PACKET_RAW, .src = "10.0.0.1", .dst = "10.0.0.2", .sport = 9,
                          .dport = 9, .data = "mine");
@@ -128,8 +135,9 @@ PACKET_TEST(INJ_11_a_stranger_on_the_network_layer_is_a_raw_sender)
     assert_int_equal(l->released_count, 0);
 }
 
-PACKET_TEST(INJ_11_a_segment_is_not_told_to_the_stream_layer_twice)
+static void INJ_11_a_segment_is_not_told_to_the_stream_layer_twice(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "OT", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
     struct host_lab_tcp c = {.local = 50000, .remote = 80};
 
@@ -143,8 +151,9 @@ PACKET_TEST(INJ_11_a_segment_is_not_told_to_the_stream_layer_twice)
     assert_true(l->emitted[0]->e.unchanged);
 }
 
-PACKET_TEST(INJ_11_a_SYN_that_is_sent_later_opens_its_connection)
+static void INJ_11_a_SYN_that_is_sent_later_opens_its_connection(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "OT", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
 
     LAB_OUT(&l->d.host, TCP(WIRE_TCP_SYN), .sport = 50000, .dport = 80, .seq = 100);
@@ -155,16 +164,19 @@ PACKET_TEST(INJ_11_a_SYN_that_is_sent_later_opens_its_connection)
     assert_string_equal(l->d.host.seen, "II IT SPK FE");
 }
 
-PACKET_TEST(INJ_11_one_that_was_not_sent_has_no_answer)
+static void INJ_11_one_that_was_not_sent_has_no_answer(void **state)
 {
+    struct packet_lab *l = *state;
+
     packet_lab_take(l, "OT", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
     LAB_OUT(&l->d.host, TCP(WIRE_TCP_SYN), .sport = 50000, .dport = 80, .seq = 100);
     LAB_IN(&l->d.host, TCP(WIRE_TCP_SYN | WIRE_TCP_ACK), .sport = 80, .dport = 50000, .seq = 7, .ack = 101);
     assert_int_equal(l->d.host.outcome.fate, HOST_CONSEQUENCE);
 }
 
-PACKET_TEST(INJ_11_over_IPv6_too)
+static void INJ_11_over_IPv6_too(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *in = packet_lab_take(l, "IT6", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
     struct taker *out = packet_lab_take(l, "OT6", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
 
@@ -181,8 +193,9 @@ PACKET_TEST(INJ_11_over_IPv6_too)
 /* ---- INJ-12, 14, 15, 16 -----------------------------------------------------------------------------------
  */
 
-PACKET_TEST(INJ_12_the_injector_and_all_others_see_it_again)
+static void INJ_12_the_injector_and_all_others_see_it_again(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
     struct taker *other = packet_lab_take(l, "IT", &(struct taker){.only_looks = true, .handle = l->net4});
 
@@ -196,8 +209,9 @@ PACKET_TEST(INJ_12_the_injector_and_all_others_see_it_again)
     assert_int_equal(other->states[1], FWPS_PACKET_INJECTED_BY_OTHER);
 }
 
-PACKET_TEST(INJ_14_the_state_says_whose_the_last_injection_was)
+static void INJ_14_the_state_says_whose_the_last_injection_was(void **state)
 {
+    struct packet_lab *l = *state;
     HANDLE second;
     struct taker *a, *b;
 
@@ -223,8 +237,9 @@ PACKET_TEST(INJ_14_the_state_says_whose_the_last_injection_was)
     assert_int_equal(FwpsInjectionHandleDestroy0(second), STATUS_SUCCESS);
 }
 
-PACKET_TEST(INJ_15_another_handle_of_the_same_driver_is_another)
+static void INJ_15_another_handle_of_the_same_driver_is_another(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
     struct taker *other = packet_lab_take(l, "II", &(struct taker){.only_looks = true, .handle = l->net4});
 
@@ -234,8 +249,9 @@ PACKET_TEST(INJ_15_another_handle_of_the_same_driver_is_another)
     assert_null(other->contexts[1]);
 }
 
-PACKET_TEST(INJ_16_clones_have_the_history_and_loopback_keeps_it)
+static void INJ_16_clones_have_the_history_and_loopback_keeps_it(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "OI", &(struct taker){.kind = HOST_INJECT_NETWORK_SEND});
     struct taker *in = packet_lab_take(l, "II", &(struct taker){.only_looks = true, .handle = l->net4});
     HANDLE context = NULL;
@@ -263,16 +279,17 @@ static void clone_and_ask(struct driver_lab_script *s, const struct driver_lab_c
     FwpsFreeCloneNetBufferList0(clone, 0);
 }
 
-PACKET_TEST(INJ_16_a_clone_is_as_injected_as_what_it_was_made_of)
+static void INJ_16_a_clone_is_as_injected_as_what_it_was_made_of(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
-    FWPS_PACKET_INJECTION_STATE state = FWPS_PACKET_INJECTION_STATE_MAX;
+    FWPS_PACKET_INJECTION_STATE known = FWPS_PACKET_INJECTION_STATE_MAX;
 
-    driver_lab_callout(&l->d, "II", SCRIPT(&l->d, .then = clone_and_ask, .ctx = &state));
+    driver_lab_callout(&l->d, "II", SCRIPT(&l->d, .then = clone_and_ask, .ctx = &known));
     LAB_IN(&l->d.host, UDP_IN);
-    assert_int_equal(state, FWPS_PACKET_NOT_INJECTED);
+    assert_int_equal(known, FWPS_PACKET_NOT_INJECTED);
     give(l, t, 0);
-    assert_int_equal(state, FWPS_PACKET_INJECTED_BY_SELF);
+    assert_int_equal(known, FWPS_PACKET_INJECTED_BY_SELF);
 }
 
 /* ---- INJ-17
@@ -284,8 +301,9 @@ static void forget(struct taker *t, NET_BUFFER_LIST *nbl)
     host_lab_reset(&t->lab->d.host); /* it writes down so many classifications and no more */
 }
 
-PACKET_TEST(INJ_17_two_that_inject_each_others_packets_come_to_an_end)
+static void INJ_17_two_that_inject_each_others_packets_come_to_an_end(void **state)
 {
+    struct packet_lab *l = *state;
     const struct taker blind = {
         .kind = HOST_INJECT_TRANSPORT_RECEIVE, .blind = true, .at_once = true, .change = forget};
     struct taker *t = packet_lab_take(l, "DD", &blind);
@@ -333,8 +351,9 @@ static void in_turn(struct taker *t, NET_BUFFER_LIST *nbl)
     assert_int_equal(t->seen, 1);
 }
 
-PACKET_TEST(INJ_18_heavier_callouts_see_the_clone_before)
+static void INJ_18_heavier_callouts_see_the_clone_before(void **state)
 {
+    struct packet_lab *l = *state;
     struct order o = {.length = 0};
     struct taker *t =
         packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE, .change = in_turn});
@@ -363,8 +382,9 @@ static void ask_forwarded(struct packet_lab *l, NET_BUFFER_LIST *nbl)
     packet_lab_free(l, nbl);
 }
 
-PACKET_TEST(INJ_19_what_is_forwarded_again_meets_no_layer)
+static void INJ_19_what_is_forwarded_again_meets_no_layer(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "FW", &(struct taker){.kind = HOST_INJECT_FORWARD});
 
     l->on_complete = ask_forwarded;
@@ -379,8 +399,9 @@ PACKET_TEST(INJ_19_what_is_forwarded_again_meets_no_layer)
 /* ---- INJ-26, 27
  * -------------------------------------------------------------------------------------------- */
 
-PACKET_TEST(INJ_26_transport_receive_is_for_what_the_transport_layers_showed)
+static void INJ_26_transport_receive_is_for_what_the_transport_layers_showed(void **state)
 {
+    struct packet_lab *l = *state;
     struct packet asked = {.src = "10.0.0.1", .dst = "10.0.0.2", UDP_OUT};
     struct taker *it = packet_lab_take(l, "IT", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
     struct taker *iie = packet_lab_take(l, "IIE", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
@@ -404,8 +425,9 @@ PACKET_TEST(INJ_26_transport_receive_is_for_what_the_transport_layers_showed)
 /* ---- INJ-31, 32, 34
  * ---------------------------------------------------------------------------------------- */
 
-PACKET_TEST(INJ_31_loopback_is_not_received_from_the_network_layer)
+static void INJ_31_loopback_is_not_received_from_the_network_layer(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "II", &(struct taker){.kind = HOST_INJECT_NETWORK_RECEIVE});
 
     LAB_OUT(&l->d.host, .src = "127.0.0.1", .dst = "127.0.0.1", UDP_OUT);
@@ -431,8 +453,9 @@ static NTSTATUS send_own(struct packet_lab *l, const struct packet *p)
     return l->statuses[before];
 }
 
-PACKET_TEST(INJ_32_what_fails_later_is_told_by_the_status)
+static void INJ_32_what_fails_later_is_told_by_the_status(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t;
 
     assert_int_equal(
@@ -466,8 +489,9 @@ PACKET_TEST(INJ_32_what_fails_later_is_told_by_the_status)
     assert_int_equal(l->statuses[l->completed - 1], STATUS_NOT_FOUND);
 }
 
-PACKET_TEST(INJ_32_a_block_on_the_way_is_no_success)
+static void INJ_32_a_block_on_the_way_is_no_success(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
 
     LAB_IN(&l->d.host, UDP_IN);
@@ -489,8 +513,9 @@ static void to_us(struct taker *t, NET_BUFFER_LIST *nbl)
                      STATUS_SUCCESS);
 }
 
-PACKET_TEST(INJ_34_a_forwarded_packet_can_be_received)
+static void INJ_34_a_forwarded_packet_can_be_received(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(
         l, "FW",
         &(struct taker){
@@ -507,29 +532,29 @@ PACKET_TEST(INJ_34_a_forwarded_packet_can_be_received)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(INJ_10_what_is_received_again_starts_at_the_bottom),
-        cmocka_unit_test(INJ_10_what_is_sent_again_starts_at_the_top),
-        cmocka_unit_test(INJ_11_network_receive_starts_at_II_and_authorizes),
-        cmocka_unit_test(INJ_11_transport_send_meets_the_datagram_layer_and_below),
-        cmocka_unit_test(INJ_11_transport_send_without_a_flow_is_authorized),
-        cmocka_unit_test(INJ_11_a_stranger_on_the_network_layer_is_a_raw_sender),
-        cmocka_unit_test(INJ_11_a_segment_is_not_told_to_the_stream_layer_twice),
-        cmocka_unit_test(INJ_11_a_SYN_that_is_sent_later_opens_its_connection),
-        cmocka_unit_test(INJ_11_one_that_was_not_sent_has_no_answer),
-        cmocka_unit_test(INJ_11_over_IPv6_too),
-        cmocka_unit_test(INJ_12_the_injector_and_all_others_see_it_again),
-        cmocka_unit_test(INJ_14_the_state_says_whose_the_last_injection_was),
-        cmocka_unit_test(INJ_15_another_handle_of_the_same_driver_is_another),
-        cmocka_unit_test(INJ_16_clones_have_the_history_and_loopback_keeps_it),
-        cmocka_unit_test(INJ_16_a_clone_is_as_injected_as_what_it_was_made_of),
-        cmocka_unit_test(INJ_17_two_that_inject_each_others_packets_come_to_an_end),
-        cmocka_unit_test(INJ_18_heavier_callouts_see_the_clone_before),
-        cmocka_unit_test(INJ_19_what_is_forwarded_again_meets_no_layer),
-        cmocka_unit_test(INJ_26_transport_receive_is_for_what_the_transport_layers_showed),
-        cmocka_unit_test(INJ_31_loopback_is_not_received_from_the_network_layer),
-        cmocka_unit_test(INJ_32_what_fails_later_is_told_by_the_status),
-        cmocka_unit_test(INJ_32_a_block_on_the_way_is_no_success),
-        cmocka_unit_test(INJ_34_a_forwarded_packet_can_be_received),
+        ON_BOTH(INJ_10_what_is_received_again_starts_at_the_bottom),
+        ON_BOTH(INJ_10_what_is_sent_again_starts_at_the_top),
+        ON_BOTH(INJ_11_network_receive_starts_at_II_and_authorizes),
+        ON_BOTH(INJ_11_transport_send_meets_the_datagram_layer_and_below),
+        ON_BOTH(INJ_11_transport_send_without_a_flow_is_authorized),
+        ON_BOTH(INJ_11_a_stranger_on_the_network_layer_is_a_raw_sender),
+        ON_BOTH(INJ_11_a_segment_is_not_told_to_the_stream_layer_twice),
+        ON_BOTH(INJ_11_a_SYN_that_is_sent_later_opens_its_connection),
+        ON_BOTH(INJ_11_one_that_was_not_sent_has_no_answer),
+        ON_BOTH(INJ_11_over_IPv6_too),
+        ON_BOTH(INJ_12_the_injector_and_all_others_see_it_again),
+        ON_BOTH(INJ_14_the_state_says_whose_the_last_injection_was),
+        ON_BOTH(INJ_15_another_handle_of_the_same_driver_is_another),
+        ON_BOTH(INJ_16_clones_have_the_history_and_loopback_keeps_it),
+        ON_BOTH(INJ_16_a_clone_is_as_injected_as_what_it_was_made_of),
+        ON_BOTH(INJ_17_two_that_inject_each_others_packets_come_to_an_end),
+        ON_BOTH(INJ_18_heavier_callouts_see_the_clone_before),
+        ON_BOTH(INJ_19_what_is_forwarded_again_meets_no_layer),
+        ON_BOTH(INJ_26_transport_receive_is_for_what_the_transport_layers_showed),
+        ON_BOTH(INJ_31_loopback_is_not_received_from_the_network_layer),
+        ON_BOTH(INJ_32_what_fails_later_is_told_by_the_status),
+        ON_BOTH(INJ_32_a_block_on_the_way_is_no_success),
+        ON_BOTH(INJ_34_a_forwarded_packet_can_be_received),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

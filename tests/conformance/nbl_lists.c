@@ -24,8 +24,9 @@ static NET_BUFFER *nb_of(NET_BUFFER_LIST *nbl)
 /* ---- NBL-01, 03, 05 --------------------------------------------------------------------------------------
  */
 
-PACKET_TEST(NBL_01_a_list_is_the_stacks_unless_it_is_referenced)
+static void NBL_01_a_list_is_the_stacks_unless_it_is_referenced(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.how = TAKE_REFERENCE});
     uint8_t data[8];
 
@@ -60,8 +61,9 @@ static void reference_twice(struct driver_lab_script *s, const struct driver_lab
     FwpsDereferenceNetBufferList0(c->packet, TRUE);
 }
 
-PACKET_TEST(NBL_03_a_reference_says_whether_a_clone_will_be_changed)
+static void NBL_03_a_reference_says_whether_a_clone_will_be_changed(void **state)
 {
+    struct packet_lab *l = *state;
     bool meant[2] = {true, false};
 
     driver_lab_callout(&l->d, "DD", SCRIPT(&l->d, .then = reference_twice, .ctx = meant));
@@ -71,8 +73,9 @@ PACKET_TEST(NBL_03_a_reference_says_whether_a_clone_will_be_changed)
     assert_false(l->d.host.outcome.kept);
 }
 
-PACKET_TEST(NBL_05_a_clone_keeps_its_parent)
+static void NBL_05_a_clone_keeps_its_parent(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.how = TAKE_REFERENCE});
     NET_BUFFER_LIST *original, *clone;
     uint8_t data[8];
@@ -144,8 +147,9 @@ static void clone_it(struct driver_lab_script *s, const struct driver_lab_call *
     assert_int_equal(c->packet->ChildRefCount, children);
 }
 
-PACKET_TEST(NBL_06_a_clone_shares_the_data)
+static void NBL_06_a_clone_shares_the_data(void **state)
 {
+    struct packet_lab *l = *state;
     struct copies x = {.deep = false};
 
     driver_lab_callout(&l->d, "DD", SCRIPT(&l->d, .then = clone_it, .ctx = &x));
@@ -155,8 +159,9 @@ PACKET_TEST(NBL_06_a_clone_shares_the_data)
     assert_null(l->d.host.outcome.changed);
 }
 
-PACKET_TEST(NBL_11_a_deep_clone_has_its_own)
+static void NBL_11_a_deep_clone_has_its_own(void **state)
 {
+    struct packet_lab *l = *state;
     struct copies x = {.deep = true};
 
     driver_lab_callout(&l->d, "DD", SCRIPT(&l->d, .then = clone_it, .ctx = &x));
@@ -166,8 +171,9 @@ PACKET_TEST(NBL_11_a_deep_clone_has_its_own)
         assert_int_equal(l->d.found[i], 0);
 }
 
-PACKET_TEST(NBL_11_a_deep_clone_keeps_its_parent_too)
+static void NBL_11_a_deep_clone_keeps_its_parent_too(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t =
         packet_lab_take(l, "DD", &(struct taker){.how = TAKE_DEEP, .kind = HOST_INJECT_TRANSPORT_RECEIVE});
 
@@ -187,8 +193,10 @@ static void change_in_place(struct driver_lab_script *s, const struct driver_lab
     ndis_nb_write(nb_of(c->packet), 0, "Q", 1);
 }
 
-PACKET_TEST(NBL_01_what_is_changed_in_place_and_permitted_takes_effect)
+static void NBL_01_what_is_changed_in_place_and_permitted_takes_effect(void **state)
 {
+    struct packet_lab *l = *state;
+
     driver_lab_callout(&l->d, "DD", SCRIPT(&l->d, .then = change_in_place));
     LAB_IN(&l->d.host, UDP_IN);
     assert_int_equal(l->d.host.outcome.fate, HOST_PASSED);
@@ -215,8 +223,10 @@ static NDIS_HANDLE a_pool(bool with_buffer, ULONG data)
     return pool;
 }
 
-PACKET_TEST(NBL_12_a_list_of_ones_own)
+static void NBL_12_a_list_of_ones_own(void **state)
 {
+    struct packet_lab *l = *state;
+
     NDIS_HANDLE bare = a_pool(false, 0), data = a_pool(true, 64);
     static uint8_t bytes[100];
     MDL *mdl = IoAllocateMdl(bytes, sizeof(bytes), FALSE, FALSE, NULL);
@@ -278,8 +288,10 @@ static void assert_header(NET_BUFFER *nb, const UCHAR *from, const UCHAR *to, ui
     assert_memory_equal(bytes + (version == 4 ? 16 : 24), to, version == 4 ? 4 : 16);
 }
 
-PACKET_TEST(NBL_17_a_header_is_put_before_each_transport_packet)
+static void NBL_17_a_header_is_put_before_each_transport_packet(void **state)
 {
+    struct packet_lab *l = *state;
+
     for (int six = 0; six < 2; six++) {
         uint8_t frame[256];
         size_t size = PACKET(frame, .link = PACKET_RAW, .src = "10.0.0.1", .dst = "10.0.0.2", .sport = 9,
@@ -303,8 +315,9 @@ PACKET_TEST(NBL_17_a_header_is_put_before_each_transport_packet)
     }
 }
 
-PACKET_TEST(NBL_17_a_header_is_rebuilt_with_its_options_and_without_extensions)
+static void NBL_17_a_header_is_rebuilt_with_its_options_and_without_extensions(void **state)
 {
+    struct packet_lab *l = *state;
     static const uint8_t options[4] = {1, 1, 1, 0};
     struct packet p4 = {.link = PACKET_RAW,
                         .src = "10.0.0.1",
@@ -350,8 +363,10 @@ PACKET_TEST(NBL_17_a_header_is_rebuilt_with_its_options_and_without_extensions)
     packet_lab_free(l, nbl);
 }
 
-PACKET_TEST(NBL_17_a_header_is_rebuilt_for_exactly_one_buffer)
+static void NBL_17_a_header_is_rebuilt_for_exactly_one_buffer(void **state)
 {
+    struct packet_lab *l = *state;
+
     uint8_t frame[128];
     size_t size =
         PACKET(frame, .link = PACKET_RAW, .src = "10.0.0.1", .dst = "10.0.0.2", .sport = 9, .dport = 9);
@@ -421,8 +436,10 @@ static void tag_it(struct driver_lab_script *s, const struct driver_lab_call *c)
         STATUS_FWP_ALREADY_EXISTS);
 }
 
-PACKET_TEST(NBL_21_a_tag_follows_its_packet)
+static void NBL_21_a_tag_follows_its_packet(void **state)
 {
+    struct packet_lab *l = *state;
+
     UINT64 tag = FwpsNetBufferListGetTagForContext0(), found;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.kind = HOST_INJECT_TRANSPORT_RECEIVE});
 
@@ -440,8 +457,10 @@ PACKET_TEST(NBL_21_a_tag_follows_its_packet)
     assert_string_equal(told.text, "api entered exit ");
 }
 
-PACKET_TEST(NBL_21_a_tag_can_be_taken_away)
+static void NBL_21_a_tag_can_be_taken_away(void **state)
 {
+    struct packet_lab *l = *state;
+
     UINT64 tag = FwpsNetBufferListGetTagForContext0(), found = 0;
     struct taker *t = packet_lab_take(l, "DD", &(struct taker){.how = TAKE_REFERENCE});
 
@@ -461,8 +480,10 @@ PACKET_TEST(NBL_21_a_tag_can_be_taken_away)
     assert_int_equal(FwpsNetBufferListRetrieveContext0(t->lists[0], tag, TRUE, 0, &found), STATUS_NOT_FOUND);
 }
 
-PACKET_TEST(NBL_21_an_outbound_packet_leaves_its_tags)
+static void NBL_21_an_outbound_packet_leaves_its_tags(void **state)
 {
+    struct packet_lab *l = *state;
+
     UINT64 tag = FwpsNetBufferListGetTagForContext0();
 
     memset(&told, 0, sizeof(told));
@@ -474,20 +495,20 @@ PACKET_TEST(NBL_21_an_outbound_packet_leaves_its_tags)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(NBL_01_a_list_is_the_stacks_unless_it_is_referenced),
-        cmocka_unit_test(NBL_01_what_is_changed_in_place_and_permitted_takes_effect),
-        cmocka_unit_test(NBL_03_a_reference_says_whether_a_clone_will_be_changed),
-        cmocka_unit_test(NBL_05_a_clone_keeps_its_parent),
-        cmocka_unit_test(NBL_06_a_clone_shares_the_data),
-        cmocka_unit_test(NBL_11_a_deep_clone_has_its_own),
-        cmocka_unit_test(NBL_11_a_deep_clone_keeps_its_parent_too),
-        cmocka_unit_test(NBL_12_a_list_of_ones_own),
-        cmocka_unit_test(NBL_17_a_header_is_put_before_each_transport_packet),
-        cmocka_unit_test(NBL_17_a_header_is_rebuilt_with_its_options_and_without_extensions),
-        cmocka_unit_test(NBL_17_a_header_is_rebuilt_for_exactly_one_buffer),
-        cmocka_unit_test(NBL_21_a_tag_follows_its_packet),
-        cmocka_unit_test(NBL_21_a_tag_can_be_taken_away),
-        cmocka_unit_test(NBL_21_an_outbound_packet_leaves_its_tags),
+        ON_BOTH(NBL_01_a_list_is_the_stacks_unless_it_is_referenced),
+        ON_BOTH(NBL_01_what_is_changed_in_place_and_permitted_takes_effect),
+        ON_BOTH(NBL_03_a_reference_says_whether_a_clone_will_be_changed),
+        ON_BOTH(NBL_05_a_clone_keeps_its_parent),
+        ON_BOTH(NBL_06_a_clone_shares_the_data),
+        ON_BOTH(NBL_11_a_deep_clone_has_its_own),
+        ON_BOTH(NBL_11_a_deep_clone_keeps_its_parent_too),
+        ON_BOTH(NBL_12_a_list_of_ones_own),
+        ON_BOTH(NBL_17_a_header_is_put_before_each_transport_packet),
+        ON_BOTH(NBL_17_a_header_is_rebuilt_with_its_options_and_without_extensions),
+        ON_BOTH(NBL_17_a_header_is_rebuilt_for_exactly_one_buffer),
+        ON_BOTH(NBL_21_a_tag_follows_its_packet),
+        ON_BOTH(NBL_21_a_tag_can_be_taken_away),
+        ON_BOTH(NBL_21_an_outbound_packet_leaves_its_tags),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,8 +36,9 @@ static void complete(struct packet_lab *l, struct taker *t, unsigned n, NET_BUFF
     packet_lab_settle(l);
 }
 
-PACKET_TEST(PEND_24_completing_an_accept_asks_nothing)
+static void PEND_24_completing_an_accept_asks_nothing(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "RA", KEEP(.kind = HOST_INJECT_TRANSPORT_RECEIVE));
 
     LAB_IN(&l->d.host, SYN_IN);
@@ -49,8 +50,9 @@ PACKET_TEST(PEND_24_completing_an_accept_asks_nothing)
     assert_true((t->metadata & FWPS_METADATA_FIELD_COMPLETION_HANDLE) != 0);
 }
 
-PACKET_TEST(PEND_25_an_accept_needs_both)
+static void PEND_25_an_accept_needs_both(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "RA", KEEP(.kind = HOST_INJECT_TRANSPORT_RECEIVE));
     const struct packet answer = {.protocol = WIRE_PROTOCOL_TCP,
                                   .tcp_flags = WIRE_TCP_SYN | WIRE_TCP_ACK,
@@ -68,8 +70,9 @@ PACKET_TEST(PEND_25_an_accept_needs_both)
     assert_int_not_equal(l->d.host.outcome.fate, HOST_PASSED);
 }
 
-PACKET_TEST(PEND_26_permitting_the_own_clone_accepts)
+static void PEND_26_permitting_the_own_clone_accepts(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "RA", KEEP(.kind = HOST_INJECT_TRANSPORT_RECEIVE));
     const struct packet answer = {.protocol = WIRE_PROTOCOL_TCP,
                                   .tcp_flags = WIRE_TCP_SYN | WIRE_TCP_ACK,
@@ -92,8 +95,9 @@ PACKET_TEST(PEND_26_permitting_the_own_clone_accepts)
     assert_string_equal(l->d.host.seen, "II IT SPK FE");
 }
 
-PACKET_TEST(PEND_28_first_completed_then_received)
+static void PEND_28_first_completed_then_received(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t =
         packet_lab_take(l, "RA", KEEP(.kind = HOST_INJECT_TRANSPORT_RECEIVE, .how = TAKE_REFERENCE));
     NET_BUFFER_LIST *original;
@@ -109,8 +113,9 @@ PACKET_TEST(PEND_28_first_completed_then_received)
     assert_int_equal(l->d.found[LEDGER_NOTE], 0);
 }
 
-PACKET_TEST(PEND_29_a_clone_before_the_completion_is_dropped_at_RA)
+static void PEND_29_a_clone_before_the_completion_is_dropped_at_RA(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "RA", KEEP(.kind = HOST_INJECT_TRANSPORT_RECEIVE));
 
     LAB_IN(&l->d.host, SYN_IN);
@@ -123,8 +128,9 @@ PACKET_TEST(PEND_29_a_clone_before_the_completion_is_dropped_at_RA)
     complete(l, t, 0, NULL);
 }
 
-PACKET_TEST(PEND_29_another_operation_of_the_flow_may_wait)
+static void PEND_29_another_operation_of_the_flow_may_wait(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "RA", KEEP(.kind = HOST_INJECT_TRANSPORT_RECEIVE));
 
     LAB_IN(&l->d.host, SYN_IN);
@@ -137,8 +143,9 @@ PACKET_TEST(PEND_29_another_operation_of_the_flow_may_wait)
     packet_lab_drop(l, t, 0);
 }
 
-PACKET_TEST(PEND_30_completing_takes_no_list)
+static void PEND_30_completing_takes_no_list(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "AC", KEEP(.kind = HOST_INJECT_TRANSPORT_SEND));
     uint8_t data[8];
 
@@ -157,8 +164,9 @@ PACKET_TEST(PEND_30_completing_takes_no_list)
         assert_int_equal(l->d.found[i], 0);
 }
 
-PACKET_TEST(PEND_15_pending_and_keeping_the_packet_go_together)
+static void PEND_15_pending_and_keeping_the_packet_go_together(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t =
         packet_lab_take(l, "AC", KEEP(.kind = HOST_INJECT_TRANSPORT_SEND, .how = TAKE_REFERENCE));
 
@@ -172,8 +180,9 @@ PACKET_TEST(PEND_15_pending_and_keeping_the_packet_go_together)
     assert_int_equal(l->released_count, 1);
 }
 
-PACKET_TEST(PEND_33_what_nobody_kept_is_lost)
+static void PEND_33_what_nobody_kept_is_lost(void **state)
 {
+    struct packet_lab *l = *state;
     struct taker *t = packet_lab_take(l, "AC", KEEP(.kind = HOST_INJECT_TRANSPORT_SEND));
 
     LAB_OUT(&l->d.host, UDP_OUT);
@@ -199,8 +208,9 @@ static void look_after_pend(struct driver_lab_script *s, const struct driver_lab
     c->out->flags |= FWPS_CLASSIFY_OUT_FLAG_ABSORB;
 }
 
-PACKET_TEST(PEND_34_the_data_stay_until_the_classify_returns)
+static void PEND_34_the_data_stay_until_the_classify_returns(void **state)
 {
+    struct packet_lab *l = *state;
     _Alignas(16) uint8_t data[16 + sizeof(HANDLE)] = {0};
 
     driver_lab_callout(&l->d, "AC", SCRIPT(&l->d, .then = look_after_pend, .ctx = data));
@@ -214,16 +224,16 @@ PACKET_TEST(PEND_34_the_data_stay_until_the_classify_returns)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(PEND_15_pending_and_keeping_the_packet_go_together),
-        cmocka_unit_test(PEND_24_completing_an_accept_asks_nothing),
-        cmocka_unit_test(PEND_25_an_accept_needs_both),
-        cmocka_unit_test(PEND_26_permitting_the_own_clone_accepts),
-        cmocka_unit_test(PEND_28_first_completed_then_received),
-        cmocka_unit_test(PEND_29_a_clone_before_the_completion_is_dropped_at_RA),
-        cmocka_unit_test(PEND_29_another_operation_of_the_flow_may_wait),
-        cmocka_unit_test(PEND_30_completing_takes_no_list),
-        cmocka_unit_test(PEND_33_what_nobody_kept_is_lost),
-        cmocka_unit_test(PEND_34_the_data_stay_until_the_classify_returns),
+        ON_BOTH(PEND_15_pending_and_keeping_the_packet_go_together),
+        ON_BOTH(PEND_24_completing_an_accept_asks_nothing),
+        ON_BOTH(PEND_25_an_accept_needs_both),
+        ON_BOTH(PEND_26_permitting_the_own_clone_accepts),
+        ON_BOTH(PEND_28_first_completed_then_received),
+        ON_BOTH(PEND_29_a_clone_before_the_completion_is_dropped_at_RA),
+        ON_BOTH(PEND_29_another_operation_of_the_flow_may_wait),
+        ON_BOTH(PEND_30_completing_takes_no_list),
+        ON_BOTH(PEND_33_what_nobody_kept_is_lost),
+        ON_BOTH(PEND_34_the_data_stay_until_the_classify_returns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -379,3 +379,32 @@ void packet_lab_drop(struct packet_lab *l, struct taker *t, unsigned n)
     else
         packet_lab_free(l, nbl);
 }
+
+/* ---- fixtures */
+
+static int begin(void **state, bool simulated)
+{
+    struct packet_lab *l = calloc(1, sizeof(*l));
+
+    assert_non_null(l);
+    packet_lab_open(l, NULL, simulated);
+    *state = l;
+    return 0;
+}
+
+int packet_lab_real(void **state)
+{
+    return begin(state, false);
+}
+
+int packet_lab_simulated(void **state)
+{
+    return begin(state, true);
+}
+
+int packet_lab_end(void **state)
+{
+    packet_lab_close(*state);
+    free(*state);
+    return 0;
+}

@@ -7,7 +7,7 @@
  * HOST_INJECT_TRANSPORT_RECEIVE}); LAB_IN(&l->d.host, .dport = 53); packet_lab_give(l, t, 0);
  *   assert_int_equal(l->emitted_count, 1);
  *
- * Runs on both back ends of rt: PACKET_TEST(name) makes two tests of one body, real and simulated.
+ * Runs on both back ends of rt: ON_BOTH(test) in a list of tests makes two of one function.
  */
 #ifndef WEIR_TESTS_PACKET_LAB_H
 #define WEIR_TESTS_PACKET_LAB_H
@@ -100,22 +100,15 @@ NET_BUFFER_LIST *packet_lab_own(struct packet_lab *l, const void *bytes, size_t 
 void NTAPI packet_lab_completed(void *context, NET_BUFFER_LIST *nbl, BOOLEAN dispatch);
 void packet_lab_free(struct packet_lab *l, NET_BUFFER_LIST *nbl); /* whichever way it was made */
 
-/* One body on both back ends. */
-#define PACKET_TEST(name)                                                                                    \
-    static void name##_body(struct packet_lab *l);                                                           \
-    static void name(void **state)                                                                           \
+/* cmocka fixtures: *state is a malloc'd lab. */
+int packet_lab_real(void **state);
+int packet_lab_simulated(void **state);
+int packet_lab_end(void **state);
+/* One test on both back ends. */
+#define ON_BOTH(test)                                                                                        \
+    {#test, test, packet_lab_real, packet_lab_end, NULL},                                                    \
     {                                                                                                        \
-        (void)state;                                                                                         \
-        for (int simulated = 0; simulated < 2; simulated++) {                                                \
-            struct packet_lab *l = calloc(1, sizeof(*l));                                                    \
-                                                                                                             \
-            assert_non_null(l);                                                                              \
-            packet_lab_open(l, NULL, simulated != 0);                                                        \
-            name##_body(l);                                                                                  \
-            packet_lab_close(l);                                                                             \
-            free(l);                                                                                         \
-        }                                                                                                    \
-    }                                                                                                        \
-    static void name##_body(struct packet_lab *l)
+#test "_simulated", test, packet_lab_simulated, packet_lab_end, NULL                                 \
+    }
 
 #endif
