@@ -40,8 +40,9 @@
  *                                  +-- the end --> HELD
  *
  * The instant must end first, for the order in which a driver completes, injects and lets go is its own; and
- * one that made a packet of its own from a pended one (a deep copy: PEND-47) injects it then: a packet
- * without origin, of the flow and way of an undecided piece whose packet no driver keeps, stands for that.
+ * one that made a packet of its own from a pended one (a deep copy: PEND-47), or from one it had kept and let
+ * go of (CLS-34), injects it then: a packet without origin, of the flow and way of an undecided piece whose
+ * packet no driver keeps, stands for that.
  *
  * When a piece is OUT, what waited for it has a delay. GONE, it has none: answers to a datagram are
  * consequences at once; of a connection the host is asked, at once, and says so (consequence, as without
@@ -508,8 +509,8 @@ static struct delay_piece *made_from(const struct delay *d, const struct wire_pa
     struct delay_flow *f = delay_flow_find(d, w, &from_first);
     struct delay_piece *piece = f != NULL ? f->own : NULL;
 
-    while (piece != NULL && (piece->from_first != from_first || piece->again || !piece->pended ||
-                             (piece->kept && !piece->released)))
+    while (piece != NULL && (piece->from_first != from_first || piece->again ||
+                             (piece->kept ? !piece->released : !piece->pended)))
         piece = piece->next_own;
     return piece;
 }
