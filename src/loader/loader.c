@@ -41,8 +41,10 @@ static void print(void *ctx, const char *driver, uint32_t component, uint32_t le
     while (*text != '\0') {
         size_t size = strcspn(text, "\r\n");
         char line[1024];
+        size_t shown = size < sizeof line ? size : sizeof line - 1;
 
-        snprintf(line, sizeof line, "%.*s", (int)(size < sizeof line ? size : sizeof line - 1), text);
+        memcpy(line, text, shown);
+        line[shown] = '\0';
         if (size != 0 && l->config.print != NULL)
             l->config.print(l->config.ctx, driver, line);
         else if (size != 0)
