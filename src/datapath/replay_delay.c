@@ -502,7 +502,16 @@ static void not_over(struct delay *d, struct delay_piece *piece)
 
 /* ---- what the host tells ------------------------------------------------------------------------------- */
 
-/* Whom a packet that a driver made itself stands for. */
+static bool same_way(const struct wire_packet *a, const struct wire_packet *b)
+{
+    return a->version == b->version && a->reached == b->reached && a->protocol == b->protocol &&
+           wire_addr_equal(&a->source, &b->source) && wire_addr_equal(&a->destination, &b->destination) &&
+           a->source_port == b->source_port && a->destination_port == b->destination_port &&
+           a->icmp_id == b->icmp_id;
+}
+
+/* Whom a packet that a driver made itself stands for: one that its flow waits for; or one that nobody waits
+ * for and that would be told as absorbed at the end of this instant. */
 static struct delay_piece *made_from(const struct delay *d, const struct wire_packet *w)
 {
     bool from_first;
@@ -512,7 +521,12 @@ static struct delay_piece *made_from(const struct delay *d, const struct wire_pa
     while (piece != NULL && (piece->from_first != from_first || piece->again ||
                              (piece->kept ? !piece->released : !piece->pended)))
         piece = piece->next_own;
-    return piece;
+    if (piece != NULL)
+        return piece;
+    for (piece = d->over; piece != NULL; piece = piece->next_over)
+        if (!piece->lost && same_way(&piece->wire, w))
+            return piece;
+    return NULL;
 }
 
 static struct delay_piece *whose(const struct delay *d, UINT64 origin, const struct wire_packet *w)
