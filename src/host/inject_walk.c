@@ -348,7 +348,8 @@ static void fill(const struct going *g, struct host_emitted *e)
     e->link = ip_at != 0 ? came : NULL;
     e->link_size = ip_at;
     /* What stands behind the packet in its frame is the link layer's padding. */
-    e->unchanged = e->bytes != NULL && e->size <= size - ip_at && memcmp(came + ip_at, e->bytes, e->size) == 0;
+    e->unchanged =
+        e->bytes != NULL && e->size <= size - ip_at && memcmp(came + ip_at, e->bytes, e->size) == 0;
 }
 
 static NTSTATUS status_of(const struct going *g)

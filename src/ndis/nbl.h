@@ -60,8 +60,9 @@ NET_BUFFER_LIST *ndis_nbl_clone(NET_BUFFER_LIST *original, NDIS_HANDLE list_pool
 NET_BUFFER_LIST *ndis_nbl_reassemble(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t start_offset,
                                      uint32_t data_offset_delta, uint32_t back_fill, enum ndis_by by,
                                      const void *site);
-/* The same for FwpsReassembleForwardFragmentGroup0: of the first NET_BUFFER what is behind `skip_first` bytes,
- * of the others what is behind `skip`; in front of it `front` bytes of its own, which the caller is to write. */
+/* The same for FwpsReassembleForwardFragmentGroup0: of the first NET_BUFFER what is behind `skip_first`
+ * bytes, of the others what is behind `skip`; in front of it `front` bytes of its own, which the caller is to
+ * write. */
 NET_BUFFER_LIST *ndis_nbl_join(NET_BUFFER_LIST *chain, NDIS_HANDLE pool, uint32_t skip_first, uint32_t skip,
                                uint32_t front, uint32_t back_fill, const void *site);
 /* Frees what one of the above made. expected: what the function that was called frees; another kind is a
