@@ -73,13 +73,7 @@ static void file_gone(void *object)
 
     unlist(f);
     if (f->device != NULL) {
-        if (f->opened) {
-            io_file_cleanup(f);
-            plain(f, IRP_MJ_CLOSE);
-            rt_mutex_lock(f->io->lock);
-            f->device->object.ReferenceCount--;
-            rt_mutex_unlock(f->io->lock);
-        }
+        io_file_close(f);
         ob_dereference(f->device);
     }
     free(f->name);
@@ -97,6 +91,22 @@ void io_file_cleanup(struct io_file *f)
         return;
     f->object.Flags |= FO_CLEANUP_COMPLETE;
     plain(f, IRP_MJ_CLEANUP);
+}
+
+/* Once; what is asked afterwards is answered here. */
+void io_file_close(struct io_file *f)
+{
+    io_file_cleanup(f);
+    rt_mutex_lock(f->io->lock);
+    bool first = f->opened && !f->closed;
+    f->closed = true;
+    rt_mutex_unlock(f->io->lock);
+    if (!first)
+        return;
+    plain(f, IRP_MJ_CLOSE);
+    rt_mutex_lock(f->io->lock);
+    f->device->object.ReferenceCount--;
+    rt_mutex_unlock(f->io->lock);
 }
 
 /* Found, with a reference; under the lock. */

@@ -145,6 +145,8 @@ struct io_file { /* an object of ob_type_file */
 NTSTATUS io_file_open(struct io_room *io, const WCHAR *path, size_t units, uint64_t process_id,
                       ACCESS_MASK access, ULONG share, ULONG options, struct io_file **out);
 void io_file_cleanup(struct io_file *f); /* the last handle is gone; once */
+/* And IRP_MJ_CLOSE, although somebody has a reference still: its driver goes. */
+void io_file_close(struct io_file *f);
 NTSTATUS io_file_request(struct io_file *f, uint8_t major, uint32_t code, const void *in, size_t in_size,
                          void *out, size_t out_size, uint64_t offset, size_t *done, uint64_t patience_ns);
 

@@ -177,7 +177,6 @@ static void complete(IRP *irp, const char *function, const void *site)
 
     if ((i != NULL && i->state == IO_IRP_DONE) || irp->Type != IO_TYPE_IRP ||
         irp->CurrentLocation > irp->StackCount + 1) {
-        ledger_report(LEDGER_TWICE, site, "this IRP was completed already");
         nt_bug(MULTIPLE_IRP_COMPLETE_REQUESTS, NULL, site, "%s: an IRP is completed twice", function);
         return;
     }

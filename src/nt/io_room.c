@@ -210,7 +210,7 @@ struct nt_driver *io_driver_of(DRIVER_OBJECT *object)
     return io == NULL ? NULL : io->d;
 }
 
-/* A file of the driver's that is open and not cleaned up, with a reference. */
+/* A file of the driver's that is open, with a reference. */
 static struct io_file *open_file(struct io_driver *io)
 {
     struct io_room *room = io->d->k->io;
@@ -218,7 +218,7 @@ static struct io_file *open_file(struct io_driver *io)
 
     rt_mutex_lock(room->lock);
     for (f = room->files; f != NULL; f = f->next)
-        if (f->device->driver == io && !f->cleaned && ob_reference_unless_gone(f))
+        if (f->device->driver == io && !f->closed && ob_reference_unless_gone(f))
             break;
     rt_mutex_unlock(room->lock);
     return f;
@@ -233,7 +233,7 @@ void io_driver_unload_begin(struct io_driver *io)
     io->unloading = true;
     rt_mutex_unlock(room->lock);
     while ((f = open_file(io)) != NULL) {
-        io_file_cleanup(f);
+        io_file_close(f);
         ob_dereference(f);
     }
 }

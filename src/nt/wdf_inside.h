@@ -7,8 +7,8 @@
  * first, then `stop` (the kind's: timers, work), then EvtCleanupCallback --last reference-->
  * EvtDestroyCallback, `free`, gone
  *
- * A child holds a reference on its parent. io->lock guards trees, counts and queues; no callback runs under
- * it.
+ * All clean-up callbacks of a tree come before its first destroy callback. A child holds a reference on its
+ * parent. io->lock guards trees, counts and queues; no callback runs under it.
  */
 #ifndef WEIR_NT_WDF_INSIDE_H
 #define WEIR_NT_WDF_INSIDE_H
@@ -50,7 +50,7 @@ struct wdf_object {
     enum wdf_kind kind;
     struct io_driver *io;
     unsigned references; /* io lock */
-    bool deleting;
+    bool deleting, by_parent;
     struct wdf_object *parent, *children, *next; /* children: newest first */
     struct wdf_context *contexts;                /* newest first */
     WDF_EXECUTION_LEVEL level;

@@ -163,15 +163,17 @@ void wdf_dereference(struct wdf_object *o)
     }
 }
 
-/* The deepest first. Whoever asks again meanwhile does nothing. */
-void wdf_delete(struct wdf_object *o)
+/* The deepest first: what it has under way ends, then its clean-up callbacks. False: somebody did already. */
+static bool dispose(struct wdf_object *o, bool by_parent)
 {
     wdf_lock(o);
     bool first = !o->deleting;
     o->deleting = true;
+    if (first)
+        o->by_parent = by_parent;
     wdf_unlock(o);
     if (!first)
-        return;
+        return false;
     for (;;) {
         wdf_lock(o);
         struct wdf_object *child = o->children;
@@ -182,7 +184,7 @@ void wdf_delete(struct wdf_object *o)
         wdf_unlock(o);
         if (child == NULL)
             break;
-        wdf_delete(child);
+        dispose(child, true);
         wdf_dereference(child);
     }
     if (o->stop != NULL)
@@ -190,17 +192,48 @@ void wdf_delete(struct wdf_object *o)
     for (struct wdf_context *c = o->contexts; c != NULL; c = c->next)
         if (c->cleanup != NULL)
             c->cleanup(o);
-    if (o->parent != NULL) {
-        wdf_lock(o);
-        for (struct wdf_object **at = &o->parent->children; *at != NULL; at = &(*at)->next) {
-            if (*at == o) {
-                *at = o->next;
-                break;
-            }
+    return true;
+}
+
+/* Under the lock. */
+static void leave_parent(struct wdf_object *o)
+{
+    for (struct wdf_object **at = &o->parent->children; *at != NULL; at = &(*at)->next) {
+        if (*at == o) {
+            *at = o->next;
+            break;
         }
+    }
+}
+
+/* What was disposed of with its parent goes before it. */
+static void release(struct wdf_object *o)
+{
+    for (;;) {
+        wdf_lock(o);
+        struct wdf_object *child = o->children;
+        while (child != NULL && !child->by_parent)
+            child = child->next;
+        if (child != NULL)
+            leave_parent(child);
         wdf_unlock(o);
+        if (child == NULL)
+            break;
+        release(child);
     }
     wdf_dereference(o);
+}
+
+void wdf_delete(struct wdf_object *o)
+{
+    if (!dispose(o, false))
+        return;
+    if (o->parent != NULL) {
+        wdf_lock(o);
+        leave_parent(o);
+        wdf_unlock(o);
+    }
+    release(o);
 }
 
 /* ---- what drivers call
