@@ -124,7 +124,7 @@ bool ale_step(struct lane *l, uint8_t *state, enum ale_event event)
     uint8_t next = *state < ALE_STATES && (unsigned)event < ALE_EVENTS ? table[*state][event] : 0;
 
     if (next == 0) {
-        l->host->counts.impossible++;
+        host_count(&l->host->counts.impossible);
         return false;
     }
     *state = next - 1;

@@ -87,7 +87,7 @@ enum ale_result ale_ask_again(struct scene *s, UINT32 reasons, struct answer *a)
     t.reauthorize = reasons;
     t.authorized_for = f->arrival;
     ale_as_its_request(&t, f);
-    l->host->counts.reauthorized++;
+    host_count(&l->host->counts.reauthorized);
     lane_leave(l);
 
     ale_ask(&t, layer, &o, a);
@@ -151,7 +151,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
         tcp = ale_is_tcp(f);
         known = f->flags & FLOW_ESTABLISHED;
         s.authorized_for = f->arrival;
-        l->host->counts.reauthorized++;
+        host_count(&l->host->counts.reauthorized);
     }
     s.flow = f;
     lane_leave(l);

@@ -47,7 +47,7 @@ static struct host_flow *flow_begin(struct scene *s, const struct host_flow_key 
         f->original_icmp_type = s->icmp ? (uint8_t)s->local_port : 0;
         ale_flow_lifetime(l, f, ALE_IDLE, false);
         flow_table_remember(l->flows, f);
-        l->host->counts.flows_created++;
+        host_count(&l->host->counts.flows_created);
     }
     lane_leave(l);
     return f;

@@ -280,7 +280,7 @@ struct host_endpoint *ale_endpoint_make(struct lane *l, const struct ale_endpoin
     e->e.local_port = k->port;
     e->e.wildcard = wire_addr_is_unspecified(k->version, &k->local);
     t->live++;
-    l->host->counts.endpoints_live++;
+    host_count(&l->host->counts.endpoints_live);
     return &e->e;
 }
 
@@ -362,7 +362,7 @@ bool ale_endpoints_evict(struct lane *l)
     lane_enter(l);
     e = ale_endpoint_at(l, t->idle_oldest);
     if (e != NULL)
-        l->host->counts.endpoints_evicted++;
+        host_count(&l->host->counts.endpoints_evicted);
     lane_leave(l);
     if (e == NULL)
         return false;
@@ -384,7 +384,7 @@ static void free_dead(struct lane *l, struct endpoints *t)
         e->next = t->free;
         t->free = e->slot;
         t->live--;
-        l->host->counts.endpoints_live--;
+        __atomic_fetch_sub(&l->host->counts.endpoints_live, 1, __ATOMIC_RELAXED);
     }
 }
 

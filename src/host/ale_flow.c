@@ -250,7 +250,7 @@ void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
     if (f != NULL) {
         ale_flow_step(l, f, ALE_EVENT_END);
         if (how == HOST_END_EVICTED)
-            l->host->counts.flows_evicted++;
+            host_count(&l->host->counts.flows_evicted);
         ale_flow_drop(l, f);
     }
     lane_leave(l);

@@ -173,6 +173,12 @@ static void let_go_on(struct lane *l, struct piece *p)
     lane_back(l, stayed);
 }
 
+void groups_counts(const struct lane *l, struct host_counts *c)
+{
+    if (l->groups != NULL)
+        fragments_counts(l->groups->fragments, c);
+}
+
 static struct piece *taken(struct pieces *from)
 {
     struct piece *first = from->first;

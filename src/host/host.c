@@ -5,8 +5,8 @@
  *   host_create() -> host_interface_add(), host_address_add() -> host_frame() ... -> host_destroy()
  *
  * Invariants: the clock never goes back; every frame has exactly one fate, so that the fates' counts add up
- * to the frames'. Interfaces and addresses (interfaces.c) are set up before frames come; frames and
- * operations of one lane come from one thread at a time.
+ * to the frames'. Interfaces and addresses (interfaces.c) may be added at any time; frames and operations of
+ * one lane come from one thread at a time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -166,7 +166,9 @@ static void advance(struct host *h, UINT64 now_ns)
         return;
     for (size_t i = 0; i < h->lane_count; i++) {
         ale_advance(&h->lanes[i], now_ns);
+        lane_enter(&h->lanes[i]);
         fragments_expire(h->lanes[i].fragments, now_ns);
+        lane_leave(&h->lanes[i]);
         groups_expire(&h->lanes[i], now_ns);
     }
 }
@@ -193,9 +195,9 @@ void host_frame(struct host *h, const struct host_frame *f, struct host_outcome 
     turn_take(l);
     advance(h, f->time_ns);
     paths_frame(l, f, out);
-    h->counts.frames++;
-    h->counts.fates[out->fate]++;
-    h->counts.notes[out->note]++;
+    host_count_worker(&h->counts.frames);
+    host_count_worker(&h->counts.fates[out->fate]);
+    host_count_worker(&h->counts.notes[out->note]);
     turn_give(l);
 }
 
@@ -238,11 +240,21 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
 
 void host_counts(const struct host *h, struct host_counts *out)
 {
-    *out = h->counts;
+    const UINT64 *from = (const UINT64 *)&h->counts;
+    UINT64 *to = (UINT64 *)out;
+
+    _Static_assert(sizeof(*out) % sizeof(UINT64) == 0, "all of them are counters");
+    for (size_t i = 0; i < sizeof(*out) / sizeof(UINT64); i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
     out->flows_live = 0;
     for (size_t i = 0; i < h->lane_count; i++) {
-        out->flows_live += flow_table_count(h->lanes[i].flows);
-        fragments_counts(h->lanes[i].fragments, out);
+        const struct lane *l = &h->lanes[i];
+
+        rt_mutex_lock(l->lock);
+        out->flows_live += flow_table_count(l->flows);
+        fragments_counts(l->fragments, out);
+        groups_counts(l, out);
+        rt_mutex_unlock(l->lock);
     }
 }
 

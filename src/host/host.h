@@ -427,6 +427,8 @@ struct host_counts {
     UINT64 reauthorized, fragments_held, datagrams_reassembled, datagrams_evicted, segments_evicted;
     UINT64 datagrams_expired, datagrams_refused; /* after 60 s; with overlaps or two ends */
 };
+/* Any thread, also from callbacks, but owner_of() and listening(). Each counter is whole; together they are of about
+ * one moment. */
 void host_counts(const struct host *h, struct host_counts *out);
 
 #endif

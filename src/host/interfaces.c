@@ -6,12 +6,18 @@
  * most half full); prefixes that are local as a whole, of which there are few, in a list. Nothing is ever
  * removed: pointers to interfaces are good for the host's life (they stand apart, one allocation each).
  * Loopback addresses are always local, on the first interface of type 24 if there is one.
+ *
+ * Threads: who adds has the turn (walk.h), so that there is one at a time. Readers come on any thread and
+ * take nothing: what is written is written before the word that shows it (an entry's version, a list's count,
+ * a table's or list's address), and what has been outgrown is kept until the host goes. A profile is written
+ * before it is called known.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/internal.h"
+#include "host/walk.h"
 
 #define DEFAULT_MTU 1500u
 
@@ -23,15 +29,57 @@ struct address {
     const struct host_interface *interface;
 };
 
-struct addresses {
-    struct address *table;
-    size_t capacity, count; /* of the table: a power of two */
-    struct address *prefixes;
-    size_t prefix_count;
-    struct address *subnets; /* of single addresses, for directed broadcasts */
-    size_t subnet_count;
-    const struct host_interface *loopback;
+struct table {
+    size_t capacity; /* a power of two */
+    struct address at[];
 };
+
+struct list {
+    struct address *items;
+    size_t count, room;
+};
+
+struct outgrown {
+    struct outgrown *next;
+    void *what;
+};
+
+struct addresses {
+    struct table *table;
+    size_t count;         /* in it */
+    struct list prefixes; /* that are local as a whole */
+    struct list subnets;  /* of single addresses, for directed broadcasts */
+    const struct host_interface *loopback;
+    size_t interface_room;
+    struct outgrown *outgrown;
+};
+
+#define SHOWN(word)     __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
+#define SHOW(word, ...) __atomic_store_n(&(word), (__VA_ARGS__), __ATOMIC_RELEASE)
+
+/* Readers may still look at it. */
+static int outgrow(struct addresses *a, void *what)
+{
+    struct outgrown *o;
+
+    if (what == NULL)
+        return 0;
+    o = malloc(sizeof(*o));
+    if (o == NULL)
+        return -ENOMEM;
+    *o = (struct outgrown){a->outgrown, what};
+    a->outgrown = o;
+    return 0;
+}
+
+static struct table *table_make(size_t capacity)
+{
+    struct table *t = calloc(1, sizeof(*t) + capacity * sizeof(t->at[0]));
+
+    if (t != NULL)
+        t->capacity = capacity;
+    return t;
+}
 
 int host_addresses_create(struct host *h)
 {
@@ -39,8 +87,7 @@ int host_addresses_create(struct host *h)
 
     if (a == NULL)
         return -ENOMEM;
-    a->capacity = 16;
-    a->table = calloc(a->capacity, sizeof(*a->table));
+    a->table = table_make(16);
     if (a->table == NULL) {
         free(a);
         return -ENOMEM;
@@ -61,25 +108,51 @@ void host_addresses_destroy(struct host *h)
     }
     free(h->interfaces);
     free(a->table);
-    free(a->prefixes);
-    free(a->subnets);
+    free(a->prefixes.items);
+    free(a->subnets.items);
+    while (a->outgrown != NULL) {
+        struct outgrown *next = a->outgrown->next;
+
+        free(a->outgrown->what);
+        free(a->outgrown);
+        a->outgrown = next;
+    }
     free(a);
     h->addresses = NULL;
 }
 
 /* ---- interfaces --------------------------------------------------------------------------------------- */
 
-int host_interface_add(struct host *h, const struct host_interface_desc *desc)
+static int interface_room(struct host *h)
 {
     struct addresses *a = h->addresses;
-    struct host_interface *i, **list;
+    const size_t room = 2 * a->interface_room + 4;
+    struct host_interface **list;
+
+    if (h->interface_count < a->interface_room)
+        return 0;
+    list = malloc(room * sizeof(struct host_interface *));
+    if (list == NULL || outgrow(a, h->interfaces) != 0) {
+        free(list);
+        return -ENOMEM;
+    }
+    if (h->interface_count != 0)
+        memcpy(list, h->interfaces, h->interface_count * sizeof(struct host_interface *));
+    SHOW(h->interfaces, list);
+    a->interface_room = room;
+    return 0;
+}
+
+int host_interface_add(struct host *h, const struct host_interface_desc *desc)
+{
+    TURN_OF(&h->lanes[0]);
+    struct addresses *a = h->addresses;
+    struct host_interface *i;
 
     if (host_interface_by_index(h, desc->index) != NULL)
         return -EEXIST;
-    list = realloc(h->interfaces, (h->interface_count + 1) * sizeof(struct host_interface *));
-    if (list == NULL)
+    if (interface_room(h) != 0)
         return -ENOMEM;
-    h->interfaces = list;
     i = calloc(1, sizeof(*i));
     if (i == NULL)
         return -ENOMEM;
@@ -94,34 +167,40 @@ int host_interface_add(struct host *h, const struct host_interface_desc *desc)
     if (i->desc.compartment == 0)
         i->desc.compartment = 1;
     if (a->loopback == NULL && i->desc.type == IF_TYPE_SOFTWARE_LOOPBACK)
-        a->loopback = i;
-    h->interfaces[h->interface_count++] = i;
+        SHOW(a->loopback, i);
+    h->interfaces[h->interface_count] = i;
+    SHOW(h->interface_count, h->interface_count + 1);
     h->places++;
     return 0;
 }
 
+static struct host_interface *interface_find(const struct host *h, UINT32 index)
+{
+    const size_t count = SHOWN(h->interface_count);
+    struct host_interface *const *list = SHOWN(h->interfaces);
+
+    for (size_t i = 0; i < count; i++)
+        if (list[i]->desc.index == index)
+            return list[i];
+    return NULL;
+}
+
 const struct host_interface *host_interface_by_index(const struct host *h, UINT32 index)
 {
-    for (size_t i = 0; i < h->interface_count; i++)
-        if (h->interfaces[i]->desc.index == index)
-            return h->interfaces[i];
-    return NULL;
+    return interface_find(h, index);
 }
 
 void host_set_profile(struct host *h, UINT32 interface_index, UINT32 profile)
 {
-    for (size_t i = 0; i < h->interface_count; i++) {
-        struct host_interface *f = h->interfaces[i];
+    struct host_interface *f = interface_find(h, interface_index);
 
-        if (f->desc.index != interface_index)
-            continue;
-        if (f->desc.profile == profile && (f->desc.unknown & HOST_THING_PROFILE) == 0)
-            return;
-        f->desc.profile = profile;
-        f->desc.unknown &= ~(UINT32)HOST_THING_PROFILE;
-        ale_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_PROFILE_CROSSING, interface_index);
+    if (f == NULL)
         return;
-    }
+    if ((host_interface_unknown(f) & HOST_THING_PROFILE) == 0 && host_interface_profile(f) == profile)
+        return;
+    SHOW(f->desc.profile, profile);
+    __atomic_fetch_and(&f->desc.unknown, ~(UINT32)HOST_THING_PROFILE, __ATOMIC_RELEASE);
+    ale_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_PROFILE_CROSSING, interface_index);
 }
 
 /* ---- addresses ---------------------------------------------------------------------------------------- */
@@ -133,57 +212,83 @@ static size_t address_hash(uint8_t version, const union wire_addr *a)
     return (size_t)(x >> 32);
 }
 
-static const struct address *address_find(const struct addresses *a, uint8_t version,
-                                          const union wire_addr *addr)
+static struct address *address_find(const struct addresses *a, uint8_t version, const union wire_addr *addr)
 {
-    for (size_t i = address_hash(version, addr) & (a->capacity - 1);; i = (i + 1) & (a->capacity - 1)) {
-        const struct address *at = &a->table[i];
+    struct table *t = SHOWN(a->table);
 
-        if (at->version == 0)
+    for (size_t i = address_hash(version, addr) & (t->capacity - 1);; i = (i + 1) & (t->capacity - 1)) {
+        struct address *at = &t->at[i];
+        const uint8_t is = SHOWN(at->version);
+
+        if (is == 0)
             return NULL;
-        if (at->version == version && at->addr.word[0] == addr->word[0] && at->addr.word[1] == addr->word[1])
+        if (is == version && at->addr.word[0] == addr->word[0] && at->addr.word[1] == addr->word[1])
             return at;
     }
 }
 
-static void address_put(struct address *table, size_t capacity, const struct address *what)
+static void address_put(struct table *t, const struct address *what)
 {
-    size_t i = address_hash(what->version, &what->addr) & (capacity - 1);
+    size_t i = address_hash(what->version, &what->addr) & (t->capacity - 1);
+    struct address *at;
 
-    while (table[i].version != 0)
-        i = (i + 1) & (capacity - 1);
-    table[i] = *what;
+    while (t->at[i].version != 0)
+        i = (i + 1) & (t->capacity - 1);
+    at = &t->at[i];
+    at->addr = what->addr;
+    at->bits = what->bits;
+    at->several = what->several;
+    at->interface = what->interface;
+    SHOW(at->version, what->version);
 }
 
 static int address_insert(struct addresses *a, const struct address *what)
 {
-    if (2 * (a->count + 1) > a->capacity) {
-        size_t capacity = 2 * a->capacity;
-        struct address *table = calloc(capacity, sizeof(*table));
+    struct table *old = a->table, *t;
 
-        if (table == NULL)
+    if (2 * (a->count + 1) > old->capacity) {
+        t = table_make(2 * old->capacity);
+        if (t == NULL || outgrow(a, old) != 0) {
+            free(t);
             return -ENOMEM;
-        for (size_t i = 0; i < a->capacity; i++)
-            if (a->table[i].version != 0)
-                address_put(table, capacity, &a->table[i]);
-        free(a->table);
-        a->table = table;
-        a->capacity = capacity;
+        }
+        for (size_t i = 0; i < old->capacity; i++)
+            if (old->at[i].version != 0)
+                address_put(t, &old->at[i]);
+        SHOW(a->table, t);
     }
-    address_put(a->table, a->capacity, what);
+    address_put(a->table, what);
     a->count++;
     return 0;
 }
 
-static int list_append(struct address **list, size_t *count, const struct address *what)
+static int list_append(struct addresses *a, struct list *l, const struct address *what)
 {
-    struct address *grown = realloc(*list, (*count + 1) * sizeof(**list));
+    if (l->count == l->room) {
+        const size_t room = 2 * l->room + 4;
+        struct address *items = malloc(room * sizeof(*items));
 
-    if (grown == NULL)
-        return -ENOMEM;
-    *list = grown;
-    grown[(*count)++] = *what;
+        if (items == NULL || outgrow(a, l->items) != 0) {
+            free(items);
+            return -ENOMEM;
+        }
+        if (l->count != 0)
+            memcpy(items, l->items, l->count * sizeof(*items));
+        SHOW(l->items, items);
+        l->room = room;
+    }
+    l->items[l->count] = *what;
+    SHOW(l->count, l->count + 1);
     return 0;
+}
+
+/* The list as far as it is shown: its end. */
+static const struct address *list_span(const struct list *l, const struct address **first)
+{
+    const size_t count = SHOWN(l->count);
+
+    *first = SHOWN(l->items);
+    return *first + count;
 }
 
 static bool same_prefix(const struct address *p, uint8_t version, const union wire_addr *a)
@@ -202,6 +307,7 @@ static bool same_prefix(const struct address *p, uint8_t version, const union wi
 int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, const union wire_addr *addr,
                      unsigned bits, bool all)
 {
+    TURN_OF(&h->lanes[0]);
     struct addresses *a = h->addresses;
     const unsigned most = version == 4 ? 32 : 128;
     struct address *had;
@@ -215,14 +321,15 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
         return -EINVAL;
     h->places++;
     if (all && what.bits < most)
-        return list_append(&a->prefixes, &a->prefix_count, &what);
-    had = (struct address *)address_find(a, version, addr);
+        return list_append(a, &a->prefixes, &what);
+    had = address_find(a, version, addr);
     if (had != NULL) { /* the first interface that has it stays its interface */
-        had->several = had->several || had->interface != what.interface;
+        if (had->interface != what.interface)
+            SHOW(had->several, true);
         return 0;
     }
     if (what.bits != 0 && what.bits < most) {
-        e = list_append(&a->subnets, &a->subnet_count, &what);
+        e = list_append(a, &a->subnets, &what);
         if (e != 0)
             return e;
     }
@@ -243,13 +350,17 @@ static bool is_last_of(const struct address *p, const union wire_addr *addr)
 /* 255.255.255.255, or all ones in a subnet that the host is in. */
 static bool is_broadcast(const struct addresses *a, const union wire_addr *addr)
 {
+    const struct address *p, *end;
+
     if (addr->v4 == UINT32_MAX)
         return true;
-    for (size_t i = 0; i < a->subnet_count; i++)
-        if (is_last_of(&a->subnets[i], addr))
+    end = list_span(&a->subnets, &p);
+    for (; p < end; p++)
+        if (is_last_of(p, addr))
             return true;
-    for (size_t i = 0; i < a->prefix_count; i++)
-        if (is_last_of(&a->prefixes[i], addr))
+    end = list_span(&a->prefixes, &p);
+    for (; p < end; p++)
+        if (is_last_of(p, addr))
             return true;
     return false;
 }
@@ -257,13 +368,14 @@ static bool is_broadcast(const struct addresses *a, const union wire_addr *addr)
 static const struct address *local_find(const struct addresses *a, uint8_t version,
                                         const union wire_addr *addr)
 {
-    const struct address *found = address_find(a, version, addr);
+    const struct address *found = address_find(a, version, addr), *p, *end;
 
     if (found != NULL)
         return found;
-    for (size_t i = 0; i < a->prefix_count; i++)
-        if (same_prefix(&a->prefixes[i], version, addr) && !(version == 4 && is_broadcast(a, addr)))
-            return &a->prefixes[i];
+    end = list_span(&a->prefixes, &p);
+    for (; p < end; p++)
+        if (same_prefix(p, version, addr) && !(version == 4 && is_broadcast(a, addr)))
+            return p;
     return NULL;
 }
 
@@ -282,7 +394,7 @@ const struct host_interface *host_interface_of(const struct host *h, uint8_t ver
 
     if (found != NULL)
         return found->interface;
-    return wire_addr_is_loopback(version, addr) ? a->loopback : NULL;
+    return wire_addr_is_loopback(version, addr) ? SHOWN(a->loopback) : NULL;
 }
 
 /* RFC 4291 2.7.1: ff02::1:ffXX:XXXX. */
@@ -296,11 +408,13 @@ static bool is_solicited_node(const union wire_addr *a)
 bool host_may_join(const struct host *h, uint8_t version, const union wire_addr *group)
 {
     const struct addresses *a = h->addresses;
+    const struct table *t;
 
-    if (version != 6 || !is_solicited_node(group) || a->prefix_count != 0)
+    if (version != 6 || !is_solicited_node(group) || SHOWN(a->prefixes.count) != 0)
         return true;
-    for (size_t i = 0; i < a->capacity; i++)
-        if (a->table[i].version == 6 && memcmp(a->table[i].addr.v6 + 13, group->v6 + 13, 3) == 0)
+    t = SHOWN(a->table);
+    for (size_t i = 0; i < t->capacity; i++)
+        if (SHOWN(t->at[i].version) == 6 && memcmp(t->at[i].addr.v6 + 13, group->v6 + 13, 3) == 0)
             return true;
     return false;
 }
@@ -314,7 +428,7 @@ bool host_local_at(const struct host *h, uint8_t version, const union wire_addr 
     *home = arrival;
     if (found == NULL)
         return wire_addr_is_loopback(version, addr);
-    if (!found->several)
+    if (!SHOWN(found->several))
         *home = found->interface;
     return true;
 }
@@ -322,16 +436,18 @@ bool host_local_at(const struct host *h, uint8_t version, const union wire_addr 
 const struct host_interface *host_route(const struct host *h, uint8_t version, const union wire_addr *addr)
 {
     const struct addresses *a = h->addresses;
+    const struct address *p, *end;
 
-    for (size_t i = 0; i < a->subnet_count; i++)
-        if (same_prefix(&a->subnets[i], version, addr))
-            return a->subnets[i].interface;
+    end = list_span(&a->subnets, &p);
+    for (; p < end; p++)
+        if (same_prefix(p, version, addr))
+            return p->interface;
     return NULL;
 }
 
 const struct host_interface *host_loopback_interface(const struct host *h)
 {
-    return ((const struct addresses *)h->addresses)->loopback;
+    return SHOWN(((const struct addresses *)h->addresses)->loopback);
 }
 
 UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *addr)
@@ -350,13 +466,15 @@ UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_
 bool host_address_for(const struct host *h, const struct host_interface *i, uint8_t version,
                       union wire_addr *out)
 {
-    const struct addresses *a = h->addresses;
+    const struct table *t = SHOWN(((const struct addresses *)h->addresses)->table);
 
-    for (size_t n = 0; n < a->capacity; n++) {
-        if (a->table[n].version != version || (i != NULL && a->table[n].interface != i) ||
-            wire_addr_is_loopback(version, &a->table[n].addr))
+    for (size_t n = 0; n < t->capacity; n++) {
+        const struct address *at = &t->at[n];
+
+        if (SHOWN(at->version) != version || (i != NULL && at->interface != i) ||
+            wire_addr_is_loopback(version, &at->addr))
             continue;
-        *out = a->table[n].addr;
+        *out = at->addr;
         return true;
     }
     return false;

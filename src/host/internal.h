@@ -69,6 +69,15 @@ const char *layer_short_name(enum host_layer role); /* "II", "RA", ... as the se
 struct host_interface {
     struct host_interface_desc desc;
 };
+/* What host_set_profile() changes under readers: ask whether it is known, then what it is. */
+static inline UINT32 host_interface_unknown(const struct host_interface *i)
+{
+    return __atomic_load_n(&i->desc.unknown, __ATOMIC_ACQUIRE);
+}
+static inline UINT32 host_interface_profile(const struct host_interface *i)
+{
+    return __atomic_load_n(&i->desc.profile, __ATOMIC_ACQUIRE);
+}
 const struct host_interface *host_interface_by_index(const struct host *h, UINT32 index); /* NULL: none */
 /* On which interface the address is local; NULL: on none. */
 const struct host_interface *host_interface_of(const struct host *h, uint8_t version,
@@ -428,6 +437,16 @@ struct ahead {
     struct host_flow *flow; /* perhaps its flow: the key says it; NULL: unknown. Slots are never given back */
     uint8_t course;         /* paths.c's */
 };
+/* One more in host->counts, which anybody may copy at any time. */
+static inline void host_count(UINT64 *counter)
+{
+    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+/* ... which the worker alone writes. */
+static inline void host_count_worker(UINT64 *counter)
+{
+    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
 #define AHEAD 64u /* frames, by number */
 
 /* Which way the frame will go, and the key of its flow as this host sees it (loopback: the sender's); false:
@@ -441,6 +460,8 @@ int groups_create(struct lane *l);
 void groups_destroy(struct lane *l);
 void groups_expire(struct lane *l, UINT64 now_ns);
 void groups_flush(struct lane *l);
+/* As fragments_counts(). With the lane held. */
+void groups_counts(const struct lane *l, struct host_counts *c);
 /* A fragment that passed FW alone. True: it goes on; false: it waits (HOST_HELD), or its group was refused. */
 bool group_forward(struct scene *s, struct host_outcome *out);
 /* lane->memory (paths_memory.c). 0 or -ENOMEM. */

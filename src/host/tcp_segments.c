@@ -145,7 +145,7 @@ static bool evict(struct lane *l, const struct record *of)
     drop(s, h);
     if (!r->pinned)
         tidy(l, r->flow);
-    l->host->counts.segments_evicted++;
+    host_count(&l->host->counts.segments_evicted);
     return true;
 }
 
@@ -190,7 +190,7 @@ static struct held **insert(struct lane *l, struct record *r, struct held **at, 
     size = size < length ? size : length;
     h = malloc(sizeof(*h) + size);
     if (h == NULL) {
-        l->host->counts.segments_evicted++;
+        host_count(&l->host->counts.segments_evicted);
         return at;
     }
     *h = (struct held){.next = *at, .older = s->newest, .record = r, .seq = p->seq + offset, .size = size};
@@ -246,7 +246,7 @@ void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp
     end_lent(s);
     r = record_make(l, f);
     if (r == NULL) {
-        l->host->counts.segments_evicted++;
+        host_count(&l->host->counts.segments_evicted);
         return;
     }
     r->pinned = true;
@@ -255,7 +255,7 @@ void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp
             ;
         add_between(l, r, dir, p);
     } else {
-        l->host->counts.segments_evicted++;
+        host_count(&l->host->counts.segments_evicted);
     }
     r->pinned = false;
     tidy(l, f);
@@ -278,7 +278,7 @@ void tcp_held_prove(struct lane *l, struct host_flow *f, int dir, uint32_t ack)
     struct record *r = record_make(l, f);
 
     if (r == NULL) { /* no memory: the hole is passed over in silence */
-        l->host->counts.segments_evicted++;
+        host_count(&l->host->counts.segments_evicted);
         f->half[dir].next = ack;
         return;
     }

@@ -217,7 +217,7 @@ static void put_interface(FWP_VALUE0 *v, const struct host_interface *i, UINT8 g
         put32(v, i->desc.tunnel_type);
         break;
     default:
-        put32(v, i->desc.profile);
+        put32(v, host_interface_profile(i));
         break;
     }
 }
@@ -516,9 +516,9 @@ UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT
            doubt[WHOSE] = {
                [ANYBODY] = general,
                [OWNER] = f.owner != NULL ? f.owner->unknown : ~0u, /* who is told of knows best */
-               [LOCAL] = general | (f.local != NULL ? f.local->desc.unknown : 0),
-               [ARRIVAL] = general | (f.arrival != NULL ? f.arrival->desc.unknown : 0),
-               [NEXTHOP] = general | (f.next_hop != NULL ? f.next_hop->desc.unknown : 0),
+               [LOCAL] = general | (f.local != NULL ? host_interface_unknown(f.local) : 0),
+               [ARRIVAL] = general | (f.arrival != NULL ? host_interface_unknown(f.arrival) : 0),
+               [NEXTHOP] = general | (f.next_hop != NULL ? host_interface_unknown(f.next_hop) : 0),
            };
     UINT64 unknown = 0;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A lane's worker and its visitors at the same time: one thread brings frames, moves the clock, binds and
- * closes; others complete what a callout pended, set and remove contexts, abort flows, ask for
- * reauthorization, list. Run under TSan. What must hold at the end: every pend was completed once, every
- * context was called back once, no state was left by a road that there is not.
+ * closes, adds interfaces and addresses; others complete what a callout pended, set and remove contexts,
+ * abort flows, ask for reauthorization, change a network's category, list, count. Run under TSan. What must
+ * hold at the end: every pend was completed once, every context was called back once, no state was left by a
+ * road that there is not.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,6 +135,7 @@ static UINT64 a_flow(unsigned n)
 
 static void meddler(void *arg)
 {
+    struct host_counts counts;
     UINT64 any = 0;
 
     (void)arg;
@@ -147,6 +149,12 @@ static void meddler(void *arg)
             host_flow_remove(t.host, flow, FWPS_LAYER_ALE_AUTH_CONNECT_V4, 1);
         if (n % 31 == 0)
             host_reauthorize(t.host, FWP_CONDITION_REAUTHORIZE_REASON_SOCKET_PROPERTY_CHANGED);
+        if (n % 7 == 0)
+            host_set_profile(t.host, 1, n / 7 % 3);
+        if (n % 97 == 0) {
+            host_counts(t.host, &counts);
+            any += counts.frames;
+        }
         if (n % 211 == 0)
             host_endpoints(t.host, count_endpoint, &any);
     }
@@ -222,6 +230,19 @@ static void feed(unsigned n, UINT64 now)
                &out);
 }
 
+/* Interfaces and addresses come while others look for some. */
+static void more_places(unsigned n)
+{
+    const struct host_interface_desc i = {.name = "more", .luid = 2 + n, .index = 2 + n, .type = 6};
+
+    assert_int_equal(host_interface_add(t.host, &i), 0);
+    for (uint32_t k = 0; k < 4; k++) {
+        const union wire_addr a = {.v4 = 0x0b000000 + (n << 8) + k};
+
+        assert_int_equal(host_address_add(t.host, 2 + n, 4, &a, 20 + k, k == 3), 0);
+    }
+}
+
 static void visitors_at_work(void **state)
 {
     const struct host_interface_desc i = {.name = "one", .luid = 1, .index = 1, .type = 6};
@@ -249,6 +270,8 @@ static void visitors_at_work(void **state)
     assert_int_equal(rt_thread_start("abort", aborter, NULL, &threads[3]), 0);
     for (unsigned n = 0; n < FRAMES; n++) {
         feed(n, 1000000000ull + n * 20000000ull);
+        if (n % 100 == 50)
+            more_places(n / 100);
         if (n % 300 == 100 && e == NULL)
             host_bind(t.host, &s, &e);
         if (n % 300 == 250 && e != NULL) {
