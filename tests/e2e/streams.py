@@ -19,20 +19,19 @@ import shutil
 import subprocess
 import sys
 
+import tshark_follow
+
 ROOT, STREAMS = sys.argv[1], sys.argv[2]
 SHARED = os.environ.get("WEIR_SHARED") or os.path.join(ROOT, "..", "shared")
 FOLDER = os.path.join(SHARED, "data", "pcaps")
 LONG = "WEIR_CASES" in os.environ
-GAP_AT_END = re.compile(rb"\[\d+ bytes missing in capture file\]\0$")  # tshark shows a gap when data comes behind it
+GAP_AT_END = re.compile(tshark_follow.MISSING.pattern + b"$")  # tshark shows a gap when data comes behind it
 
 # Where the two differ, and why tshark's answer is not what a Windows host would hold.
 RESET = "tshark shows data in or after a reset; nobody is given it"
 CUT = "the capture is cut: the host counts what is not there as lost, tshark passes over it"
-SENT = "sent by the host in fragments: the first alone has a TCP header, and shows what it holds"
 EXPECTED_STREAMS = {
-    "pcpp__expected_output_http_req_frag.pcap": SENT,
-    "pcpp__frag_http_req.pcap": SENT,
-    "zeek__ipv4_fragmented-3.pcap": SENT,
+    "zeek__ipv4_fragmented-3.pcap": "sent in fragments, the last not captured: the first shows what it holds",
     "zeek__ipv4_fragmented-4.pcap": "overlapping fragments are discarded, tshark puts them together",
     "suricata__tcp-rst-unacked-stream-03-gap_input.pcap": RESET,
     "suricata__bug-6244-tcp-rst-with-data_tcp-rst-with-data.pcap": RESET,
@@ -108,16 +107,11 @@ def theirs(path):
         if data:
             datagrams[int(row[0])] = bytes.fromhex(data.replace(":", ""))
     streams = {}
-    follow = [w for n in sorted(wanted) for w in ("-z", "follow,tcp,raw,%d" % n)]
-    if follow:
-        run = subprocess.run(["tshark", "-n", "-r", path, "-q"] + follow, capture_output=True, text=True)
-        for part in run.stdout.split("Follow: tcp,raw\n")[1:]:
-            nodes = [re.search(r"Node %d: \[?([^]\n]*?)\]?:(\d+)\n" % i, part).groups() for i in (0, 1)]
-            both = streams.setdefault(tuple(sorted(nodes)), {})
-            for line in part.split("Node 1: ")[1].split("\n")[1:]:
-                if line and not line.startswith("="):
-                    sender = nodes[1 if line[0] == "\t" else 0]
-                    both[sender] = both.get(sender, b"") + bytes.fromhex(line.strip())
+    for _, first, second, data in tshark_follow.follow(path, sorted(wanted)):
+        both = streams.setdefault(tuple(sorted((first, second))), {})
+        for sender, sent in zip((first, second), data):
+            if sent:
+                both[sender] = both.get(sender, b"") + sent
     return streams, datagrams
 
 

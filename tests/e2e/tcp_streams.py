@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""TCP's streams beside tshark's: for each conversation of the captures in SHARED/pcaps, what each end sent, in order,
+"""TCP alone, without a host (streams.py has the host's): TCP's streams beside tshark's: for each conversation of the captures in SHARED/pcaps, what each end sent, in order,
 as tcp_streams (capture, wire, fragments, flow table, tcp) and as tshark (follow,tcp,raw) read it. Every difference is
 listed in EXPLAINED with its class; a difference that is not listed fails, and so does a listed one that is none.
 
@@ -9,10 +9,11 @@ usage: tcp_streams.py SOURCE-DIR TCP_STREAMS [all]    without `all`: every fourt
 import collections
 import concurrent.futures
 import os
-import re
 import subprocess
 import sys
 import zlib
+
+import tshark_follow
 
 CLASSES = {
     "rst-data": "tshark counts what a RST carries as data of the stream; it is the reason for the reset",
@@ -55,7 +56,6 @@ EXPLAINED = {
     "zeek__tls_tls13draft16-ff52.a01.pcap": "after-reset",
     "zeek__tunnels_tunnel-direct-bypass.pcap": "tunnel",
 }
-MISSING = re.compile(rb"\[(\d+) bytes missing in capture file\]\0")
 SPARE = 8  # conversations that tshark may have more
 
 
@@ -72,27 +72,14 @@ def ours(tool, path):
 
 
 def tsharks(path, conversations):
-    command = ["tshark", "-n", "-r", path, "-q"]
-    for i in range(conversations + SPARE):
-        command += ["-z", "follow,tcp,raw,%d" % i]
-    run = subprocess.run(command, capture_output=True, timeout=300)
     found = []
-    for block in re.split(r"={20,}\n", run.stdout.decode("latin-1")):
-        head = re.match(r"Follow: tcp,raw\nFilter: tcp.stream eq (\d+)\nNode 0: (.*)\nNode 1: (.*)\n", block)
-        if not head or head[2].startswith(":0"):
-            continue
-        data = [bytearray(), bytearray()]
-        for line in block[head.end():].splitlines():
-            text = line.strip()
-            if re.fullmatch(r"([0-9a-f]{2})+", text):
-                data[line.startswith("\t")] += bytes.fromhex(text)
+    for number, first, second, data in tshark_follow.follow(path, range(conversations + SPARE)):
         streams = []
         for d in data:
-            whole = MISSING.sub(b"", bytes(d))
-            streams.append((len(whole), zlib.crc32(whole), sum(int(n) for n in MISSING.findall(bytes(d)))))
-        ends = [re.sub(r"[][]", "", head[i]) for i in (2, 3)]
-        found.append((int(head[1]), ends[0], ends[1], streams))
-    return sorted(found)
+            whole = tshark_follow.MISSING.sub(b"", d)
+            streams.append((len(whole), zlib.crc32(whole), sum(int(n) for n in tshark_follow.MISSING.findall(d))))
+        found.append((number, ":".join(first), ":".join(second), streams))
+    return found
 
 
 def compare(tool, path):
