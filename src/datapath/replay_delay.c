@@ -611,6 +611,7 @@ static void completed(struct delay *d, struct delay_piece *piece, const struct h
         return;
     h->stopped = false;
     delay_piece_forget(d, piece);
+    piece->refused = !c->permitted && !c->cancelled;
     if (c->permitted)
         tcp_delayed(d, h->flow, piece->packet.time_ns, now_ns);
     schedule(d, h);
@@ -813,6 +814,12 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
     bool from_first = piece != NULL && piece->from_first, tells = true, fresh = piece == NULL;
 
     d->feeding = 0;
+    if (piece != NULL && piece->refused && o->fate == HOST_CONSEQUENCE && o->note == HOST_NOTE_REFUSED_FLOW) {
+        /* It is what was refused; only what comes behind it is a consequence of that. */
+        o->fate = HOST_BLOCKED;
+        o->note = HOST_NOTE_NONE;
+        o->layer = piece->outcome.layer;
+    }
     if (!held && !kept && delay_idle(d))
         return true;
     if (!held && !kept) {

@@ -30,6 +30,7 @@ struct delay_piece {
     bool found;             /* by its number */
     bool again;             /* ... and it is to be fed again then */
     bool pended, completed; /* its own operation */
+    bool refused;           /* ... was, and it is fed again to be told so */
     bool kept, released;    /* by a driver */
     bool lost;              /* what was injected for it was dropped: `outcome` says how */
     bool over;              /* decided at the end of this instant, unless it is injected until then */

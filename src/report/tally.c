@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/arbitrate.h"
 #include "tally.h"
 
 int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out)
@@ -299,14 +300,18 @@ static struct tally_later *put_off(struct report_tally *t, UINT64 id)
 void report_tally_classified(void *ctx, const struct host_event *e)
 {
     struct report_tally *t = ctx;
-    bool block = !e->empty && e->answer != NULL && e->answer->verdict.action == FWP_ACTION_BLOCK;
+    bool refuses = !e->empty && e->answer != NULL && e->answer->verdict.action == FWP_ACTION_BLOCK;
+    /* Taken away by a callout: what it makes of that later decides, or that nothing came of it
+     * (count_flow()). */
+    bool absorbs = refuses && (e->answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
+    bool block = refuses && !absorbs;
     bool depends = !e->empty && e->answer != NULL && e->answer->depends;
     struct tally_flow *r;
     UINT32 on;
 
     if (e->cause == HOST_CAUSE_DISCARD || e->cause == HOST_CAUSE_CLOSE)
         return;
-    if (!block && !depends && !authorizes(e->layer))
+    if (absorbs || (!block && !depends && !authorizes(e->layer)))
         return;
     on = depends ? note_depends(t, e) : 0;
     if (!block && !authorizes(e->layer)) {
@@ -320,8 +325,14 @@ void report_tally_classified(void *ctx, const struct host_event *e)
         return;
     }
     r = row(t, e->flow_id);
+    if (r != NULL && r->held && !block &&
+        authorizes(e->layer)) { /* it was only held, and now it is decided */
+        r->blocked = r->held = false;
+        decided(t, r, e->layer, e->empty || e->answer == NULL ? 0 : e->answer->verdict.filter_id);
+    }
     if (r == NULL || r->blocked)
         return;
+    r->held = block && authorizes(e->layer) && (e->answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
     if (block || tally_told(t, r)->layer == NULL || (depends && r->depends == 0)) {
         r->blocked = block;
         decided(t, r, e->layer, e->empty || e->answer == NULL ? 0 : e->answer->verdict.filter_id);
@@ -337,11 +348,11 @@ static bool same_drop(const struct tally_drop *x, const struct tally_drop *key)
 {
     return x->fate == key->fate && x->note == key->note && x->layer == key->layer &&
            x->filter == key->filter && x->filter_id == key->filter_id && x->module == key->module &&
-           x->reason == key->reason && x->fault == key->fault;
+           x->reason == key->reason && x->fault == key->fault && x->injected == key->injected;
 }
 
-static void count_drop(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
-                       bool written)
+static void count_drop(struct report_tally *t, uint32_t length, const struct host_outcome *o, bool written,
+                       bool injected)
 {
     bool policy = o->fate == HOST_BLOCKED || o->fate == HOST_ABSORBED;
     struct tally_drop key = {.fate = o->fate,
@@ -351,7 +362,8 @@ static void count_drop(struct report_tally *t, const struct wire_packet *p, cons
                              .filter_id = policy ? o->filter_id : 0,
                              .module = o->fate == HOST_STACK ? o->module : 0,
                              .reason = o->fate == HOST_STACK ? o->reason : 0,
-                             .fault = o->fault};
+                             .fault = o->fault,
+                             .injected = injected};
     UINT32 at = t->recent[o->fate];
     struct tally_drop *d;
 
@@ -369,7 +381,7 @@ static void count_drop(struct report_tally *t, const struct wire_packet *p, cons
     }
     t->recent[o->fate] = at;
     d->frames++;
-    d->bytes += p != NULL ? p->length : 0;
+    d->bytes += length;
     d->written += written;
 }
 
@@ -380,10 +392,10 @@ static void count_flow(struct report_tally *t, UINT64 id, const struct host_outc
 
     x->layer = NULL;
     x->through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
-    if (o->fate != HOST_BLOCKED)
+    if (o->fate != HOST_BLOCKED && (o->fate != HOST_ABSORBED || o->layer == NULL || !authorizes(o->layer)))
         return;
     r = find(t, id);
-    if (r != NULL && !r->blocked) { /* by a callout of its own, or of an unheard layer */
+    if (r != NULL && !r->blocked) { /* by a callout of its own, at once or later, or of an unheard layer */
         r->blocked = true;
         decided(t, r, o->layer, o->filter_id);
     }
@@ -397,7 +409,12 @@ void report_tally_frame(struct report_tally *t, const struct wire_packet *p, con
     if (o->sender_flow_id != 0)
         count_flow(t, o->sender_flow_id, o);
     if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED)
-        count_drop(t, p, o, written);
+        count_drop(t, p != NULL ? p->length : 0, o, written, false);
+}
+
+void report_tally_lost(struct report_tally *t, uint32_t size, const struct host_outcome *o)
+{
+    count_drop(t, size, o, false, true);
 }
 
 void report_tally_totals(struct report_tally *t, struct report_totals *out)
