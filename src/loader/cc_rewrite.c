@@ -12,6 +12,7 @@
  *   "a" __FUNCTION__            "a" "name"
  *   inline (C, not static)      weak: one definition in several files is one function, as there
  *   enum e : type {             enum e {     (C)
+ *   &(LONG)x                    (LONG *)&x   (a cast is an lvalue, there)
  *   #pragma                     those that Microsoft alone has go
  *
  * One pass, recursive where a block is given out twice.
@@ -444,6 +445,21 @@ static uint32_t enum_word(struct rewriter *w, uint32_t i)
     return k;
 }
 
+/* & ( TYPE ) name: the token behind the bracket; 0: it is something else. */
+static uint32_t cast_lvalue(const struct rewriter *w, uint32_t i)
+{
+    uint32_t last = before(w, i), open = next(w, i), close = tok(w, open)->pair, k;
+
+    if (!is(w, open, "(") || close == 0 || tok(w, last)->kind == CC_NUMBER ||
+        tok(w, last)->kind == CC_STRING || is(w, last, ")") || is(w, last, "]") || is(w, last, "&") ||
+        (tok(w, last)->kind == CC_WORD && !is(w, last, "return")) || tok(w, next(w, close))->kind != CC_WORD)
+        return 0;
+    for (k = next(w, open); k < close; k = next(w, k))
+        if (tok(w, k)->kind != CC_WORD && !is(w, k, "*"))
+            return 0;
+    return next(w, open) == close || is(w, next(w, close), "sizeof") ? 0 : close + 1;
+}
+
 static void hash_line(struct rewriter *w, uint32_t i)
 {
     static const char *const kept[] = {"pack",       "GCC",       "clang", "STDC",
@@ -543,9 +559,20 @@ static void emit(struct rewriter *w, uint32_t from, uint32_t to, const struct gu
         } else if (t->kind == CC_NUMBER) {
             number(w, i++);
         } else {
+            uint32_t behind = is(w, i, "&") ? cast_lvalue(w, i) : 0;
+
             if (is(w, i, "{"))
                 function_begins(w, i);
-            copy(w, i++);
+            if (behind != 0) {
+                drop(w, i, i + 1);
+                emit(w, i + 1, behind - 1, g);
+                say(w, "*");
+                copy(w, behind - 1);
+                say(w, "&");
+                i = behind;
+            } else {
+                copy(w, i++);
+            }
         }
     }
 }

@@ -184,6 +184,8 @@ static int include(struct scan *s, const char *from, const char *name, bool quot
             cc_text_print(&text, "#pragma GCC system_header\n");
         cc_text_print(&text, "#include \"%s\"\n", real);
         status = text.failed ? cc_complain(CC_OS_ERROR, "out of memory") : overlay_add(s, name, text.bytes);
+        if (status == CC_OK && strcmp(plain, name) != 0) /* clang looks for it so */
+            status = overlay_add(s, plain, text.bytes);
         cc_text_free(&text);
         reach(s, path);
         return status;

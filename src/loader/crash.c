@@ -127,6 +127,8 @@ static struct site driver_place(const ucontext_t *u)
             s = site_of(i, (const void *)words[n]);
             s.image = i;
             s.at = words[n] - 1 - i->bias;
+            if (s.called[0] == '\0')
+                strcpy(s.called, "a function");
             return s;
         }
         if (got < (ssize_t)sizeof words)
@@ -193,14 +195,12 @@ static void compose(const char *driver, const char *what, const struct site *pla
     }
     snprintf(crash.text, sizeof crash.text - 2, "weir: %s: %s", driver, what);
     size = strlen(crash.text);
-    if (where != NULL)
-        snprintf(crash.text + size, sizeof crash.text - 2 - size, " %s %s",
-                 place->called[0] != '\0' ? "in a function that was called at" : "at", where);
-    else if (function[0] != '\0')
-        snprintf(crash.text + size, sizeof crash.text - 2 - size, " in %s", function);
-    size = strlen(crash.text);
     if (place != NULL && place->called[0] != '\0')
-        snprintf(crash.text + size, sizeof crash.text - 2 - size, " (%s)", place->called);
+        snprintf(crash.text + size, sizeof crash.text - 2 - size, " in %s, called %s %s", place->called,
+                 where != NULL ? "at" : "in", where != NULL ? where : function);
+    else if (function[0] != '\0')
+        snprintf(crash.text + size, sizeof crash.text - 2 - size, " %s %s", where != NULL ? "at" : "in",
+                 where != NULL ? where : function);
     size = strlen(crash.text);
     if (doing != NULL && atomic_load(&crash.number) != 0)
         snprintf(crash.text + size, sizeof crash.text - 2 - size, "; Weir was at %s %llu", doing,
@@ -317,12 +317,22 @@ void crash_bugcheck(void *ctx, const char *driver, uint32_t code, const uint64_t
     end_run(driver != NULL ? driver : "a driver", what, NULL, LOADER_EXIT_FAULT);
 }
 
+void crash_late(const char *driver, const char *function)
+{
+    char what[128];
+
+    if (rt_sim_current() != NULL)
+        rt_sim_fibers(rt_sim_current(), tell_fiber, NULL);
+    snprintf(what, sizeof what, "%s does not come back: it waits for what does not come", function);
+    end_run(driver, what, NULL, LOADER_EXIT_STUCK);
+}
+
 /* A sanitizer has written its report and ends the process. */
 static void on_death(void)
 {
     const char *driver = current_driver();
 
-    if (atomic_load(&crash.ending) != 0)
+    if (!crash.watching || atomic_load(&crash.ending) != 0)
         return;
     end_run(driver != NULL ? driver : "Weir", "a sanitizer ended the run", NULL, LOADER_EXIT_FAULT);
 }

@@ -116,4 +116,7 @@ void crash_image_remove(const struct image *i);
 /* A driver called KeBugCheckEx or did what amounts to it: message, flush, end. */
 void crash_bugcheck(void *ctx, const char *driver, uint32_t code, const uint64_t parameters[4]);
 
+/* A function of a driver's waits and waits: message, flush, end. */
+void crash_late(const char *driver, const char *function);
+
 #endif

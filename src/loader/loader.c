@@ -17,6 +17,7 @@
 #include "loader/internal.h"
 
 #define PATIENCE_NS 10000000000ull
+#define LATE_NS     600000000000ull /* DriverEntry and DriverUnload may take so long */
 
 const char *loader_status_name(NTSTATUS status, char *buf, size_t size)
 {
@@ -225,14 +226,74 @@ out:
     return err;
 }
 
+/* ---- calls that have to come back -----------------------------------------------------------------------
+ */
+
+/* Beside a call of DriverEntry or DriverUnload a thread waits for its end: so long by the loader's clock,
+ * then the run ends with a message. (A function that spins never lets this thread in: that is the world's
+ * watchdog's to find.) */
+struct watch {
+    struct rt_mutex *lock;
+    struct rt_cond *changed;
+    struct rt_thread *thread;
+    bool done; /* lock */
+    uint64_t deadline_ns;
+    const char *driver, *function;
+};
+
+static void watch(void *arg)
+{
+    struct watch *w = arg;
+    int err = 0;
+
+    rt_mutex_lock(w->lock);
+    while (!w->done && err == 0)
+        err = rt_cond_wait(w->changed, w->lock, w->deadline_ns);
+    if (!w->done)
+        crash_late(w->driver, w->function);
+    rt_mutex_unlock(w->lock);
+}
+
+static int watch_begin(struct watch *w, const struct loader_driver *d, const char *function)
+{
+    struct rt_clock *clock = d->loader->config.clock;
+
+    *w = (struct watch){
+        .deadline_ns = rt_clock_now(clock) + LATE_NS, .driver = d->shown, .function = function};
+    if (rt_mutex_create(&w->lock) != 0)
+        return -ENOMEM;
+    if (rt_cond_create(clock, &w->changed) == 0) {
+        if (rt_thread_start("loader", watch, w, &w->thread) == 0)
+            return 0;
+        rt_cond_destroy(w->changed);
+    }
+    rt_mutex_destroy(w->lock);
+    return -ENOMEM;
+}
+
+static void watch_end(struct watch *w)
+{
+    rt_mutex_lock(w->lock);
+    w->done = true;
+    rt_mutex_unlock(w->lock);
+    rt_cond_broadcast(w->changed);
+    rt_thread_join(w->thread);
+    rt_cond_destroy(w->changed);
+    rt_mutex_destroy(w->lock);
+}
+
 NTSTATUS loader_driver_start(struct loader_driver *d, struct loader_error *error)
 {
-    NTSTATUS status;
+    struct watch w;
+    NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
     char name[64];
 
-    loader_crash_doing("DriverEntry of a driver", 0);
-    status = nt_driver_start(d->nt);
-    loader_crash_doing(NULL, 0);
+    if (watch_begin(&w, d, "DriverEntry") == 0) {
+        loader_crash_doing("DriverEntry", 0);
+        status = nt_driver_start(d->nt);
+        loader_crash_doing(NULL, 0);
+        watch_end(&w);
+    }
     d->started = NT_SUCCESS(status);
     error->text[0] = '\0';
     if (!NT_SUCCESS(status))
@@ -245,12 +306,16 @@ NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, str
 {
     struct ledger_party *party = api_rt(d->api)->party;
     struct image *image = d->image;
+    struct watch w;
+    bool watched = watch_begin(&w, d, "DriverUnload") == 0;
     NTSTATUS status;
 
     error->text[0] = '\0';
-    loader_crash_doing("DriverUnload of a driver", 0);
+    loader_crash_doing("DriverUnload", 0);
     status = nt_driver_unload(d->nt, patience_ns != 0 ? patience_ns : PATIENCE_NS);
     loader_crash_doing(NULL, 0);
+    if (watched)
+        watch_end(&w);
     if (party != NULL)
         (void)ledger_settle(party);
     if (status == STATUS_TIMEOUT)
