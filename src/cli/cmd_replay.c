@@ -41,6 +41,7 @@ struct run {
     struct change {
         struct run *run;
         const char *file;
+        const struct replay_at *what;
         UINT64 time_ns;
     } loads[MAX_CHANGES];
     struct replay_local *hints;
@@ -172,6 +173,28 @@ static int apply_change(void *ctx, struct capture_error *error)
     return 0;
 }
 
+/* Of --at what is no policy. */
+static void tell_host(void *ctx, struct host *h)
+{
+    const struct change *c = ctx;
+    struct run *r = c->run;
+
+    if (c->what->profile != 0)
+        for (UINT32 index = 1; index <= MAX_INTERFACES; index++)
+            host_set_profile(h, index, c->what->profile);
+    else
+        host_reauthorize(h, c->what->reason);
+    if (r->events != NULL) {
+        json_t *o = json_object();
+
+        json_object_set_new(o, "event", json_string("reauthorize"));
+        json_object_set_new(o, "time_ns", json_integer((json_int_t)c->time_ns));
+        json_object_set_new(o, "reason", json_string(c->what->word));
+        report_events_object(r->events, o);
+        json_decref(o);
+    }
+}
+
 static int by_time(const void *x, const void *y)
 {
     const struct replay_change *a = x, *b = y;
@@ -209,10 +232,15 @@ static int prepare_changes(struct run *r)
             return complain_usage(
                 "replay", "--at %s: when standard input begins is not known ahead; give a date and time",
                 o->at[i].time);
-        r->loads[i] = (struct change){.run = r, .file = o->at[i].file};
+        r->loads[i] = (struct change){.run = r, .file = o->at[i].file, .what = &o->at[i]};
         replay_time(o->at[i].time, r->start_ns, &r->loads[i].time_ns);
         r->changes[i] = (struct replay_change){
             .time_ns = r->loads[i].time_ns, .apply = apply_change, .ctx = &r->loads[i]};
+        if (o->at[i].file == NULL) {
+            r->changes[i].apply = NULL;
+            r->changes[i].tell = tell_host;
+            continue;
+        }
         status = load_state("replay", o->at[i].file, &s);
         if (status == EXIT_PERMITTED)
             status = assume_callouts(r, s);
@@ -319,8 +347,18 @@ static void frame(void *ctx, const struct capture *c, const struct capture_packe
     r->inbound += o->inbound;
     r->wrong_sums += o->inbound && (o->fault == WIRE_FAULT_IP_CHECKSUM || o->fault == WIRE_FAULT_CHECKSUM);
     if (r->events != NULL)
-        report_events_frame(r->events, p->number, p->time_ns, p->length, o, written);
+        report_events_frame(r->events, p->number, p->time_ns, p->delay_ns, p->length, o, written);
     report_tally_frame(r->tally, w, o, written);
+}
+
+static void injected(void *ctx, const struct replay_injected *i)
+{
+    struct run *r = ctx;
+
+    if (r->events != NULL)
+        report_events_injected(r->events, i->packet, i->lost, i->stands, i->time_ns, i->written);
+    if (i->lost != NULL && !i->stands)
+        report_tally_lost(r->tally, i->packet->size, i->lost);
 }
 
 static const char *comment(void *ctx, const struct host_outcome *o, char *buf, size_t size)
@@ -463,6 +501,7 @@ static void write_summary(struct run *r, const struct replay_result *x, const ch
     json_object_set_new(o, "read", json_integer((json_int_t)x->read));
     json_object_set_new(o, "written", json_integer((json_int_t)x->written));
     json_object_set_new(o, "blocked_kept", json_integer((json_int_t)x->blocked_kept));
+    json_object_set_new(o, "sums", replay_sums_json(&x->sums));
     json_object_set_new(o, "local", locals_json(x));
     json_object_set_new(o, "guessed", json_boolean(x->guessed));
     if (error != NULL)
@@ -511,6 +550,8 @@ static void print_table(struct run *r, const struct replay_result *x)
     struct who_counts who;
 
     report_tally_print(r->tally, &x->counts, r->o->shared.verbose, out);
+    if (r->drivers != NULL)
+        replay_sums_print(&x->sums, out);
     fputc('\n', out);
     print_locals(x, out);
     if (r->wrong_sums * 2 > r->inbound)
@@ -551,7 +592,7 @@ static int run(struct run *r)
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,
                  .setting_count = r->setting_count,
-                 .knobs = {.trust_checksums = o->trust},
+                 .knobs = {.trust_checksums = o->trust, .defer_completion = o->defer},
                  .owner_of = who_owner,
                  .ctx = r->who},
         .locals = o->local_count != 0 ? o->locals : NULL,
@@ -566,6 +607,7 @@ static int run(struct run *r)
         .stack_drops = o->stack_drops,
         .next = next,
         .frame = frame,
+        .injected = r->drivers != NULL ? injected : NULL,
         .progress = !o->quiet && isatty(STDERR_FILENO) ? progress : NULL,
         .comment = comment,
         .ctx = r,
@@ -585,6 +627,9 @@ static int run(struct run *r)
     if (err != 0)
         complain(status, "%s", error.text[0] != '\0' ? error.text : strerror(-err));
     report_tally_totals(r->tally, &totals);
+    if (status == EXIT_PERMITTED && !replay_sums_hold(&x.sums))
+        status = complain(EXIT_INTERNAL,
+                          "packets were lost count of: in and injected are not what became of them");
     replay_free(&x);
     if (status == EXIT_PERMITTED)
         status = closed;

@@ -15,8 +15,13 @@
 #define MAX_CONTROLS      1024
 #define MAX_CONTROL_FILES 8
 
+#define MAX_INTERFACES 64 /* whose profile --at sets */
+
 struct replay_at {
-    const char *time, *file;
+    const char *time;
+    const char *file;       /* load; NULL: */
+    const char *word;       /* what is told to the host instead: */
+    UINT32 reason, profile; /* one of them */
 };
 
 struct replay_driver {
@@ -41,7 +46,7 @@ struct replay_options {
     unsigned control_text_count;
     unsigned control_count;
     uint64_t seed;
-    bool keep_blocked, stack_drops, block, quiet, trust;
+    bool keep_blocked, stack_drops, block, quiet, trust, defer;
 };
 
 /* EXIT_PERMITTED; -1 after --help; else an exit status after a complaint. */
@@ -73,6 +78,13 @@ void drivers_begun(struct drivers *d, struct replay_run *run);
 /* The run's exit status, given the one without drivers. */
 int drivers_status(const struct drivers *d, int status);
 void drivers_destroy(struct drivers *d);
+
+/* ---- where all packets are (replay_sums.c) ----------------------------------------------------------------
+ */
+
+bool replay_sums_hold(const struct replay_sums *s);
+void replay_sums_print(const struct replay_sums *s, FILE *out);
+json_t *replay_sums_json(const struct replay_sums *s);
 
 /* ---- who (who.c): owners of endpoints ---------------------------------------------------------------- */
 

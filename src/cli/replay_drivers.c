@@ -15,6 +15,7 @@
 
 #define WATCHDOG_NS 10000000000ull /* of real time in one function */
 #define STACK_BYTES (256u << 10)
+#define MAX_BLAMED  20 /* lines about what packets wait for */
 
 struct drivers {
     const struct replay_options *o;
@@ -29,7 +30,7 @@ struct drivers {
     struct loader_control *control;
     bool refused;
     struct loader_counts counts;
-    size_t controls_failed;
+    size_t controls_failed, blamed;
 };
 
 static void print(void *ctx, const char *driver, const char *line)
@@ -95,6 +96,31 @@ static int start(void *ctx, struct host *h, struct capture_error *error)
     return err;
 }
 
+/* Who is to blame for packets that waited until the end. */
+static void one_held(void *ctx, const struct ledger_finding *f)
+{
+    struct drivers *d = ctx;
+    char site[256];
+
+    if (f->kind != LEDGER_PENDED_OPERATION && f->kind != LEDGER_NBL_REFERENCE && f->kind != LEDGER_NBL_CLONE)
+        return;
+    if (d->blamed++ < MAX_BLAMED)
+        complain(0, "%s: %s %llu is still open at the end of the capture: since %s", f->driver,
+                 ledger_kind_name(f->kind), (unsigned long long)f->number,
+                 loader_site(d->loader, f->opened, site, sizeof site));
+}
+
+static void held(void *ctx, uint64_t packets)
+{
+    struct drivers *d = ctx;
+
+    complain(0, "%llu packets still wait at the end of the capture", (unsigned long long)packets);
+    if (d->loader != NULL)
+        ledger_each(loader_ledger(d->loader), NULL, one_held, d);
+    if (d->blamed > MAX_BLAMED)
+        complain(0, "... and %zu more", d->blamed - MAX_BLAMED);
+}
+
 static void stop(void *ctx, struct host *h)
 {
     struct drivers *d = ctx;
@@ -148,6 +174,7 @@ int drivers_prepare(const struct replay_options *o, struct explain_state *state,
     d->config = (struct replay_drivers){
         .start = start,
         .stop = stop,
+        .held = held,
         .ctx = d,
         .world = {.seed = o->seed,
                   .shuffle = o->seed != 0,

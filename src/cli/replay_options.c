@@ -47,6 +47,9 @@ static const char usage[] =
     "                     from TIME on another policy; TIME is +SECONDS from the capture's beginning, "
     "HH:MM:SS or\n"
     "                     YYYY-MM-DDTHH:MM:SSZ\n"
+    "  --at TIME reauthorize policy|profile|ipsec|mid-stream|socket|multicast|edp|proxy|offload\n"
+    "  --at TIME profile public|private|domain\n"
+    "                     flows are authorized again\n"
     "  --driver FILE.so   a callout driver that weir cc made; several\n"
     "  --param NAME=VALUE a registry parameter of the driver before it: a number, or text (string:TEXT in "
     "any "
@@ -54,6 +57,7 @@ static const char usage[] =
     "  --control STEP|@FILE\n"
     "                     what a test program does with a driver's device, step by step (see "
     "weir-replay(1))\n"
+    "  --defer-completion what completing an operation brings about comes later, on another thread\n"
     "  --seed N           another order of the drivers' threads; the same N, the same run\n"
     "  -v                 all flows and reasons, and where owners came from\n"
     "  -q                 no progress, no table\n"
@@ -68,7 +72,7 @@ static const char usage[] =
     "memory or\n"
     "output.\n";
 
-enum { LOCAL = 256, KEEP, STACK, SUMS, EVENTS, WHO, DEPENDS, AT, DRIVER, PARAM, CONTROL, SEED };
+enum { LOCAL = 256, KEEP, STACK, SUMS, EVENTS, WHO, DEPENDS, AT, DRIVER, PARAM, CONTROL, SEED, DEFER };
 
 static int add_local(struct replay_options *o, const char *text)
 {
@@ -88,8 +92,37 @@ static int add_local(struct replay_options *o, const char *text)
 }
 
 /* TIME is optarg; `load` and FILE are the two words behind it. */
+struct word {
+    const char *word;
+    UINT32 number;
+};
+
+/* What only somebody else can know: policy, and interfaces, are noticed by themselves. */
+static const struct word reasons[] = {
+    {"policy", FWP_CONDITION_REAUTHORIZE_REASON_POLICY_CHANGE},
+    {"profile", FWP_CONDITION_REAUTHORIZE_REASON_PROFILE_CROSSING},
+    {"ipsec", FWP_CONDITION_REAUTHORIZE_REASON_IPSEC_PROPERTIES_CHANGED},
+    {"mid-stream", FWP_CONDITION_REAUTHORIZE_REASON_MID_STREAM_INSPECTION},
+    {"socket", FWP_CONDITION_REAUTHORIZE_REASON_SOCKET_PROPERTY_CHANGED},
+    {"multicast", FWP_CONDITION_REAUTHORIZE_REASON_NEW_INBOUND_MCAST_BCAST_PACKET},
+    {"edp", FWP_CONDITION_REAUTHORIZE_REASON_EDP_POLICY_CHANGED},
+    {"proxy", FWP_CONDITION_REAUTHORIZE_REASON_PROXY_HANDLE_CHANGED},
+    {"offload", FWP_CONDITION_REAUTHORIZE_REASON_CHECK_OFFLOAD},
+    {NULL, 0},
+};
+static const struct word profiles[] = {{"public", 1}, {"private", 2}, {"domain", 3}, {NULL, 0}};
+
+/* 0: no such word. */
+static UINT32 number_of(const struct word *w, const char *word)
+{
+    while (w->word != NULL && strcmp(w->word, word) != 0)
+        w++;
+    return w->number;
+}
+
 static int add_at(struct replay_options *o, int argc, char **argv)
 {
+    struct replay_at *at = &o->at[o->at_count];
     UINT64 ns;
 
     if (o->at_count == MAX_CHANGES)
@@ -97,10 +130,22 @@ static int add_at(struct replay_options *o, int argc, char **argv)
     if (!replay_time(optarg, 0, &ns))
         return complain_usage("replay", "--at %s: expected +SECONDS, HH:MM:SS or YYYY-MM-DDTHH:MM:SSZ",
                               optarg);
-    if (optind + 1 >= argc || strcmp(argv[optind], "load") != 0)
-        return complain_usage("replay", "--at %s: expected 'load FILE' behind it%s%s", optarg,
-                              optind < argc ? ", found " : "", optind < argc ? argv[optind] : "");
-    o->at[o->at_count++] = (struct replay_at){optarg, argv[optind + 1]};
+    if (optind + 1 < argc && strcmp(argv[optind], "load") == 0)
+        *at = (struct replay_at){.time = optarg, .file = argv[optind + 1]};
+    else if (optind + 1 < argc && strcmp(argv[optind], "reauthorize") == 0)
+        *at = (struct replay_at){
+            .time = optarg, .word = argv[optind + 1], .reason = number_of(reasons, argv[optind + 1])};
+    else if (optind + 1 < argc && strcmp(argv[optind], "profile") == 0)
+        *at = (struct replay_at){
+            .time = optarg, .word = argv[optind + 1], .profile = number_of(profiles, argv[optind + 1])};
+    else
+        return complain_usage(
+            "replay",
+            "--at %s: expected 'load FILE', 'reauthorize REASON' or 'profile PROFILE' behind it%s%s", optarg,
+            optind < argc ? ", found " : "", optind < argc ? argv[optind] : "");
+    if (at->file == NULL && at->reason == 0 && at->profile == 0)
+        return complain_usage("replay", "--at %s %s: unknown: %s", optarg, argv[optind], argv[optind + 1]);
+    o->at_count++;
     optind += 2;
     return EXIT_PERMITTED;
 }
@@ -243,6 +288,9 @@ static int one_option(struct replay_options *o, int c, int argc, char **argv)
         return optarg[0] == '@' ? add_control_file(o, optarg + 1) : add_control(o, optarg);
     case SEED:
         return set_seed(o, optarg);
+    case DEFER:
+        o->defer = true;
+        return EXIT_PERMITTED;
     case 'q':
         o->quiet = true;
         return EXIT_PERMITTED;
@@ -271,6 +319,7 @@ int replay_options_parse(int argc, char **argv, struct replay_options *o)
         {"param", required_argument, NULL, PARAM},
         {"control", required_argument, NULL, CONTROL},
         {"seed", required_argument, NULL, SEED},
+        {"defer-completion", no_argument, NULL, DEFER},
         {"quiet", no_argument, NULL, 'q'},
         SHARED_END,
     };

@@ -268,8 +268,10 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
         break;
     case ALE_PENDING:
         out->fate = HOST_HELD;
-        if (a.role == LAYER_AC || a.role == LAYER_RA || a.role == LAYER_RES || a.role == LAYER_LIS)
+        if (a.role == LAYER_AC || a.role == LAYER_RA || a.role == LAYER_RES || a.role == LAYER_LIS) {
             out->layer = engine_layer_by_id(a.layer);
+            out->filter_id = a.filter_id;
+        }
         break;
     case ALE_NO_MEMORY:
         s->flow = NULL; /* only policy removes packets */

@@ -351,8 +351,33 @@ void report_events_flow(void *ctx, enum host_flow_change change, const struct ho
     end(o);
 }
 
-void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, uint32_t length,
-                         const struct host_outcome *f, bool written)
+void report_events_injected(struct report_events *e, const struct host_emitted *p,
+                            const struct host_outcome *lost, bool stands, UINT64 time_ns, bool written)
+{
+    struct out *o = &e->out;
+    const struct report_filter *filter = lost != NULL ? introduce(e, lost->filter_id) : NULL;
+
+    begin(o, "injected");
+    number_member(o, "frame", p->origin);
+    number_member(o, "time_ns", time_ns);
+    number_member(o, "length", p->size);
+    text_member(o, "fate", lost == NULL ? "out" : host_fate_name(lost->fate));
+    flag_member(o, "written", written);
+    text_member(o, "way", p->forwarded ? "forwarded" : p->inbound ? "inbound" : "outbound");
+    number_member(o, "flow", p->flow_id);
+    if (stands)
+        flag_member(o, "stands", true);
+    if (!p->unchanged)
+        flag_member(o, "changed", true);
+    if (lost != NULL && lost->layer != NULL)
+        text_member(o, "layer", lost->layer->name);
+    if (lost != NULL && (lost->fate == HOST_BLOCKED || lost->fate == HOST_ABSORBED) && lost->layer != NULL)
+        filter_member(o, filter, lost->filter_id);
+    end(o);
+}
+
+void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, UINT64 delay_ns,
+                         uint32_t length, const struct host_outcome *f, bool written)
 {
     struct out *o = &e->out;
     const struct report_filter *filter = introduce(e, f->filter_id);
@@ -360,6 +385,8 @@ void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, 
     begin(o, "frame");
     number_member(o, "frame", frame);
     number_member(o, "time_ns", time_ns);
+    if (delay_ns != 0)
+        number_member(o, "delay_ns", delay_ns);
     number_member(o, "length", length);
     text_member(o, "fate", host_fate_name(f->fate));
     flag_member(o, "written", written);

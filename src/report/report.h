@@ -18,6 +18,7 @@
 
 #include "bfe/bfe.h"
 #include "host/host.h"
+#include "host/host_inject.h"
 
 #define REPORT_EVENTS_VERSION 1
 
@@ -67,8 +68,13 @@ int report_events_close(struct report_events *e);
 /* The observer that writes; ctx is the report_events. */
 void report_events_classified(void *ctx, const struct host_event *e);
 void report_events_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
-void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, uint32_t length,
-                         const struct host_outcome *o, bool written);
+/* delay_ns: it went so much later than it was captured, because of a driver. */
+void report_events_frame(struct report_events *e, UINT64 frame, UINT64 time_ns, UINT64 delay_ns,
+                         uint32_t length, const struct host_outcome *o, bool written);
+/* A packet of a driver's. lost: why it did not get through; NULL: it did. stands: for the frame that it stems
+ * from. */
+void report_events_injected(struct report_events *e, const struct host_emitted *p,
+                            const struct host_outcome *lost, bool stands, UINT64 time_ns, bool written);
 
 /* ---- tally ------------------------------------------------------------------------------------------ */
 
@@ -82,6 +88,8 @@ void report_tally_classified(void *ctx, const struct host_event *e);
 void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                         bool written);
+/* A driver's packet that was lost and stands for no frame. */
+void report_tally_lost(struct report_tally *t, uint32_t size, const struct host_outcome *o);
 /* The table: flows, verdicts, deciding filters, drops by reason, what depends. At most 100 columns, names cut
  * where needed; long lists are cut unless verbose. */
 void report_tally_print(struct report_tally *t, const struct host_counts *counts, bool verbose, FILE *out);

@@ -343,6 +343,8 @@ static void print_frames(const struct report_tally *t, const struct host_counts 
         }
         fprintf(out, "  %10llu  %-11s ", (unsigned long long)drops[i]->frames,
                 host_fate_name(drops[i]->fate));
+        if (drops[i]->injected)
+            fputs("(injected) ", out);
         put_reason(drops[i], out);
         fputc('\n', out);
     }
@@ -415,6 +417,8 @@ static json_t *drop_json(const struct tally_drop *d)
     const char *name = discard_reason_name(d->module, d->reason);
 
     json_object_set_new(o, "fate", json_string(host_fate_name(d->fate)));
+    if (d->injected)
+        json_object_set_new(o, "injected", json_true());
     json_object_set_new(o, "frames", number(d->frames));
     json_object_set_new(o, "bytes", number(d->bytes));
     json_object_set_new(o, "written", number(d->written));

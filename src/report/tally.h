@@ -13,6 +13,7 @@ struct tally_flow {
     UINT32 next;    /* in its bucket; 1 + index, 0: none */
     UINT16 depends; /* 1 + index of what it depends on; 0: on nothing */
     bool blocked : 1, refused : 1;
+    bool held : 1;   /* blocked, silently, where it was to be authorized: perhaps until somebody decides */
     bool listed : 1; /* told of; else classifications and frames alone have named it */
 };
 _Static_assert(sizeof(struct tally_flow) == 32, "two to a line");
@@ -38,6 +39,7 @@ struct tally_drop {
     FWPS_DISCARD_MODULE0 module;
     UINT32 reason;
     enum wire_fault fault;
+    bool injected; /* packets of drivers, no frames */
     UINT64 frames, bytes, written;
 };
 

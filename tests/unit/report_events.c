@@ -207,7 +207,7 @@ static void a_full_disk_is_told_of(void **state)
     setvbuf(f, NULL, _IONBF, 0);
     assert_int_equal(report_events_open(f, l->names, &e), 0);
     for (unsigned i = 0; i < 5000; i++)
-        report_events_frame(e, i, i, 60, &o, true);
+        report_events_frame(e, i, i, 0, 60, &o, true);
     assert_int_equal(report_events_close(e), -ENOSPC);
     fclose(f);
 }
@@ -224,7 +224,7 @@ static void lines_are_fast(void **state)
     assert_int_equal(report_events_open(f, l->names, &e), 0);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (unsigned i = 0; i < 100000; i++)
-        report_events_frame(e, i, i, 60, &o, true);
+        report_events_frame(e, i, i, 0, 60, &o, true);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
     assert_int_equal(report_events_close(e), 0);
     fclose(f);
