@@ -611,7 +611,7 @@ static void completed(struct delay *d, struct delay_piece *piece, const struct h
         return;
     h->stopped = false;
     delay_piece_forget(d, piece);
-    piece->refused = !c->permitted && !c->cancelled;
+    piece->refused = !c->permitted;
     if (c->permitted)
         tcp_delayed(d, h->flow, piece->packet.time_ns, now_ns);
     schedule(d, h);
