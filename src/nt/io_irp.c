@@ -544,8 +544,8 @@ PIRP IoGetTopLevelIrp(VOID)
     return NULL;
 }
 
-/* A whole kernel stack of x64 Windows: Weir's stacks hold at least ten of them, and how deep a thread is in its own is not
- * known here. */
+/* A whole kernel stack of x64 Windows: Weir's stacks hold at least ten of them, and how deep a thread is in
+ * its own is not known here. */
 ULONG_PTR IoGetRemainingStackSize(VOID)
 {
     return KERNEL_STACK_SIZE;
