@@ -251,8 +251,8 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
     NTSTATUS status = STATUS_INVALID_PARAMETER;
 
     if (context == 0 || flow_id == 0 || callout_id == 0 ||
-        !engine_callout_by_id(h->config.engine, callout_id, &callout) || (callout.layer_id != layer_id && callout.layer_id != ENGINE_ANY_LAYER) ||
-        callout.flow_delete == NULL)
+        !engine_callout_by_id(h->config.engine, callout_id, &callout) ||
+        (callout.layer_id != layer_id && callout.layer_id != ENGINE_ANY_LAYER) || callout.flow_delete == NULL)
         return status;
     rt_mutex_lock(l->lock);
     f = flow_table_by_id(l->flows, flow_id);

@@ -247,9 +247,10 @@ struct host_config {
     /* Packets of drivers: host_inject.h tells when. Any of them may be NULL. */
     void (*emit)(void *ctx, const struct host_emitted *e); /* it got through: to be written */
     void (*lost)(void *ctx, const struct host_emitted *e, const struct host_outcome *how); /* it did not */
-    void (*released)(void *ctx, UINT64 frame, bool injected);     /* nothing of this frame is held any more */
-    /* The n-th frame after the one that is being given, from 0; NULL: not known (yet). Asked when this host sent a
-     * datagram in fragments: its stack had all of it before the first one left. Packets valid during the call. */
+    void (*released)(void *ctx, UINT64 frame, bool injected); /* nothing of this frame is held any more */
+    /* The n-th frame after the one that is being given, from 0; NULL: not known (yet). Asked when this host
+     * sent a datagram in fragments: its stack had all of it before the first one left. Packets valid during
+     * the call. */
     const struct host_frame *(*following)(void *ctx, unsigned n);
     void (*completed)(void *ctx, const struct host_completed *c); /* may be NULL */
     void *ctx;                                                    /* of these */
@@ -427,8 +428,8 @@ struct host_counts {
     UINT64 reauthorized, fragments_held, datagrams_reassembled, datagrams_evicted, segments_evicted;
     UINT64 datagrams_expired, datagrams_refused; /* after 60 s; with overlaps or two ends */
 };
-/* Any thread, also from callbacks, but owner_of() and listening(). Each counter is whole; together they are of about
- * one moment. */
+/* Any thread, also from callbacks, but owner_of() and listening(). Each counter is whole; together they are
+ * of about one moment. */
 void host_counts(const struct host *h, struct host_counts *out);
 
 #endif

@@ -121,10 +121,10 @@ struct asking {
     enum host_layer role;
     bool discard, complete;
     UINT64 filled, unknown; /* fields */
-    bool listening; /* only the observer is going to look */
+    bool listening;         /* only the observer is going to look */
     NET_BUFFER_LIST *list;
     struct ndis_frame *stream_frame; /* NULL: none */
-    struct ndis_packet *packet; /* room for the list; NULL: none left */
+    struct ndis_packet *packet;      /* room for the list; NULL: none left */
     struct engine_request request;
     struct engine_flow flow;
     FWPS_INCOMING_VALUES0 values;
@@ -209,8 +209,8 @@ static void complete(void *ctx)
         a->list = a->s->layer_data; /* a group's chain */
     a->request.layer_data = a->s->layer_data != NULL && !(a->role == LAYER_FW && a->discard)
                                 ? a->s->layer_data
-                            : a->role == LAYER_ST    ? show_stream(a)
-                                                     : show_packet(a);
+                            : a->role == LAYER_ST ? show_stream(a)
+                                                  : show_packet(a);
 }
 
 static bool has_owner_fields(enum host_layer role)
@@ -218,7 +218,8 @@ static bool has_owner_fields(enum host_layer role)
     return role >= LAYER_RES && role <= LAYER_BR;
 }
 
-/* IRQL-01: what a packet reaches, and what a socket call does. A completion's classify runs at its caller's. */
+/* IRQL-01: what a packet reaches, and what a socket call does. A completion's classify runs at its caller's.
+ */
 static KIRQL irql_of(const struct asking *a)
 {
     switch (a->role) {

@@ -195,7 +195,7 @@ struct scene {
     HANDLE completion_handle;           /* NULL: none (PEND-03) */
     const bool *pended;
     void *classify_context;
-    void *layer_data;      /* CR, BR: the request; FW: a group's chain; else NULL: the packet's list is shown */
+    void *layer_data; /* CR, BR: the request; FW: a group's chain; else NULL: the packet's list is shown */
     const uint8_t *stream; /* ST: the in-order bytes */
     uint32_t stream_size;
     UINT32 stream_flags; /* ST: FWPS_STREAM_FLAG_SEND, _RECEIVE, .._DISCONNECT, .._ABORT (ORD-07) */
@@ -204,10 +204,10 @@ struct scene {
     UINT64 discard_filter_id; /* indicate.c's: the filter that blocked */
     uint32_t stopped_at;      /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
     uint32_t path_mtu;
-    bool follows; /* host_frame.follows */
+    bool follows;    /* host_frame.follows */
     bool any_remote; /* EC, LIS..: no remote end */
     struct ale_hold hold;
-    struct walk *walk; /* the packet as callouts see it; NULL: they see none */
+    struct walk *walk;           /* the packet as callouts see it; NULL: they see none */
     struct ale_options *options; /* NULL: none may be set here */
 };
 
@@ -404,14 +404,15 @@ enum fragment_result fragments_add(struct fragments *f, const struct wire_packet
 /* How long the whole that fragments_add() gave out last was as sent; *size is less if the capture had cut a
  * fragment off: for wire_parse_ip(*out, *size, fragments_length(f), ...). */
 uint32_t fragments_length(const struct fragments *f);
-/* Datagrams have slots [0, fragments_slots()). over: told when one's fragments are held no longer, because it is
- * complete or because it was given up; perhaps twice, the second time for nothing. From within the calls here. */
+/* Datagrams have slots [0, fragments_slots()). over: told when one's fragments are held no longer, because it
+ * is complete or because it was given up; perhaps twice, the second time for nothing. From within the calls
+ * here. */
 void fragments_watch(struct fragments *f, void (*over)(void *ctx, uint32_t slot, bool complete), void *ctx);
 uint32_t fragments_slots(const struct fragments *f);
 uint32_t fragments_slot(const struct fragments *f); /* whose the last fragment was; UINT32_MAX: nobody's */
 void fragments_clear(struct fragments *f);          /* gives up all of them */
-/* Makes a first fragment's header (IPv6: without the fragment header) that of the whole, of `size` bytes behind
- * it; next: what the fragment header says (RFC 791, 3.2; RFC 8200, 4.5). */
+/* Makes a first fragment's header (IPv6: without the fragment header) that of the whole, of `size` bytes
+ * behind it; next: what the fragment header says (RFC 791, 3.2; RFC 8200, 4.5). */
 void fragment_header_of_whole(uint8_t *h, uint8_t version, uint32_t header, uint32_t size, uint8_t next);
 /* Ends datagrams whose time is over (60 s from their first fragment; fragments_add() does so too); how many.
  */
@@ -453,8 +454,9 @@ static inline void host_count_worker(UINT64 *counter)
  * none. */
 bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead *a,
                  struct host_flow_key *key);
-/* lane->groups (group.c): forwarded fragments that wait for the others of their datagram. create: 0 or -ENOMEM;
- * destroy: silently. expire and flush let go on what waits no longer, or waits at all. No lane held. */
+/* lane->groups (group.c): forwarded fragments that wait for the others of their datagram. create: 0 or
+ * -ENOMEM; destroy: silently. expire and flush let go on what waits no longer, or waits at all. No lane held.
+ */
 struct groups;
 int groups_create(struct lane *l);
 void groups_destroy(struct lane *l);
@@ -462,7 +464,8 @@ void groups_expire(struct lane *l, UINT64 now_ns);
 void groups_flush(struct lane *l);
 /* As fragments_counts(). With the lane held. */
 void groups_counts(const struct lane *l, struct host_counts *c);
-/* A fragment that passed FW alone. True: it goes on; false: it waits (HOST_HELD), or its group was refused. */
+/* A fragment that passed FW alone. True: it goes on; false: it waits (HOST_HELD), or its group was refused.
+ */
 bool group_forward(struct scene *s, struct host_outcome *out);
 /* lane->memory (paths_memory.c). 0 or -ENOMEM. */
 struct memory;
@@ -481,19 +484,19 @@ struct lane {
     struct engine_reader *reader;
     struct flow_table *flows;
     struct fragments *fragments;
-    struct fragments *sent;  /* paths_out.c's: one datagram, of what is to come */
-    struct groups *groups;   /* group.c's; NULL: forwarded fragments go one by one */
-    void *endpoints;         /* ale_endpoint.c's */
-    void *ale;               /* ale.c's: operations, contexts */
-    void *segments;          /* tcp_segments.c's: out-of-order data */
-    struct scratch *scratch; /* indicate.c's */
-    struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
-    struct ahead *ahead;     /* AHEAD of them, by the frame's number */
-    uintptr_t turn;          /* turn.c's: the thread whose turn it is, 0: nobody's; */
+    struct fragments *sent;            /* paths_out.c's: one datagram, of what is to come */
+    struct groups *groups;             /* group.c's; NULL: forwarded fragments go one by one */
+    void *endpoints;                   /* ale_endpoint.c's */
+    void *ale;                         /* ale.c's: operations, contexts */
+    void *segments;                    /* tcp_segments.c's: out-of-order data */
+    struct scratch *scratch;           /* indicate.c's */
+    struct memory *memory;             /* paths_memory.c's: tuples of which later frames must know */
+    struct ahead *ahead;               /* AHEAD of them, by the frame's number */
+    uintptr_t turn;                    /* turn.c's: the thread whose turn it is, 0: nobody's; */
     unsigned turn_depth, turn_waiting; /* taken so often; so many wait */
     struct rt_cond *turn_over;
-    UINT64 busy_under;       /* paths.c's: the version of the policy that `busy` is about, */
-    UINT32 busy[2];          /* bits by role of the layers that have filters; [1]: IPv6 */
+    UINT64 busy_under; /* paths.c's: the version of the policy that `busy` is about, */
+    UINT32 busy[2];    /* bits by role of the layers that have filters; [1]: IPv6 */
 };
 
 /*

@@ -37,8 +37,8 @@ void path_busy(struct lane *l);
 
 /* MAC layers and II; OI and MAC layers. */
 bool path_receive(struct scene *s, struct host_outcome *out);
-bool path_send(struct scene *s, struct host_outcome *out);    /* OT, OI, MAC layers */
-bool path_send_ip(struct scene *s, struct host_outcome *out); /* without OT */
+bool path_send(struct scene *s, struct host_outcome *out);      /* OT, OI, MAC layers */
+bool path_send_ip(struct scene *s, struct host_outcome *out);   /* without OT */
 bool path_send_link(struct scene *s, struct host_outcome *out); /* the MAC layers alone */
 
 /* ale_find(), and whether the frame may go on: false: its flow was refused, is held, or it presupposes a
@@ -93,12 +93,12 @@ void path_discard_nobody(struct scene *s, struct host_outcome *out);
 /* ---- paths_memory.c */
 
 enum memory_kind {
-    MEMORY_SILENCED = 1,     /* a discard layer suppressed the stack's answer to this tuple's packet */
-    MEMORY_UNSENT_IN,        /* a packet of this tuple to the host was dropped before it had a flow */
-    MEMORY_UNSENT_OUT,       /* ... of the host */
-    MEMORY_CLOSED,           /* a TCP connection ended: what comes late belongs to it */
-    MEMORY_RESET,            /* ... by RST */
-    MEMORY_FRAGMENT,         /* what became of a datagram that was sent in fragments (the key says which) */
+    MEMORY_SILENCED = 1, /* a discard layer suppressed the stack's answer to this tuple's packet */
+    MEMORY_UNSENT_IN,    /* a packet of this tuple to the host was dropped before it had a flow */
+    MEMORY_UNSENT_OUT,   /* ... of the host */
+    MEMORY_CLOSED,       /* a TCP connection ended: what comes late belongs to it */
+    MEMORY_RESET,        /* ... by RST */
+    MEMORY_FRAGMENT,     /* what became of a datagram that was sent in fragments (the key says which) */
 };
 /* With the lane held. `kind` until `until`; a note that is there already is put off. */
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,

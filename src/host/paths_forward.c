@@ -2,8 +2,8 @@
 /*
  * paths_forward: packets that pass through (ORD-14, ORD-16): FW once for each packet or fragment, II before
  * and OI after it if the knob says so. With fragment grouping on, a datagram's fragments are classified once
- * more as a group when the last of them is there, and wait for that (group.c). A capture of both sides shows a packet twice, and both frames walk: what is one
- * packet on both sides cannot be told for sure.
+ * more as a group when the last of them is there, and wait for that (group.c). A capture of both sides shows
+ * a packet twice, and both frames walk: what is one packet on both sides cannot be told for sure.
  */
 #include "host/paths.h"
 

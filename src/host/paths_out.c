@@ -7,10 +7,10 @@
  * errors (ORD-13)
  *
  * What this host sent is never discarded for its headers: its stack, or a raw socket, made them. OI stands
- * before fragmentation (ORD-16, PKT-24), but a capture shows the pieces. With the first one seen the datagram is
- * put together from the frames that follow, and walks the way down to OI; its verdict is that of all its pieces
- * (paths_memory.c, 60 s), each of which goes through the MAC layers by itself. Where not all of it follows, the
- * first piece walks as far as its headers go.
+ * before fragmentation (ORD-16, PKT-24), but a capture shows the pieces. With the first one seen the datagram
+ * is put together from the frames that follow, and walks the way down to OI; its verdict is that of all its
+ * pieces (paths_memory.c, 60 s), each of which goes through the MAC layers by itself. Where not all of it
+ * follows, the first piece walks as far as its headers go.
  */
 #include <string.h>
 
@@ -113,8 +113,9 @@ static bool same_datagram(const struct wire_packet *a, const struct wire_packet 
 }
 
 /*
- * The datagram that this fragment is the first one seen of, from the frames that follow. False: it is not whole
- * there. *last: the number of the frame that completes it. `whole` stands in the lane's room until the next one.
+ * The datagram that this fragment is the first one seen of, from the frames that follow. False: it is not
+ * whole there. *last: the number of the frame that completes it. `whole` stands in the lane's room until the
+ * next one.
  */
 static bool gather(struct scene *s, struct wire_packet *whole, UINT64 *last)
 {

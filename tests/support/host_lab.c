@@ -530,8 +530,8 @@ const char *host_lab_bytes(struct host_lab *l, enum host_way way, uint16_t link_
     return l->seen;
 }
 
-const char *host_lab_piece(struct host_lab *l, enum host_way way, const struct packet_frame *frames, size_t count,
-                           size_t i)
+const char *host_lab_piece(struct host_lab *l, enum host_way way, const struct packet_frame *frames,
+                           size_t count, size_t i)
 {
     for (size_t n = i + 1; n < count; n++) {
         const unsigned at = l->ahead_count++;

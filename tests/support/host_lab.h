@@ -119,10 +119,10 @@ const char *host_lab_packet(struct host_lab *l, enum host_way way, const struct 
 /* Feeds bytes as they are, on interface `interface`. */
 const char *host_lab_bytes(struct host_lab *l, enum host_way way, uint16_t link_type, const uint8_t *bytes,
                            size_t size, size_t length, UINT32 interface);
-/* Frames of one datagram, all on interface 1: fed one after the other, and known ahead as a capture's are. Call it
- * for each i in turn. */
-const char *host_lab_piece(struct host_lab *l, enum host_way way, const struct packet_frame *frames, size_t count,
-                           size_t i);
+/* Frames of one datagram, all on interface 1: fed one after the other, and known ahead as a capture's are.
+ * Call it for each i in turn. */
+const char *host_lab_piece(struct host_lab *l, enum host_way way, const struct packet_frame *frames,
+                           size_t count, size_t i);
 /* Time goes on; what that ends is recorded. */
 const char *host_lab_wait(struct host_lab *l, UINT64 ms);
 
