@@ -196,10 +196,11 @@ static void finish(struct lane *l, struct ale_operation *op, struct host_complet
 void ale_operation_run(struct lane *l, struct ale_operation *op)
 {
     struct host_completed c;
-    bool asks;
+    bool asks, cancelled;
 
     lane_enter(l);
     asks = !is_quiet(op);
+    cancelled = op->cancelled;
     lane_leave(l);
     if (asks && op->kind == ALE_CONNECT)
         ale_connect_completed(l, op);
@@ -208,6 +209,7 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
     lane_enter(l);
     finish(l, op, &c);
     lane_leave(l);
+    c.cancelled = cancelled; /* not because it has been asked */
     tell_completed(l->host, &c);
 }
 
