@@ -21,10 +21,10 @@ struct delay_flow {
     struct delay_piece *own, **own_tail; /* undecided, in their order */
     unsigned holds;                      /* its, with that */
     UINT64 flow_id;
-    bool tcp, inbound;   /* inbound: the first end is not here */
-    bool open;           /* TCP: a SYN went its way: others that are held hold up nothing */
-    bool connects;     /* TCP: pended before its first SYN was sent: that of the capture is as late as the rest */
-    bool gave_up;        /* for want of room: what would wait is held */
+    bool tcp, inbound; /* inbound: the first end is not here */
+    bool open;         /* TCP: a SYN went its way: others that are held hold up nothing */
+    bool connects; /* TCP: pended before its first SYN was sent: that of the capture is as late as the rest */
+    bool gave_up;  /* for want of room: what would wait is held */
     uint64_t asked_ns;   /* TCP: when the SYN was captured that what waits answers */
     uint32_t syn;        /* TCP: its sequence number */
     uint32_t waiting[2]; /* TCP: by side; [1]: of the first end */
@@ -45,6 +45,18 @@ struct delay_hold {
     size_t place; /* in the heap; DELAY_NOWHERE */
     uint64_t due;
 };
+/* A datagram of which fragments were seen lately: whose flow it is, and what became of the first of them. */
+struct delay_datagram {
+    union wire_addr source, destination;
+    uint32_t id;
+    uint8_t version, protocol;
+    bool has_key;         /* the one with the ports was seen */
+    bool out, whole;      /* a driver's packet has gone out for it; with all of it */
+    struct delay_key key; /* with the sender first */
+    UINT64 number;        /* of the frame that was seen first; 0: a free place */
+};
+#define DELAY_DATAGRAMS 1024u
+
 #define DELAY_NOWHERE SIZE_MAX
 #define DELAY_FLOWS   16384u /* buckets */
 #define DELAY_PIECES  65536u
@@ -56,6 +68,7 @@ struct delay {
     struct delay_piece **pieces;
     struct delay_hold *oldest, *newest;
     UINT64 next_hold;
+    struct delay_datagram *datagrams;
     struct delay_hold **heap;
     size_t heap_count, heap_room;
     struct delay_piece *told, **told_tail;
@@ -75,6 +88,10 @@ struct delay_flow *delay_flow_find(const struct delay *d, const struct wire_pack
 struct delay_flow *delay_flow_quoted(const struct delay *d, const struct wire_packet *w, bool *from_first);
 /* A new one; backwards: its first end is whom the frame goes to. NULL: no room. */
 struct delay_flow *delay_flow_make(struct delay *d, const struct wire_packet *w, bool backwards);
+/* A fragment comes: its datagram is known from now on. */
+void delay_datagram_note(struct delay *d, const struct capture_packet *p, const struct wire_packet *w);
+/* NULL: no fragment, or it is forgotten. */
+struct delay_datagram *delay_datagram_of(const struct delay *d, const struct wire_packet *w);
 void delay_flow_use(struct delay *d, struct delay_flow *f);
 void delay_flow_free(struct delay *d, struct delay_flow *f);
 struct delay_hold *delay_hold_make(struct delay *d, struct delay_flow *f);

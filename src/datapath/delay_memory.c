@@ -39,9 +39,47 @@ static bool is_icmp(const struct wire_packet *w)
     return w->protocol == (w->version == 4 ? WIRE_PROTOCOL_ICMP : WIRE_PROTOCOL_ICMPV6);
 }
 
-/* With the sender first. False: it has no ends that could be told. */
-static bool key_of(const struct wire_packet *w, struct delay_key *k)
+static uint64_t mix(uint64_t x)
 {
+    x ^= x >> 32;
+    x *= 0x9e3779b97f4a7c15ull;
+    return x ^ x >> 29;
+}
+
+static struct delay_datagram *datagram_place(const struct delay *d, const struct wire_packet *w)
+{
+    const uint64_t x =
+        mix(w->source.word[0] + w->fragment_id) + mix(w->destination.word[1] + w->source.word[1]);
+
+    return &d->datagrams[mix(x + w->destination.word[0]) % DELAY_DATAGRAMS];
+}
+
+static bool is_of(const struct delay_datagram *g, const struct wire_packet *w)
+{
+    return g->number != 0 && g->id == w->fragment_id && g->version == w->version &&
+           (g->version == 6 || g->protocol == w->protocol) && wire_addr_equal(&g->source, &w->source) &&
+           wire_addr_equal(&g->destination, &w->destination);
+}
+
+struct delay_datagram *delay_datagram_of(const struct delay *d, const struct wire_packet *w)
+{
+    struct delay_datagram *g = w->fragment ? datagram_place(d, w) : NULL;
+
+    return g != NULL && is_of(g, w) ? g : NULL;
+}
+
+/* With the sender first. False: it has no ends that could be told. */
+static bool key_of(const struct delay *d, const struct wire_packet *w, struct delay_key *k)
+{
+    const struct delay_datagram *g;
+
+    if (w->fragment && w->fragment_offset != 0) {
+        g = delay_datagram_of(d, w);
+        if (g == NULL || !g->has_key)
+            return false;
+        *k = g->key;
+        return true;
+    }
     if (w->version == 0 || w->reached != WIRE_TRANSPORT)
         return false;
     memset(k, 0, sizeof(*k));
@@ -72,13 +110,6 @@ static unsigned key_compare(const struct delay_key *a, const struct delay_key *b
     return 0;
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= 0x9e3779b97f4a7c15ull;
-    return x ^ x >> 29;
-}
-
 /* Either way round. */
 static size_t key_bucket(const struct delay_key *k)
 {
@@ -102,12 +133,29 @@ static struct delay_flow *find(const struct delay *d, const struct delay_key *k,
     return NULL;
 }
 
+void delay_datagram_note(struct delay *d, const struct capture_packet *p, const struct wire_packet *w)
+{
+    struct delay_datagram *g = datagram_place(d, w);
+
+    if (w->version == 0 || w->reached < WIRE_NETWORK)
+        return;
+    if (!is_of(g, w) || (w->fragment_offset == 0 && g->has_key)) /* the identification is used again */
+        *g = (struct delay_datagram){.source = w->source,
+                                     .destination = w->destination,
+                                     .id = w->fragment_id,
+                                     .version = w->version,
+                                     .protocol = w->protocol,
+                                     .number = p->number};
+    if (w->fragment_offset == 0)
+        g->has_key = key_of(d, w, &g->key);
+}
+
 struct delay_flow *delay_flow_find(const struct delay *d, const struct wire_packet *w, bool *from_first)
 {
     struct delay_flow *f;
     struct delay_key k;
 
-    if (!key_of(w, &k))
+    if (!key_of(d, w, &k))
         return NULL;
     f = find(d, &k, from_first);
     if (f != NULL && is_icmp(w) && wire_addr_equal(&k.address[0], &k.address[1]))
@@ -121,7 +169,7 @@ struct delay_flow *delay_flow_quoted(const struct delay *d, const struct wire_pa
     struct delay_key k;
 
     if (w->version == 0 || w->reached != WIRE_TRANSPORT || !is_icmp(w) || !wire_is_icmp_error(w) ||
-        !wire_icmp_quote(w, &quote) || !key_of(&quote, &k))
+        !wire_icmp_quote(w, &quote) || !key_of(d, &quote, &k))
         return NULL;
     return find(d, &k, from_first);
 }
@@ -163,7 +211,7 @@ struct delay_flow *delay_flow_make(struct delay *d, const struct wire_packet *w,
     struct delay_flow *f = d->oldest_flow, **bucket;
     struct delay_key k;
 
-    if (!key_of(w, &k))
+    if (!key_of(d, w, &k))
         return NULL;
     if (d->counts.flows >= d->limits.flows) {
         for (unsigned tries = 0; f != NULL && !is_bare(f) && tries < 64; tries++)
@@ -382,7 +430,8 @@ int delay_create(const struct delay_limits *limits, struct delay **out)
     d->over_tail = &d->over;
     d->flows = calloc(DELAY_FLOWS, sizeof(struct delay_flow *));
     d->pieces = calloc(DELAY_PIECES, sizeof(struct delay_piece *));
-    if (d->flows == NULL || d->pieces == NULL) {
+    d->datagrams = calloc(DELAY_DATAGRAMS, sizeof(*d->datagrams));
+    if (d->flows == NULL || d->pieces == NULL || d->datagrams == NULL) {
         delay_destroy(d);
         return -ENOMEM;
     }
@@ -406,6 +455,7 @@ void delay_destroy(struct delay *d)
         delay_flow_free(d, d->oldest_flow);
     free(d->flows);
     free(d->pieces);
+    free(d->datagrams);
     free(d->heap);
     free(d);
 }

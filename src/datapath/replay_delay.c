@@ -303,6 +303,8 @@ enum delay_says delay_frame(struct delay *d, const struct capture_packet *p, con
     struct delay_flow *f;
     bool from_first, quoted = false;
 
+    if (w->fragment)
+        delay_datagram_note(d, p, w);
     if (delay_idle(d))
         return DELAY_FEED;
     f = delay_flow_quoted(d, w, &from_first);
@@ -390,6 +392,29 @@ static void tcp_delayed(struct delay *d, struct delay_flow *f, uint64_t from_ns,
     schedule(d, h);
 }
 
+/* Later fragments have the first one's fate. */
+static void tell_parts(struct delay *d, struct delay_piece *piece)
+{
+    struct delay_datagram *g = delay_datagram_of(d, &piece->wire);
+
+    if (g != NULL && g->number == piece->packet.number && piece->outcome.fate == HOST_PASSED) {
+        g->out = true;
+        g->whole = piece->whole;
+    }
+    while (piece->parts != NULL) {
+        struct delay_piece *part = piece->parts;
+        const uint64_t at = piece->packet.time_ns + piece->packet.delay_ns;
+
+        piece->parts = part->next;
+        d->counts.undecided--;
+        part->outcome = piece->outcome;
+        part->unwritten = piece->outcome.fate == HOST_PASSED && !piece->whole;
+        if (piece->outcome.fate == HOST_PASSED && at > part->packet.time_ns)
+            part->packet.delay_ns = at - part->packet.time_ns;
+        tell(d, part);
+    }
+}
+
 /* Its packet went its way. */
 static void goes_out(struct delay *d, struct delay_piece *piece, uint64_t now_ns)
 {
@@ -404,6 +429,7 @@ static void goes_out(struct delay *d, struct delay_piece *piece, uint64_t now_ns
     piece->outcome.layer = NULL;
     piece->outcome.filter_id = 0;
     tell(d, piece);
+    tell_parts(d, piece);
     if (f == NULL)
         return;
     if (f->tcp) {
@@ -446,6 +472,7 @@ static void is_gone(struct delay *d, struct delay_piece *piece)
     if (!piece->lost && piece->outcome.fate == HOST_HELD)
         piece->outcome.fate = HOST_ABSORBED;
     tell(d, piece);
+    tell_parts(d, piece);
     if (f == NULL)
         return;
     if (f->tcp && f->hold != NULL) {
@@ -541,7 +568,7 @@ const struct delay_piece *delay_whose(const struct delay *d, UINT64 origin, cons
     return whose(d, origin, w);
 }
 
-bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, uint64_t now_ns,
+bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, bool whole, uint64_t now_ns,
                    UINT64 *number)
 {
     struct delay_piece *piece = whose(d, origin, w);
@@ -549,6 +576,7 @@ bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, 
     if (piece == NULL)
         return false;
     *number = piece->packet.number;
+    piece->whole = whole;
     not_over(d, piece);
     goes_out(d, piece, now_ns);
     return true;
@@ -804,6 +832,37 @@ static bool is_undecided(struct delay *d, struct delay_piece *piece, const struc
     return false;
 }
 
+/* A later fragment of a datagram that is held, or has gone out since. False: neither. */
+static bool is_part(struct delay *d, const struct capture_packet *p, const struct wire_packet *w,
+                    const struct host_outcome *o)
+{
+    const struct delay_datagram *g = delay_datagram_of(d, w);
+    struct delay_piece *first, *part, **at;
+
+    if (g == NULL || g->number == p->number)
+        return false;
+    first = delay_piece_find(d, g->number);
+    if (!g->out && (first == NULL || first->again))
+        return false;
+    part = make_room(d, p) ? delay_piece_make(p, w) : NULL;
+    if (part == NULL)
+        return false;
+    part->outcome = *o;
+    enter(d, part);
+    if (g->out) {
+        part->outcome.fate = HOST_PASSED;
+        part->outcome.layer = NULL;
+        part->unwritten = !g->whole;
+        tell(d, part);
+        return true;
+    }
+    for (at = &first->parts; *at != NULL; at = &(*at)->next)
+        ;
+    *at = part;
+    d->counts.undecided++;
+    return true;
+}
+
 bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_packet *p,
                const struct wire_packet *w, struct host_outcome *o, uint64_t now_ns)
 {
@@ -814,6 +873,9 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
     bool from_first = piece != NULL && piece->from_first, tells = true, fresh = piece == NULL;
 
     d->feeding = 0;
+    if (w->fragment && fresh && (held || o->fate == HOST_ABSORBED || o->fate == HOST_BLOCKED) &&
+        is_part(d, p, w, o))
+        return false;
     if (piece != NULL && piece->refused && o->fate == HOST_CONSEQUENCE && o->note == HOST_NOTE_REFUSED_FLOW) {
         /* It is what was refused; only what comes behind it is a consequence of that. */
         o->fate = HOST_BLOCKED;
@@ -894,6 +956,7 @@ void delay_end(struct delay *d)
             if (!piece->lost)
                 piece->outcome.fate = HOST_HELD;
             tell(d, piece);
+            tell_parts(d, piece);
         }
     }
 }

@@ -30,14 +30,17 @@ struct delay_piece {
     bool found;             /* by its number */
     bool again;             /* ... and it is to be fed again then */
     bool pended, completed; /* its own operation */
-    bool refused;           /* ... was, and it is fed again to be told so */
-    bool kept, released;    /* by a driver */
-    bool lost;              /* what was injected for it was dropped: `outcome` says how */
-    bool over;              /* decided at the end of this instant, unless it is injected until then */
-    bool follows;           /* host_frame.follows */
-    bool from_first;        /* of the end that opened the flow */
-    bool request;           /* not TCP: its hold is about it */
-    size_t size;            /* of memory */
+    bool whole;     /* what went out for it was all of the datagram that it is the first fragment of */
+    bool unwritten; /* told as passed, and yet to be written: a part of a datagram of which the rest is out */
+    struct delay_piece *parts; /* later fragments of its datagram, whose fate is its own; by next */
+    bool refused;              /* ... was, and it is fed again to be told so */
+    bool kept, released;       /* by a driver */
+    bool lost;                 /* what was injected for it was dropped: `outcome` says how */
+    bool over;                 /* decided at the end of this instant, unless it is injected until then */
+    bool follows;              /* host_frame.follows */
+    bool from_first;           /* of the end that opened the flow */
+    bool request;              /* not TCP: its hold is about it */
+    size_t size;               /* of memory */
 };
 
 enum delay_says {
@@ -67,9 +70,9 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
                const struct wire_packet *w, struct host_outcome *o, uint64_t now_ns);
 
 /* What the host tells, at now_ns. */
-/* A packet got through; does it stand for the frame? w: the packet itself, for one without origin; *number:
- * the frame's then. */
-bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, uint64_t now_ns,
+/* whole: of a datagram that came in fragments it is all. A packet got through; does it stand for the frame?
+ * w: the packet itself, for one without origin; *number: the frame's then. */
+bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, bool whole, uint64_t now_ns,
                    UINT64 *number);
 /* The piece that it would stand for; NULL: none. */
 const struct delay_piece *delay_whose(const struct delay *d, UINT64 origin, const struct wire_packet *w);

@@ -149,7 +149,7 @@ static int tell_decided(struct replay_run *r)
 
         if (!out && w->last > piece->packet.time_ns) /* where it is written at all, with a comment */
             piece->packet.delay_ns = w->last - piece->packet.time_ns;
-        result = tell(r, &piece->packet, &piece->wire, &piece->outcome, out);
+        result = tell(r, &piece->packet, &piece->wire, &piece->outcome, out && !piece->unwritten);
         delay_done(w->delay, piece);
     }
     return result != 0 ? result : w->failed;
@@ -232,7 +232,9 @@ static void on_emit(void *ctx, const struct host_emitted *e)
     result = put_emitted(r, e, piece, now);
     if (w->failed == 0)
         w->failed = result;
-    tell_injected(r, e, NULL, delay_emitted(w->delay, e->origin, &wire, now, &number), now);
+    tell_injected(r, e, NULL,
+                  delay_emitted(w->delay, e->origin, &wire, e->reassembled || e->origin == 0, now, &number),
+                  now);
 }
 
 static void on_lost(void *ctx, const struct host_emitted *e, const struct host_outcome *how)

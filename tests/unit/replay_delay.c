@@ -217,7 +217,8 @@ static void decide(struct world *w, unsigned n)
     if (f->plan != PLAN_KEEP)
         delay_completed(w->delay, &c, w->now);
     if (f->yes && (f->plan == PLAN_KEEP || f->plan == PLAN_PEND || f->plan == PLAN_COPY)) {
-        const bool stands = delay_emitted(w->delay, f->plan == PLAN_COPY ? 0 : n + 1, &wire, w->now, &number);
+        const bool stands =
+            delay_emitted(w->delay, f->plan == PLAN_COPY ? 0 : n + 1, &wire, false, w->now, &number);
 
         assert_true(w->limited || (stands && number == n + 1));
         x->allowed = true;
