@@ -176,7 +176,8 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
     uint8_t link[EMIT_LINK], *bytes;
     uint32_t size;
 
-    if (of != NULL && e->unchanged && !e->reassembled) { /* the frame itself, later */
+    if (of != NULL &&
+        e->unchanged) { /* the frame itself, later; other fragments of its datagram see to themselves */
         p = of->packet;
         p.delay_ns = now > p.time_ns ? now - p.time_ns : 0;
         return emits_add(w->emits, &p);
@@ -233,7 +234,8 @@ static void on_emit(void *ctx, const struct host_emitted *e)
     if (w->failed == 0)
         w->failed = result;
     tell_injected(r, e, NULL,
-                  delay_emitted(w->delay, e->origin, &wire, e->reassembled || e->origin == 0, now, &number),
+                  delay_emitted(w->delay, e->origin, &wire,
+                                e->origin == 0 || (e->reassembled && !e->unchanged), now, &number),
                   now);
 }
 
