@@ -519,7 +519,10 @@ static NTSTATUS retrieve(struct wdf_queue *q, const struct wdf_file *file, WDFRE
     *out = NULL;
     if (q->config.DispatchType == WdfIoQueueDispatchParallel)
         return STATUS_INVALID_DEVICE_STATE;
-    if (!q->dispatches)
+    wdf_lock(&q->o);
+    bool stopped = !q->dispatches;
+    wdf_unlock(&q->o);
+    if (stopped)
         return STATUS_WDF_PAUSED;
     *out = (WDFREQUEST)next_request(q, file);
     return *out == NULL ? STATUS_NO_MORE_ENTRIES : STATUS_SUCCESS;

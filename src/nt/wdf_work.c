@@ -65,6 +65,15 @@ static void wait_over(struct wdf_object *o, const bool *queued, const unsigned *
     rt_waits_for(NULL);
 }
 
+/* Is the caller in the callback itself? */
+static bool in_callback(struct wdf_object *o, const unsigned *running, const uintptr_t *runs_in)
+{
+    wdf_lock(o);
+    bool inside = *running > 0 && *runs_in == rt_self();
+    wdf_unlock(o);
+    return inside;
+}
+
 static WDFOBJECT parent_of(struct wdf_object *o)
 {
     return o == NULL ? NULL : o->parent;
@@ -154,7 +163,7 @@ VOID WdfWorkItemFlush(WDFWORKITEM WorkItem)
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (w == NULL)
         return;
-    if (w->running > 0 && w->runs_in == rt_self())
+    if (in_callback(&w->o, &w->running, &w->runs_in))
         nt_note(NT_SITE, "WdfWorkItemFlush: called from the work item's own callback");
     wait_over(&w->o, &w->queued, &w->running, &w->runs_in);
 }
@@ -212,7 +221,7 @@ static void timer_stop(struct wdf_object *o)
 
     KeCancelTimer(&t->timer);
     KeRemoveQueueDpc(&t->dpc);
-    if (rt_carried()->irql == PASSIVE_LEVEL && !(t->running > 0 && t->runs_in == rt_self()))
+    if (rt_carried()->irql == PASSIVE_LEVEL && !in_callback(&t->o, &t->running, &t->runs_in))
         KeFlushQueuedDpcs();
     wait_over(o, &t->work_queued, &t->running, &t->runs_in);
 }
@@ -257,7 +266,7 @@ BOOLEAN WdfTimerStop(WDFTIMER Timer, BOOLEAN Wait)
     if (t == NULL)
         return FALSE;
     BOOLEAN was = KeCancelTimer(&t->timer);
-    if (Wait && !(t->running > 0 && t->runs_in == rt_self())) {
+    if (Wait && !in_callback(&t->o, &t->running, &t->runs_in)) {
         KeFlushQueuedDpcs();
         wait_over(&t->o, &t->work_queued, &t->running, &t->runs_in);
     }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "nt_lab.h"
+#include "security/security.h"
 #include "wdmsec.h"
 
 #define CODE(function, method) CTL_CODE(FILE_DEVICE_NETWORK, (function), (method), FILE_ANY_ACCESS)
@@ -513,6 +514,53 @@ static void descriptors(struct nt_lab *lab)
     assert_false(RtlValidSid(sid));
 }
 
+/* What a driver asks of a token that it was shown, both forms of a descriptor. */
+static void tokens(void **state)
+{
+    static const struct {
+        const char *sddl;
+        ACCESS_MASK wanted, granted;
+    } rows[] = {{"D:(A;;FR;;;BU)", FILE_READ_DATA, FILE_READ_DATA},
+                {"D:(A;;FR;;;BU)", FILE_WRITE_DATA, 0},
+                {"D:(D;;FR;;;BU)(A;;FA;;;WD)", FILE_READ_DATA, 0},
+                {"D:(A;;FA;;;SY)", FILE_READ_DATA, 0},
+                {"D:(A;;FR;;;WD)", GENERIC_READ, FILE_GENERIC_READ},
+                {"D:(A;;FR;;;WD)", MAXIMUM_ALLOWED, FILE_GENERIC_READ}};
+    _Alignas(8) UCHAR sid[SECURITY_MAX_SID_SIZE];
+    GENERIC_MAPPING mapping = {FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_GENERIC_EXECUTE, FILE_ALL_ACCESS};
+    struct security_token *token;
+
+    (void)state;
+    assert_int_equal(security_sid_parse("S-1-5-21-1-2-3-1001", (SID *)sid, sizeof sid), 0);
+    assert_int_equal(security_token_plain_user((const SID *)sid, &token), 0);
+    PTOKEN_ACCESS_INFORMATION info = (void *)security_token_blob(token)->data;
+    for (size_t i = 0; i < ARRAYSIZE(rows); i++) {
+        SECURITY_DESCRIPTOR absolute;
+        BOOLEAN present, defaulted;
+        ACCESS_MASK granted;
+        NTSTATUS status;
+        size_t size;
+        void *sd;
+        PACL dacl;
+        assert_int_equal(security_sddl_parse(rows[i].sddl, &sd, &size, NULL), 0);
+        assert_int_equal(RtlGetDaclSecurityDescriptor(sd, &present, &dacl, &defaulted), STATUS_SUCCESS);
+        assert_int_equal(RtlCreateSecurityDescriptor(&absolute, SECURITY_DESCRIPTOR_REVISION),
+                         STATUS_SUCCESS);
+        assert_int_equal(RtlSetDaclSecurityDescriptor(&absolute, TRUE, dacl, FALSE), STATUS_SUCCESS);
+        for (int form = 0; form < 2; form++) {
+            BOOLEAN good = SeAccessCheckFromState(form == 0 ? sd : &absolute, info, NULL, rows[i].wanted, 0,
+                                                  NULL, &mapping, UserMode, &granted, &status);
+            assert_int_equal(good, rows[i].granted != 0);
+            assert_int_equal(granted, rows[i].granted);
+            assert_int_equal(status, good ? STATUS_SUCCESS : STATUS_ACCESS_DENIED);
+        }
+        assert_true(SeAccessCheckFromState(sd, info, NULL, rows[i].wanted, 0, NULL, &mapping, KernelMode,
+                                           &granted, &status));
+        free(sd);
+    }
+    security_token_destroy(token);
+}
+
 /* ---- against the contract
  * ------------------------------------------------------------------------------------------------- */
 static NTSTATUS completes_twice(PDEVICE_OBJECT object, PIRP irp)
@@ -563,7 +611,7 @@ int main(void)
         cmocka_unit_test(work_items_in_both), cmocka_unit_test(handles_in_both),
         cmocka_unit_test(registry_in_both),   cmocka_unit_test(avl),
         cmocka_unit_test(hash_table_in_both), cmocka_unit_test(descriptors_in_both),
-        cmocka_unit_test(misuse_in_both),
+        cmocka_unit_test(misuse_in_both),     cmocka_unit_test(tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
