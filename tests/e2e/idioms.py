@@ -47,7 +47,7 @@ def replay(image, *args):
 
 
 def good_drivers(cc):
-    for name in ("wide.c", "formats.c", "includes.c", "tracing.c", "guarded.c", "longs.c", "plus.cpp", "versions.c",
+    for name in ("wide.c", "formats.c", "includes.c", "tracing.c", "guarded.c", "longs.c", "plus.cpp", "versions.c", "kit.c",
                  "microsoft.c"):
         extra = ("microsoft.c", "microsoft2.c") if name == "microsoft.c" else ()
         image, r = compile_driver(cc, name, *extra)
@@ -145,7 +145,7 @@ def debug_information(cc):
     if shutil.which("addr2line") is None or not os.path.exists(image):
         return
     nm = subprocess.run(["nm", image], capture_output=True, text=True).stdout
-    at = re.search(r"^([0-9a-f]+) t takes$", nm, re.M)
+    at = re.search(r"^([0-9a-f]+) t Unload$", nm, re.M)
     said = subprocess.run(["addr2line", "-e", image, at.group(1)], capture_output=True, text=True).stdout if at else ""
     check("addr2line, " + cc, "leaks.c:" in said, said)
     undefined = set(re.findall(r"^ +U (\S+)$", nm, re.M))

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A whole replay with the inline inspection driver (drivers/statistics) and without, pair by pair on the same capture.
+
+usage: drivers.py WEIR MAKE_CAPTURE STATISTICS.so [--quick]
+
+CPU time of the processes, user and system, what a capture of one packet takes subtracted; the ratio is that without the driver over
+that with it, the median of the pairs. Target: at least 0.5. Runs in the simulated world all the same: the driver's is.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+WEIR, MAKE, DRIVER = sys.argv[1:4]
+PACKETS, PAIRS = (200000, 3) if "--quick" in sys.argv else (1000000, 7)
+
+
+def run(capture, out, *more):
+    process = subprocess.Popen([WEIR, "replay", "-q", "--local", "10.0.0.0/8", capture, "-w", out] + list(more),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit("exit status %d\n%s" % (process.returncode, errors.decode()[-500:]))
+    return usage.ru_utime + usage.ru_stime
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="weir-bench-")
+    try:
+        big, one, out = (os.path.join(work, n) for n in ("big.pcap", "one.pcap", "out.pcapng"))
+        subprocess.run([MAKE, big, str(PACKETS), "64000", "658"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([MAKE, one, "1", "1", "658"], check=True, stdout=subprocess.DEVNULL)
+        driver = ["--driver", DRIVER]
+        start = min(run(one, out) for _ in range(3)), min(run(one, out, *driver) for _ in range(3))
+        run(big, out)
+        pairs = [(run(big, out) - start[0], run(big, out, *driver) - start[1]) for _ in range(PAIRS)]
+        ratios = sorted(a / b for a, b in pairs)
+        print("replay of %d packets: %.0f-%.0f ns a packet without a driver, %.0f-%.0f with statistics; without / with %.2f "
+              "(%.2f-%.2f, target 0.50)" % (
+                  PACKETS, min(a for a, _ in pairs) / PACKETS * 1e9, max(a for a, _ in pairs) / PACKETS * 1e9,
+                  min(b for _, b in pairs) / PACKETS * 1e9, max(b for _, b in pairs) / PACKETS * 1e9,
+                  ratios[len(ratios) // 2], ratios[0], ratios[-1]))
+    finally:
+        shutil.rmtree(work)
+
+
+main()
