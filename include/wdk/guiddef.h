@@ -44,8 +44,25 @@ typedef GUID IID, CLSID, FMTID;
 #define REFIID   REFGUID
 #define REFCLSID REFGUID
 
-#define IsEqualGUID(a, b)       (memcmp((a), (b), sizeof(GUID)) == 0)
+#ifdef __cplusplus
+static inline int IsEqualGUID(REFGUID a, REFGUID b)
+{
+    return memcmp(&a, &b, sizeof(GUID)) == 0;
+}
+static inline bool operator==(REFGUID a, REFGUID b)
+{
+    return memcmp(&a, &b, sizeof(GUID)) == 0;
+}
+static inline bool operator!=(REFGUID a, REFGUID b)
+{
+    return memcmp(&a, &b, sizeof(GUID)) != 0;
+}
+#else
+#define IsEqualGUID(a, b) (memcmp((a), (b), sizeof(GUID)) == 0)
+#endif
 #define InlineIsEqualGUID(a, b) IsEqualGUID(a, b)
+#define IsEqualIID(a, b)        IsEqualGUID(a, b)
+#define IsEqualCLSID(a, b)      IsEqualGUID(a, b)
 
 #endif
 

@@ -63,4 +63,29 @@ FORCEINLINE BOOLEAN INETADDR_ISLOOPBACK(const SOCKADDR *a)
     return a->sa_family == AF_INET6 && IN6ADDR_ISLOOPBACK((const SOCKADDR_IN6 *)(const void *)a);
 }
 
+FORCEINLINE void INETADDR_SET_ADDRESS(PSOCKADDR a, const UCHAR *address)
+{
+    if (a->sa_family == AF_INET6)
+        __builtin_memcpy(&((SOCKADDR_IN6 *)(void *)a)->sin6_addr, address, sizeof(IN6_ADDR));
+    else
+        __builtin_memcpy(&((SOCKADDR_IN *)(void *)a)->sin_addr, address, sizeof(IN_ADDR));
+}
+FORCEINLINE void INETADDR_SET_PORT(PSOCKADDR a, USHORT port)
+{
+    if (a->sa_family == AF_INET6)
+        ((SOCKADDR_IN6 *)(void *)a)->sin6_port = port;
+    else
+        ((SOCKADDR_IN *)(void *)a)->sin_port = port;
+}
+FORCEINLINE USHORT INETADDR_PORT(const SOCKADDR *a)
+{
+    return a->sa_family == AF_INET6 ? ((const SOCKADDR_IN6 *)(const void *)a)->sin6_port
+                                    : ((const SOCKADDR_IN *)(const void *)a)->sin_port;
+}
+FORCEINLINE PUCHAR INETADDR_ADDRESS(const SOCKADDR *a)
+{
+    return a->sa_family == AF_INET6 ? (PUCHAR) & ((SOCKADDR_IN6 *)(void *)a)->sin6_addr
+                                    : (PUCHAR) & ((SOCKADDR_IN *)(void *)a)->sin_addr;
+}
+
 #endif

@@ -4,6 +4,7 @@
 #define WEIR_WDK_NETIODDK_H
 
 #include "wdm.h"
+#include "netiodef.h"
 #include "ws2def.h"
 
 typedef GUID NPIID, *PNPIID;

@@ -257,4 +257,8 @@
 #define __struct_bcount(n)
 #define __range(lo, hi)
 
+#ifdef WEIR_WDK_CRT_COMPILER_H
+#include "crt/weir/sal.h"
+#endif
+
 #endif

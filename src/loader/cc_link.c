@@ -155,6 +155,8 @@ int cc_link(const struct cc_run *r, const struct cc_list *objects)
     link_line(r, objects, record, &argv);
     cc_add(&argv, "-Wl,-z,undefs");
     coverage_library(r, &argv);
+    if (r->o->coverage) /* its run-time calls what stands in the C library's static part */
+        cc_add(&argv, "-lc");
     cc_add(&argv, "-o");
     cc_add(&argv, "%s", output);
     status = cc_run(&argv, NULL, NULL, r->o->verbose);

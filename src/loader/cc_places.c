@@ -12,12 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef WEIR_BIN_TO_INCLUDE
-#define WEIR_BIN_TO_INCLUDE "../include/weir/wdk"
-#endif
-#ifndef WEIR_BIN_TO_LIB
-#define WEIR_BIN_TO_LIB "../lib/weir"
-#endif
+#include "loader/weir_places.h"
+
 #define IMPORTS "libweir-imports.so"
 
 /* a + "/" + b, if it is there, without ".." in it. */
