@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What drivers take for granted of the kit's headers: min() and max() from ntddk.h, who may open a device from wdf.h,
- * IP's protocols, questions to addresses, arithmetic that tells an overflow by HRESULT, assumptions about locks. */
+/* What drivers take for granted of the kit's headers: min() and max() from ntddk.h, who may open a device
+ * from wdf.h, IP's protocols, questions to addresses, arithmetic that tells an overflow by HRESULT,
+ * assumptions about locks. */
 #define INITGUID
 #include <ntddk.h>
 #include <wdf.h>
