@@ -354,6 +354,7 @@ static int go_to(struct replay_run *r, uint64_t until_ns)
 
             host_advance(r->host, to);
             rt_sim_settle(w->sim, to);
+            result = tell_decided(r);
         } else {
             return 0;
         }

@@ -729,6 +729,33 @@ static void segments_wait_for_what_they_acknowledge(void **state)
     hand_close(&h);
 }
 
+/* A SYN that comes again after the answer to the first does not change what that answered. */
+static void the_answer_is_to_the_syn_before_it(void **state)
+{
+    for (unsigned kept = 0; kept < 2; kept++) {
+        struct hand h;
+        unsigned n[3];
+
+        (void)state;
+        hand_open(&h);
+        n[0] = hand_frame(&h, 10, CAME(.protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_SYN, .seq = 99),
+                          keep);
+        n[1] = hand_frame(&h, 20, SENT(TCP, .seq = 500, .ack = 100), pass);
+        n[2] = hand_frame(&h, 110, CAME(.protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_SYN, .seq = 99),
+                          kept ? keep : pass);
+        if (kept)
+            emitted(&h, n[2], 110, false);
+        hand_go(&h, 1000);
+        assert_int_equal(h.fates[n[1]], HOST_PASSED);
+        assert_int_equal(h.delays[n[1]], 100);
+        delay_released(h.delay, n[2]);
+        delay_released(h.delay, n[0]);
+        hand_go(&h, 1000);
+        assert_int_equal(h.fates[n[0]], HOST_ABSORBED);
+        hand_close(&h);
+    }
+}
+
 /* A bind under way holds up what came for it, which then goes to the host again. */
 static void a_bind_holds_its_frame_up(void **state)
 {
@@ -809,6 +836,7 @@ int main(void)
         cmocka_unit_test(a_repeated_syn_is_on_time),
         cmocka_unit_test(datagrams_wait_for_their_own_request),
         cmocka_unit_test(segments_wait_for_what_they_acknowledge),
+        cmocka_unit_test(the_answer_is_to_the_syn_before_it),
         cmocka_unit_test(a_bind_holds_its_frame_up),
         cmocka_unit_test(errors_wait_for_what_they_quote),
         cmocka_unit_test(fragments_go_together),
