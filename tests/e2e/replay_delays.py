@@ -115,7 +115,7 @@ def undecided():
 
 
 def reauthorized():
-    run, _, log, last = replay("reauthorized", demo, LOCAL + ["--at", "+1.5", "reauthorize", "ipsec", "--at", "+2", "profile", "public"], delay=10)
+    run, _, log, last = replay("reauthorized", demo, LOCAL + ["--at", "+1.2", "reauthorize", "ipsec", "--at", "+2", "profile", "public"], delay=10)
     lines = [json.loads(line) for line in open(log)]
     told = [e["reason"] for e in lines if e.get("event") == "reauthorize"]
     check("reauthorize: told", told == ["ipsec", "public"], told)
