@@ -2,11 +2,11 @@
 /*
  * What pending and completing an accept costs the host, beside the barest bookkeeping there can be.
  *
- * N datagrams of N peers are pended at RECV_ACCEPT; a step completes a random one (nothing is asked again there:
- * PEND-24), and its datagram comes once more and is pended once more. The same steps with a callout that absorbs
- * and pends nothing are taken off: what is left is FwpsPendOperation0, FwpsCompleteOperation0 and what the host does
- * about an operation that waits. Bare: a record of 200 bytes into a hash and out again. Interleaved pass by pass.
- * Then a million pended at once and completed in random order.
+ * N datagrams of N peers are pended at RECV_ACCEPT; a step completes a random one (nothing is asked again
+ * there: PEND-24), and its datagram comes once more and is pended once more. The same steps with a callout
+ * that absorbs and pends nothing are taken off: what is left is FwpsPendOperation0, FwpsCompleteOperation0
+ * and what the host does about an operation that waits. Bare: a record of 200 bytes into a hash and out
+ * again. Interleaved pass by pass. Then a million pended at once and completed in random order.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -46,9 +46,9 @@ static struct lab *lab;
 static uint32_t peer; /* whose datagram it is */
 static bool pends;
 
-static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values, const FWPS_INCOMING_METADATA_VALUES0 *metadata,
-                           void *packet, const void *context, const FWPS_FILTER3 *filter, UINT64 flow_context,
-                           FWPS_CLASSIFY_OUT0 *out)
+static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values,
+                           const FWPS_INCOMING_METADATA_VALUES0 *metadata, void *packet, const void *context,
+                           const FWPS_FILTER3 *filter, UINT64 flow_context, FWPS_CLASSIFY_OUT0 *out)
 {
     (void)values;
     (void)packet;
@@ -74,7 +74,8 @@ static void datagram(uint32_t n)
 
     for (int i = 0; i < 4; i++)
         b[12 + i] = (uint8_t)(address >> (24 - 8 * i));
-    memcpy(b + 16, (const uint8_t[]){10, 0, 0, 1, (uint8_t)(port >> 8), (uint8_t)port, 0, 53, 0, 8, 0, 0}, 12);
+    memcpy(b + 16, (const uint8_t[]){10, 0, 0, 1, (uint8_t)(port >> 8), (uint8_t)port, 0, 53, 0, 8, 0, 0},
+           12);
     for (int i = 0; i < 20; i += 2)
         sum += (uint32_t)(b[i] << 8 | b[i + 1]);
     sum = (sum & 0xffff) + (sum >> 16);
@@ -246,10 +247,11 @@ static void measure(size_t n)
         net[k] = with[k] - without[k];
         ratio[k] = net[k] / bare[k];
     }
-    printf("%7zu outstanding: pended and completed %.0f ns, absorbed %.0f ns; difference %.0f ns; bare %.0f ns; "
-           "difference / bare %.2f\n",
-           n, bench_median(with, PASSES), bench_median(without, PASSES), bench_median(net, PASSES),
-           bench_median(bare, PASSES), bench_median(ratio, PASSES));
+    printf(
+        "%7zu outstanding: pended and completed %.0f ns, absorbed %.0f ns; difference %.0f ns; bare %.0f ns; "
+        "difference / bare %.2f\n",
+        n, bench_median(with, PASSES), bench_median(without, PASSES), bench_median(net, PASSES),
+        bench_median(bare, PASSES), bench_median(ratio, PASSES));
     for (uint32_t i = 0; i < n; i++)
         FwpsCompleteOperation0(p.contexts[i], NULL); /* p is current */
     lab_close(&p);
@@ -285,8 +287,8 @@ static void million(void)
     for (uint32_t i = 0; i < n; i++)
         FwpsCompleteOperation0(l.contexts[order[i]], NULL);
     completed = (bench_cpu_ns() - start) / n;
-    printf("%7u at once: datagram, flow and pend %.0f ns, completed in random order %.0f ns each\n", n, pended,
-           completed);
+    printf("%7u at once: datagram, flow and pend %.0f ns, completed in random order %.0f ns each\n", n,
+           pended, completed);
     free(order);
     lab_close(&l);
 }

@@ -39,8 +39,8 @@ void api_context_destroy(struct api_context *c);
 /* Makes it current for this thread; returns the one before. c may be NULL. */
 struct api_context *api_set_current(struct api_context *c);
 
-/* What to set as current (rt_set_current()) where this context is; its other members are the loader's to set. The
- * context's, as long as it lives. */
+/* What to set as current (rt_set_current()) where this context is; its other members are the loader's to set.
+ * The context's, as long as it lives. */
 struct rt_context *api_rt(struct api_context *c);
 
 struct engine *api_engine(struct api_context *c);

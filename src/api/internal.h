@@ -50,7 +50,8 @@ struct api_endpoint_lists *api_endpoint_lists(struct api_context *c);
 NTSTATUS api_enter(enum api_flavour flavour, HANDLE handle, struct api_call *call);
 void api_leave(struct api_call *call);
 
-/* The calling thread's IRQL should be at most this; else it is reported, and the call goes on (IRQL-02, 03). */
+/* The calling thread's IRQL should be at most this; else it is reported, and the call goes on (IRQL-02, 03).
+ */
 static inline void api_at_most(unsigned irql, const void *site)
 {
     if (rt_carried()->irql > irql)

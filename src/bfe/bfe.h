@@ -84,15 +84,17 @@ NTSTATUS bfe_callout_add(struct bfe_session *s, const FWPM_CALLOUT0 *c, const vo
 NTSTATUS bfe_callout_delete(struct bfe_session *s, const GUID *key, UINT32 id);
 NTSTATUS bfe_callout_get(struct bfe_session *s, const GUID *key, UINT32 id, FWPM_CALLOUT0 **out);
 
-/* The run-time half of a callout (OBJ-21), by key, or if that is NULL by id: the id that both halves share, the
- * management object's, or one that the object will have when it is added. hold: one caller at a time works on it;
- * STATUS_FWP_IN_USE: another does; STATUS_FWP_CALLOUT_NOT_FOUND; with `make` a new entry, or STATUS_NO_MEMORY. */
+/* The run-time half of a callout (OBJ-21), by key, or if that is NULL by id: the id that both halves share,
+ * the management object's, or one that the object will have when it is added. hold: one caller at a time
+ * works on it; STATUS_FWP_IN_USE: another does; STATUS_FWP_CALLOUT_NOT_FOUND; with `make` a new entry, or
+ * STATUS_NO_MEMORY. */
 struct bfe_callout_entry {
     GUID key;
     UINT32 id;
     bool made; /* by this call */
 };
-NTSTATUS bfe_callout_hold(struct bfe *b, const GUID *key, UINT32 id, bool make, struct bfe_callout_entry *out);
+NTSTATUS bfe_callout_hold(struct bfe *b, const GUID *key, UINT32 id, bool make,
+                          struct bfe_callout_entry *out);
 void bfe_callout_release(struct bfe *b, const GUID *key, bool forget);
 /* Is this thread inside a notifyFn? */
 bool bfe_callouts_notifying(struct bfe *b);

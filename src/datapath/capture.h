@@ -71,8 +71,8 @@ struct capture_packet {
     /* The writer's: what else the record held. */
     const uint8_t *options; /* pcapng's, as written; NULL: none */
     uint32_t options_size;
-    uint32_t flags; /* epb_flags where `options` do not say them: pcap that tells directions; 0: none */
-    uint32_t drops; /* of the old packet block: lost before it; 0: none or unknown */
+    uint32_t flags;    /* epb_flags where `options` do not say them: pcap that tells directions; 0: none */
+    uint32_t drops;    /* of the old packet block: lost before it; 0: none or unknown */
     uint64_t delay_ns; /* the writer's: it is written with a time so much later; 0 as read */
 };
 

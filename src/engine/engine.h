@@ -182,18 +182,19 @@ bool engine_callout_by_key(struct engine *e, const GUID *key, struct engine_call
 int engine_callout_place(struct engine *e, const GUID *key, UINT16 layer_id);
 
 /*
- * Tells the registered callout that f names of its adding or deleting (LIFE-08..14): notifyFn in the callout's
- * context, with the FWPS_FILTERn of its version, whose `context` it may set while no classify can see the
- * filter. commit: this is the notification at commit, for those that asked for it (and only for them). PASSIVE;
- * no lock of the engine's is held, and unregistering waits for it. STATUS_SUCCESS: also when nobody was told.
+ * Tells the registered callout that f names of its adding or deleting (LIFE-08..14): notifyFn in the
+ * callout's context, with the FWPS_FILTERn of its version, whose `context` it may set while no classify can
+ * see the filter. commit: this is the notification at commit, for those that asked for it (and only for
+ * them). PASSIVE; no lock of the engine's is held, and unregistering waits for it. STATUS_SUCCESS: also when
+ * nobody was told.
  */
 NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CALLOUT_NOTIFY_TYPE type,
                               bool commit, bool *told /* set if somebody was; may be NULL */);
 /* From now on filters that name a callout are kept, when they were removed and no classify can see them any
  * more, until engine_departed() hands them over (LIFE-13). Before the first filter. */
 void engine_keep_departed(struct engine *e);
-/* The next such filter, oldest first, with its reference; NULL: none now. *more: others were removed that some
- * classify may still see. */
+/* The next such filter, oldest first, with its reference; NULL: none now. *more: others were removed that
+ * some classify may still see. */
 struct engine_filter *engine_departed(struct engine *e, bool *more);
 /* Differs whenever a callout was registered, unregistered or (un)made foreign since. Any IRQL. */
 UINT64 engine_callout_generation(const struct engine *e);
@@ -213,8 +214,8 @@ void engine_unpin(struct engine_reader *r);
 size_t engine_snapshot_filters(const struct engine_snapshot *s, UINT16 layer_id,
                                const struct engine_filter *const **out);
 UINT64 engine_snapshot_version(const struct engine_snapshot *s);
-/* Of the newest policy, without a pin: what was learned of a snapshot of this version is still so. A commit that
- * has returned is seen, one under way may not be yet. */
+/* Of the newest policy, without a pin: what was learned of a snapshot of this version is still so. A commit
+ * that has returned is seen, one under way may not be yet. */
 UINT64 engine_version(const struct engine *e);
 /* Of the commit that last changed this layer's filters; 0: it never had any. Two commits that leave the same
  * filters are two changes (OBJ-40). */

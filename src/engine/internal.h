@@ -159,7 +159,7 @@ struct engine_callout_slot {
     GUID key;
     _Atomic(struct engine_registration *) registration; /* NULL: not registered */
     atomic_bool foreign;
-    UINT16 layer_id; /* under engine->lock: where the management half says that it applies */
+    UINT16 layer_id;                  /* under engine->lock: where the management half says that it applies */
     struct engine_callout_slot *next; /* hash chain */
 };
 
@@ -286,7 +286,7 @@ struct engine {
     _Alignas(64) struct rt_mutex *lock;
     struct rt_cond *changed; /* a reader unpinned under a waiter, a registration was left */
     struct engine_reader *readers;
-    struct engine_retired *retired, **retired_tail; /* oldest first */
+    struct engine_retired *retired, **retired_tail;  /* oldest first */
     struct engine_filter *departed, **departed_tail; /* oldest first; a reference each */
     bool keeps_departed;
     struct engine_txn *txn;
