@@ -41,6 +41,22 @@ static bool runtime_of(const struct cc_run *r, char out[PATH_MAX])
     return found;
 }
 
+/* Not every run-time survives being preloaded (clang 14's for threads does not). */
+static bool can_be_preloaded(const char *runtime)
+{
+    struct cc_list ask = {0};
+    char said[64];
+    bool ok;
+
+    cc_add(&ask, "env");
+    cc_add(&ask, "LD_PRELOAD=%s", runtime);
+    cc_add(&ask, "ASAN_OPTIONS=detect_leaks=0");
+    cc_add(&ask, "true");
+    ok = cc_ask(&ask, said, sizeof said);
+    cc_list_free(&ask);
+    return ok;
+}
+
 static int compile_record(const struct cc_run *r, const char *runtime, const char *object)
 {
     struct cc_text text = {0};
@@ -124,6 +140,10 @@ int cc_link(const struct cc_run *r, const struct cc_list *objects)
         return cc_complain(CC_INTERNAL, "the list of Weir's functions is not there");
     if (r->o->sanitizers != 0 && !runtime_of(r, runtime))
         return cc_complain(CC_NO_INPUT, "%s has no shared run-time for --sanitize", r->o->compiler.items[0]);
+    if (runtime[0] != '\0' && !can_be_preloaded(runtime))
+        return cc_complain(CC_NO_INPUT,
+                           "%s: a program does not start with it preloaded; another compiler's may do",
+                           runtime);
     if (r->o->output != NULL) {
         snprintf(output, sizeof output, "%s", r->o->output);
     } else {

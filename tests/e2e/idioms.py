@@ -130,6 +130,17 @@ def sanitized(cc):
           "exit status %d\n%s" % (ran.returncode, ran.stderr[:3000]))
 
 
+    if sanitizers != "none":
+        return
+    for kind in ("undefined", "thread"):
+        image, r = compile_driver(cc, "wide", "--sanitize=" + kind, "wide.c")
+        if image is None and "does not start with it preloaded" in r.stderr:
+            continue
+        if check("wide.c, %s with %s compiles" % (cc, kind), image is not None, r.stderr):
+            ran = replay(image)
+            check("wide.c, %s with %s" % (cc, kind), ran.returncode == 0, "exit status %d\n%s" % (ran.returncode, ran.stderr))
+
+
 def covered(cc):
     image, r = compile_driver(cc, "guarded", "--coverage", "guarded.c")
     if not check("coverage, %s compiles" % cc, image is not None, r.stderr):
