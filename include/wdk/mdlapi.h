@@ -3,6 +3,8 @@
 #ifndef WEIR_WDK_MDLAPI_H
 #define WEIR_WDK_MDLAPI_H
 
+#include "ndis.h" /* which includes this where it is wanted */
+
 /* Allocated and built, in one step; freed by NdisFreeMdl(). */
 MDL *NTAPI NdisAllocateMdl(NDIS_HANDLE NdisHandle, PVOID VirtualAddress, ULONG Length);
 VOID NTAPI NdisFreeMdl(MDL *Mdl);

@@ -6,6 +6,8 @@
 #ifndef WEIR_WDK_NBLAPI_H
 #define WEIR_WDK_NBLAPI_H
 
+#include "ndis.h" /* which includes this where it is wanted */
+
 typedef struct _NET_BUFFER_LIST_POOL_PARAMETERS {
     NDIS_OBJECT_HEADER Header;
     UCHAR ProtocolId;

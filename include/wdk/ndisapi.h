@@ -6,6 +6,8 @@
 #ifndef WEIR_WDK_NDISAPI_H
 #define WEIR_WDK_NDISAPI_H
 
+#include "ndis.h" /* which includes this where it is wanted */
+
 typedef struct _NDIS_GENERIC_OBJECT {
     NDIS_OBJECT_HEADER Header;
     PVOID Caller;
