@@ -6,6 +6,7 @@
 #include "ntdef.h"
 #include "ws2def.h"
 #include "in6addr.h"
+#include "mstcpip.h"
 
 typedef struct _IPV4_HEADER {
     union {

@@ -13,8 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The run-time library that instrumented code calls. */
-static bool runtime_of(const struct cc_run *r, char out[PATH_MAX])
+#define RUNTIMES (2 * PATH_MAX)
+
+/* The run-time libraries that instrumented code calls, with ':' between them as LD_PRELOAD has them. Clang's
+ * for memory and threads have the one for undefined behaviour in them. */
+static bool runtime_of(const struct cc_run *r, char out[RUNTIMES])
 {
     static const struct {
         unsigned bit;
@@ -22,23 +25,25 @@ static bool runtime_of(const struct cc_run *r, char out[PATH_MAX])
     } known[] = {{CC_ADDRESS, "libasan.so", "libclang_rt.asan-x86_64.so"},
                  {CC_THREAD, "libtsan.so", "libclang_rt.tsan-x86_64.so"},
                  {CC_UNDEFINED, "libubsan.so", "libclang_rt.ubsan_standalone-x86_64.so"}};
-    char said[PATH_MAX];
-    bool found = false;
+    char said[PATH_MAX], path[PATH_MAX];
+    size_t size = 0;
 
     out[0] = '\0';
-    for (size_t i = 0; i < 3 && !found; i++) {
+    for (size_t i = 0; i < 3; i++) {
         struct cc_list ask = {0};
+        bool found;
 
-        if ((r->o->sanitizers & known[i].bit) == 0)
+        if ((r->o->sanitizers & known[i].bit) == 0 || (r->clang && size != 0))
             continue;
         cc_add_all(&ask, &r->o->compiler);
         cc_add(&ask, "-print-file-name=%s", r->clang ? known[i].clang : known[i].gcc);
-        found = cc_ask(&ask, said, sizeof said) && said[0] == '/' && realpath(said, out) != NULL;
+        found = cc_ask(&ask, said, sizeof said) && said[0] == '/' && realpath(said, path) != NULL;
         cc_list_free(&ask);
-        if (!found)
+        if (!found || size + strlen(path) + 2 > RUNTIMES)
             return false;
+        size += (size_t)snprintf(out + size, RUNTIMES - size, "%s%s", size != 0 ? ":" : "", path);
     }
-    return found;
+    return size != 0;
 }
 
 /* Not every run-time survives being preloaded (clang 14's for threads does not). */
@@ -132,7 +137,7 @@ static void coverage_library(const struct cc_run *r, struct cc_list *argv)
 
 int cc_link(const struct cc_run *r, const struct cc_list *objects)
 {
-    char runtime[PATH_MAX] = "", record[PATH_MAX], trial[PATH_MAX], output[PATH_MAX];
+    char runtime[RUNTIMES] = "", record[PATH_MAX], trial[PATH_MAX], output[PATH_MAX];
     struct cc_list argv = {0};
     int status;
 
@@ -162,8 +167,8 @@ int cc_link(const struct cc_run *r, const struct cc_list *objects)
     cc_add(&argv, "-Wl,-z,defs");
     coverage_library(r, &argv);
     cc_add(&argv, "%s", r->places->imports);
-    if (runtime[0] != '\0')
-        cc_add(&argv, "%s", runtime);
+    for (const char *at = runtime; *at != '\0'; at += strcspn(at, ":"), at += *at == ':')
+        cc_add(&argv, "%.*s", (int)strcspn(at, ":"), at);
     if (r->o->coverage)
         cc_add(&argv, "-lc");
     cc_add(&argv, "-o");

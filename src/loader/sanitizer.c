@@ -13,14 +13,33 @@
 
 #define DONE "WEIR_SANITIZER_RUNTIME"
 
-/* A function that each run-time has, by its library's name. */
-static const char *mark_of(const char *runtime)
+/* Is every library of the list in this process? By a function that each has. */
+static bool are_here(const char *runtimes)
 {
-    if (strstr(runtime, "asan") != NULL)
-        return "__asan_init";
-    if (strstr(runtime, "tsan") != NULL)
-        return "__tsan_init";
-    return "__ubsan_handle_type_mismatch_v1";
+    static const struct {
+        const char *library, *function;
+    } marks[] = {
+        {"asan", "__asan_init"}, {"tsan", "__tsan_init"}, {"ubsan", "__ubsan_handle_type_mismatch_v1"}};
+    bool here = true;
+
+    for (size_t i = 0; i < 3; i++) {
+        const char *at = strstr(runtimes, marks[i].library);
+
+        here = here && (at == NULL || dlsym(RTLD_DEFAULT, marks[i].function) != NULL);
+    }
+    return here;
+}
+
+static bool are_readable(const char *runtimes)
+{
+    char one[4096];
+    bool readable = true;
+
+    for (const char *at = runtimes; *at != '\0'; at += strcspn(at, ":"), at += *at == ':') {
+        snprintf(one, sizeof one, "%.*s", (int)strcspn(at, ":"), at);
+        readable = readable && access(one, R_OK) == 0;
+    }
+    return readable;
 }
 
 bool loader_sanitized(void)
@@ -55,7 +74,7 @@ static char **own_arguments(void)
 
 bool loader_sanitizer_restart(const char *const *images, size_t count, struct loader_error *error)
 {
-    char wanted[4096] = "", one[4096], both[8192];
+    char wanted[8192] = "", one[8192], both[12288];
     const char *already = getenv("LD_PRELOAD");
     char **argv;
 
@@ -68,7 +87,7 @@ bool loader_sanitizer_restart(const char *const *images, size_t count, struct lo
             return true; /* loading it says what is wrong */
         has = elf_record(&e, "runtime", one, sizeof one);
         elf_free(&e);
-        if (!has || dlsym(RTLD_DEFAULT, mark_of(one)) != NULL)
+        if (!has || are_here(one))
             continue;
         if (wanted[0] != '\0' && strcmp(wanted, one) != 0) {
             snprintf(error->text, sizeof error->text,
@@ -83,7 +102,7 @@ bool loader_sanitizer_restart(const char *const *images, size_t count, struct lo
         snprintf(error->text, sizeof error->text, "%.300s: preloaded, but not what the driver needs", wanted);
         return false;
     }
-    if (access(wanted, R_OK) != 0) {
+    if (!are_readable(wanted)) {
         snprintf(error->text, sizeof error->text,
                  "%.300s: the sanitizer's run-time that the driver needs is not there", wanted);
         return false;

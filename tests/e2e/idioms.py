@@ -132,7 +132,7 @@ def sanitized(cc):
 
     if sanitizers != "none":
         return
-    for kind in ("undefined", "thread"):
+    for kind in ("undefined", "thread", "address,undefined", "thread,undefined"):
         image, r = compile_driver(cc, "wide", "--sanitize=" + kind, "wide.c")
         if image is None and "does not start with it preloaded" in r.stderr:
             continue
