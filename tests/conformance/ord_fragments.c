@@ -446,7 +446,7 @@ static void tcp_in_pieces(struct host_lab *l, struct host_lab_tcp *t, bool six)
         host_lab_piece(l, HOST_WAY_OUT, pieces, n, i);
         assert_string_equal(l->seen, i == 0 ? "ST SPK OT OI" : "");
         assert_int_equal(l->outcome.fate, HOST_PASSED);
-        snprintf(expected, sizeof(expected), i == 0 ? ">%s" : "", data);
+        snprintf(expected, sizeof(expected), "%s%s", i == 0 ? ">" : "", i == 0 ? data : "");
         assert_string_equal(l->stream, expected);
     }
     t->out += (uint32_t)strlen(data);

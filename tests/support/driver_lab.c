@@ -40,9 +40,9 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values,
     assert_non_null(s);
     assert_ptr_equal(rt_current(), api_rt(s->lab->context));
     c.lab = s->lab;
-    s->calls++;
-    s->irql = rt_carried()->irql;
-    s->last_context = flow_context;
+    __atomic_fetch_add(&s->calls, 1, __ATOMIC_RELAXED); /* classifies run together (IRQL-06) */
+    __atomic_store_n(&s->irql, rt_carried()->irql, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->last_context, flow_context, __ATOMIC_RELAXED);
     if (s->action != 0)
         out->actionType = s->action;
     out->flags |= s->flags;
