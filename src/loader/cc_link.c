@@ -137,7 +137,7 @@ static void coverage_library(const struct cc_run *r, struct cc_list *argv)
 
 int cc_link(const struct cc_run *r, const struct cc_list *objects)
 {
-    char runtime[RUNTIMES] = "", record[PATH_MAX], trial[PATH_MAX], output[PATH_MAX];
+    char runtime[RUNTIMES] = "", record[PATH_MAX], trial[PATH_MAX], output[PATH_MAX], *one, *after = NULL;
     struct cc_list argv = {0};
     int status;
 
@@ -167,8 +167,8 @@ int cc_link(const struct cc_run *r, const struct cc_list *objects)
     cc_add(&argv, "-Wl,-z,defs");
     coverage_library(r, &argv);
     cc_add(&argv, "%s", r->places->imports);
-    for (const char *at = runtime; *at != '\0'; at += strcspn(at, ":"), at += *at == ':')
-        cc_add(&argv, "%.*s", (int)strcspn(at, ":"), at);
+    for (one = strtok_r(runtime, ":", &after); one != NULL; one = strtok_r(NULL, ":", &after))
+        cc_add(&argv, "%s", one);
     if (r->o->coverage)
         cc_add(&argv, "-lc");
     cc_add(&argv, "-o");

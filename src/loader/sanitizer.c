@@ -32,13 +32,13 @@ static bool are_here(const char *runtimes)
 
 static bool are_readable(const char *runtimes)
 {
-    char one[4096];
-    bool readable = true;
+    char *list = strdup(runtimes), *after = NULL;
+    bool readable = list != NULL;
 
-    for (const char *at = runtimes; *at != '\0'; at += strcspn(at, ":"), at += *at == ':') {
-        snprintf(one, sizeof one, "%.*s", (int)strcspn(at, ":"), at);
+    for (char *one = readable ? strtok_r(list, ":", &after) : NULL; one != NULL;
+         one = strtok_r(NULL, ":", &after))
         readable = readable && access(one, R_OK) == 0;
-    }
+    free(list);
     return readable;
 }
 
