@@ -288,7 +288,7 @@ static const struct address *list_span(const struct list *l, const struct addres
     const size_t count = SHOWN(l->count);
 
     *first = SHOWN(l->items);
-    return *first + count;
+    return count != 0 ? *first + count : *first; /* an empty list has no items, not even none of them */
 }
 
 static bool same_prefix(const struct address *p, uint8_t version, const union wire_addr *a)

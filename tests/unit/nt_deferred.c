@@ -252,12 +252,13 @@ static VOID deleted(PVOID context)
 {
     struct ticking *t = context;
 
-    InterlockedIncrement(&t->deleted);
     KeSetEvent(&t->ticked, IO_NO_INCREMENT, FALSE);
+    InterlockedIncrement(&t->deleted); /* from now on t may go */
 }
 
 static void ex_timer_body(struct nt_lab *lab)
 {
+    LARGE_INTEGER soon = {.QuadPart = -10000};
     struct ticking t = {.lab = lab};
     EXT_DELETE_PARAMETERS parameters;
     EXT_SET_PARAMETERS tolerance;
@@ -285,7 +286,7 @@ static void ex_timer_body(struct nt_lab *lab)
     parameters.DeleteContext = &t;
     assert_false(ExDeleteTimer(timer, TRUE, FALSE, &parameters));
     while (InterlockedAdd(&t.deleted, 0) == 0)
-        wait_for(&t.ticked);
+        KeDelayExecutionThread(KernelMode, FALSE, &soon);
     assert_int_equal(t.deleted, 1);
 }
 
