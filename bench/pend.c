@@ -262,7 +262,6 @@ static void measure(size_t n)
 static void million(void)
 {
     const uint32_t n = 1000000;
-    size_t before = bench_heap_bytes();
     double start, pended, completed;
     uint32_t *order;
     struct lab l;
@@ -277,7 +276,6 @@ static void million(void)
         order[i] = order[at];
         order[at] = i;
     }
-    (void)before;
     pends = true;
     start = bench_cpu_ns();
     for (uint32_t i = 0; i < n; i++)

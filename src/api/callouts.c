@@ -5,8 +5,8 @@
  *
  *   no entry --Register--> REGISTERED --Unregister, no contexts--> no entry
  *                              |
- *                              +--Unregister, flows carry contexts--> LEAVING --Unregister, none left--> no
- * entry STATUS_DEVICE_BUSY                  (still some: STATUS_DEVICE_BUSY)
+ *                              +--Unregister, flows carry contexts: STATUS_DEVICE_BUSY--> LEAVING
+ *   LEAVING --Unregister--> no entry; or still LEAVING, STATUS_DEVICE_BUSY, while contexts are left
  *
  * The entry is bfe's (bfe_callout_hold()): it has the id that both halves share, and one caller at a time
  * works on it; others get STATUS_FWP_IN_USE. LEAVING is an entry whose callout the engine no longer knows: no

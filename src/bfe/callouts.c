@@ -2,8 +2,7 @@
 /*
  * callouts: what bfe tells registered callouts, and the run-time ids that both halves of a callout share.
  *
- *   filter added      ADD at the call, may refuse (OBJ-39, LIFE-09); or at commit, for those that asked
- * (LIFE-14)
+ *   filter added      ADD at the call, may refuse (OBJ-39, LIFE-09); at commit, for who asked (LIFE-14)
  *   ... undone        DELETE, if ADD was sent
  *   filter removed    engine commit --> the last classify that could see it returns --> DELETE (LIFE-13)
  *
@@ -210,7 +209,7 @@ static bool tell_departed(struct bfe *b)
     return more;
 }
 
-static void look_again(struct bfe *b)
+static void look_again(void)
 {
     struct rt_clock *clock = rt_clock_of_thread();
     struct rt_mutex *m;
@@ -226,7 +225,6 @@ static void look_again(struct bfe *b)
         rt_cond_destroy(c);
     }
     rt_mutex_destroy(m);
-    (void)b;
 }
 
 static void sweep(void *arg)
@@ -235,7 +233,7 @@ static void sweep(void *arg)
     bool more = true;
 
     while (more) {
-        look_again(b);
+        look_again();
         rt_mutex_lock(b->mutex);
         more = tell_departed(b);
         if (!more) {

@@ -18,26 +18,29 @@
  * 2. What follows waits in order, and goes to the host at its own time plus the delay of what it waited for:
  * the time at which that went its way, less the time at which it was captured. It is written with that time.
  *
- *                      held                                    what waits for it
- *   TCP, going out     the SYN, pended at AC (or its bind)     all of the connection, both ways, repeated
- * SYNs too: none was sent (PEND-35). The SYN itself goes to the host again TCP, coming in     the SYN, pended
- * at RA                   all of the connection, both ways, but repeated SYNs TCP                a SYN that a
- * driver keeps               the same TCP                another segment that a driver keeps     the other
- * side's segments that acknowledge it; what acknowledges those; what is behind either, of its side others a
- * request that is pended or kept        answers, and ICMP errors that quote it, up to the next request: that
- * is then what they answer any                a frame whose endpoint's bind or        as above; the frame
- * goes to the host again listen is pended
+ *   held                                        what waits for it
+ *   -----------------------------------------   ----------------------------------------------------------
+ *   TCP going out: the SYN, pended at AC (or    all of the connection, both ways, repeated SYNs too: none
+ *   its bind)                                   was sent (PEND-35); the SYN itself goes to the host again
+ *   TCP coming in: the SYN, pended at RA        all of the connection, both ways, but repeated SYNs
+ *   TCP: a SYN that a driver keeps              the same
+ *   TCP: another segment that a driver keeps    the other side's segments that acknowledge it; what
+ *                                               acknowledges those; what is behind either, of its side
+ *   others: a request, pended or kept           answers, and ICMP errors that quote it, up to the next
+ *                                               request: that is then what they answer
+ *   any: a frame whose endpoint's bind or       as above; the frame goes to the host again
+ *   listen is pended
  *
  *    To keep is to hold a frame by reference or clone, having absorbed it (host_outcome.kept).
  *
  * States of a held frame (a piece, `undecided`), and who moves it; each is left once:
  *
- *                                  +-- injected, and got through (emitted) --> OUT: told as passed; its time
- * is now delay_fed(): HELD, or kept ----+-- (AC of TCP, binds) completed --> AGAIN: to the host, at now
- *                                  +-- nobody has it any more and its operation is completed, and the instant
- * ends |   without an injection (lost: what was injected was dropped) --> GONE: told as |   absorbed, or as
- * it was lost
- *                                  +-- the end --> HELD
+ *   delay_fed(): HELD, or kept
+ *     +-- injected, and got through (emitted) --> OUT: told as passed; its time is now
+ *     +-- (AC of TCP, binds) completed --> AGAIN: to the host, at now
+ *     +-- nobody has it any more and its operation is completed, and the instant ends without an injection
+ *     |   (lost: what was injected was dropped) --> GONE: told as absorbed, or as it was lost
+ *     +-- the end --> HELD
  *
  * The instant must end first, for the order in which a driver completes, injects and lets go is its own; and
  * one that made a packet of its own from a pended one (a deep copy: PEND-47), or from one it had kept and let

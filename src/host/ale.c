@@ -60,7 +60,7 @@
  * worker, between frames, since a scene may still point to it; a flow that a visitor ends is marked
  * (FLOW_MARK_GONE, _TORN), and the worker takes it out of the table.
  *
- * Contexts of flows (ale_flow.c) are called back exactly once: by whoever takes them out of the table, or, if
+ * Contexts of flows (ale_context.c) are called back exactly once: by whoever takes them out of the table, or, if
  * a classify of that callout is on its way with the context, by that classify's return (ALE-15, 16).
  */
 #include <errno.h>

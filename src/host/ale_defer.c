@@ -3,8 +3,7 @@
  * ale_defer: completions that are carried out later, on a thread of the host's (host_knobs.defer_completion;
  * PEND-21, IRQL-09).
  *
- *   host_complete(), last ticket --ale_defer()--> queue --the host's thread, PASSIVE_LEVEL-->
- * ale_operation_run()
+ *   host_complete(), last ticket --ale_defer()--> queue --the host's thread, PASSIVE--> ale_operation_run()
  *
  * Windows asks again inside FwpsCompleteOperation0 mostly, and sometimes not: a driver must be right in both.
  * An operation in the queue still waits, as far as everybody else is concerned: it is in the list of those,

@@ -5,8 +5,7 @@
  *
  *   callout: absorbs a frame, keeps it (reference, clone, copy)         host_outcome.kept
  *     later: host_inject() --queue--> the host's injector (a thread at DISPATCH_LEVEL; or in the caller)
- *                                       | the packet walks its layers again (INJ-10, 11), others see it
- * (INJ-12)
+ *                                       | the packet walks its layers again, others see it (INJ-10..12)
  *                                       +--> survives: host_config.emit()      what the datapath is to write
  *                                       +--> does not: host_config.lost()      where, by which filter
  *                                       +--> completionFn, exactly once, with the list's Status (INJ-04)
