@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of embed: what its files share. weir.h is the door.
+ *
+ *   test --weir_*()--> handle.c: whose, which thread, still there? enter the world of that engine
+ *                        |
+ *                        +--> program.c  sockets of processes and peers, on two kinds of stack.h's stacks
+ *                        |      | config.send()                        ^ stack_input()
+ *                        |      v                                      |
+ *                        |    gate.c   the host: host_frame() of all that leaves or arrives; what is held, completed,
+ *                        |      |      emitted, lost                   ^
+ *                        |      v                                      |
+ *                        +--> wire.c   rules, delays, peers' ends, capture, TUN
+ *                        +--> world.c  time: wires, stacks, fibers, deadline by deadline
+ *                        +--> driver.c, device.c, classify.c
+ *                        +--> watch.c  events as they happen; match, expect
+ *                        +--> fault.c  calls that fail, threads that are held
+ *
+ * One thread owns an engine. Its world is entered with the first call and stays entered until another engine of
+ * the same thread is used: documented functions that the test calls itself are then the world's too. What the host
+ * tells (completed, emitted, lost, released) comes on any fiber (real time: any thread) and is put into an inbox; only
+ * the pump (world.c) and the calls of weir.h touch stacks and wires.
+ */
+#ifndef WEIR_EMBED_INTERNAL_H
+#define WEIR_EMBED_INTERNAL_H
+
+#include "weir.h"
+
+#include "api/api.h"
+#include "host/host.h"
+#include "host/host_inject.h"
+#include "loader/loader.h"
+#include "rt/rt.h"
+#include "stack/stack.h"
+
+enum embed_kind {
+    EMBED_ENGINE = 1,
+    EMBED_PROCESS,
+    EMBED_SOCKET,
+    EMBED_DRIVER,
+    EMBED_DEVICE,
+    EMBED_RULE,
+    EMBED_HOLD
+};
+
+/* What is created with an engine. Parts are their files' own. */
+struct embed {
+    struct weir *handle; /* what the test has */
+    struct weir_config config;
+    uint64_t seed;
+    uintptr_t thread; /* rt_self() of its owner */
+    struct engine *engine;
+    struct bfe *bfe;
+    struct api_context *context; /* of the test's own calls */
+    struct host *host;
+    struct loader *loader;
+    struct rt_sim *sim; /* NULL: real time */
+    struct rt_clock *clock;
+    struct embed_handles *handles;   /* handle.c */
+    struct embed_world *world;       /* world.c */
+    struct embed_wires *wires;       /* wire.c */
+    struct embed_programs *programs; /* program.c */
+    struct embed_gate *gate;         /* gate.c */
+    struct embed_watch *watch;       /* watch.c */
+    struct embed_faults *faults;     /* fault.c */
+};
+
+/* ---- handle.c ------------------------------------------------------------------------------------------ */
+/* Handles are numbers in pointers' clothes: engine, kind, place, generation. They are never followed, so that one that
+ * is gone is told and not a crash. */
+void *embed_handle_new(struct embed *e, enum embed_kind kind, void *object); /* NULL: -ENOMEM */
+void embed_handle_end(struct embed *e, const void *handle);
+/* The object behind it, with *e current and its world entered, on its own thread; NULL: misuse, which was told. */
+void *embed_enter(const char *call, enum embed_kind kind, const void *handle, struct embed **e);
+#define EMBED_ENTER(kind, handle, e) embed_enter(__func__, kind, handle, e)
+/* Tells a misuse or a failed expectation: text as printf's; adds the call, and how to run it again. May not return. */
+void embed_failed(struct embed *e, const char *call, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Sets what weir_error() says, without telling it. */
+void embed_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- world.c ------------------------------------------------------------------------------------------- */
+uint64_t embed_now(struct embed *e);
+/* Everything that can happen without time going by. */
+void embed_step(struct embed *e);
+/* Until done() or that time. Was it done? */
+bool embed_run_until(struct embed *e, uint64_t until_ns, bool (*done)(void *ctx), void *ctx);
+
+/* ---- watch.c ------------------------------------------------------------------------------------------- */
+int embed_watch_create(struct embed *e);
+void embed_watch_destroy(struct embed *e);
+/* The observer that the host is created with. */
+void embed_watch_host(struct embed *e, struct host_observer *observer);
+/* An event; strings are copied, `text` is made where NULL. Any fiber or thread. */
+void embed_event(struct embed *e, const struct weir_event *event);
+/* The last events as lines, for messages: at most `lines`. The caller frees. */
+char *embed_watch_tail(struct embed *e, size_t lines);
+
+/* ---- fault.c ------------------------------------------------------------------------------------------- */
+int embed_faults_create(struct embed *e);
+void embed_faults_destroy(struct embed *e);
+
+/* ---- driver.c ------------------------------------------------------------------------------------------ */
+int embed_drivers_create(struct embed *e); /* the loader */
+void embed_drivers_destroy(struct embed *e);
+
+#endif
