@@ -15,6 +15,7 @@
  *                        +--> driver.c, device.c, classify.c
  *                        +--> watch.c  events as they happen; match, expect
  *                        +--> fault.c  calls that fail, threads that are held
+ *                        +--> hang.c   what does not come back: told with every thread's stack, and the end
  *
  * One thread owns an engine. Its world is entered with the first call and stays entered until another engine of
  * the same thread is used: documented functions that the test calls itself are then the world's too. What the host
@@ -63,6 +64,9 @@ struct embed {
     struct embed_gate *gate;         /* gate.c */
     struct embed_watch *watch;       /* watch.c */
     struct embed_faults *faults;     /* fault.c */
+    struct embed_drivers *drivers;   /* driver.c */
+    struct embed_device *devices;    /* device.c: open ones, newest first */
+    struct embed_hang *hang;         /* hang.c */
 };
 
 /* ---- handle.c ------------------------------------------------------------------------------------------ */
@@ -93,15 +97,48 @@ void embed_watch_destroy(struct embed *e);
 void embed_watch_host(struct embed *e, struct host_observer *observer);
 /* An event; strings are copied, `text` is made where NULL. Any fiber or thread. */
 void embed_event(struct embed *e, const struct weir_event *event);
+/* The same of a packet (PACKET, DROPPED, INJECTED), from its IP header on: protocol, addresses and ports are read from
+ * it, and text is made when somebody looks. Cheap. verdict, note: kept as they are, not copied; may be NULL. */
+struct embed_packet_event {
+    enum weir_event_kind kind;
+    const char *verdict, *note; /* "blocked", "at ALE_AUTH_CONNECT_V4 by filter 12" */
+    const char *layer;
+    uint64_t filter_id, flow_id;
+    uint32_t interface;
+    bool inbound; /* as the host sees it */
+    const uint8_t *bytes;
+    size_t size;
+};
+void embed_event_packet(struct embed *e, const struct embed_packet_event *p);
 /* The last events as lines, for messages: at most `lines`. The caller frees. */
 char *embed_watch_tail(struct embed *e, size_t lines);
 
 /* ---- fault.c ------------------------------------------------------------------------------------------- */
 int embed_faults_create(struct embed *e);
 void embed_faults_destroy(struct embed *e);
+/* Calls of this driver are counted and may be told to fail. */
+void embed_faults_watch(struct embed *e, struct api_context *driver);
 
 /* ---- driver.c ------------------------------------------------------------------------------------------ */
 int embed_drivers_create(struct embed *e); /* the loader */
 void embed_drivers_destroy(struct embed *e);
+void embed_drivers_each(struct embed *e, void (*fn)(void *ctx, struct loader_driver *d), void *ctx);
+/* Calls fn on a thread of its own while the world goes on; returns when it has. What has not come back after
+ * patience_ns of the world's time is a hang. */
+void embed_beside(struct embed *e, const char *name, void (*fn)(void *arg), void *arg, uint64_t patience_ns);
+
+/* ---- device.c ------------------------------------------------------------------------------------------ */
+/* Closes the devices that this process has open (0: all), as its end does. */
+void embed_devices_close(struct embed *e, uint64_t process_id);
+
+/* ---- hang.c -------------------------------------------------------------------------------------------- */
+/* Before the world is made; destroy: after it has gone. real_time: a thread that watches. */
+int embed_hang_create(struct embed *e);
+void embed_hang_destroy(struct embed *e);
+/* rt_sim_config.stuck, with the engine as ctx; watchdog_ns: embed_hang_ns(). */
+void embed_hang_stuck(void *ctx, const char *fiber, struct rt_context *context);
+uint64_t embed_hang_ns(const struct embed *e);
+/* It will never come back: says so with every thread's stack, and ends the process (LOADER_EXIT_STUCK). */
+_Noreturn void embed_hang(struct embed *e, const char *what);
 
 #endif

@@ -107,7 +107,6 @@ struct loader_driver {
     char *shown; /* the file's name, or the driver's */
     bool started;
 };
-const char *loader_status_name(NTSTATUS status, char *buf, size_t size);
 
 /* ---- crash ----------------------------------------------------------------------------------------------
  */

@@ -38,6 +38,9 @@ struct loader_config {
     enum ledger_mode mode;
     /* A line that a driver printed (DbgPrint), without its newline; NULL: standard error. Any thread. */
     void (*print)(void *ctx, const char *driver, const char *line);
+    /* A finding as it is made, in words without places (these cost: loader_findings_each()); may be NULL. On the
+     * thread that made it, which may be a driver's. */
+    void (*found)(void *ctx, const struct ledger_finding *f, const char *words);
     void *ctx;
 };
 
@@ -48,6 +51,8 @@ struct loader_error {
 /* 0 or -ENOMEM. */
 int loader_create(const struct loader_config *config, struct loader **out);
 void loader_destroy(struct loader *l);
+/* "STATUS_ACCESS_DENIED", or "status 0x..." into buf. */
+const char *loader_status_name(NTSTATUS status, char *buf, size_t size);
 struct nt *loader_nt(struct loader *l);
 struct ledger *loader_ledger(struct loader *l);
 
