@@ -95,6 +95,23 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     return asked;
 }
 
+struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f)
+{
+    struct rt_context *context = NULL;
+    struct engine_callout_slot *slot;
+    struct engine_registration *r;
+
+    if (f == NULL || !(f->action & FWP_ACTION_FLAG_CALLOUT))
+        return NULL;
+    rt_mutex_lock(e->lock);
+    slot = engine_slot(e, &f->desc.callout_key, false);
+    r = slot != NULL ? atomic_load(&slot->registration) : NULL;
+    if (r != NULL)
+        context = r->callout.context;
+    rt_mutex_unlock(e->lock);
+    return context;
+}
+
 NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CALLOUT_NOTIFY_TYPE type,
                               bool commit, bool *told)
 {

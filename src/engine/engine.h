@@ -343,6 +343,8 @@ NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_requ
  * they test must not be asked by a newer one. */
 NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_snapshot *s,
                                 const struct engine_request *q, struct engine_verdict *v);
+/* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */
+struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f);
 
 /* ---- observing ------------------------------------------------------------------------------------- */
 

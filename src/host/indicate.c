@@ -439,6 +439,10 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     out->depends = answer.depends;
     out->blocked = answer.verdict.action == FWP_ACTION_BLOCK;
     out->absorbed = out->blocked && (answer.verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
+    if (out->absorbed && s->walk != NULL) {
+        s->walk->taken = true;
+        s->walk->taker = engine_filter_driver(s->host->config.engine, answer.verdict.filter);
+    }
 }
 
 /* A settled plan's answer; who listens hears of decisions alone. */

@@ -393,12 +393,16 @@ static const char *name_of(const struct injection_handle *x)
 }
 
 /* A packet that came again too often (INJ-17): the names of the last two who injected it. */
-static void report_cap(struct injector *j, const struct injection *i)
+NTSTATUS injection_capped(struct host *h, const struct injection *i)
 {
+    const UINT32 cap = h->config.knobs.injection_cap != 0 ? h->config.knobs.injection_cap : DEFAULT_CAP;
+    struct injector *j = h->injector;
     const UINT64 before = ndis_history_before(i->history);
     const struct injection_handle *other;
     char text[160];
 
+    if (ndis_history_length(i->history) <= cap)
+        return STATUS_SUCCESS;
     rt_mutex_lock(j->lock);
     j->counts.capped++;
     other = handle_of(j, (HANDLE)(uintptr_t)before);
@@ -406,6 +410,7 @@ static void report_cap(struct injector *j, const struct injection *i)
              ndis_history_length(i->history) - 1, name_of(i->of), name_of(other));
     rt_mutex_unlock(j->lock);
     ledger_report(LEDGER_NOTE, i->what.site, text);
+    return STATUS_HOPLIMIT_EXCEEDED;
 }
 
 static struct injection *injection_make(const struct host_injection *what)
@@ -469,7 +474,6 @@ static NTSTATUS handle_check(const struct injection_handle *x, const struct host
 
 NTSTATUS host_inject(struct host *h, const struct host_injection *what)
 {
-    const UINT32 cap = h->config.knobs.injection_cap != 0 ? h->config.knobs.injection_cap : DEFAULT_CAP;
     struct injector *j = h->injector;
     struct injection_handle *x;
     struct injection *i;
@@ -504,10 +508,7 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
         __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
     ndis_nbl_set_history(what->list, i->history);
     ledger_open(LEDGER_INJECTION, (uintptr_t)what->list, 0, NULL, what->site);
-    if (ndis_history_length(i->history) > cap) {
-        i->status = STATUS_HOPLIMIT_EXCEEDED;
-        report_cap(j, i);
-    }
+    i->status = injection_capped(h, i);
     rt_mutex_lock(j->lock);
     *j->tail = i;
     j->tail = &i->next;

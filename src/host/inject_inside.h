@@ -36,6 +36,8 @@ void injector_destroy(struct host *h);
 /* Walks all of its packets: emits them or tells that they are lost, and says what its completion is to say.
  * The caller has the turn. */
 void injection_walk(struct host *h, struct injection *i, struct injection_room *room);
+/* STATUS_HOPLIMIT_EXCEEDED, reported, if it has come again too often (INJ-17). */
+NTSTATUS injection_capped(struct host *h, const struct injection *i);
 /* Counts of the host's injections; any thread. */
 void injection_count(struct host *h, bool emitted);
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/again.h"
 #include "host/inject_inside.h"
 #include "host/paths.h"
 #include "host/walk.h"
@@ -388,7 +389,10 @@ static NTSTATUS walk_packet(struct going *g, const NET_BUFFER *nb)
         g->size = g->packet.ip_length;
         wire_parse_ip(g->bytes, g->size, g->size, &g->packet);
     }
-    status = find_way(g);
+    if (g->i->origin == NULL && again_comes(g->host, &g->packet, g->i->context, g->i->history))
+        status = injection_capped(g->host, g->i);
+    if (status == STATUS_SUCCESS)
+        status = find_way(g);
     if (status != STATUS_SUCCESS)
         return status;
     lane_back(&g->host->lanes[0], true); /* within the walk the lane is left for foreign code alone */

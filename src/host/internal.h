@@ -554,6 +554,7 @@ struct host {
     uint8_t *changed;           /* bytes of the last frame that was changed in place */
     uint32_t changed_room;
     struct injector *injector; /* inject.c's */
+    struct again *again;       /* again.c's; NULL: nothing injected was ever absorbed */
     UINT64 next_tag;           /* FwpsNetBufferListGetTagForContext0 */
 };
 

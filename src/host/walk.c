@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/again.h"
 #include "host/ale_inside.h"
 #include "host/paths.h"
 #include "host/walk.h"
@@ -26,6 +27,7 @@ void walk_destroy(struct host *h)
 {
     ndis_frames_destroy(h->frames);
     free(h->changed);
+    again_destroy(h);
 }
 
 /* ---- making a frame */
@@ -193,6 +195,8 @@ static void leaves(NET_BUFFER_LIST *list, const struct host_outcome *out)
 void walk_end_slow(struct walk *w, struct host_outcome *out)
 {
     note_changes(w, out);
+    if (w->taken && out->fate != HOST_PASSED)
+        again_taken(w);
     for (unsigned i = 0; i < w->count; i++)
         if (out->fate == HOST_PASSED)
             leaves(ndis_frame_list(w->frames[i]), out);

@@ -36,6 +36,8 @@ struct walk {
     struct ndis_history *history; /* borrowed */
     NET_BUFFER_LIST *tagged;      /* whose tags the next frame gets; NULL */
     bool injected;
+    bool taken;               /* a callout has absorbed it: */
+    struct rt_context *taker; /* whose */
     NTSTATUS status; /* not STATUS_SUCCESS: what its completion is to say (PEND-29) */
 };
 
@@ -50,6 +52,7 @@ static inline void walk_begin(struct walk *w, struct host *h, UINT64 number, con
     w->history = NULL;
     w->tagged = NULL;
     w->injected = false;
+    w->taken = false;
     w->status = STATUS_SUCCESS;
 }
 

@@ -22,7 +22,7 @@
 struct ndis_history {
     struct ndis_history *before;
     uint32_t references, length;
-    uint64_t handle;
+    uint64_t handle, earlier; /* earlier: of the injection before, where `before` does not say it */
     void *context;
 };
 
@@ -246,7 +246,13 @@ uint32_t ndis_history_length(const struct ndis_history *h)
 
 uint64_t ndis_history_before(const struct ndis_history *h)
 {
-    return h != NULL ? ndis_history_last(h->before) : 0;
+    return h == NULL ? 0 : h->before != NULL ? ndis_history_last(h->before) : h->earlier;
+}
+
+void ndis_history_age(struct ndis_history *h, uint32_t more, uint64_t before)
+{
+    h->length += more;
+    h->earlier = before;
 }
 
 uint64_t ndis_history_last(const struct ndis_history *h)

@@ -85,6 +85,8 @@ void ndis_history_unref(struct ndis_history *h);
 uint32_t ndis_history_length(const struct ndis_history *h);
 uint64_t ndis_history_before(const struct ndis_history *h); /* the handle of the injection before; 0: none */
 uint64_t ndis_history_last(const struct ndis_history *h);   /* the handle of the last injection; 0: none */
+/* So many more injections lie behind its last one, of packets of which lists say nothing; before: whose. */
+void ndis_history_age(struct ndis_history *h, uint32_t more, uint64_t before);
 void ndis_nbl_set_history(NET_BUFFER_LIST *nbl, struct ndis_history *h); /* takes its own reference */
 /* INJ-14. *context is set in the two SELF states. */
 enum ndis_injected {

@@ -321,6 +321,58 @@ static void INJ_17_two_that_inject_each_others_packets_come_to_an_end(void **sta
     assert_int_equal(l->released_count, 1);
 }
 
+/* Lists of the drivers' own, with copies of the bytes: nothing in them says where they stem from. */
+static void INJ_17_copies_come_to_an_end_too(void **state)
+{
+    struct packet_lab *l = *state;
+    const struct taker blind = {.how = TAKE_COPY,
+                                .kind = HOST_INJECT_TRANSPORT_RECEIVE,
+                                .blind = true,
+                                .at_once = true,
+                                .change = forget};
+    struct taker *t = packet_lab_take(l, "DD", &blind);
+
+    LAB_IN(&l->d.host, UDP_IN);
+    packet_lab_settle(l);
+    assert_int_equal(t->taken, 65);
+    assert_int_equal(l->completed, 65);
+    assert_int_equal(l->statuses[63], STATUS_SUCCESS);
+    assert_int_equal(l->statuses[64], STATUS_HOPLIMIT_EXCEEDED);
+    assert_int_equal(t->states[64], FWPS_PACKET_INJECTED_BY_SELF); /* of one injection, as ever */
+    assert_int_equal(l->emitted_count, 0);
+    assert_int_equal(l->d.found[LEDGER_NOTE], 1);
+    assert_string_equal(l->d.last,
+                        "a packet was injected 64 times, last by driver, before by driver: dropped");
+}
+
+/* The other port each time, as two would do who translate: the packet is no copy by its tuple. */
+static void swap_ports(struct taker *t, NET_BUFFER_LIST *nbl)
+{
+    uint8_t *packet = NdisGetDataBuffer(NET_BUFFER_LIST_FIRST_NB(nbl), 28, NULL, 1, 0);
+
+    assert_non_null(packet);
+    packet[21] ^= (uint8_t)(1 + t->taken); /* of the source port; each time another */
+    packet[26] = packet[27] = 0;           /* no checksum */
+    forget(t, nbl);
+}
+
+static void INJ_17_copies_with_other_ports_come_to_an_end(void **state)
+{
+    struct packet_lab *l = *state;
+    const struct taker blind = {.how = TAKE_COPY,
+                                .kind = HOST_INJECT_TRANSPORT_RECEIVE,
+                                .blind = true,
+                                .at_once = true,
+                                .change = swap_ports};
+    struct taker *t = packet_lab_take(l, "IT", &blind);
+
+    LAB_IN(&l->d.host, UDP_IN);
+    packet_lab_settle(l);
+    assert_int_equal(t->taken, 65);
+    assert_int_equal(l->statuses[64], STATUS_HOPLIMIT_EXCEEDED);
+    assert_int_equal(l->d.found[LEDGER_NOTE], 1);
+}
+
 /* ---- INJ-18
  * ------------------------------------------------------------------------------------------------ */
 
@@ -548,6 +600,8 @@ int main(void)
         ON_BOTH(INJ_16_clones_have_the_history_and_loopback_keeps_it),
         ON_BOTH(INJ_16_a_clone_is_as_injected_as_what_it_was_made_of),
         ON_BOTH(INJ_17_two_that_inject_each_others_packets_come_to_an_end),
+        ON_BOTH(INJ_17_copies_come_to_an_end_too),
+        ON_BOTH(INJ_17_copies_with_other_ports_come_to_an_end),
         ON_BOTH(INJ_18_heavier_callouts_see_the_clone_before),
         ON_BOTH(INJ_19_what_is_forwarded_again_meets_no_layer),
         ON_BOTH(INJ_26_transport_receive_is_for_what_the_transport_layers_showed),
