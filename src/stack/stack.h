@@ -18,8 +18,11 @@
  * no congestion control. Memory is bounded by struct stack_limits.
  *
  * One caller at a time; the callbacks are made from within the calls. They may call stack functions but
- * stack_destroy(), and stack_close() only of other sockets than the one that they are told of. The same calls
- * with the same seed give the same packets.
+ * stack_destroy(): told() runs when nothing is half done; within send(), stack_input() is put off until the call that
+ * sends is through, and so is what stack_advance() would do. The same calls with the same seed give the same packets.
+ *
+ * A packet to an address of the stack's own goes to send() as well, by the interface that has a loopback address if there
+ * is one, else by the address's own: whoever is behind send() brings it back.
  */
 #ifndef WEIR_STACK_STACK_H
 #define WEIR_STACK_STACK_H
@@ -40,10 +43,13 @@ struct stack_packet {
     const uint8_t *bytes;
     uint32_t size;
     uint8_t version;
-    uint32_t interface;          /* as stack_interface_add() was told */
-    struct stack_socket *socket; /* whose it is; NULL: the stack's own (resets, ICMP) or forwarded */
-    bool begins;                 /* the first of a connection, or of a UDP socket to this peer */
-    bool forwarded;              /* came in by another interface: the layers have seen it */
+    uint32_t interface; /* as stack_interface_add() was told */
+    struct stack_socket
+        *socket;    /* whose it is; NULL: the stack's own (resets, ICMP) or forwarded. Let go by its
+                                  * owner it has no user; not accepted yet, its listener's */
+    bool begins;    /* the first of a connection (its SYN, once), or of a UDP socket to this peer
+                                  * (as far as remembered); not again once it was HELD and resumed */
+    bool forwarded; /* came in by another interface: the layers have seen it */
 };
 enum stack_sent {
     STACK_SENT,   /* on its way; or dropped, and nobody is told */
@@ -65,6 +71,10 @@ struct stack_limits {
     uint32_t backlog;       /* connections that wait for accept(), at most; 0: 128 */
 };
 
+#define STACK_WITHOUT_SACK   1
+#define STACK_WITHOUT_STAMPS 2
+#define STACK_WITHOUT_SCALE  4
+
 struct stack_config {
     uint64_t seed;     /* of initial sequence numbers, ports, identifications */
     uint64_t start_ns; /* the clock's start */
@@ -72,6 +82,11 @@ struct stack_config {
     bool forwarding;       /* packets to others go on (TTL, ICMP time exceeded) */
     uint64_t time_wait_ns; /* 0: 60 s */
     unsigned syn_retries;  /* 0: 4, the first after 1 s, doubling */
+    unsigned data_retries; /* 0: 10, the first after a round trip, at least 300 ms; doubling */
+    uint16_t mss;          /* of TCP at most, said and sent; 0: what the MTU has room for */
+    uint8_t without;       /* STACK_WITHOUT_*: TCP options that are neither offered nor taken */
+    bool sequence_fixed;   /* tests: each connection begins at `sequence` */
+    uint32_t sequence;
     enum stack_sent (*send)(void *ctx, const struct stack_packet *p);
     void (*told)(void *ctx, struct stack_socket *s, enum stack_event e); /* may be NULL */
     void *ctx;
@@ -128,7 +143,8 @@ int stack_listen(struct stack_socket *s, unsigned backlog);
 /* Binds first where that was not done. TCP: 0: begun (state CONNECTING, or REFUSED at once); -ENETUNREACH,
  * -EADDRINUSE, -EISCONN, -EOPNOTSUPP. UDP: sets the peer, sends nothing. */
 int stack_connect(struct stack_socket *s, const union wire_addr *to, uint16_t port);
-/* The oldest connection that is complete; NULL: none. The caller owns it. */
+/* The oldest connection that is complete; NULL: none. The caller owns it; its user is the listener's until it is set.
+ * What it received before is not told again: ask stack_receive(). */
 struct stack_socket *stack_accept(struct stack_socket *s);
 /* How many bytes were taken (TCP: as many as there is room for; UDP: all); -EAGAIN: no room now; -ENOTCONN, -EPIPE,
  * -ECONNRESET, -EACCES, -EMSGSIZE, -ENETUNREACH, -ETIMEDOUT. */
@@ -144,8 +160,9 @@ void stack_close(struct stack_socket *s);
 void stack_abort(struct stack_socket *s); /* RST at once; the handle is gone */
 /* Joins, leaves a multicast group: UDP datagrams to it are received. */
 int stack_membership(struct stack_socket *s, const union wire_addr *group, bool join);
-/* The decision about what was HELD: the SYN goes out (through send() again) or the connection is REFUSED. Nothing
- * is held: harmless. */
+/* The decision about what was HELD: the SYN goes out (through send() again, not as what begins) or the connection is
+ * REFUSED; UDP: the datagrams that wait go out, or the first is dropped and -EACCES is the next answer. Within send() it is
+ * the answer in advance, should that be HELD. Nothing is held: harmless. */
 void stack_resume(struct stack_socket *s, bool permitted);
 
 enum stack_state stack_state(const struct stack_socket *s);
