@@ -305,6 +305,7 @@ NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endp
         e->raw = s->raw;
         e->promiscuous = s->promiscuous;
         e->interface_index = s->interface_index;
+        e->implicit_bind = s->implicit;
         ale_endpoint_of(e)->is_explicit = true;
         ale_endpoint_ref(e); /* the caller's */
     }
@@ -438,6 +439,22 @@ void host_close(struct host *h, struct host_endpoint *e)
     TURN_OF(l);
 
     ale_endpoint_close(l, e, HOST_END_ENDPOINT);
+    lane_enter(l);
+    ale_endpoint_unref(l, e);
+    lane_leave(l);
+}
+
+void host_release(struct host *h, struct host_endpoint *e)
+{
+    struct lane *l = &h->lanes[0];
+    bool goes_on;
+    TURN_OF(l);
+
+    lane_enter(l);
+    goes_on = is_tcp(e) && e->flows != 0 && !e->closing;
+    lane_leave(l);
+    if (!goes_on)
+        ale_endpoint_close(l, e, HOST_END_ENDPOINT);
     lane_enter(l);
     ale_endpoint_unref(l, e);
     lane_leave(l);

@@ -356,6 +356,7 @@ struct host_socket {
     uint8_t version, protocol;
     bool dual_stack, raw, promiscuous; /* version 6, dual_stack: IPv4 too (MATCH-23) */
     bool reuse;                        /* SO_REUSEADDR: another one may be bound there (not TCP) */
+    bool implicit;                     /* by a connect or a send, not by bind(): IS_IMPLICIT_BIND */
     union wire_addr local;             /* unspecified: wildcard bind */
     UINT16 port;
     UINT32 interface_index; /* 0: by address */
@@ -375,6 +376,9 @@ NTSTATUS host_membership(struct host *h, struct host_endpoint *e, const union wi
 NTSTATUS host_reclassify(struct host *h, struct host_endpoint *e);
 /* EC, flows end, RR (ALE-33); drops the reference. */
 void host_close(struct host *h, struct host_endpoint *e);
+/* Its program has closed it, and TCP is still at saying farewell: drops the reference; EC and the rest come when the end
+ * of its connection is seen, or now if it has none. */
+void host_release(struct host *h, struct host_endpoint *e);
 UINT64 host_endpoint_id(const struct host_endpoint *e);
 
 /* ---- authorization, from outside
