@@ -87,6 +87,10 @@ struct capture_process {
 int capture_open(const char *path, struct capture **out, struct capture_error *error);
 int capture_open_memory(const char *name, const uint8_t *bytes, size_t size, struct capture **out,
                         struct capture_error *error);
+/* A capture without a file and without packets, with interfaces made up: what the writer's packets belong to that
+ * were never read. Times in nanoseconds. 0, -ENOMEM, -EINVAL (too many). */
+int capture_made(const char *name, struct capture **out);
+int capture_made_interface(struct capture *c, uint16_t link_type, const char *name, const uint8_t mac[6]);
 void capture_close(struct capture *c);
 /* 1: a packet; 0: the end; -EINVAL: broken here, *error says where (what was read before stays valid);
  * -ENOMEM. */
