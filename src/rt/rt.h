@@ -84,6 +84,7 @@ struct rt_carried {
     uint16_t in_classify; /* host's: how many classifies of callouts are on this stack */
     void *nt_thread;      /* nt's: struct nt_thread; NULL: not made yet */
     uint64_t process;     /* nt's: id of the process in whose name it runs; 0: the system's */
+    void *hold;           /* host's: the innermost of them */
     void *ledger;         /* ledger's: locks held */
     const void *site;     /* api's: where the documented function that runs was called */
 };
@@ -122,6 +123,8 @@ int rt_sim_create(const struct rt_sim_config *config, struct rt_sim **out); /* 0
 void rt_sim_destroy(struct rt_sim *s);
 /* 0; -EBUSY: somebody is in it, or this thread in another, or it has fibers of another OS thread. */
 int rt_sim_enter(struct rt_sim *s);
+/* First fiber only. Fibers that wait or are ready stay as they are until it is entered again. What the thread
+ * carries (rt_carried()) is the world's own; the current context stays. */
 void rt_sim_leave(struct rt_sim *s);
 struct rt_sim *rt_sim_current(void); /* NULL: the real back end */
 struct rt_clock *rt_sim_clock(struct rt_sim *s);

@@ -4,7 +4,8 @@
  * has the picture and the states.
  *
  * NOBODY IN IT --enter--> INSIDE --leave--> NOBODY IN IT ... --destroy--> gone. Fibers that have not ended
- * sleep while nobody is in it, and go on when the same OS thread enters again: they never move to another.
+ * sleep while nobody is in it, and go on when the same OS thread enters again: they never move to another. So one
+ * thread can have several worlds and go from one to the other; what it carries is each world's own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -98,6 +99,8 @@ int rt_sim_enter(struct rt_sim *s)
     atomic_fetch_add(&s->beats, 1);
     if (s->sanitizers.tsan_switch != NULL)
         s->first.tsan = s->sanitizers.tsan_current();
+    s->outside = rt_here.carried;
+    rt_here.carried = s->first.carried;
     rt_here.fiber = &s->first;
     return 0;
 }
@@ -106,6 +109,8 @@ void rt_sim_leave(struct rt_sim *s)
 {
     if (rt_here.fiber != &s->first)
         return;
+    s->first.carried = rt_here.carried;
+    rt_here.carried = s->outside;
     rt_here.fiber = NULL;
     atomic_store(&s->inside, false);
 }

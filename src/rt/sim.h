@@ -122,6 +122,7 @@ struct rt_sim {
     size_t page;
 
     atomic_bool inside;
+    struct rt_carried outside;                          /* what that thread carries while it is not in here */
     pthread_t owner;                                    /* the OS thread that entered last */
     _Atomic(_Atomic(struct rt_context *) *) current_of; /* its rt_here.current */
     _Atomic uint64_t beats;                             /* switches, and entries */
