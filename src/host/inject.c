@@ -30,6 +30,7 @@
 #define NESTED      5u /* in the caller: deeper ones are left to those further out, for the stack's sake */
 #define SLOT_BITS   16
 #define DEFAULT_CAP 64u
+#define FAMILY      16u /* times the cap: so often may what stems from one frame come again in all */
 
 #define TYPES_KNOWN                                                                                          \
     (FWPS_INJECTION_TYPE_STREAM | FWPS_INJECTION_TYPE_TRANSPORT | FWPS_INJECTION_TYPE_NETWORK |              \
@@ -392,6 +393,17 @@ static const char *name_of(const struct injection_handle *x)
     return x == NULL ? "a handle that is gone" : x->party != NULL ? ledger_party_name(x->party) : "a program";
 }
 
+/* So many may have been injected before this one; what is cloned at each turn grows wide before it is deep. */
+static bool is_too_often(const struct injection *i, UINT32 cap)
+{
+    const UINT32 length = ndis_history_length(i->history);
+
+    if (length <= 1)
+        return false;
+    return length > cap ||
+           (i->origin != NULL && __atomic_load_n(&i->origin->again, __ATOMIC_RELAXED) > cap * FAMILY);
+}
+
 /* A packet that came again too often (INJ-17): the names of the last two who injected it. */
 NTSTATUS injection_capped(struct host *h, const struct injection *i)
 {
@@ -401,7 +413,7 @@ NTSTATUS injection_capped(struct host *h, const struct injection *i)
     const struct injection_handle *other;
     char text[160];
 
-    if (ndis_history_length(i->history) <= cap)
+    if (!is_too_often(i, cap))
         return STATUS_SUCCESS;
     rt_mutex_lock(j->lock);
     j->counts.capped++;
@@ -506,6 +518,8 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
     i->origin = ndis_origin_ref(ndis_origin_of(what->list));
     if (i->origin != NULL)
         __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
+    if (i->origin != NULL && ndis_history_length(i->history) > 1)
+        __atomic_fetch_add(&i->origin->again, 1, __ATOMIC_RELAXED);
     ndis_nbl_set_history(what->list, i->history);
     ledger_open(LEDGER_INJECTION, (uintptr_t)what->list, 0, NULL, what->site);
     i->status = injection_capped(h, i);
