@@ -44,7 +44,8 @@ static void request(void *arg)
         r->status = nt_open(r->k, r->name, r->process, &r->file);
         break;
     case CONTROL:
-        r->status = nt_control(r->file, r->code, r->in, r->in_size, r->out, r->out_size, &r->done, r->patience);
+        r->status =
+            nt_control(r->file, r->code, r->in, r->in_size, r->out, r->out_size, &r->done, r->patience);
         break;
     case READ:
         r->status = nt_read(r->file, r->out, r->out_size, &r->done, r->patience);
@@ -61,7 +62,8 @@ static void request(void *arg)
 
 static void ask(struct embed *e, struct request *r)
 {
-    static const char *const names[] = {"opening a device", "device control", "read", "write", "closing a device"};
+    static const char *const names[] = {"opening a device", "device control", "read", "write",
+                                        "closing a device"};
 
     r->patience = r->patience != 0 ? r->patience : PATIENCE_NS;
     if (r->patience > UINT64_MAX / 4)

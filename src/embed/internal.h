@@ -49,7 +49,9 @@ struct embed {
     struct weir *handle; /* what the test has */
     struct weir_config config;
     uint64_t seed;
-    uintptr_t thread; /* rt_self() of its owner */
+    uint64_t made_ns; /* by its clock: events' times are told from there */
+    uintptr_t thread; /* rt_self() of the test's own calls: in a world its first fiber's */
+    unsigned slot;    /* in handle.c's table */
     struct engine *engine;
     struct bfe *bfe;
     struct api_context *context; /* of the test's own calls */
@@ -70,6 +72,9 @@ struct embed {
 };
 
 /* ---- handle.c ------------------------------------------------------------------------------------------ */
+/* Takes a place in the table of live engines, for the calling thread: 0, -ENOMEM (1,024 are there). */
+int embed_handles_create(struct embed *e);
+void embed_handles_destroy(struct embed *e);
 /* Handles are numbers in pointers' clothes: engine, kind, place, generation. They are never followed, so that one that
  * is gone is told and not a crash. */
 void *embed_handle_new(struct embed *e, enum embed_kind kind, void *object); /* NULL: -ENOMEM */
@@ -77,6 +82,9 @@ void embed_handle_end(struct embed *e, const void *handle);
 /* The object behind it, with *e current and its world entered, on its own thread; NULL: misuse, which was told. */
 void *embed_enter(const char *call, enum embed_kind kind, const void *handle, struct embed **e);
 #define EMBED_ENTER(kind, handle, e) embed_enter(__func__, kind, handle, e)
+/* Makes e the current engine of this thread and enters its world: after a function of the test's was called, which may
+ * have used another. */
+void embed_again(struct embed *e);
 /* Tells a misuse or a failed expectation: text as printf's; adds the call, and how to run it again. May not return. */
 void embed_failed(struct embed *e, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -110,6 +118,8 @@ struct embed_packet_event {
     size_t size;
 };
 void embed_event_packet(struct embed *e, const struct embed_packet_event *p);
+/* "ALE_AUTH_CONNECT_V4". */
+const char *embed_layer_name(const struct engine_layer *l);
 /* The last events as lines, for messages: at most `lines`. The caller frees. */
 char *embed_watch_tail(struct embed *e, size_t lines);
 

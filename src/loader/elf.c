@@ -155,7 +155,7 @@ int elf_read(const char *path, struct elf *out, struct loader_error *error)
     if (err == 0) {
         h = part(out, 0, 1, sizeof *h);
         if (h == NULL || memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_ident[EI_CLASS] != ELFCLASS64 ||
-            h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_type != ET_DYN)
+            h->e_ident[EI_DATA] != ELFDATA2LSB || (h->e_type != ET_DYN && h->e_type != ET_EXEC))
             err = -ENOEXEC;
         if (err == 0)
             err = read_segments(out, h);

@@ -12,9 +12,12 @@
 
 #define KEPT 10000
 
+static const char *in_words(struct loader *l, const struct ledger_finding *is, const struct site sites[3],
+                            bool places, char *buf, size_t size);
+
 struct finding {
     struct ledger_finding is; /* driver and text are copies */
-    struct site opened, closed, used;
+    struct site sites[3];     /* opened, closed, used */
 };
 
 struct findings {
@@ -74,9 +77,9 @@ void findings_add(void *ctx, const struct ledger_finding *found)
     struct finding new = {.is = *found};
     const struct image *images = f->loader->images;
 
-    new.opened = site_of(images, found->opened);
-    new.closed = site_of(images, found->closed);
-    new.used = site_of(images, found->used);
+    new.sites[0] = site_of(images, found->opened);
+    new.sites[1] = site_of(images, found->closed);
+    new.sites[2] = site_of(images, found->used);
     new.is.driver = strdup(found->driver != NULL ? found->driver : "");
     new.is.text = found->text != NULL ? strdup(found->text) : NULL;
     rt_mutex_lock(f->lock);
@@ -92,6 +95,12 @@ void findings_add(void *ctx, const struct ledger_finding *found)
         free((char *)new.is.text);
     }
     rt_mutex_unlock(f->lock);
+    if (f->loader->config.found != NULL) {
+        char line[1024];
+
+        in_words(f->loader, found, new.sites, false, line, sizeof line);
+        f->loader->config.found(f->loader->config.ctx, found, line);
+    }
 }
 
 void loader_counts(const struct loader *l, struct loader_counts *out)
@@ -106,6 +115,7 @@ struct line {
     char *to;
     size_t size, at;
     struct loader *l;
+    bool places;
 };
 
 static void add(struct line *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -131,7 +141,7 @@ static void add_site(struct line *w, const char *verb, const struct site *s, boo
     add(w, "%s", verb);
     if (s->called[0] != '\0')
         add(w, " by %s", s->called);
-    if (s->image != NULL)
+    if (s->image != NULL && w->places)
         add(w, " at %s", symbols_text(w->l->symbols, s, text, sizeof text));
 }
 
@@ -158,10 +168,12 @@ static const char *shown(const struct loader *l, const char *driver)
     return driver;
 }
 
-static const char *in_words(struct loader *l, const struct finding *f, char *buf, size_t size)
+/* sites: opened, closed, used. */
+static const char *in_words(struct loader *l, const struct ledger_finding *is, const struct site sites[3],
+                            bool places, char *buf, size_t size)
 {
-    struct line w = {.to = buf, .size = size, .l = l};
-    const struct ledger_finding *is = &f->is;
+    struct line w = {.to = buf, .size = size, .l = l, .places = places};
+    const struct site *at_open = &sites[0], *at_close = &sites[1], *at_use = &sites[2];
     bool opened = is->opened != NULL, closed = is->closed != NULL, used = is->used != NULL;
 
     add(&w, "%s: ", shown(l, is->driver));
@@ -169,49 +181,49 @@ static const char *in_words(struct loader *l, const struct finding *f, char *buf
     case LEDGER_LEFT:
         add_thing(&w, is);
         add(&w, " left at unload");
-        add_site(&w, ": opened", &f->opened, opened);
+        add_site(&w, ": opened", at_open, opened);
         break;
     case LEDGER_TWICE:
         add_thing(&w, is);
         add(&w, " closed twice");
-        add_site(&w, ": again", &f->used, used);
-        add_site(&w, used ? "; first" : ": again", &f->closed, closed);
-        add_site(&w, "; opened", &f->opened, opened);
+        add_site(&w, ": again", at_use, used);
+        add_site(&w, used ? "; first" : ": again", at_close, closed);
+        add_site(&w, "; opened", at_open, opened);
         break;
     case LEDGER_UNKNOWN:
         add_thing(&w, is);
         add(&w, " closed, but there is none");
-        add_site(&w, ": closed", &f->closed, closed);
-        add_site(&w, ": closed", &f->used, used && !closed);
+        add_site(&w, ": closed", at_close, closed);
+        add_site(&w, ": closed", at_use, used && !closed);
         break;
     case LEDGER_FOREIGN:
         add_thing(&w, is);
         add(&w, " closed by another driver%s%s", is->text != NULL ? ": " : "",
             is->text != NULL ? is->text : "");
-        add_site(&w, ", closed", &f->closed, closed);
-        add_site(&w, ", closed", &f->used, used && !closed);
-        add_site(&w, "; opened", &f->opened, opened);
+        add_site(&w, ", closed", at_close, closed);
+        add_site(&w, ", closed", at_use, used && !closed);
+        add_site(&w, "; opened", at_open, opened);
         break;
     case LEDGER_AFTER:
         add_thing(&w, is);
         add(&w, " used after it was closed");
-        add_site(&w, ": used", &f->used, used);
-        add_site(&w, "; closed", &f->closed, closed);
-        add_site(&w, "; opened", &f->opened, opened);
+        add_site(&w, ": used", at_use, used);
+        add_site(&w, "; closed", at_close, closed);
+        add_site(&w, "; opened", at_open, opened);
         break;
     case LEDGER_WRONG:
         add_thing(&w, is);
         add(&w, " closed as what it is not%s%s", is->text != NULL ? ": " : "",
             is->text != NULL ? is->text : "");
-        add_site(&w, ", closed", &f->closed, closed);
-        add_site(&w, ", closed", &f->used, used && !closed);
-        add_site(&w, "; opened", &f->opened, opened);
+        add_site(&w, ", closed", at_close, closed);
+        add_site(&w, ", closed", at_use, used && !closed);
+        add_site(&w, "; opened", at_open, opened);
         break;
     default:
         add(&w, "%s", is->text != NULL ? is->text : is->fault == LEDGER_BUGCHECK ? "stops the machine" : "");
-        add_site(&w, ": called", &f->used, used);
-        add_site(&w, ": called", &f->closed, closed && !used);
-        add_site(&w, ": called", &f->opened, opened && !used && !closed);
+        add_site(&w, ": called", at_use, used);
+        add_site(&w, ": called", at_close, closed && !used);
+        add_site(&w, ": called", at_open, opened && !used && !closed);
         break;
     }
     return buf;
@@ -224,13 +236,10 @@ void loader_findings_each(struct loader *l,
     char line[2048];
 
     rt_mutex_lock(f->lock);
-    for (size_t i = 0; i < f->count; i++) {
-        (void)symbols_want(l->symbols, &f->list[i].opened);
-        (void)symbols_want(l->symbols, &f->list[i].closed);
-        (void)symbols_want(l->symbols, &f->list[i].used);
-    }
+    for (size_t i = 0; i < 3 * f->count; i++)
+        (void)symbols_want(l->symbols, &f->list[i / 3].sites[i % 3]);
     for (size_t i = 0; i < f->count; i++)
-        fn(ctx, &f->list[i].is, in_words(l, &f->list[i], line, sizeof line));
+        fn(ctx, &f->list[i].is, in_words(l, &f->list[i].is, f->list[i].sites, true, line, sizeof line));
     rt_mutex_unlock(f->lock);
 }
 

@@ -149,35 +149,56 @@ out:
 
 static int first_object(struct dl_phdr_info *info, size_t size, void *ctx)
 {
+    struct image *i = ctx;
+
     (void)size;
-    *(uintptr_t *)ctx = info->dlpi_addr;
+    i->bias = info->dlpi_addr;
+    i->from = UINTPTR_MAX;
+    for (int n = 0; n < info->dlpi_phnum; n++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[n];
+        uintptr_t from = i->bias + p->p_vaddr;
+
+        if (p->p_type != PT_LOAD)
+            continue;
+        i->from = from < i->from ? from : i->from;
+        i->to = from + p->p_memsz > i->to ? from + p->p_memsz : i->to;
+    }
     return 1;
 }
 
 int image_open_program(struct image **out)
 {
     struct image *i = calloc(1, sizeof *i);
-    struct loader_error error;
-    int err = -ENOMEM;
 
     *out = NULL;
     if (i == NULL)
         return -ENOMEM;
+    i->program = true;
     i->path = realpath("/proc/self/exe", NULL);
-    if (i->path == NULL)
-        goto out;
-    set_shown(i);
-    err = elf_read(i->path, &i->elf, &error);
-    if (err != 0)
-        goto out;
-    (void)dl_iterate_phdr(first_object, &i->bias);
-    i->from = i->bias + i->elf.low;
-    i->to = i->bias + i->elf.high;
-    *out = i;
-out:
-    if (err != 0)
+    (void)dl_iterate_phdr(first_object, i);
+    if (i->path == NULL || i->from >= i->to) {
         image_free(i);
-    return err;
+        return -ENOMEM;
+    }
+    set_shown(i);
+    *out = i;
+    return 0;
+}
+
+const struct elf *image_elf(const struct image *i)
+{
+    struct image *program = (struct image *)i;
+    struct loader_error error;
+
+    if (!i->program)
+        return &i->elf;
+    while (atomic_flag_test_and_set(&loading))
+        rt_yield();
+    if (!program->read)
+        (void)elf_read(i->path, &program->elf, &error);
+    program->read = true;
+    atomic_flag_clear(&loading);
+    return &i->elf;
 }
 
 void image_unmap(struct image *i)
@@ -224,7 +245,7 @@ static void name_called(const struct image *i, uintptr_t site, char *out, size_t
     if (target == 0)
         return;
     if (target >= i->from && target < i->to) {
-        const struct elf_function *f = elf_function_at(&i->elf, target - i->bias);
+        const struct elf_function *f = elf_function_at(image_elf(i), target - i->bias);
 
         if (f != NULL && f->at == target - i->bias)
             snprintf(out, size, "%s", f->name);

@@ -48,16 +48,20 @@ struct image {
     char *path;        /* of the file that gdb and addr2line find */
     const char *shown; /* its last part */
     char *service;     /* the driver's name, as the ledger has it; NULL: nobody's */
-    struct elf elf;
-    void *handle; /* NULL: the program itself, or gone */
+    struct elf elf; /* the program's: of image_elf() alone */
+    void *handle;   /* NULL: the program itself, or gone */
     uintptr_t bias;
     uintptr_t from, to; /* mapped; from == to: gone */
     PDRIVER_INITIALIZE entry;
     bool private_copy;
+    bool program;
+    bool read; /* of the program: elf is there, or cannot be had */
 };
 int image_open(const char *path, struct image **out, struct loader_error *error);
-/* The program, whose functions are drivers' too (tests). */
+/* The program, whose functions are drivers' too (tests). Its file is read when somebody asks for names in it. */
 int image_open_program(struct image **out);
+/* Its file; the program's may be empty, where it could not be read. Any thread. */
+const struct elf *image_elf(const struct image *i);
 void image_unmap(struct image *i); /* what is known of it stays */
 void image_free(struct image *i);
 

@@ -134,7 +134,7 @@ static struct image *program_image(struct loader *l)
     struct image *i;
 
     for (i = l->images; i != NULL; i = i->next)
-        if (i->handle == NULL && i->from != i->to)
+        if (i->program)
             return i;
     if (image_open_program(&i) != 0)
         return NULL;

@@ -146,7 +146,7 @@ const char *symbols_text(struct symbols *s, const struct site *site, char *buf, 
         snprintf(buf, size, "%s", k->text);
         return buf;
     }
-    f = elf_function_at(&site->image->elf, site->at);
+    f = elf_function_at(image_elf(site->image), site->at);
     if (f != NULL)
         snprintf(buf, size, "%s+0x%llx", f->name, (unsigned long long)(site->at - f->at));
     else
