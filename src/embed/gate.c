@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gate: the host (its layers, its filters) stands between the host's own TCP/IP stack and the wires.
+ *
+ *   program --> stack --send()--> host_frame(OUT) --PASSED--------------------------> wire (or loopback)
+ *                  ^                              --HELD, the first of a connection-> STACK_HELD: it waits
+ *                  |                              --refused by ALE------------------> STACK_DENIED
+ *                  |                              --else gone: STACK_SENT, as a packet that was lost
+ *   wire --> host_frame(IN) --PASSED, or the stack itself discards--> stack_input()
+ *                           --else gone; or a driver has it
+ *
+ * A held connect. Its frame's number is noted with the socket; the host tells completed() with that number when
+ * the driver has completed the operation and the second classify is over. Permitted: stack_resume() makes the SYN
+ * go out, through host_frame() once more, where the flow is authorized now. A datagram that is held is gone: who
+ * pended it has a clone and injects that (PEND-34).
+ *
+ * The inbox. What the host tells comes on any thread, also within host_frame(): packets that drivers inject, and
+ * completions. It is noted and carried out by the test's own thread, in the order in which it came, between two
+ * steps of the pump or before the call returns.
+ *
+ * Everything on this machine is sent in answer to what was there: host_frame.follows.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "embed/machine.h"
+
+#define PACKET_MOST 65535u
+
+enum note_kind { NOTE_PACKET, NOTE_COMPLETED };
+
+struct note {
+    struct note *next;
+    enum note_kind kind;
+    struct host_completed completed;
+    bool inbound, loopback;
+    uint32_t interface, size;
+    uint8_t bytes[];
+};
+
+struct embed_gate {
+    struct stack *stack;
+    _Atomic(struct note *) inbox; /* newest first */
+    struct note *taken;           /* oldest first: being carried out */
+    uint64_t frames;
+    const struct host_owner *sending; /* whose packet is with the host */
+    struct embed_socket *held;        /* those whose connect waits, newest first */
+    uint8_t frame[LINK + PACKET_MOST];
+};
+
+/* ---- what is told as an event -------------------------------------------------------------------------- */
+
+static void tell_packet(struct embed *e, enum weir_event_kind kind, const char *verdict, const char *note,
+                        const struct host_outcome *o, uint32_t interface, bool inbound, const uint8_t *bytes,
+                        uint32_t size)
+{
+    const struct embed_packet_event event = {
+        .kind = kind,
+        .verdict = verdict,
+        .note = note,
+        .layer = o != NULL && o->layer != NULL ? embed_layer_name(o->layer) : NULL,
+        .filter_id = o != NULL ? o->filter_id : 0,
+        .flow_id = o != NULL ? o->flow_id : 0,
+        .interface = interface,
+        .inbound = inbound,
+        .bytes = bytes,
+        .size = size,
+    };
+
+    embed_event_packet(e, &event);
+}
+
+/* Words for what a frame came to that did not pass. */
+static void tell_fate(struct embed *e, const struct host_outcome *o, uint32_t interface, bool inbound,
+                      const uint8_t *bytes, uint32_t size)
+{
+    switch (o->fate) {
+    case HOST_BLOCKED:
+    case HOST_ABSORBED:
+    case HOST_CONSEQUENCE:
+    case HOST_STACK:
+        tell_packet(e, WEIR_EVENT_DROPPED, host_fate_name(o->fate),
+                    o->note != HOST_NOTE_NONE ? host_note_words(o->note)
+                    : o->fault != WIRE_OK     ? wire_fault_words(o->fault)
+                                              : NULL,
+                    o, interface, inbound, bytes, size);
+        break;
+    case HOST_HELD:
+        tell_packet(e, WEIR_EVENT_PENDED, "pended",
+                    o->layer != NULL ? NULL : "waits with what was pended before", o, interface, inbound,
+                    bytes, size);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- out ----------------------------------------------------------------------------------------------- */
+
+static bool is_ale(const struct engine_layer *l)
+{
+    switch (l != NULL ? l->id : 0xffff) {
+    case FWPS_LAYER_ALE_AUTH_CONNECT_V4:
+    case FWPS_LAYER_ALE_AUTH_CONNECT_V6:
+    case FWPS_LAYER_ALE_RESOURCE_ASSIGNMENT_V4:
+    case FWPS_LAYER_ALE_RESOURCE_ASSIGNMENT_V6:
+    case FWPS_LAYER_ALE_BIND_REDIRECT_V4:
+    case FWPS_LAYER_ALE_BIND_REDIRECT_V6:
+    case FWPS_LAYER_ALE_CONNECT_REDIRECT_V4:
+    case FWPS_LAYER_ALE_CONNECT_REDIRECT_V6:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_accept(const struct engine_layer *l)
+{
+    return l != NULL &&
+           (l->id == FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V4 || l->id == FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V6);
+}
+
+/* What the sender hears of it. */
+static enum stack_sent answer_of(struct embed_gate *g, const struct stack_packet *p,
+                                 const struct host_outcome *o, struct embed_socket *s)
+{
+    const bool tcp = s != NULL && s->kind == WEIR_TCP;
+
+    switch (o->fate) {
+    case HOST_HELD:
+        if (!tcp || !p->begins || is_accept(o->layer))
+            return STACK_SENT;
+        s->held_frame = g->frames;
+        s->held_next = g->held;
+        g->held = s;
+        return STACK_HELD;
+    case HOST_BLOCKED:
+        return s != NULL && is_ale(o->layer) && (p->begins || !tcp) ? STACK_DENIED : STACK_SENT;
+    case HOST_ABSORBED:
+        return tcp && is_ale(o->layer) && p->begins ? STACK_DENIED : STACK_SENT;
+    case HOST_CONSEQUENCE:
+        return p->begins && (o->note == HOST_NOTE_REFUSED_FLOW || o->note == HOST_NOTE_REFUSED_BIND)
+                   ? STACK_DENIED
+                   : STACK_SENT;
+    default:
+        return STACK_SENT;
+    }
+}
+
+static enum stack_sent host_send(void *ctx, const struct stack_packet *p)
+{
+    struct embed *e = ctx;
+    struct embed_gate *g = e->gate;
+    struct embed_socket *s = p->socket != NULL ? stack_user(p->socket) : NULL;
+    struct embed_interface *i = embed_interface_by_index(e, p->interface);
+    const struct host_owner *before = g->sending;
+    struct wire_packet wire;
+    struct host_outcome o;
+    struct host_frame f;
+    const uint8_t *bytes;
+    uint64_t process;
+
+    if (p->size > PACKET_MOST)
+        return STACK_SENT;
+    if (p->forwarded) {
+        if (i != NULL)
+            embed_wire_send(e, i, false, p->bytes, p->size);
+        return STACK_SENT;
+    }
+    memcpy(g->frame + LINK, p->bytes, p->size);
+    if (i != NULL) {
+        embed_wire_link(i, false, g->frame);
+        wire_parse(WIRE_LINK_ETHERNET, g->frame, LINK + p->size, LINK + p->size, &wire);
+    } else { /* loopback has no link */
+        wire_parse_ip(g->frame + LINK, p->size, p->size, &wire);
+    }
+    f = (struct host_frame){.packet = &wire,
+                            .number = ++g->frames,
+                            .time_ns = embed_now(e),
+                            .interface_index = p->interface,
+                            .way = HOST_WAY_OUT,
+                            .follows = true};
+    g->sending = s != NULL ? &s->process->owner : embed_system_owner(e);
+    process = nt_process_attach(s != NULL ? s->process->id : 0);
+    host_frame(e->host, &f, &o);
+    (void)nt_process_attach(process);
+    g->sending = before;
+    bytes = g->frame + LINK;
+    if (o.changed != NULL)
+        bytes = o.changed + (i != NULL ? LINK : 0);
+    if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED) {
+        tell_fate(e, &o, p->interface, false, bytes, p->size);
+        return answer_of(g, p, &o, s);
+    }
+    if (o.inbound || i == NULL)
+        embed_wire_loop(e, p->interface, bytes, p->size);
+    else
+        embed_wire_send(e, i, false, bytes, p->size);
+    return STACK_SENT;
+}
+
+/* ---- in ------------------------------------------------------------------------------------------------ */
+
+static void give(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size)
+{
+    stack_advance(e->gate->stack, embed_now(e));
+    stack_input(e->gate->stack, interface, bytes, size);
+}
+
+void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size)
+{
+    struct wire_packet wire;
+    struct host_outcome o;
+    struct host_frame f;
+
+    wire_parse(WIRE_LINK_ETHERNET, frame, LINK + size, LINK + size, &wire);
+    f = (struct host_frame){.packet = &wire,
+                            .number = ++e->gate->frames,
+                            .time_ns = embed_now(e),
+                            .interface_index = i->index,
+                            .way = HOST_WAY_IN,
+                            .follows = true};
+    host_frame(e->host, &f, &o);
+    if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED)
+        tell_fate(e, &o, i->index, true, frame + LINK, size);
+    if (o.fate == HOST_PASSED || o.fate == HOST_IGNORED ||
+        (o.fate == HOST_STACK && o.note != HOST_NOTE_SILENCED))
+        give(e, i->index, o.changed != NULL ? o.changed + LINK : frame + LINK, size);
+}
+
+/* ---- the inbox ----------------------------------------------------------------------------------------- */
+
+static void put(struct embed *e, struct note *n)
+{
+    struct note *first = atomic_load(&e->gate->inbox);
+
+    do
+        n->next = first;
+    while (!atomic_compare_exchange_weak(&e->gate->inbox, &first, n));
+    embed_world_wake(e);
+}
+
+static void note_packet(struct embed *e, const struct host_emitted *p)
+{
+    struct note *n = p->bytes != NULL && p->size != 0 ? malloc(sizeof *n + p->size) : NULL;
+
+    if (n == NULL)
+        return; /* lost, as on a wire */
+    n->kind = NOTE_PACKET;
+    n->inbound = p->inbound;
+    n->loopback = p->loopback;
+    n->interface = p->interface_index;
+    n->size = p->size;
+    memcpy(n->bytes, p->bytes, p->size);
+    put(e, n);
+}
+
+static void on_emit(void *ctx, const struct host_emitted *p)
+{
+    tell_packet(ctx, WEIR_EVENT_INJECTED,
+                p->inbound     ? "received"
+                : p->forwarded ? "forwarded"
+                               : "sent",
+                NULL, NULL, p->interface_index, p->inbound, p->bytes, p->size);
+    note_packet(ctx, p);
+}
+
+static void on_lost(void *ctx, const struct host_emitted *p, const struct host_outcome *how)
+{
+    tell_packet(ctx, WEIR_EVENT_INJECTED, host_fate_name(how->fate),
+                how->note != HOST_NOTE_NONE ? host_note_words(how->note) : NULL, how, p->interface_index,
+                p->inbound, p->bytes, p->size);
+    if (how->fate == HOST_STACK && p->inbound && how->module == FWPS_DISCARD_MODULE_TRANSPORT)
+        note_packet(ctx, p); /* the stack answers it: nobody is there */
+}
+
+static void on_completed(void *ctx, const struct host_completed *c)
+{
+    static const char *const of[] = {[HOST_OPERATION_BIND] = "a bind or listen",
+                                     [HOST_OPERATION_CONNECT] = "a connect",
+                                     [HOST_OPERATION_ACCEPT] = "an accept"};
+    const char *verdict = c->cancelled                            ? "cancelled"
+                          : c->permitted                          ? "permit"
+                          : c->operation == HOST_OPERATION_ACCEPT ? "asked again when it comes again"
+                                                                  : "block";
+    struct embed *e = ctx;
+    char text[96];
+    struct note *n;
+
+    snprintf(text, sizeof text, "%s was completed: %s", of[c->operation], verdict);
+    embed_event(e,
+                &(struct weir_event){
+                    .kind = WEIR_EVENT_COMPLETED, .verdict = verdict, .flow_id = c->flow_id, .text = text});
+    while ((n = malloc(sizeof *n)) == NULL) /* a program waits for it */
+        rt_yield();
+    n->kind = NOTE_COMPLETED;
+    n->completed = *c;
+    put(e, n);
+}
+
+static struct embed_socket *held_by(struct embed_gate *g, uint64_t frame)
+{
+    for (struct embed_socket **at = &g->held; *at != NULL; at = &(*at)->held_next)
+        if ((*at)->held_frame == frame) {
+            struct embed_socket *s = *at;
+
+            *at = s->held_next;
+            s->held_frame = 0;
+            return s;
+        }
+    return NULL;
+}
+
+void embed_gate_forget(struct embed *e, struct embed_socket *s)
+{
+    if (s->held_frame != 0)
+        (void)held_by(e->gate, s->held_frame);
+}
+
+static void carry_out(struct embed *e, const struct note *n)
+{
+    struct embed_socket *s;
+    struct embed_interface *i;
+
+    if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
+        give(e, n->interface, n->bytes, n->size);
+    } else if (n->kind == NOTE_PACKET) {
+        i = embed_interface_towards(e, n->interface, n->bytes, n->size);
+        if (i != NULL)
+            embed_wire_send(e, i, false, n->bytes, n->size);
+    } else if (n->completed.operation == HOST_OPERATION_BIND) {
+        embed_sockets_continue(e);
+    } else if (n->completed.operation == HOST_OPERATION_CONNECT) {
+        s = held_by(e->gate, n->completed.frame);
+        if (s != NULL)
+            embed_socket_decided(s, n->completed.permitted);
+    }
+}
+
+bool embed_gate_drain(struct embed *e)
+{
+    struct embed_gate *g = e->gate;
+    struct note *n;
+
+    if (g->taken == NULL && atomic_load(&g->inbox) != NULL)
+        for (struct note *all = atomic_exchange(&g->inbox, NULL), *next; all != NULL; all = next) {
+            next = all->next;
+            all->next = g->taken;
+            g->taken = all;
+        }
+    n = g->taken;
+    if (n == NULL)
+        return false;
+    g->taken = n->next;
+    carry_out(e, n);
+    free(n);
+    return true;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+static bool is_listening(void *ctx, uint8_t version, uint8_t protocol, const union wire_addr *local,
+                         UINT16 port)
+{
+    struct embed *e = ctx;
+
+    return stack_listens(e->gate->stack, version, protocol, local, port);
+}
+
+/* Who owns what no call of a socket's said: what is being sent; else the system. */
+static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t version, uint8_t protocol,
+                                         const union wire_addr *local, UINT16 local_port,
+                                         const union wire_addr *remote, UINT16 remote_port)
+{
+    struct embed *e = ctx;
+
+    (void)time_ns;
+    (void)version;
+    (void)protocol;
+    (void)local;
+    (void)local_port;
+    (void)remote;
+    (void)remote_port;
+    return e->gate->sending != NULL ? e->gate->sending : embed_system_owner(e);
+}
+
+void embed_gate_host(struct embed *e, struct host_config *config)
+{
+    config->listening = is_listening;
+    config->owner_of = owner_of;
+    config->emit = on_emit;
+    config->lost = on_lost;
+    config->completed = on_completed;
+    config->ctx = e;
+}
+
+struct stack *embed_gate_stack(struct embed *e)
+{
+    return e->gate->stack;
+}
+
+int embed_gate_create(struct embed *e)
+{
+    const struct stack_config config = {.seed = e->seed,
+                                        .start_ns = embed_now(e),
+                                        .forwarding = e->config.forwarding,
+                                        .send = host_send,
+                                        .told = embed_socket_told,
+                                        .ctx = e};
+
+    e->gate = calloc(1, sizeof *e->gate);
+    return e->gate != NULL ? stack_create(&config, &e->gate->stack) : -ENOMEM;
+}
+
+void embed_gate_destroy(struct embed *e)
+{
+    struct embed_gate *g = e->gate;
+    struct note *n;
+
+    if (g == NULL)
+        return;
+    while ((n = g->taken) != NULL || (n = atomic_exchange(&g->inbox, NULL)) != NULL) {
+        g->taken = n->next;
+        free(n);
+    }
+    if (g->stack != NULL)
+        stack_destroy(g->stack);
+    free(g);
+    e->gate = NULL;
+}

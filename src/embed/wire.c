@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Wires: packets between the host under test and its peers, on their way for a while.
+ *
+ *   a peer's stack --send--> embed_wire_send() --rules, tap, capture--> under way --due--> gate.c: the host
+ *   the host's     --gate--> embed_wire_send() --               ""  --> under way --due--> the peer's stack, or
+ *                                                                                          an attached descriptor
+ *   the host's     --gate--> embed_wire_loop() --> under way --at once--> the host's stack (loopback)
+ *
+ * What is under way stands in a heap by the time when it is due, then by the order in which it was sent: a wire
+ * without rules keeps the order. A packet that is held back (WEIR_REORDER) is due later, and as soon as the next
+ * packet of its wire and way has gone.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datapath/capture.h"
+#include "embed/machine.h"
+
+#define DELAY_NS       (1 * WEIR_MILLISECOND)
+#define MTU            1500u
+#define LOOPBACK_INDEX 65535u
+#define PACKET_MOST    65535u
+#define SPARE          64u /* flights kept for the next ones, each with room for an ordinary packet */
+#define SPARE_ROOM     (LINK + MTU)
+#define IF_ETHERNET    6u
+#define IF_LOOPBACK    24u
+#define PRIVATE        2u
+
+struct flight {
+    uint64_t due, number;
+    struct embed_interface *i; /* NULL: loopback */
+    uint32_t interface, size, room;
+    size_t at; /* in the heap */
+    bool to_host;
+    uint8_t frame[]; /* LINK bytes, then the packet */
+};
+
+struct embed_wires {
+    struct embed_interface *first, *last;
+    struct embed_interface loopback;
+    struct embed_rules *rules;
+    struct flight **heap;
+    size_t count, room;
+    uint64_t number;
+    struct flight *spare[SPARE];
+    unsigned spare_count;
+    struct flight *back[2]; /* held back, of this way, last; NULL: none */
+    struct embed_interface *back_of[2];
+    void (*tap)(void *ctx, uint32_t interface, enum weir_way way, const uint8_t *packet, size_t size);
+    void *tap_ctx;
+    struct capture *capture; /* the interfaces, for the writer */
+    struct capture_writer *writer;
+    unsigned captured; /* interfaces that it knows */
+};
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+int embed_wires_create(struct embed *e)
+{
+    struct embed_wires *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        return -ENOMEM;
+    e->wires = w;
+    return embed_rules_create(e, &w->rules);
+}
+
+static int capture_stop(struct embed *e)
+{
+    struct embed_wires *w = e->wires;
+    int err = 0;
+
+    if (w->writer != NULL)
+        err = capture_writer_close(w->writer, true);
+    capture_close(w->capture);
+    w->writer = NULL;
+    w->capture = NULL;
+    return err;
+}
+
+void embed_wires_stop(struct embed *e)
+{
+    struct embed_wires *w = e->wires;
+
+    if (w == NULL)
+        return;
+    (void)capture_stop(e);
+    w->tap = NULL;
+    for (size_t k = 0; k < w->count; k++)
+        free(w->heap[k]);
+    w->count = 0;
+    w->back[0] = w->back[1] = NULL;
+}
+
+void embed_wires_destroy(struct embed *e)
+{
+    struct embed_wires *w = e->wires;
+
+    if (w == NULL)
+        return;
+    embed_wires_stop(e);
+    while (w->first != NULL) {
+        struct embed_interface *i = w->first;
+
+        w->first = i->next;
+        if (i->peer != NULL)
+            stack_destroy(i->peer);
+        free(i);
+    }
+    while (w->spare_count > 0)
+        free(w->spare[--w->spare_count]);
+    embed_rules_destroy(w->rules);
+    free(w->heap);
+    free(w);
+    e->wires = NULL;
+}
+
+struct embed_rules *embed_wires_rules(struct embed *e)
+{
+    return e->wires->rules;
+}
+
+struct embed_interface *embed_interfaces(struct embed *e)
+{
+    return e->wires->first;
+}
+
+struct embed_interface *embed_interface_by_index(struct embed *e, uint32_t index)
+{
+    for (struct embed_interface *i = e->wires->first; i != NULL; i = i->next)
+        if (i->index == index)
+            return i;
+    return NULL;
+}
+
+struct embed_interface *embed_interface_towards(struct embed *e, uint32_t index, const uint8_t *bytes,
+                                                uint32_t size)
+{
+    struct embed_interface *i = index != 0 ? embed_interface_by_index(e, index) : NULL;
+    struct wire_packet p;
+
+    if (i != NULL)
+        return i;
+    wire_parse_ip(bytes, size, size, &p);
+    for (i = e->wires->first; i != NULL; i = i->next)
+        for (unsigned n = 0; n < 4; n++)
+            if (i->addresses[n].version != 0 &&
+                embed_address_has(&i->addresses[n], p.version, &p.destination))
+                return i;
+    return e->wires->first; /* as a default route would have it */
+}
+
+/* ---- what is under way --------------------------------------------------------------------------------- */
+
+static bool is_sooner(const struct flight *a, const struct flight *b)
+{
+    return a->due != b->due ? a->due < b->due : a->number < b->number;
+}
+
+static void place(struct embed_wires *w, size_t at, struct flight *f)
+{
+    w->heap[at] = f;
+    f->at = at;
+}
+
+static void rise(struct embed_wires *w, size_t at)
+{
+    struct flight *f = w->heap[at];
+
+    for (; at > 0 && is_sooner(f, w->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        place(w, at, w->heap[(at - 1) / 2]);
+    place(w, at, f);
+}
+
+static void sink(struct embed_wires *w, size_t at)
+{
+    struct flight *f = w->heap[at];
+
+    for (size_t child; (child = 2 * at + 1) < w->count; at = child) {
+        if (child + 1 < w->count && is_sooner(w->heap[child + 1], w->heap[child]))
+            child++;
+        if (!is_sooner(w->heap[child], f))
+            break;
+        place(w, at, w->heap[child]);
+    }
+    place(w, at, f);
+}
+
+static void take_out(struct embed_wires *w, struct flight *f)
+{
+    const size_t at = f->at;
+
+    w->count--;
+    if (at == w->count)
+        return;
+    place(w, at, w->heap[w->count]);
+    sink(w, at);
+    rise(w, at);
+}
+
+static struct flight *flight_new(struct embed_wires *w, uint32_t size)
+{
+    struct flight *f;
+
+    if (w->count == w->room) {
+        size_t room = w->room == 0 ? 64 : 2 * w->room;
+        struct flight **more = realloc(w->heap, room * sizeof *more);
+
+        if (more == NULL)
+            return NULL;
+        w->heap = more;
+        w->room = room;
+    }
+    if (LINK + size <= SPARE_ROOM && w->spare_count > 0) {
+        f = w->spare[--w->spare_count];
+    } else {
+        const uint32_t room = LINK + size <= SPARE_ROOM ? SPARE_ROOM : LINK + size;
+
+        f = malloc(sizeof *f + room);
+        if (f == NULL)
+            return NULL;
+        f->room = room;
+    }
+    f->size = size;
+    f->number = w->number++;
+    return f;
+}
+
+static void flight_free(struct embed_wires *w, struct flight *f)
+{
+    if (f->room == SPARE_ROOM && w->spare_count < SPARE)
+        w->spare[w->spare_count++] = f;
+    else
+        free(f);
+}
+
+static void go(struct embed_wires *w, struct flight *f)
+{
+    place(w, w->count++, f);
+    rise(w, w->count - 1);
+}
+
+uint64_t embed_wires_due(const struct embed *e)
+{
+    return e->wires->count == 0 ? UINT64_MAX : e->wires->heap[0]->due;
+}
+
+/* ---- link headers -------------------------------------------------------------------------------------- */
+
+static void group_mac(const uint8_t *packet, uint8_t *mac)
+{
+    if (packet[0] >> 4 == 6 && packet[24] == 0xff) {
+        memcpy(mac, (const uint8_t[]){0x33, 0x33, packet[36], packet[37], packet[38], packet[39]}, 6);
+    } else if (packet[0] >> 4 == 4 && packet[16] >> 4 == 0xe) {
+        memcpy(mac, (const uint8_t[]){1, 0, 0x5e, packet[17] & 0x7f, packet[18], packet[19]}, 6);
+    } else if (packet[0] >> 4 == 4 &&
+               packet[19] == 255) { /* a subnet's broadcast address, by what it mostly is */
+        memset(mac, 0xff, 6);
+    }
+}
+
+void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *frame)
+{
+    const bool six = frame[LINK] >> 4 == 6;
+
+    memcpy(frame, i->mac[!to_host], 6);
+    memcpy(frame + 6, i->mac[to_host], 6);
+    frame[12] = six ? 0x86 : 0x08;
+    frame[13] = six ? 0xdd : 0x00;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------- */
+
+static void write_down(struct embed *e, const struct embed_interface *i, const struct flight *f)
+{
+    struct embed_wires *w = e->wires;
+    const uint64_t now = weir_now(e->handle);
+    const struct capture_packet p = {
+        .interface = i->at,
+        .time_ns = now,
+        .ticks = now,
+        .has_time = true,
+        .bytes = f->frame,
+        .captured = LINK + f->size,
+        .length = LINK + f->size,
+        .flags = f->to_host ? 1 : 2, /* epb_flags: inbound, outbound */
+    };
+
+    (void)capture_write(w->writer, w->capture, &p, NULL);
+}
+
+static void spoil(struct flight *f)
+{
+    if (f->size != 0)
+        f->frame[LINK + rt_random() % f->size] ^= (uint8_t)(1u << rt_random() % 8);
+}
+
+static void cut(struct flight *f)
+{
+    if (f->size > 1)
+        f->size = 1 + (uint32_t)(rt_random() % (f->size - 1));
+}
+
+/* The next packet of the wire and way has gone: what was held back for it may. */
+static void let_go(struct embed_wires *w, const struct flight *after)
+{
+    struct flight *f = w->back[after->to_host];
+
+    if (f == NULL || w->back_of[after->to_host] != after->i)
+        return;
+    w->back[after->to_host] = NULL;
+    if (f->due <= after->due)
+        return;
+    take_out(w, f);
+    f->due = after->due;
+    f->number = w->number++;
+    go(w, f);
+}
+
+static struct flight *copy_of(struct embed_wires *w, const struct flight *f)
+{
+    struct flight *copy = flight_new(w, f->size);
+
+    if (copy == NULL)
+        return NULL;
+    copy->due = f->due;
+    copy->i = f->i;
+    copy->interface = f->interface;
+    copy->to_host = f->to_host;
+    memcpy(copy->frame, f->frame, LINK + f->size);
+    return copy;
+}
+
+static void carry_out(struct embed *e, const struct embed_ruling *ruling, struct flight *f)
+{
+    struct embed_wires *w = e->wires;
+    struct flight *copy = NULL;
+
+    if (ruling->decided) {
+        switch (ruling->action) {
+        case WEIR_DROP:
+            flight_free(w, f);
+            return;
+        case WEIR_DELAY:
+            f->due += ruling->delay_ns;
+            break;
+        case WEIR_DUPLICATE:
+            copy = copy_of(w, f);
+            break;
+        case WEIR_REORDER:
+            f->due += ruling->delay_ns;
+            go(w, f);
+            w->back[f->to_host] = f;
+            w->back_of[f->to_host] = f->i;
+            return;
+        case WEIR_CORRUPT:
+            spoil(f);
+            break;
+        case WEIR_CUT:
+            cut(f);
+            break;
+        }
+    }
+    go(w, f);
+    if (copy != NULL)
+        go(w, copy);
+    let_go(w, f);
+}
+
+void embed_wire_send(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *bytes,
+                     uint32_t size)
+{
+    const enum weir_way way = to_host ? WEIR_TO_HOST : WEIR_FROM_HOST;
+    struct embed_packet_event event = {
+        .kind = WEIR_EVENT_PACKET, .interface = i->index, .inbound = to_host, .bytes = bytes, .size = size};
+    struct embed_wires *w = e->wires;
+    struct embed_ruling ruling;
+    struct flight *f;
+
+    f = size <= PACKET_MOST && size != 0 ? flight_new(w, size) : NULL;
+    if (f == NULL)
+        return; /* without memory a wire loses packets */
+    f->due = embed_now(e) + i->delay_ns;
+    f->i = i;
+    f->interface = i->index;
+    f->to_host = to_host;
+    memcpy(f->frame + LINK, bytes, size);
+    embed_wire_link(i, to_host, f->frame);
+    if (size >= 40 || (bytes[0] >> 4 == 4 && size >= 20))
+        group_mac(f->frame + LINK, f->frame);
+    ruling = embed_rules_ask(w->rules, i, to_host, f->frame + LINK, size);
+    event.verdict = ruling.verdict;
+    embed_event_packet(e, &event);
+    if (w->tap != NULL) {
+        w->tap(w->tap_ctx, i->index, way, f->frame + LINK, size);
+        embed_again(e);
+    }
+    if (w->writer != NULL)
+        write_down(e, i, f);
+    carry_out(e, &ruling, f);
+}
+
+void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size)
+{
+    struct flight *f = size <= PACKET_MOST ? flight_new(e->wires, size) : NULL;
+
+    if (f == NULL)
+        return;
+    f->due = embed_now(e);
+    f->i = NULL;
+    f->interface = interface;
+    f->to_host = true;
+    memcpy(f->frame + LINK, bytes, size);
+    go(e->wires, f);
+}
+
+/* ---- arriving ------------------------------------------------------------------------------------------ */
+
+static void arrive(struct embed *e, struct flight *f, uint64_t now)
+{
+    struct stack *at = f->i == NULL ? embed_gate_stack(e) : f->i->peer;
+
+    if (f->i != NULL && f->to_host) {
+        embed_gate_arrive(e, f->i, f->frame, f->size);
+    } else if (f->i != NULL && f->i->fd >= 0) {
+        (void)!write(f->i->fd, f->frame + LINK, f->size);
+    } else if (at != NULL) {
+        stack_advance(at, now);
+        stack_input(at, f->i != NULL ? 1 : f->interface, f->frame + LINK, f->size);
+    }
+}
+
+bool embed_wires_deliver(struct embed *e, uint64_t now)
+{
+    struct embed_wires *w = e->wires;
+    struct flight *f;
+
+    if (w->count == 0 || w->heap[0]->due > now)
+        return false;
+    f = w->heap[0];
+    take_out(w, f);
+    for (unsigned way = 0; way < 2; way++)
+        if (w->back[way] == f)
+            w->back[way] = NULL;
+    arrive(e, f, now);
+    flight_free(w, f);
+    return true;
+}
+
+/* ---- weir.h -------------------------------------------------------------------------------------------- */
+
+int weir_deliver(struct weir *weir, uint32_t interface, const void *packet, size_t size)
+{
+    struct embed_interface *i;
+    struct embed *e;
+
+    if (EMBED_ENTER(EMBED_ENGINE, weir, &e) == NULL)
+        return -EINVAL;
+    i = embed_interface_by_index(e, interface);
+    if (i == NULL || packet == NULL || size == 0 || size > PACKET_MOST) {
+        embed_failed(e, __func__,
+                     i == NULL ? "there is no interface %u" : "a packet of 1 to 65,535 bytes is wanted",
+                     interface);
+        return -EINVAL;
+    }
+    if (rt_carried()->in_classify != 0) {
+        embed_failed(e, __func__, "called from within a classify");
+        return -EINVAL;
+    }
+    {
+        struct flight *f = flight_new(e->wires, (uint32_t)size);
+
+        if (f == NULL)
+            return -ENOMEM;
+        memcpy(f->frame + LINK, packet, size);
+        embed_wire_link(i, true, f->frame);
+        embed_gate_arrive(e, i, f->frame, (uint32_t)size);
+        flight_free(e->wires, f);
+    }
+    embed_settle_call(e);
+    return 0;
+}
+
+static int capture_know(struct embed_wires *w, struct embed_interface *i)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "interface %u", i->index);
+    i->at = w->captured++;
+    return capture_made_interface(w->capture, WIRE_LINK_ETHERNET, name, i->mac[0]);
+}
+
+int weir_capture(struct weir *weir, const char *path)
+{
+    struct capture_error error = {0};
+    struct embed_wires *w;
+    struct embed *e;
+    int err;
+
+    if (EMBED_ENTER(EMBED_ENGINE, weir, &e) == NULL)
+        return -EINVAL;
+    w = e->wires;
+    err = capture_stop(e);
+    if (path == NULL)
+        return err;
+    w->captured = 0;
+    err = capture_made("wires", &w->capture);
+    for (struct embed_interface *i = w->first; err == 0 && i != NULL; i = i->next)
+        err = capture_know(w, i);
+    if (err == 0)
+        err = capture_writer_open(path, &w->writer, &error);
+    if (err != 0) {
+        embed_error("weir_capture: %s", error.text[0] != '\0' ? error.text : strerror(-err));
+        (void)capture_stop(e);
+    }
+    return err;
+}
+
+void weir_tap(struct weir *weir,
+              void (*tap)(void *ctx, uint32_t interface, enum weir_way way, const uint8_t *packet,
+                          size_t size),
+              void *ctx)
+{
+    struct embed *e;
+
+    if (EMBED_ENTER(EMBED_ENGINE, weir, &e) == NULL)
+        return;
+    e->wires->tap = tap;
+    e->wires->tap_ctx = ctx;
+}
+
+int weir_attach(struct weir *weir, uint32_t interface, int fd)
+{
+    struct embed_interface *i;
+    struct embed *e;
+
+    if (EMBED_ENTER(EMBED_ENGINE, weir, &e) == NULL)
+        return -EINVAL;
+    i = embed_interface_by_index(e, interface);
+    if (i == NULL || fd < 0 || e->sim != NULL) {
+        if (e->sim != NULL)
+            embed_failed(e, __func__,
+                         "time is simulated: what is outside does not live in it (config.real_time)");
+        else
+            embed_failed(e, __func__, i == NULL ? "there is no interface %u" : "interface %u: no descriptor",
+                         interface);
+        return -EINVAL;
+    }
+    if (i->program != NULL)
+        embed_process_end(i->program);
+    if (i->peer != NULL)
+        stack_destroy(i->peer);
+    i->peer = NULL;
+    i->delay_ns = 0; /* it has its own */
+    i->fd = fd;
+    return 0;
+}
+
+/* ---- interfaces ---------------------------------------------------------------------------------------- */
+
+static enum stack_sent peer_send(void *ctx, const struct stack_packet *p)
+{
+    struct embed_interface *i = ctx;
+
+    embed_wire_send(i->e, i, true, p->bytes, p->size);
+    return STACK_SENT;
+}
+
+static bool parse_addresses(const char *const text[4], struct embed_address out[4])
+{
+    for (unsigned n = 0; n < 4 && text[n] != NULL; n++) {
+        out[n].version = wire_addr_parse(text[n], &out[n].is, &out[n].bits);
+        if (out[n].version == 0 || wire_addr_is_multicast(out[n].version, &out[n].is) ||
+            wire_addr_is_unspecified(out[n].version, &out[n].is)) {
+            embed_error("\"%s\" is no address of an interface, such as \"10.0.0.1/24\"", text[n]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int make_peer(struct embed *e, struct embed_interface *i, const struct embed_address peers[4])
+{
+    struct stack_config config = {.seed = e->seed ^ (uint64_t)i->index << 32,
+                                  .start_ns = embed_now(e),
+                                  .send = peer_send,
+                                  .told = embed_socket_told,
+                                  .ctx = i};
+    static const union wire_addr all;
+    int err = stack_create(&config, &i->peer);
+
+    if (err == 0)
+        err = stack_interface_add(i->peer, 1, i->mtu);
+    for (unsigned n = 0; err == 0 && n < 4 && peers[n].version != 0; n++)
+        err = stack_address_add(i->peer, 1, peers[n].version, &peers[n].is, peers[n].bits);
+    if (err == 0)
+        err = stack_route_add(i->peer, 1, 4, &all, 0);
+    if (err == 0)
+        err = stack_route_add(i->peer, 1, 6, &all, 0);
+    return err;
+}
+
+static int make_ours(struct embed *e, const struct embed_interface *i, const struct host_interface_desc *desc,
+                     const struct embed_address addresses[4])
+{
+    int err = host_interface_add(e->host, desc);
+
+    if (err == 0)
+        err = stack_interface_add(embed_gate_stack(e), i->index, i->mtu);
+    for (unsigned n = 0; err == 0 && n < 4 && addresses[n].version != 0; n++) {
+        const struct embed_address *a = &addresses[n];
+
+        err = host_address_add(e->host, i->index, a->version, &a->is, a->bits, false);
+        if (err == 0)
+            err = stack_address_add(embed_gate_stack(e), i->index, a->version, &a->is, a->bits);
+    }
+    return err;
+}
+
+static int make_loopback(struct embed *e)
+{
+    struct embed_interface *i = &e->wires->loopback;
+    const struct host_interface_desc desc = {.name = "loopback",
+                                             .luid = (uint64_t)IF_LOOPBACK << 48 | 1u << 24,
+                                             .index = LOOPBACK_INDEX,
+                                             .type = IF_LOOPBACK,
+                                             .profile = PRIVATE,
+                                             .mtu = PACKET_MOST};
+    struct embed_address own[4] = {{0}};
+
+    (void)parse_addresses((const char *const[4]){"127.0.0.1/8", "::1/128"}, own);
+    *i = (struct embed_interface){.e = e, .index = LOOPBACK_INDEX, .mtu = PACKET_MOST, .fd = -1};
+    return make_ours(e, i, &desc, own);
+}
+
+static bool is_sound(struct embed *e, const struct weir_interface *c)
+{
+    if (c->index == 0 || c->index == LOOPBACK_INDEX)
+        embed_error("interface %u: an index is a number of its own, 1 to 65,534 and above 65,535", c->index);
+    else if (c->mtu != 0 && (c->mtu < 1280 || c->mtu > PACKET_MOST))
+        embed_error("interface %u: an mtu of %u, where 1,280 to 65,535 is wanted", c->index, c->mtu);
+    else if (c->profile > 3)
+        embed_error("interface %u: a profile of %u, where 1 public, 2 private or 3 domain is wanted",
+                    c->index, c->profile);
+    else if (c->addresses[0] == NULL)
+        embed_error("interface %u has no address", c->index);
+    else if (embed_interface_by_index(e, c->index) != NULL)
+        embed_error("interface %u is there already", c->index);
+    else
+        return true;
+    return false;
+}
+
+int embed_interface_add(struct embed *e, const struct weir_interface *c)
+{
+    struct embed_wires *w = e->wires;
+    struct embed_address ours[4] = {{0}}, peers[4] = {{0}};
+    struct host_interface_desc desc = {.profile = c->profile != 0 ? c->profile : PRIVATE,
+                                       .type = c->type != 0 ? c->type : IF_ETHERNET,
+                                       .index = c->index,
+                                       .mtu = c->mtu != 0 ? c->mtu : MTU,
+                                       .forwarding = e->config.forwarding};
+    struct embed_interface *i;
+    char name[32];
+    int err = 0;
+
+    if (!is_sound(e, c))
+        return embed_interface_by_index(e, c->index) != NULL ? -EEXIST : -EINVAL;
+    if (!parse_addresses(c->addresses, ours) || !parse_addresses(c->peers, peers))
+        return -EINVAL;
+    if (w->loopback.index == 0 && (err = make_loopback(e)) != 0)
+        return err;
+    i = calloc(1, sizeof *i);
+    if (i == NULL)
+        return -ENOMEM;
+    i->e = e;
+    i->index = c->index;
+    i->mtu = desc.mtu;
+    i->delay_ns = c->delay_ns != 0 ? c->delay_ns : DELAY_NS;
+    i->fd = -1;
+    memcpy(i->addresses, ours, sizeof ours);
+    for (unsigned side = 0; side < 2; side++)
+        memcpy(i->mac[side],
+               (const uint8_t[]){2, (uint8_t)(c->index >> 24), (uint8_t)(c->index >> 16),
+                                 (uint8_t)(c->index >> 8), (uint8_t)c->index, (uint8_t)(side + 1)},
+               6);
+    snprintf(name, sizeof name, "interface %u", i->index);
+    desc.name = name;
+    desc.luid = (uint64_t)desc.type << 48 | (uint64_t)i->index << 24;
+    memcpy(desc.mac, i->mac[0], 6);
+    err = peers[0].version != 0 ? make_peer(e, i, peers) : 0;
+    if (err == 0)
+        err = make_ours(e, i, &desc, ours);
+    if (err == 0 && w->writer != NULL)
+        err = capture_know(w, i);
+    if (err != 0) {
+        if (i->peer != NULL)
+            stack_destroy(i->peer);
+        free(i);
+        return err;
+    }
+    *(w->last != NULL ? &w->last->next : &w->first) = i;
+    w->last = i;
+    return 0;
+}
