@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "stack_lab.h"
+#include "stack_pipe.h"
 
 struct flow { /* one direction of a connection */
     uint32_t sent, size, received;
@@ -27,10 +27,10 @@ static uint8_t byte_at(uint64_t seed, unsigned way, uint32_t at)
     return (uint8_t)(x >> 56 ^ x >> 23);
 }
 
-static void send_some(struct lab *l, struct stack_socket *s, struct flow *f, uint64_t seed, unsigned way)
+static void send_some(struct pipe *l, struct stack_socket *s, struct flow *f, uint64_t seed, unsigned way)
 {
     uint8_t chunk[8192];
-    uint32_t n = 1 + lab_random(l, sizeof(chunk));
+    uint32_t n = 1 + pipe_random(l, sizeof(chunk));
     long sent;
 
     if (f->shut)
@@ -50,10 +50,10 @@ static void send_some(struct lab *l, struct stack_socket *s, struct flow *f, uin
     }
 }
 
-static void receive_some(struct lab *l, struct stack_socket *s, struct flow *f, uint64_t seed, unsigned way)
+static void receive_some(struct pipe *l, struct stack_socket *s, struct flow *f, uint64_t seed, unsigned way)
 {
     uint8_t chunk[8192];
-    long n = stack_receive(s, chunk, 1 + lab_random(l, sizeof(chunk)), NULL, NULL);
+    long n = stack_receive(s, chunk, 1 + pipe_random(l, sizeof(chunk)), NULL, NULL);
 
     if (n == -EAGAIN)
         return;
@@ -70,20 +70,20 @@ static void receive_some(struct lab *l, struct stack_socket *s, struct flow *f, 
     f->received += (uint32_t)n;
 }
 
-static void random_config(struct lab *l, struct stack_config *c)
+static void random_config(struct pipe *l, struct stack_config *c)
 {
     static const uint16_t sizes[] = {0, 0, 0, 100, 536, 1220, 64};
     static const uint32_t rooms[] = {0, 0, 2048, 10000, 65535, 100};
 
-    c->mss = sizes[lab_random(l, 7)];
-    c->without = (uint8_t)(lab_random(l, 3) == 0 ? lab_random(l, 8) : 0);
-    c->limits.receive_bytes = rooms[lab_random(l, 6)];
-    c->limits.send_bytes = rooms[lab_random(l, 5)];
+    c->mss = sizes[pipe_random(l, 7)];
+    c->without = (uint8_t)(pipe_random(l, 3) == 0 ? pipe_random(l, 8) : 0);
+    c->limits.receive_bytes = rooms[pipe_random(l, 6)];
+    c->limits.send_bytes = rooms[pipe_random(l, 5)];
     c->data_retries = 60;
     c->syn_retries = 30;
-    if (lab_random(l, 2) == 0) {
+    if (pipe_random(l, 2) == 0) {
         c->sequence_fixed = true;
-        c->sequence = UINT32_MAX - lab_random(l, 20000);
+        c->sequence = UINT32_MAX - pipe_random(l, 20000);
     }
 }
 
@@ -92,29 +92,29 @@ static void one_run(uint64_t seed)
     struct stack_config c[2] = {{0}, {0}};
     struct stack_socket *s[2];
     struct flow flows[2] = {{0}, {0}};
-    struct lab l = {.random = seed * 77 + 5};
+    struct pipe l = {.random = seed * 77 + 5};
     uint64_t until;
 
     random_config(&l, &c[0]);
     random_config(&l, &c[1]);
-    lab_open(&l, seed, &c[0], &c[1]);
-    l.chaos = (struct lab_chaos){.lose = lab_random(&l, 3) == 0 ? 0 : lab_random(&l, 200),
-                                 .repeat = lab_random(&l, 100),
-                                 .reorder = lab_random(&l, 2) == 0 ? 0 : lab_random(&l, 300),
-                                 .corrupt = lab_random(&l, 2) == 0 ? 0 : lab_random(&l, 50),
-                                 .delay = 1 + lab_random(&l, 50000000)};
+    pipe_open(&l, seed, &c[0], &c[1]);
+    l.chaos = (struct pipe_chaos){.lose = pipe_random(&l, 3) == 0 ? 0 : pipe_random(&l, 200),
+                                  .repeat = pipe_random(&l, 100),
+                                  .reorder = pipe_random(&l, 2) == 0 ? 0 : pipe_random(&l, 300),
+                                  .corrupt = pipe_random(&l, 2) == 0 ? 0 : pipe_random(&l, 50),
+                                  .delay = 1 + pipe_random(&l, 50000000)};
     for (unsigned i = 0; i < 2; i++)
-        flows[i].size = lab_random(&l, 4) == 0 ? lab_random(&l, 10) : lab_random(&l, 60000);
-    lab_connect(&l, lab_random(&l, 2) == 0 ? 4 : 6, 80, s);
-    until = l.now + 4 * 3600 * LAB_S;
+        flows[i].size = pipe_random(&l, 4) == 0 ? pipe_random(&l, 10) : pipe_random(&l, 60000);
+    pipe_connect(&l, pipe_random(&l, 2) == 0 ? 4 : 6, 80, s);
+    until = l.now + 4 * 3600 * PIPE_S;
     while (!(flows[0].ended && flows[1].ended) && l.now < until) {
         for (unsigned way = 0; way < 2; way++) {
-            if (lab_random(&l, 4) != 0)
+            if (pipe_random(&l, 4) != 0)
                 send_some(&l, s[way], &flows[way], seed, way);
-            if (lab_random(&l, 4) != 0)
+            if (pipe_random(&l, 4) != 0)
                 receive_some(&l, s[1 - way], &flows[way], seed, way);
         }
-        if (!lab_step(&l, l.now + LAB_S))
+        if (!pipe_step(&l, l.now + PIPE_S))
             continue;
     }
     if (!flows[0].ended || !flows[1].ended)
@@ -124,8 +124,8 @@ static void one_run(uint64_t seed)
     assert_true(flows[0].ended && flows[1].ended);
     stack_close(s[0]);
     stack_close(s[1]);
-    l.chaos = (struct lab_chaos){0};
-    lab_run(&l, 4000 * LAB_S);
+    l.chaos = (struct pipe_chaos){0};
+    pipe_run(&l, 4000 * PIPE_S);
     for (unsigned i = 0; i < 2; i++) {
         struct stack_counts counts;
 
@@ -133,7 +133,7 @@ static void one_run(uint64_t seed)
         assert_int_equal(counts.sockets, 0);
         assert_int_equal(stack_deadline(l.end[i].stack, NULL), UINT64_MAX);
     }
-    lab_close(&l);
+    pipe_close(&l);
 }
 
 static void streams_arrive(void **state)
