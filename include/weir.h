@@ -292,6 +292,7 @@ enum weir_event_kind {
     WEIR_EVENT_SOCKET,  /* a socket's state */
     WEIR_EVENT_FINDING, /* the ledger found something */
     WEIR_EVENT_PRINT,   /* a driver printed */
+    WEIR_EVENT_FAULT,   /* a call was made to fail: weir_fail() */
 };
 struct weir_event {
     uint64_t number, time_ns;
@@ -353,13 +354,19 @@ bool weir_expect_clean(struct weir *w); /* nothing outstanding, no findings */
 
 /* ---- faults -------------------------------------------------------------------------------------------- */
 
-/* The nth (1: the next) call of that documented function by a driver fails as documented, with `status` (0: its first
- * documented failure, NULL or STATUS_INSUFFICIENT_RESOURCES). -ENOENT: no such function, -ENOTSUP: it cannot fail. */
+/* The nth (1: the next) call from now on of that documented function by a driver fails as documented, with `status`
+ * (0: its documented failure; where it returns no status: NULL or FALSE). The function's name is as in the driver,
+ * with its version or without ("FwpsCalloutRegister"); NULL: the nth call of any that can fail, but those that only
+ * give something back. -ENOENT: no such function, -ENOTSUP: it cannot fail. */
 int weir_fail(struct weir *w, const char *function, uint32_t nth, int32_t status);
-/* The nth call from now on that takes memory, whichever function. */
+/* The nth call from now on that takes memory or another resource, whichever function. */
 void weir_fail_allocation(struct weir *w, uint32_t nth);
+/* What has not failed by now is not going to. */
+void weir_fail_nothing(struct weir *w);
 /* How many calls that can fail have been made, by drivers, since the engine was created: to try each in turn. */
 uint64_t weir_fallible_calls(struct weir *w);
+/* Which functions can fail, and how: "NULL", "FALSE", "STATUS_...". */
+void weir_fallible_functions(void (*fn)(void *ctx, const char *function, const char *failure), void *ctx);
 /* Those of drivers' threads, work items, DPCs and timers whose function has that name (its symbol, or "thread",
  * "work item", "dpc", "timer") do not begin or go on until it is released. simulated only. */
 struct weir_hold *weir_hold(struct weir *w, const char *who);

@@ -25,6 +25,7 @@
 #include "api/api.h"
 #include "api/internal.h"
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 
 #define KNOWN_FLAGS                                                                                          \
     (FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW | FWP_CALLOUT_FLAG_ALLOW_OFFLOAD |                                 \
@@ -83,24 +84,28 @@ _Static_assert(sizeof(FWPS_CALLOUT0) == sizeof(FWPS_CALLOUT3) &&
 
 NTSTATUS NTAPI FwpsCalloutRegister0(void *deviceObject, const FWPS_CALLOUT0 *callout, UINT32 *calloutId)
 {
+    NT_FAIL_STATUS(FwpsCalloutRegister0);
     return do_register(deviceObject, (const FWPS_CALLOUT3 *)callout, 0, calloutId,
                        __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI FwpsCalloutRegister1(void *deviceObject, const FWPS_CALLOUT1 *callout, UINT32 *calloutId)
 {
+    NT_FAIL_STATUS(FwpsCalloutRegister1);
     return do_register(deviceObject, (const FWPS_CALLOUT3 *)callout, 1, calloutId,
                        __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI FwpsCalloutRegister2(void *deviceObject, const FWPS_CALLOUT2 *callout, UINT32 *calloutId)
 {
+    NT_FAIL_STATUS(FwpsCalloutRegister2);
     return do_register(deviceObject, (const FWPS_CALLOUT3 *)callout, 2, calloutId,
                        __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI FwpsCalloutRegister3(void *deviceObject, const FWPS_CALLOUT3 *callout, UINT32 *calloutId)
 {
+    NT_FAIL_STATUS(FwpsCalloutRegister3);
     return do_register(deviceObject, callout, 3, calloutId, __builtin_return_address(0));
 }
 
@@ -134,11 +139,13 @@ static NTSTATUS unregister(const GUID *key, UINT32 id, const void *site)
 
 NTSTATUS NTAPI FwpsCalloutUnregisterById0(const UINT32 calloutId)
 {
+    NT_FAIL_STATUS(FwpsCalloutUnregisterById0);
     return unregister(NULL, calloutId, __builtin_return_address(0));
 }
 
 NTSTATUS NTAPI FwpsCalloutUnregisterByKey0(const GUID *calloutKey)
 {
+    NT_FAIL_STATUS(FwpsCalloutUnregisterByKey0);
     return calloutKey == NULL ? STATUS_FWP_NULL_POINTER
                               : unregister(calloutKey, 0, __builtin_return_address(0));
 }

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/internal.h"
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 
 static struct host *current_host(void)
 {
@@ -23,6 +24,7 @@ NTSTATUS NTAPI FwpsFlowAssociateContext0(UINT64 flowId, UINT16 layerId, UINT32 c
     struct host *h = current_host();
     NTSTATUS status;
 
+    NT_FAIL_STATUS(FwpsFlowAssociateContext0);
     api_at_most(DISPATCH_LEVEL, site);
     if (h == NULL)
         return STATUS_FWP_TCPIP_NOT_READY;
@@ -36,6 +38,7 @@ NTSTATUS NTAPI FwpsFlowRemoveContext0(UINT64 flowId, UINT16 layerId, UINT32 call
 {
     struct host *h = current_host();
 
+    NT_FAIL_STATUS(FwpsFlowRemoveContext0);
     api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
     return h != NULL ? host_flow_remove(h, flowId, layerId, calloutId) : STATUS_FWP_TCPIP_NOT_READY;
 }
@@ -44,6 +47,7 @@ NTSTATUS NTAPI FwpsFlowAbort0(UINT64 flowId)
 {
     struct host *h = current_host();
 
+    NT_FAIL_STATUS(FwpsFlowAbort0);
     api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
     return h != NULL ? host_flow_abort(h, flowId) : STATUS_FWP_TCPIP_NOT_READY;
 }
@@ -54,6 +58,7 @@ NTSTATUS NTAPI FwpsClassifyOptionSet0(const FWPS_INCOMING_METADATA_VALUES0 *inMe
 {
     struct host *h = current_host();
 
+    NT_FAIL_STATUS(FwpsClassifyOptionSet0);
     if (inMetadataValues == NULL || newValue == NULL)
         return STATUS_INVALID_PARAMETER;
     return h != NULL ? host_option_set(h, NULL, option, newValue) : STATUS_FWP_TCPIP_NOT_READY;

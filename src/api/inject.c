@@ -12,6 +12,7 @@
 #include "api/internal.h"
 #include "host/host_inject.h"
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 
 #define SITE __builtin_return_address(0)
 
@@ -30,6 +31,7 @@ NTSTATUS NTAPI FwpsInjectionHandleCreate0(ADDRESS_FAMILY addressFamily, UINT32 f
     struct host *h = current_host();
     NTSTATUS status;
 
+    NT_FAIL_STATUS(FwpsInjectionHandleCreate0);
     if (injectionHandle == NULL)
         return STATUS_FWP_NULL_POINTER;
     if (h == NULL)
@@ -44,6 +46,7 @@ NTSTATUS NTAPI FwpsInjectionHandleDestroy0(HANDLE injectionHandle)
 {
     struct host *h = current_host();
 
+    NT_FAIL_STATUS(FwpsInjectionHandleDestroy0);
     if (h == NULL)
         return STATUS_FWP_TCPIP_NOT_READY;
     if (!ledger_close(LEDGER_INJECTION_HANDLE, (uintptr_t)injectionHandle, SITE))
@@ -76,6 +79,7 @@ NTSTATUS NTAPI FwpsInjectNetworkSendAsync0(HANDLE injectionHandle, HANDLE inject
                                            COMPARTMENT_ID compartmentId, NET_BUFFER_LIST *netBufferList,
                                            FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectNetworkSendAsync0);
     return inject(&(struct host_injection){.kind = HOST_INJECT_NETWORK_SEND,
                                            .handle = injectionHandle,
                                            .context = injectionContext,
@@ -92,6 +96,7 @@ NTSTATUS NTAPI FwpsInjectNetworkReceiveAsync0(HANDLE injectionHandle, HANDLE inj
                                               IF_INDEX subInterfaceIndex, NET_BUFFER_LIST *netBufferList,
                                               FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectNetworkReceiveAsync0);
     return inject(&(struct host_injection){.kind = HOST_INJECT_NETWORK_RECEIVE,
                                            .handle = injectionHandle,
                                            .context = injectionContext,
@@ -110,6 +115,7 @@ NTSTATUS NTAPI FwpsInjectForwardAsync0(HANDLE injectionHandle, HANDLE injectionC
                                        IF_INDEX interfaceIndex, NET_BUFFER_LIST *netBufferList,
                                        FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectForwardAsync0);
     return inject(&(struct host_injection){.kind = HOST_INJECT_FORWARD,
                                            .handle = injectionHandle,
                                            .context = injectionContext,
@@ -151,6 +157,7 @@ NTSTATUS NTAPI FwpsInjectTransportSendAsync0(HANDLE injectionHandle, HANDLE inje
 {
     FWPS_TRANSPORT_SEND_PARAMS1 args = {0};
 
+    NT_FAIL_STATUS(FwpsInjectTransportSendAsync0);
     if (sendArgs != NULL) {
         args.remoteAddress = sendArgs->remoteAddress;
         args.remoteScopeId = sendArgs->remoteScopeId;
@@ -169,6 +176,7 @@ NTSTATUS NTAPI FwpsInjectTransportSendAsync1(HANDLE injectionHandle, HANDLE inje
                                              NET_BUFFER_LIST *netBufferList,
                                              FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectTransportSendAsync1);
     return transport_send(injectionHandle, injectionContext, endpointHandle, flags, sendArgs, addressFamily,
                           compartmentId, netBufferList, completionFn, completionContext, SITE);
 }
@@ -179,6 +187,7 @@ NTSTATUS NTAPI FwpsInjectTransportReceiveAsync0(HANDLE injectionHandle, HANDLE i
                                                 IF_INDEX subInterfaceIndex, NET_BUFFER_LIST *netBufferList,
                                                 FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectTransportReceiveAsync0);
     if (reserved != NULL)
         return STATUS_INVALID_PARAMETER;
     return inject(&(struct host_injection){.kind = HOST_INJECT_TRANSPORT_RECEIVE,
@@ -202,6 +211,7 @@ NTSTATUS NTAPI FwpsInjectMacReceiveAsync0(HANDLE injectionHandle, HANDLE injecti
                                           NDIS_PORT_NUMBER NdisPortNumber, NET_BUFFER_LIST *netBufferLists,
                                           FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectMacReceiveAsync0);
     (void)injectionHandle;
     (void)injectionContext;
     (void)flags;
@@ -219,6 +229,7 @@ NTSTATUS NTAPI FwpsInjectMacSendAsync0(HANDLE injectionHandle, HANDLE injectionC
                                        NDIS_PORT_NUMBER NdisPortNumber, NET_BUFFER_LIST *netBufferLists,
                                        FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsInjectMacSendAsync0);
     (void)injectionHandle;
     (void)injectionContext;
     (void)flags;
@@ -255,6 +266,7 @@ NTSTATUS NTAPI FwpsStreamInjectAsync0(HANDLE injectionHandle, HANDLE injectionCo
                                       NET_BUFFER_LIST *netBufferList, SIZE_T dataLength,
                                       FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
+    NT_FAIL_STATUS(FwpsStreamInjectAsync0);
     (void)injectionHandle;
     (void)injectionContext;
     (void)flags;

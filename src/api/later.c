@@ -10,11 +10,13 @@
 
 #include "api/internal.h"
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 
 #define SITE __builtin_return_address(0)
 
 NTSTATUS NTAPI FwpsAcquireClassifyHandle0(void *classifyContext, UINT32 flags, UINT64 *classifyHandle)
 {
+    NT_FAIL_STATUS(FwpsAcquireClassifyHandle0);
     (void)classifyContext;
     (void)flags;
     api_at_most(DISPATCH_LEVEL, SITE);
@@ -26,6 +28,7 @@ NTSTATUS NTAPI FwpsAcquireClassifyHandle0(void *classifyContext, UINT32 flags, U
 NTSTATUS NTAPI FwpsAcquireWritableLayerDataPointer0(UINT64 classifyHandle, UINT64 filterId, UINT32 flags,
                                                     PVOID *writableLayerData, FWPS_CLASSIFY_OUT0 *classifyOut)
 {
+    NT_FAIL_STATUS(FwpsAcquireWritableLayerDataPointer0);
     (void)classifyHandle;
     (void)filterId;
     (void)flags;
@@ -39,6 +42,7 @@ NTSTATUS NTAPI FwpsAcquireWritableLayerDataPointer0(UINT64 classifyHandle, UINT6
 NTSTATUS NTAPI FwpsPendClassify0(UINT64 classifyHandle, UINT64 filterId, UINT32 flags,
                                  FWPS_CLASSIFY_OUT0 *classifyOut)
 {
+    NT_FAIL_STATUS(FwpsPendClassify0);
     (void)classifyHandle;
     (void)filterId;
     (void)flags;
@@ -80,6 +84,7 @@ void NTAPI FwpsReleaseClassifyHandle0(UINT64 classifyHandle)
 
 NTSTATUS NTAPI FwpsRedirectHandleCreate0(const GUID *providerGuid, UINT32 flags, HANDLE *redirectHandle)
 {
+    NT_FAIL_STATUS(FwpsRedirectHandleCreate0);
     (void)providerGuid;
     (void)flags;
     api_at_most(PASSIVE_LEVEL, SITE);

@@ -11,6 +11,7 @@
 #include "host/host_inject.h"
 #include "ledger/ledger.h"
 #include "ndis/nbl.h"
+#include "nt/fault.h"
 
 #define SITE __builtin_return_address(0)
 
@@ -59,6 +60,7 @@ NTSTATUS NTAPI FwpsAllocateCloneNetBufferList0(NET_BUFFER_LIST *originalNetBuffe
                                                NDIS_HANDLE netBufferPoolHandle, ULONG allocateCloneFlags,
                                                NET_BUFFER_LIST **netBufferList)
 {
+    NT_FAIL_STATUS(FwpsAllocateCloneNetBufferList0);
     if (allocateCloneFlags != 0) /* NBL-06 */
         return STATUS_INVALID_PARAMETER;
     return clone(originalNetBufferList, netBufferListPoolHandle, netBufferPoolHandle, false, netBufferList,
@@ -70,6 +72,7 @@ NTSTATUS NTAPI FwpsAllocateDeepCloneNetBufferList0(NET_BUFFER_LIST *originalNetB
                                                    NDIS_HANDLE netBufferPoolHandle,
                                                    NET_BUFFER_LIST **netBufferList)
 {
+    NT_FAIL_STATUS(FwpsAllocateDeepCloneNetBufferList0);
     return clone(originalNetBufferList, netBufferListPoolHandle, netBufferPoolHandle, true, netBufferList,
                  SITE);
 }
@@ -86,6 +89,7 @@ NTSTATUS NTAPI FwpsAllocateNetBufferAndNetBufferList0(NDIS_HANDLE poolHandle, US
 {
     NET_BUFFER_LIST *nbl;
 
+    NT_FAIL_STATUS(FwpsAllocateNetBufferAndNetBufferList0);
     if (netBufferList == NULL)
         return STATUS_FWP_NULL_POINTER;
     *netBufferList = NULL;
@@ -113,6 +117,7 @@ NTSTATUS NTAPI FwpsConstructIpHeaderForTransportPacket0(
     const WSACMSGHDR *controlData, ULONG controlDataLength, UINT32 flags, PVOID reserved,
     IF_INDEX interfaceIndex, IF_INDEX subInterfaceIndex)
 {
+    NT_FAIL_STATUS(FwpsConstructIpHeaderForTransportPacket0);
     (void)endpointHandle; /* sockets here have no options that stand in headers */
     (void)controlData;
     (void)controlDataLength;
@@ -133,6 +138,7 @@ NTSTATUS NTAPI FwpsReassembleForwardFragmentGroup0(ADDRESS_FAMILY addressFamily,
                                                    ULONG dataBackFill, ULONG flags,
                                                    NET_BUFFER_LIST **reassembledNbl)
 {
+    NT_FAIL_STATUS(FwpsReassembleForwardFragmentGroup0);
     if (fragmentGroupNblChain == NULL || reassembledNbl == NULL)
         return STATUS_FWP_NULL_POINTER;
     *reassembledNbl = NULL;
@@ -146,6 +152,7 @@ NTSTATUS NTAPI FwpsReassembleForwardFragmentGroup0(ADDRESS_FAMILY addressFamily,
 NTSTATUS NTAPI FwpsGetPacketListSecurityInformation0(NET_BUFFER_LIST *packetList, UINT32 queryFlags,
                                                      FWPS_PACKET_LIST_INFORMATION0 *packetInformation)
 {
+    NT_FAIL_STATUS(FwpsGetPacketListSecurityInformation0);
     if (packetList == NULL || packetInformation == NULL)
         return STATUS_FWP_NULL_POINTER;
     if ((queryFlags & FWPS_PACKET_LIST_INFORMATION_QUERY_INVALID_MASK) ==
@@ -193,6 +200,7 @@ NTSTATUS NTAPI FwpsNetBufferListAssociateContext0(NET_BUFFER_LIST *netBufferList
                                                   void *deviceObject,
                                                   FWPS_NET_BUFFER_LIST_NOTIFY_FN0 notifyFn, UINT32 flags)
 {
+    NT_FAIL_STATUS(FwpsNetBufferListAssociateContext0);
     (void)providerGuid;
     (void)deviceObject;
     return associate(netBufferList, layerId, context, contextTag, (ndis_notify_fn)notifyFn, 0, flags);
@@ -203,6 +211,7 @@ NTSTATUS NTAPI FwpsNetBufferListAssociateContext1(NET_BUFFER_LIST *netBufferList
                                                   void *deviceObject,
                                                   FWPS_NET_BUFFER_LIST_NOTIFY_FN1 notifyFn, UINT32 flags)
 {
+    NT_FAIL_STATUS(FwpsNetBufferListAssociateContext1);
     (void)providerGuid;
     (void)deviceObject;
     return associate(netBufferList, layerId, context, contextTag, (ndis_notify_fn)notifyFn, 1, flags);
@@ -235,6 +244,7 @@ NTSTATUS NTAPI FwpsNetBufferListRemoveContext0(NET_BUFFER_LIST *netBufferList, U
 {
     struct ndis_tag t;
 
+    NT_FAIL_STATUS(FwpsNetBufferListRemoveContext0);
     if (flags != 0)
         return STATUS_INVALID_PARAMETER;
     if (netBufferList == NULL) /* wherever it is: packets that are not in the stack are not known here */

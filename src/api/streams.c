@@ -9,6 +9,8 @@
 #include "fwpsk.h"
 
 #include "api/internal.h"
+#include "nt/fault.h"
+#include "nt/mdl.h"
 
 /* NULL list: at the end. */
 static void next_buffer(NET_BUFFER_LIST **list, NET_BUFFER **nb)
@@ -33,7 +35,7 @@ static ULONG copy_mdls(const NET_BUFFER *nb, ULONG offset, ULONG size, UCHAR *to
             continue;
         }
         here = here - skip < size - done ? here - skip : size - done;
-        memcpy(to + done, (UCHAR *)MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority) + skip, here);
+        memcpy(to + done, (UCHAR *)mm_mdl_map(mdl) + skip, here);
         done += here;
         skip = 0;
     }
@@ -74,6 +76,7 @@ NTSTATUS NTAPI FwpsCloneStreamData0(FWPS_STREAM_DATA0 *calloutStreamData, NDIS_H
                                     NDIS_HANDLE netBufferPoolHandle, ULONG allocateCloneFlags,
                                     NET_BUFFER_LIST **netBufferListChain)
 {
+    NT_FAIL_STATUS(FwpsCloneStreamData0);
     (void)calloutStreamData;
     (void)netBufferListPoolHandle;
     (void)netBufferPoolHandle;
@@ -102,6 +105,7 @@ void NTAPI FwpsDiscardClonedStreamData0(NET_BUFFER_LIST *netBufferListChain, UIN
 
 NTSTATUS NTAPI FwpsStreamContinue0(UINT64 flowId, UINT32 calloutId, UINT16 layerId, UINT32 streamFlags)
 {
+    NT_FAIL_STATUS(FwpsStreamContinue0);
     (void)flowId;
     (void)calloutId;
     (void)layerId;

@@ -23,6 +23,7 @@ static const char *const kinds[] = {
     [WEIR_EVENT_SOCKET] = "socket",
     [WEIR_EVENT_FINDING] = "finding",
     [WEIR_EVENT_PRINT] = "print",
+    [WEIR_EVENT_FAULT] = "fault",
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 

@@ -22,6 +22,7 @@
 #include "host/indicate.h"
 #include "host/paths.h"
 #include "host/walk.h"
+#include "nt/mdl.h"
 #include "ws2def.h"
 
 /* A fragment that waits, or that completes the group. */
@@ -426,7 +427,7 @@ NTSTATUS host_reassemble_group(UINT16 family, NET_BUFFER_LIST *chain, NDIS_HANDL
         return STATUS_NO_MEMORY;
     nb = whole->FirstNetBuffer; /* its front is memory of its own, in one piece */
     header =
-        (uint8_t *)MmGetSystemAddressForMdlSafe(nb->CurrentMdl, NormalPagePriority) + nb->CurrentMdlOffset;
+        (uint8_t *)mm_mdl_map(nb->CurrentMdl) + nb->CurrentMdlOffset;
     memcpy(header, first.frame, front);
     fragment_header_of_whole(header, first.version, front, nb->DataLength - front,
                              first.version == 6 ? first.frame[first.fragment_header_at] : 0);

@@ -15,6 +15,7 @@
 
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
+#include "nt/fault.h"
 
 #define ALIGNED(n) (((n) + MEMORY_ALLOCATION_ALIGNMENT - 1) & ~(size_t)(MEMORY_ALLOCATION_ALIGNMENT - 1))
 
@@ -165,10 +166,11 @@ NET_BUFFER_LIST *NTAPI NdisAllocateCloneNetBufferList(NET_BUFFER_LIST *OriginalN
                                                       NDIS_HANDLE NetBufferPoolHandle,
                                                       ULONG AllocateCloneFlags)
 {
-    NET_BUFFER_LIST *clone =
-        ndis_nbl_clone(OriginalNetBufferList, NetBufferListPoolHandle, NetBufferPoolHandle, false,
-                       NDIS_BY_NDIS, __builtin_return_address(0));
+    NET_BUFFER_LIST *clone;
 
+    NT_FAIL_NULL(NdisAllocateCloneNetBufferList);
+    clone = ndis_nbl_clone(OriginalNetBufferList, NetBufferListPoolHandle, NetBufferPoolHandle, false,
+                           NDIS_BY_NDIS, __builtin_return_address(0));
     if (clone != NULL && (AllocateCloneFlags & NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS) != 0) {
         const NET_BUFFER *from = OriginalNetBufferList->FirstNetBuffer;
 
@@ -200,6 +202,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *Origin
     size_t buffers = 0, mdls = 0;
     struct room r;
 
+    NT_FAIL_NULL(NdisAllocateFragmentNetBufferList);
     if (parent == NULL || MaximumLength == 0 || AllocateFragmentFlags != 0 ||
         !pools_ok(NetBufferListPool, NetBufferPool))
         return NULL;
@@ -223,7 +226,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *Origin
             room_buffer(&r, chain, 0, size, NetBufferPool);
         }
     if (DataOffsetDelta != 0 &&
-        NdisRetreatNetBufferListDataStart(&r.block->nbl, DataOffsetDelta, DataBackFill, NULL, NULL) !=
+        ndis_retreat_list(&r.block->nbl, DataOffsetDelta, DataBackFill, NULL, NULL) !=
             NDIS_STATUS_SUCCESS) {
         ndis_nbl_free(&r.block->nbl, NDIS_MADE_FRAGMENT, NDIS_BY_NDIS, __builtin_return_address(0));
         return NULL;
@@ -292,7 +295,7 @@ static NET_BUFFER_LIST *with_front(NET_BUFFER_LIST *nbl, uint32_t front, uint32_
                                    const void *site)
 {
     if (nbl != NULL && front != 0 &&
-        NdisRetreatNetBufferDataStart(nbl->FirstNetBuffer, front, back_fill, NULL) != NDIS_STATUS_SUCCESS) {
+        ndis_retreat(nbl->FirstNetBuffer, front, back_fill, NULL) != NDIS_STATUS_SUCCESS) {
         ndis_nbl_free(nbl, NDIS_MADE_REASSEMBLED, by, site);
         nbl = NULL;
     }
@@ -321,6 +324,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateReassembledNetBufferList(NET_BUFFER_LIST *Fra
 {
     NET_BUFFER_LIST *next, *nbl;
 
+    NT_FAIL_NULL(NdisAllocateReassembledNetBufferList);
     if (FragmentNetBufferList == NULL || AllocateReassembleFlags != 0)
         return NULL;
     next = FragmentNetBufferList->Next; /* the NET_BUFFERs of one list, whatever it is linked with */

@@ -17,6 +17,7 @@
 
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
+#include "nt/fault.h"
 #include "nt/mdl.h"
 
 /* An MDL that a retreat put in front, newest first. */
@@ -87,9 +88,8 @@ static MDL *mdl_with_data(uint32_t size)
     return mdl;
 }
 
-NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta,
-                                                ULONG DataBackFill,
-                                                NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler)
+NDIS_STATUS ndis_retreat(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta, ULONG DataBackFill,
+                         NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler)
 {
     NET_BUFFER *nb = NetBuffer;
     ULONG size = DataOffsetDelta + DataBackFill;
@@ -121,6 +121,14 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG Dat
     return NDIS_STATUS_SUCCESS;
 }
 
+NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta,
+                                                ULONG DataBackFill,
+                                                NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler)
+{
+    NT_FAIL_STATUS(NdisRetreatNetBufferDataStart);
+    return ndis_retreat(NetBuffer, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
+}
+
 VOID NTAPI NdisAdvanceNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta, BOOLEAN FreeMdl,
                                          NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
 {
@@ -148,14 +156,13 @@ VOID NTAPI NdisAdvanceNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffset
     ndis_buffer_seek(nb);
 }
 
-NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta,
-                                                    ULONG DataBackFill,
-                                                    NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler,
-                                                    NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
+NDIS_STATUS ndis_retreat_list(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta, ULONG DataBackFill,
+                              NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler,
+                              NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
 {
     for (NET_BUFFER *nb = NetBufferList->FirstNetBuffer; nb != NULL; nb = nb->Next) {
         NDIS_STATUS status =
-            NdisRetreatNetBufferDataStart(nb, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
+            ndis_retreat(nb, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
 
         if (status == NDIS_STATUS_SUCCESS)
             continue;
@@ -164,6 +171,15 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferLi
         return status;
     }
     return NDIS_STATUS_SUCCESS;
+}
+
+NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta,
+                                                    ULONG DataBackFill,
+                                                    NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler,
+                                                    NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
+{
+    NT_FAIL_STATUS(NdisRetreatNetBufferListDataStart);
+    return ndis_retreat_list(NetBufferList, DataOffsetDelta, DataBackFill, AllocateMdlHandler, FreeMdlHandler);
 }
 
 VOID NTAPI NdisAdvanceNetBufferListDataStart(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta,
@@ -191,6 +207,7 @@ PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID St
     MDL *mdl = NetBuffer->CurrentMdl;
     ULONG skip = NetBuffer->CurrentMdlOffset;
 
+    NT_FAIL_NULL(NdisGetDataBuffer);
     if (NetBuffer->DataLength < BytesNeeded || mdl == NULL)
         return NULL;
     while (skip >= mdl->ByteCount && mdl->Next != NULL) {
@@ -277,6 +294,7 @@ NDIS_STATUS NTAPI NdisCopyFromNetBufferToNetBuffer(NET_BUFFER *Destination, ULON
     uint8_t *out = NULL, *in = NULL;
     size_t room = 0, have = 0, part;
 
+    NT_FAIL_STATUS(NdisCopyFromNetBufferToNetBuffer);
     *BytesCopied = 0;
     for (;;) {
         if (have == 0 && (have = walk_next(&from, &in)) == 0)

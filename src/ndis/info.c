@@ -12,6 +12,7 @@
 
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
+#include "nt/fault.h"
 
 #define ALIGNED(n) (((n) + MEMORY_ALLOCATION_ALIGNMENT - 1) & ~(size_t)(MEMORY_ALLOCATION_ALIGNMENT - 1))
 
@@ -59,6 +60,7 @@ NDIS_STATUS NTAPI NdisAllocateNetBufferListContext(NET_BUFFER_LIST *NetBufferLis
     NET_BUFFER_LIST_CONTEXT *c = NetBufferList->Context;
     struct area *a;
 
+    NT_FAIL_STATUS(NdisAllocateNetBufferListContext);
     (void)PoolTag;
     if (ContextSize % MEMORY_ALLOCATION_ALIGNMENT != 0 ||
         ContextBackFill % MEMORY_ALLOCATION_ALIGNMENT != 0 ||

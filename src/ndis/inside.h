@@ -4,6 +4,7 @@
 #define WEIR_NDIS_INSIDE_H
 
 #include "ndis/nbl.h"
+#include "nt/mdl.h"
 
 /* ---- pools (pool.c) -------------------------------------------------------------------------------------
  */
@@ -81,8 +82,13 @@ static inline void ndis_mdl_describe(MDL *mdl, uint8_t *bytes, uint32_t size)
 }
 static inline uint8_t *ndis_mdl_bytes(MDL *mdl)
 {
-    return MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority);
+    return mm_mdl_map(mdl);
 }
+
+/* NdisRetreatNetBuffer(List)DataStart() (data.c). */
+NDIS_STATUS ndis_retreat(NET_BUFFER *nb, ULONG delta, ULONG back_fill, NET_BUFFER_ALLOCATE_MDL_HANDLER allocate);
+NDIS_STATUS ndis_retreat_list(NET_BUFFER_LIST *nbl, ULONG delta, ULONG back_fill,
+                              NET_BUFFER_ALLOCATE_MDL_HANDLER allocate, NET_BUFFER_FREE_MDL_HANDLER release);
 
 /* ---- context areas (info.c) */
 size_t ndis_context_room(uint32_t size); /* bytes that an area takes inside a block */

@@ -123,7 +123,7 @@ static NTSTATUS construct(NET_BUFFER *nb, uint32_t old, uint8_t version, const u
                           old != 0 ? was : NULL, known);
     NdisAdvanceNetBufferDataStart(nb, old, FALSE, NULL);
     if (!write_checksum(nb, version, source, destination, protocol) ||
-        NdisRetreatNetBufferDataStart(nb, size, 0, NULL) != NDIS_STATUS_SUCCESS) {
+        ndis_retreat(nb, size, 0, NULL) != NDIS_STATUS_SUCCESS) {
         NdisRetreatNetBufferDataStart(nb, old, 0, NULL); /* where it came from */
         return STATUS_NO_MEMORY;
     }

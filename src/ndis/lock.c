@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 #include "ndis.h"
 #include "rt/rt.h"
 
@@ -58,9 +59,11 @@ VOID NTAPI NdisDprReleaseSpinLock(PNDIS_SPIN_LOCK SpinLock)
 
 PNDIS_RW_LOCK_EX NTAPI NdisAllocateRWLock(NDIS_HANDLE NdisHandle)
 {
-    NDIS_RW_LOCK_EX *l = calloc(1, sizeof(*l));
+    NDIS_RW_LOCK_EX *l;
 
+    NT_FAIL_NULL(NdisAllocateRWLock);
     (void)NdisHandle;
+    l = calloc(1, sizeof(*l));
     if (l == NULL)
         return NULL;
     KeInitializeSpinLock(&l->guard);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MDLs by NDIS' names: made and built in one step. */
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 #include "ndis.h"
 #include "nt/mdl.h"
 
 MDL *NTAPI NdisAllocateMdl(NDIS_HANDLE NdisHandle, PVOID VirtualAddress, ULONG Length)
 {
-    MDL *mdl = mm_mdl_make(VirtualAddress, Length, 0, NULL);
+    MDL *mdl;
 
+    NT_FAIL_NULL(NdisAllocateMdl);
     (void)NdisHandle;
+    mdl = mm_mdl_make(VirtualAddress, Length, 0, NULL);
     if (mdl == NULL)
         return NULL;
     MmBuildMdlForNonPagedPool(mdl);

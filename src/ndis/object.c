@@ -3,14 +3,17 @@
 #include <stdlib.h>
 
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 #include "ndis.h"
 
 PNDIS_GENERIC_OBJECT NTAPI NdisAllocateGenericObject(PDRIVER_OBJECT DriverObject, ULONG Tag, USHORT Size)
 {
     const size_t size = sizeof(NDIS_GENERIC_OBJECT) + Size;
-    NDIS_GENERIC_OBJECT *o = calloc(1, size);
+    NDIS_GENERIC_OBJECT *o;
 
+    NT_FAIL_NULL(NdisAllocateGenericObject);
     (void)Tag;
+    o = calloc(1, size);
     if (o == NULL)
         return NULL;
     o->Header.Type = NDIS_OBJECT_TYPE_DEFAULT;
@@ -35,8 +38,10 @@ UINT NTAPI NdisGetVersion(VOID)
 PVOID NTAPI NdisAllocateMemoryWithTagPriority(NDIS_HANDLE NdisHandle, UINT Length, ULONG Tag,
                                               EX_POOL_PRIORITY Priority)
 {
-    void *p = malloc(Length != 0 ? Length : 1);
+    void *p;
 
+    NT_FAIL_NULL(NdisAllocateMemoryWithTagPriority);
+    p = malloc(Length != 0 ? Length : 1);
     (void)NdisHandle;
     (void)Tag;
     (void)Priority;
@@ -47,8 +52,10 @@ PVOID NTAPI NdisAllocateMemoryWithTagPriority(NDIS_HANDLE NdisHandle, UINT Lengt
 
 NDIS_STATUS NTAPI NdisAllocateMemoryWithTag(PVOID *VirtualAddress, UINT Length, ULONG Tag)
 {
-    void *p = malloc(Length != 0 ? Length : 1);
+    void *p;
 
+    NT_FAIL_STATUS(NdisAllocateMemoryWithTag);
+    p = malloc(Length != 0 ? Length : 1);
     (void)Tag;
     *VirtualAddress = p;
     if (p == NULL)

@@ -13,6 +13,7 @@
 
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
+#include "nt/fault.h"
 
 #define POOL_MARK   0x57454952504f4f4cull
 #define BUFFER_MARK 0x57454952204e4220ull
@@ -50,6 +51,7 @@ NDIS_HANDLE NTAPI NdisAllocateNetBufferListPool(NDIS_HANDLE NdisHandle,
 {
     struct ndis_pool *p;
 
+    NT_FAIL_NULL(NdisAllocateNetBufferListPool);
     (void)NdisHandle;
     if (Parameters == NULL ||
         !header_ok(&Parameters->Header, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
@@ -69,6 +71,7 @@ NDIS_HANDLE NTAPI NdisAllocateNetBufferListPool(NDIS_HANDLE NdisHandle,
 NDIS_HANDLE NTAPI NdisAllocateNetBufferPool(NDIS_HANDLE NdisHandle,
                                             NET_BUFFER_POOL_PARAMETERS const *Parameters)
 {
+    NT_FAIL_NULL(NdisAllocateNetBufferPool);
     (void)NdisHandle;
     if (Parameters == NULL ||
         !header_ok(&Parameters->Header, 1, NDIS_SIZEOF_NET_BUFFER_POOL_PARAMETERS_REVISION_1))
@@ -174,6 +177,7 @@ bool ndis_nbl_pool_fits(NDIS_HANDLE pool)
 NET_BUFFER_LIST *NTAPI NdisAllocateNetBufferList(NDIS_HANDLE PoolHandle, USHORT ContextSize,
                                                  USHORT ContextBackFill)
 {
+    NT_FAIL_NULL(NdisAllocateNetBufferList);
     return ndis_nbl_own(PoolHandle, ContextSize, ContextBackFill, false, NULL, 0, 0, NDIS_BY_NDIS,
                         __builtin_return_address(0));
 }
@@ -182,6 +186,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateNetBufferAndNetBufferList(NDIS_HANDLE PoolHan
                                                              USHORT ContextBackFill, MDL *MdlChain,
                                                              ULONG DataOffset, SIZE_T DataLength)
 {
+    NT_FAIL_NULL(NdisAllocateNetBufferAndNetBufferList);
     return ndis_nbl_own(PoolHandle, ContextSize, ContextBackFill, true, MdlChain, DataOffset, DataLength,
                         NDIS_BY_NDIS, __builtin_return_address(0));
 }
@@ -224,11 +229,13 @@ static NET_BUFFER *buffer_make(NDIS_HANDLE pool, bool with_data, MDL *mdls, uint
 NET_BUFFER *NTAPI NdisAllocateNetBuffer(NDIS_HANDLE PoolHandle, MDL *MdlChain, ULONG DataOffset,
                                         SIZE_T DataLength)
 {
+    NT_FAIL_NULL(NdisAllocateNetBuffer);
     return buffer_make(PoolHandle, false, MdlChain, DataOffset, DataLength, __builtin_return_address(0));
 }
 
 NET_BUFFER *NTAPI NdisAllocateNetBufferMdlAndData(NDIS_HANDLE PoolHandle)
 {
+    NT_FAIL_NULL(NdisAllocateNetBufferMdlAndData);
     return buffer_make(PoolHandle, true, NULL, 0, 0, __builtin_return_address(0));
 }
 

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 struct nt_registration {
@@ -126,6 +127,7 @@ NTSTATUS ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES O
     struct nt *k = nt_current();
     struct nt_callback *c;
 
+    NT_FAIL_STATUS(ExCreateCallback);
     NT_IRQL_MAX(APC_LEVEL);
     if (k == NULL || name == NULL || name->Length == 0)
         return STATUS_UNSUCCESSFUL;
@@ -148,6 +150,7 @@ PVOID ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION Cal
     struct nt_registration *r, **at;
     bool refused = false;
 
+    NT_FAIL_NULL(ExRegisterCallback);
     NT_IRQL_MAX(APC_LEVEL);
     r = calloc(1, sizeof(*r));
     if (r == NULL)

@@ -7,6 +7,7 @@
  *
  * Each list and each of its entries is in the ledger. The counts that debuggers show are kept.
  */
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 #define KNOWN_FLAGS (EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL | EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE)
@@ -82,6 +83,7 @@ NTSTATUS ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCATE_FUN
                                      PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags, SIZE_T Size,
                                      ULONG Tag, USHORT Depth)
 {
+    NT_FAIL_STATUS(ExInitializeLookasideListEx);
     (void)Depth;
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if ((unsigned)PoolType >= MaxPoolType && PoolType != NonPagedPoolNx &&
@@ -109,6 +111,7 @@ VOID ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
 
 PVOID ExAllocateFromLookasideListEx(PLOOKASIDE_LIST_EX Lookaside)
 {
+    NT_FAIL_NULL(ExAllocateFromLookasideListEx);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return entry_get(&Lookaside->L, __func__, NT_SITE);
 }
@@ -140,6 +143,7 @@ VOID ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside)
 
 PVOID ExAllocateFromNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside)
 {
+    NT_FAIL_NULL(ExAllocateFromNPagedLookasideList);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return entry_get((list *)&Lookaside->L, __func__, NT_SITE);
 }
@@ -170,6 +174,7 @@ VOID ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 
 PVOID ExAllocateFromPagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside)
 {
+    NT_FAIL_NULL(ExAllocateFromPagedLookasideList);
     NT_IRQL_MAX(APC_LEVEL);
     return entry_get((list *)&Lookaside->L, __func__, NT_SITE);
 }

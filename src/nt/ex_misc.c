@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UUIDs and what the processor can. */
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 /* Of random numbers (RFC 9562, version 4): the simulated back end's come from its seed. */
@@ -7,6 +8,7 @@ NTSTATUS ExUuidCreate(UUID *Uuid)
 {
     uint64_t one, two;
 
+    NT_FAIL_STATUS(ExUuidCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     one = rt_random();
     two = rt_random();

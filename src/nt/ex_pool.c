@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/sanitizers.h"
 
@@ -227,54 +228,64 @@ void nt_pool_free_tagged(void *p, ULONG tag, const char *function, const void *s
 
 PVOID ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
 {
+    NT_FAIL_NULL(ExAllocatePool);
     return by_type(PoolType, NumberOfBytes, UNTAGGED, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePoolWithTag);
     return by_type(PoolType, NumberOfBytes, Tag, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
                                     EX_POOL_PRIORITY Priority)
 {
+    NT_FAIL_NULL(ExAllocatePoolWithTagPriority);
     (void)Priority;
     return by_type(PoolType, NumberOfBytes, Tag, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolWithQuota(POOL_TYPE PoolType, SIZE_T NumberOfBytes)
 {
+    NT_FAIL_NULL(ExAllocatePoolWithQuota);
     return by_type(PoolType, NumberOfBytes, UNTAGGED, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolWithQuotaTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePoolWithQuotaTag);
     return by_type(PoolType, NumberOfBytes, Tag, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePoolZero);
     return by_type(PoolType, NumberOfBytes, Tag, true, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolUninitialized(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePoolUninitialized);
     return by_type(PoolType, NumberOfBytes, Tag, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolQuotaZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePoolQuotaZero);
     return by_type(PoolType, NumberOfBytes, Tag, true, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolQuotaUninitialized(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePoolQuotaUninitialized);
     return by_type(PoolType, NumberOfBytes, Tag, false, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePoolPriorityZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
                                  EX_POOL_PRIORITY Priority)
 {
+    NT_FAIL_NULL(ExAllocatePoolPriorityZero);
     (void)Priority;
     return by_type(PoolType, NumberOfBytes, Tag, true, __func__, NT_SITE);
 }
@@ -282,6 +293,7 @@ PVOID ExAllocatePoolPriorityZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG
 PVOID ExAllocatePoolPriorityUninitialized(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
                                           EX_POOL_PRIORITY Priority)
 {
+    NT_FAIL_NULL(ExAllocatePoolPriorityUninitialized);
     (void)Priority;
     return by_type(PoolType, NumberOfBytes, Tag, false, __func__, NT_SITE);
 }
@@ -304,12 +316,14 @@ static void *by_flags(POOL_FLAGS flags, SIZE_T size, ULONG tag, const char *func
 
 PVOID ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 {
+    NT_FAIL_NULL(ExAllocatePool2);
     return by_flags(Flags, NumberOfBytes, Tag, __func__, NT_SITE);
 }
 
 PVOID ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag,
                       PCPOOL_EXTENDED_PARAMETER ExtendedParameters, ULONG ExtendedParametersCount)
 {
+    NT_FAIL_NULL(ExAllocatePool3);
     for (ULONG i = 0; i < ExtendedParametersCount; i++) {
         if (ExtendedParameters[i].Type == PoolExtendedParameterSecurePool && !ExtendedParameters[i].Optional)
             return NULL; /* there are no secure pools */

@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/sanitizers.h"
 
@@ -140,6 +141,7 @@ static void release(ERESOURCE *r, ERESOURCE_THREAD thread, const char *function,
 
 NTSTATUS ExInitializeResourceLite(PERESOURCE Resource)
 {
+    NT_FAIL_STATUS(ExInitializeResourceLite);
     memset(Resource, 0, sizeof(*Resource));
     InitializeListHead(&Resource->SystemResourcesList);
     return STATUS_SUCCESS;

@@ -7,6 +7,7 @@
  *
  * Who waits sleeps on k->spin_free, as those do who wait for a spin lock; the last user wakes it.
  */
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/sanitizers.h"
 
@@ -125,6 +126,7 @@ SIZE_T ExSizeOfRundownProtectionCacheAware(VOID)
 
 PEX_RUNDOWN_REF_CACHE_AWARE ExAllocateCacheAwareRundownProtection(POOL_TYPE PoolType, ULONG PoolTag)
 {
+    NT_FAIL_NULL(ExAllocateCacheAwareRundownProtection);
     (void)PoolType;
     NT_IRQL_MAX(APC_LEVEL);
     return nt_pool_alloc(sizeof(struct _EX_RUNDOWN_REF_CACHE_AWARE), PoolTag, NT_SITE);

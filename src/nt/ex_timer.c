@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 #define UNITS_A_MS 10000
@@ -53,6 +54,7 @@ PEX_TIMER ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, ULONG A
 {
     struct _EX_TIMER *t;
 
+    NT_FAIL_NULL(ExAllocateTimer);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     t = calloc(1, sizeof(*t));
     if (t == NULL)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 #include "nt/text.h"
 #include "wdmsec.h"
@@ -142,6 +143,7 @@ NTSTATUS IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize, 
                         DEVICE_TYPE DeviceType, ULONG DeviceCharacteristics, BOOLEAN Exclusive,
                         PDEVICE_OBJECT *DeviceObject)
 {
+    NT_FAIL_STATUS(IoCreateDevice);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return io_device_create(DriverObject, DeviceExtensionSize, DeviceName, DeviceType, DeviceCharacteristics,
                             Exclusive, NT_SITE, DeviceObject);
@@ -154,6 +156,7 @@ NTSTATUS IoCreateDeviceSecure(PDRIVER_OBJECT DriverObject, ULONG DeviceExtension
                               BOOLEAN Exclusive, PCUNICODE_STRING DefaultSDDLString,
                               const GUID *DeviceClassGuid, PDEVICE_OBJECT *DeviceObject)
 {
+    NT_FAIL_STATUS(IoCreateDeviceSecure);
     (void)DeviceClassGuid;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *DeviceObject = NULL;
@@ -243,6 +246,7 @@ NTSTATUS IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK Desire
     struct nt *k = nt_current();
     struct io_file *file;
 
+    NT_FAIL_STATUS(IoGetDeviceObjectPointer);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_OBJECT_NAME_NOT_FOUND;
@@ -279,12 +283,14 @@ static NTSTATUS register_shutdown(DEVICE_OBJECT *object, const void *site)
 
 NTSTATUS IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject)
 {
+    NT_FAIL_STATUS(IoRegisterShutdownNotification);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return register_shutdown(DeviceObject, NT_SITE);
 }
 
 NTSTATUS IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObject)
 {
+    NT_FAIL_STATUS(IoRegisterLastChanceShutdownNotification);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return register_shutdown(DeviceObject, NT_SITE);
 }
@@ -312,6 +318,7 @@ VOID IoUnregisterShutdownNotification(PDEVICE_OBJECT DeviceObject)
  * ---------------------------------------------------- */
 PVOID IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize)
 {
+    NT_FAIL_NULL(IoAllocateErrorLogEntry);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (IoObject == NULL || EntrySize < sizeof(IO_ERROR_LOG_PACKET) || EntrySize > ERROR_LOG_MAXIMUM_SIZE)
         return NULL;

@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 #include "nt/mdl.h"
 
@@ -375,6 +376,7 @@ PIRP IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
 {
     struct nt *k = nt_current();
 
+    NT_FAIL_NULL(IoAllocateIrp);
     (void)ChargeQuota;
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (k == NULL || StackSize <= 0)
@@ -444,6 +446,7 @@ PIRP IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObj
 {
     struct nt *k = nt_current();
 
+    NT_FAIL_NULL(IoBuildDeviceIoControlRequest);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     IRP *irp = k == NULL ? NULL : io_irp_make(k->io, DeviceObject->StackSize);
     if (irp == NULL)

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 #include "nt/text.h"
 
@@ -258,12 +259,14 @@ static NTSTATUS make_link(PUNICODE_STRING link, PUNICODE_STRING target, const vo
 
 NTSTATUS IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName)
 {
+    NT_FAIL_STATUS(IoCreateSymbolicLink);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return make_link(SymbolicLinkName, DeviceName, NT_SITE);
 }
 
 NTSTATUS IoCreateUnprotectedSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName)
 {
+    NT_FAIL_STATUS(IoCreateUnprotectedSymbolicLink);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return make_link(SymbolicLinkName, DeviceName, NT_SITE);
 }

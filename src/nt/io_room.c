@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 #include "nt/text.h"
 
@@ -283,6 +284,7 @@ NTSTATUS IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID Clie
     struct io_driver *io = driver_of(DriverObject);
     NTSTATUS status = STATUS_SUCCESS;
 
+    NT_FAIL_STATUS(IoAllocateDriverObjectExtension);
     NT_IRQL_MAX(APC_LEVEL);
     *DriverObjectExtension = NULL;
     if (io == NULL)
@@ -327,6 +329,7 @@ NTSTATUS IoQueryFullDriverPath(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Full
     struct nt_driver *d = io_driver_of(DriverObject);
     size_t units;
 
+    NT_FAIL_STATUS(IoQueryFullDriverPath);
     NT_IRQL_MAX(APC_LEVEL);
     *FullPath = (UNICODE_STRING){0, 0, NULL};
     if (d == NULL || d != nt_driver_current() || d->image[0] == 0)

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 
 struct _IO_WORKITEM {
@@ -67,6 +68,7 @@ static bool known(PVOID object)
 
 PIO_WORKITEM IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject)
 {
+    NT_FAIL_NULL(IoAllocateWorkItem);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (!known(DeviceObject))
         return NULL;

@@ -4,6 +4,7 @@
  */
 #include <stdarg.h>
 
+#include "nt/fault.h"
 #include "nt/format.h"
 #include "nt/internal.h"
 
@@ -183,6 +184,7 @@ VOID KeFlushIoBuffers(PMDL Mdl, BOOLEAN ReadOperation, BOOLEAN DmaOperation)
 NTSTATUS KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, SIZE_T Size,
                                          BOOLEAN Wait, PVOID Context)
 {
+    NT_FAIL_STATUS(KeExpandKernelStackAndCalloutEx);
     (void)Context;
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (Size > MAXIMUM_EXPANSION_SIZE)
@@ -195,6 +197,7 @@ NTSTATUS KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Pa
 
 NTSTATUS KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, SIZE_T Size)
 {
+    NT_FAIL_STATUS(KeExpandKernelStackAndCallout);
     NT_IRQL_MAX(APC_LEVEL);
     if (Size > MAXIMUM_EXPANSION_SIZE)
         return STATUS_INVALID_PARAMETER_3;

@@ -18,5 +18,6 @@ MDL *mm_mdl_make(void *address, uint32_t length, size_t behind, void (*release)(
 void *mm_mdl_behind(MDL *mdl);
 bool mm_mdl_is_ours(MDL *mdl); /* for one that stands in memory of ours */
 void mm_mdl_free(MDL *mdl);
+void *mm_mdl_map(MDL *mdl); /* MmGetSystemAddressForMdlSafe(), for Weir itself */
 
 #endif

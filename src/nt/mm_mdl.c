@@ -14,6 +14,7 @@
 #include "ntddk.h"
 
 #include "ledger/ledger.h"
+#include "nt/fault.h"
 #include "nt/mdl.h"
 
 #define MARK 0x4c444d5254495257ull
@@ -75,8 +76,10 @@ void mm_mdl_free(MDL *mdl)
 PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota,
                          PIRP Irp)
 {
-    MDL *mdl = mm_mdl_make(VirtualAddress, Length, 0, NULL);
+    MDL *mdl;
 
+    NT_FAIL_NULL(IoAllocateMdl);
+    mdl = mm_mdl_make(VirtualAddress, Length, 0, NULL);
     (void)ChargeQuota;
     if (mdl == NULL)
         return NULL;
@@ -133,26 +136,31 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
     }
 }
 
+static void *map_pages(MDL *mdl, KPROCESSOR_MODE mode)
+{
+    mdl->MappedSystemVa = MmGetMdlVirtualAddress(mdl);
+    if (mode == KernelMode)
+        mdl->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+    if ((mdl->MdlFlags & MDL_PARTIAL) != 0)
+        mdl->MdlFlags |= MDL_PARTIAL_HAS_BEEN_MAPPED;
+    return mdl->MappedSystemVa;
+}
+
 PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
                                          MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress,
                                          ULONG BugCheckOnFailure, ULONG Priority)
 {
+    NT_FAIL_NULL(MmMapLockedPagesSpecifyCache);
     (void)CacheType;
     (void)RequestedAddress;
     (void)BugCheckOnFailure;
     (void)Priority;
-    MemoryDescriptorList->MappedSystemVa = MmGetMdlVirtualAddress(MemoryDescriptorList);
-    if (AccessMode == KernelMode)
-        MemoryDescriptorList->MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
-    if ((MemoryDescriptorList->MdlFlags & MDL_PARTIAL) != 0)
-        MemoryDescriptorList->MdlFlags |= MDL_PARTIAL_HAS_BEEN_MAPPED;
-    return MemoryDescriptorList->MappedSystemVa;
+    return map_pages(MemoryDescriptorList, AccessMode);
 }
 
 PVOID NTAPI MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode)
 {
-    return MmMapLockedPagesSpecifyCache(MemoryDescriptorList, AccessMode, MmCached, NULL, FALSE,
-                                        NormalPagePriority);
+    return map_pages(MemoryDescriptorList, AccessMode);
 }
 
 VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
@@ -162,11 +170,18 @@ VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
         (CSHORT) ~(MDL_MAPPED_TO_SYSTEM_VA | MDL_PARENT_MAPPED_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED);
 }
 
+void *mm_mdl_map(MDL *mdl)
+{
+    if ((mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL)) != 0)
+        return mdl->MappedSystemVa;
+    return map_pages(mdl, KernelMode);
+}
+
 PVOID NTAPI MmGetSystemAddressForMdlSafe(PMDL Mdl, ULONG Priority)
 {
-    if ((Mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL)) != 0)
-        return Mdl->MappedSystemVa;
-    return MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, Priority);
+    NT_FAIL_NULL(MmGetSystemAddressForMdlSafe);
+    (void)Priority;
+    return mm_mdl_map(Mdl);
 }
 
 VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,

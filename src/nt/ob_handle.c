@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 #define KERNEL_HANDLE   0xffffffff80000000ull
@@ -180,6 +181,7 @@ NTSTATUS ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POB
                                    KPROCESSOR_MODE AccessMode, PVOID *Object,
                                    POBJECT_HANDLE_INFORMATION HandleInformation)
 {
+    NT_FAIL_STATUS(ObReferenceObjectByHandle);
     (void)DesiredAccess;
     (void)AccessMode;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -190,6 +192,7 @@ NTSTATUS ObReferenceObjectByHandleWithTag(HANDLE Handle, ACCESS_MASK DesiredAcce
                                           KPROCESSOR_MODE AccessMode, ULONG Tag, PVOID *Object,
                                           POBJECT_HANDLE_INFORMATION HandleInformation)
 {
+    NT_FAIL_STATUS(ObReferenceObjectByHandleWithTag);
     (void)DesiredAccess;
     (void)AccessMode;
     (void)Tag;
@@ -203,6 +206,7 @@ NTSTATUS ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PACCESS_STA
 {
     struct nt *k = nt_current();
 
+    NT_FAIL_STATUS(ObOpenObjectByPointer);
     (void)PassedAccessState;
     (void)AccessMode;
     NT_IRQL_MAX(APC_LEVEL);
@@ -230,6 +234,7 @@ static NTSTATUS close_handle(HANDLE handle, const void *site)
 
 NTSTATUS ZwClose(HANDLE Handle)
 {
+    NT_FAIL_STATUS(ZwClose);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return close_handle(Handle, NT_SITE);
 }

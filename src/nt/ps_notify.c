@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 #define ROUTINES_MAX 64
@@ -184,12 +185,16 @@ static NTSTATUS change(enum kind kind, uintptr_t routine, BOOLEAN remove, const 
 
 NTSTATUS PsSetCreateProcessNotifyRoutine(PCREATE_PROCESS_NOTIFY_ROUTINE NotifyRoutine, BOOLEAN Remove)
 {
+    if (!Remove)
+        NT_FAIL_STATUS(PsSetCreateProcessNotifyRoutine);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return change(PLAIN, (uintptr_t)NotifyRoutine, Remove, NT_SITE);
 }
 
 NTSTATUS PsSetCreateProcessNotifyRoutineEx(PCREATE_PROCESS_NOTIFY_ROUTINE_EX NotifyRoutine, BOOLEAN Remove)
 {
+    if (!Remove)
+        NT_FAIL_STATUS(PsSetCreateProcessNotifyRoutineEx);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return change(EX, (uintptr_t)NotifyRoutine, Remove, NT_SITE);
 }
@@ -197,6 +202,8 @@ NTSTATUS PsSetCreateProcessNotifyRoutineEx(PCREATE_PROCESS_NOTIFY_ROUTINE_EX Not
 NTSTATUS PsSetCreateProcessNotifyRoutineEx2(PSCREATEPROCESSNOTIFYTYPE NotifyType, PVOID NotifyInformation,
                                             BOOLEAN Remove)
 {
+    if (!Remove)
+        NT_FAIL_STATUS(PsSetCreateProcessNotifyRoutineEx2);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (NotifyType != PsCreateProcessNotifySubsystems)
         return STATUS_INVALID_PARAMETER;

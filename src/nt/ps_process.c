@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/format.h"
 
@@ -219,6 +220,7 @@ NTSTATUS PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process)
     struct nt *k = nt_current();
     struct nt_process *p;
 
+    NT_FAIL_STATUS(PsLookupProcessByProcessId);
     NT_IRQL_MAX(APC_LEVEL);
     p = k == NULL ? NULL : nt_process_find(k, (uint64_t)(uintptr_t)ProcessId);
     *Process = (PEPROCESS)p;
@@ -256,6 +258,7 @@ NTSTATUS SeLocateProcessImageName(PEPROCESS Process, PUNICODE_STRING *pImageFile
     size_t bytes = length_of(p->image) * sizeof(WCHAR);
     UNICODE_STRING *out;
 
+    NT_FAIL_STATUS(SeLocateProcessImageName);
     *pImageFileName = NULL;
     if (bytes > MAXUSHORT - sizeof(WCHAR))
         return STATUS_NAME_TOO_LONG;

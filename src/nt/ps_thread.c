@@ -17,6 +17,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 #define FIRST_THREAD_ID 8
@@ -247,6 +248,7 @@ NTSTATUS PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT
     struct nt *k;
     int rc;
 
+    NT_FAIL_STATUS(PsCreateSystemThread);
     (void)DesiredAccess;
     (void)ProcessHandle;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -361,6 +363,7 @@ NTSTATUS PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread)
     struct nt *k = nt_current();
     NTSTATUS status = STATUS_INVALID_CID;
 
+    NT_FAIL_STATUS(PsLookupThreadByThreadId);
     NT_IRQL_MAX(APC_LEVEL);
     if (k == NULL)
         return STATUS_INVALID_CID;

@@ -6,6 +6,7 @@
  *
  * Documented as <= APC_LEVEL or below (the tables are pageable on Windows).
  */
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/text.h"
 
@@ -161,6 +162,7 @@ static NTSTATUS change_case(PUNICODE_STRING to, PCUNICODE_STRING from, BOOLEAN a
 NTSTATUS RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
                                 BOOLEAN AllocateDestinationString)
 {
+    NT_FAIL_STATUS(RtlUpcaseUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return change_case(DestinationString, SourceString, AllocateDestinationString, upcase, NT_SITE);
 }
@@ -168,6 +170,7 @@ NTSTATUS RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STR
 NTSTATUS RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
                                   BOOLEAN AllocateDestinationString)
 {
+    NT_FAIL_STATUS(RtlDowncaseUnicodeString);
     NT_IRQL_MAX(APC_LEVEL);
     return change_case(DestinationString, SourceString, AllocateDestinationString, downcase, NT_SITE);
 }

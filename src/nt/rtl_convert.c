@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/text.h"
 
@@ -212,6 +213,7 @@ NTSTATUS RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, PCANSI_
 {
     ULONG size = RtlAnsiStringToUnicodeSize(SourceString);
 
+    NT_FAIL_STATUS(RtlAnsiStringToUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (size > 0xffff)
         return STATUS_INVALID_PARAMETER_2;
@@ -236,6 +238,7 @@ NTSTATUS RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUNICODE_
     ULONG size = RtlUnicodeStringToAnsiSize(SourceString);
     NTSTATUS status = STATUS_SUCCESS;
 
+    NT_FAIL_STATUS(RtlUnicodeStringToAnsiString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (size > 0xffff)
         return STATUS_INVALID_PARAMETER_2;

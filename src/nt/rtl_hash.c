@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 enum { TABLE_SIZE_MIN = 128, TABLE_SIZE_MAX = 1 << 20 };
@@ -52,6 +53,7 @@ BOOLEAN RtlCreateHashTableEx(PRTL_DYNAMIC_HASH_TABLE *HashTable, ULONG InitialSi
     PRTL_DYNAMIC_HASH_TABLE table = *HashTable;
     ULONG size = InitialSize == 0 ? TABLE_SIZE_MIN : InitialSize, level = TABLE_SIZE_MIN;
 
+    NT_FAIL_FALSE(RtlCreateHashTableEx);
     if (size < TABLE_SIZE_MIN || size > TABLE_SIZE_MAX || Flags != 0)
         return FALSE;
     if (table == NULL)
@@ -86,6 +88,7 @@ BOOLEAN RtlCreateHashTableEx(PRTL_DYNAMIC_HASH_TABLE *HashTable, ULONG InitialSi
 
 BOOLEAN RtlCreateHashTable(PRTL_DYNAMIC_HASH_TABLE *HashTable, ULONG Shift, ULONG Flags)
 {
+    NT_FAIL_FALSE(RtlCreateHashTable);
     return RtlCreateHashTableEx(HashTable, 0, Shift, Flags);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/text.h"
 
@@ -137,6 +138,7 @@ NTSTATUS RtlStringFromGUID(const GUID *Guid, PUNICODE_STRING GuidString)
 {
     char text[GUID_UNITS + 1];
 
+    NT_FAIL_STATUS(RtlStringFromGUID);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *GuidString = (UNICODE_STRING){0, 0, NULL};
     WCHAR *buffer = nt_pool_alloc((GUID_UNITS + 1) * sizeof(WCHAR), RTL_TAG, NT_SITE);

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 #include "nt/text.h"
 
@@ -67,6 +68,7 @@ NTSTATUS RtlCheckRegistryKey(ULONG RelativeTo, PWSTR Path)
     struct nt *k = nt_current();
     struct registry_key *key;
 
+    NT_FAIL_STATUS(RtlCheckRegistryKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_OBJECT_NAME_NOT_FOUND;
@@ -82,6 +84,7 @@ NTSTATUS RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path)
     struct nt *k = nt_current();
     struct registry_key *key;
 
+    NT_FAIL_STATUS(RtlCreateRegistryKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_UNSUCCESSFUL;
@@ -98,6 +101,7 @@ NTSTATUS RtlWriteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR ValueName, 
     struct nt *k = nt_current();
     struct registry_key *key;
 
+    NT_FAIL_STATUS(RtlWriteRegistryValue);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_UNSUCCESSFUL;
@@ -244,6 +248,7 @@ NTSTATUS RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGIST
     const WCHAR *subkey = NULL;
     NTSTATUS status;
 
+    NT_FAIL_STATUS(RtlQueryRegistryValues);
     (void)Environment; /* REG_EXPAND_SZ stays as it is: there are no variables */
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)

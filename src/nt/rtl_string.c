@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/text.h"
 
@@ -270,6 +271,7 @@ NTSTATUS RtlDuplicateUnicodeString(ULONG Flags, PCUNICODE_STRING StringIn, PUNIC
 {
     size_t terminator = Flags & RTL_DUPLICATE_UNICODE_STRING_NULL_TERMINATE ? sizeof(WCHAR) : 0;
 
+    NT_FAIL_STATUS(RtlDuplicateUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (StringIn == NULL || StringOut == NULL || (Flags & ~3u) != 0 ||
         Flags == RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING ||

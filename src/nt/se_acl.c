@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 #include "nt/text.h"
 
@@ -79,6 +80,7 @@ NTSTATUS RtlConvertSidToUnicodeString(PUNICODE_STRING UnicodeString, PSID Sid,
     const UCHAR *a = s->IdentifierAuthority.Value;
     char text[32 + 11 * SUB_AUTHORITIES_MAX];
 
+    NT_FAIL_STATUS(RtlConvertSidToUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (!RtlValidSid(Sid))
         return STATUS_INVALID_SID;

@@ -12,6 +12,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/text.h"
 #include "nt/wdf_inside.h"
 #include "wdmsec.h"
@@ -22,6 +23,7 @@ PWDFDEVICE_INIT WdfControlDeviceInitAllocate(WDFDRIVER Driver, CONST UNICODE_STR
 {
     struct wdf_driver *w = WDF_OF(Driver, WDF_KIND_DRIVER);
 
+    NT_FAIL_NULL(WdfControlDeviceInitAllocate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (w == NULL || SDDLString == NULL || SDDLString->Length < 2 * sizeof(WCHAR))
         return NULL;
@@ -51,6 +53,7 @@ VOID WdfDeviceInitFree(PWDFDEVICE_INIT DeviceInit)
 
 NTSTATUS WdfDeviceInitAssignName(PWDFDEVICE_INIT DeviceInit, PCUNICODE_STRING DeviceName)
 {
+    NT_FAIL_STATUS(WdfDeviceInitAssignName);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     free(DeviceInit->name);
     DeviceInit->name = NULL;
@@ -68,6 +71,7 @@ NTSTATUS WdfDeviceInitAssignName(PWDFDEVICE_INIT DeviceInit, PCUNICODE_STRING De
 /* Who opens a device here has all rights; the form is looked at. */
 NTSTATUS WdfDeviceInitAssignSDDLString(PWDFDEVICE_INIT DeviceInit, PCUNICODE_STRING SDDLString)
 {
+    NT_FAIL_STATUS(WdfDeviceInitAssignSDDLString);
     (void)DeviceInit;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return SDDLString != NULL && SDDLString->Length < 2 * sizeof(WCHAR) ? STATUS_INVALID_PARAMETER
@@ -158,6 +162,7 @@ NTSTATUS WdfDeviceInitAssignWdmIrpPreprocessCallback(
     PWDFDEVICE_INIT DeviceInit, PFN_WDFDEVICE_WDM_IRP_PREPROCESS EvtDeviceWdmIrpPreprocess,
     UCHAR MajorFunction, PUCHAR MinorFunctions, ULONG NumMinorFunctions)
 {
+    NT_FAIL_STATUS(WdfDeviceInitAssignWdmIrpPreprocessCallback);
     (void)MinorFunctions;
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (MajorFunction > IRP_MJ_MAXIMUM_FUNCTION || EvtDeviceWdmIrpPreprocess == NULL)
@@ -171,6 +176,7 @@ NTSTATUS WdfDeviceInitAssignWdmIrpPreprocessCallback(
 /* Of devices that a bus driver enumerates; a control device is none. */
 NTSTATUS WdfPdoInitAssignRawDevice(PWDFDEVICE_INIT DeviceInit, CONST GUID *DeviceClassGuid)
 {
+    NT_FAIL_STATUS(WdfPdoInitAssignRawDevice);
     (void)DeviceInit;
     (void)DeviceClassGuid;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -211,6 +217,7 @@ NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATTRIBUTES Dev
     DEVICE_OBJECT *object;
     void *o;
 
+    NT_FAIL_STATUS(WdfDeviceCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Device = NULL;
     if (init == NULL || !ledger_use(LEDGER_WDF_OBJECT, (uint64_t)(uintptr_t)init, NT_SITE))
@@ -266,6 +273,7 @@ NTSTATUS WdfDeviceCreateSymbolicLink(WDFDEVICE Device, PCUNICODE_STRING Symbolic
     const WCHAR *path;
     size_t units;
 
+    NT_FAIL_STATUS(WdfDeviceCreateSymbolicLink);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (d == NULL || SymbolicLinkName == NULL)
         return STATUS_INVALID_PARAMETER;
@@ -321,6 +329,7 @@ NTSTATUS WdfDeviceRetrieveDeviceName(WDFDEVICE Device, WDFSTRING String)
     const WCHAR *path;
     size_t units;
 
+    NT_FAIL_STATUS(WdfDeviceRetrieveDeviceName);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (d == NULL || s == NULL)
         return STATUS_INVALID_PARAMETER;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/text.h"
 #include "nt/wdf_inside.h"
 
@@ -45,6 +46,7 @@ NTSTATUS WdfDriverCreate(PDRIVER_OBJECT DriverObject, PCUNICODE_STRING RegistryP
     struct nt_driver *d = io_driver_of(DriverObject);
     void *o;
 
+    NT_FAIL_STATUS(WdfDriverCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (Driver != NULL)
         *Driver = NULL;
@@ -134,6 +136,7 @@ NTSTATUS WdfDriverRetrieveVersionString(WDFDRIVER Driver, WDFSTRING String)
     static const WCHAR version[] = u"1.33";
     struct wdf_string *s = WDF_OF(String, WDF_KIND_STRING);
 
+    NT_FAIL_STATUS(WdfDriverRetrieveVersionString);
     (void)Driver;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return s == NULL ? STATUS_INVALID_PARAMETER : wdf_string_set(s, version, ARRAYSIZE(version) - 1);

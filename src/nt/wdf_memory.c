@@ -2,6 +2,7 @@
 /* Memory objects, strings and collections of the framework. <= DISPATCH_LEVEL; strings PASSIVE_LEVEL. */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/text.h"
 #include "nt/wdf_inside.h"
 
@@ -19,6 +20,7 @@ NTSTATUS WdfMemoryCreate(PWDF_OBJECT_ATTRIBUTES Attributes, POOL_TYPE PoolType, 
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfMemoryCreate);
     (void)PoolType;
     (void)PoolTag;
     NT_IRQL_MAX(DISPATCH_LEVEL);
@@ -49,6 +51,7 @@ NTSTATUS WdfMemoryCreatePreallocated(PWDF_OBJECT_ATTRIBUTES Attributes, PVOID Bu
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfMemoryCreatePreallocated);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Memory = NULL;
     if (io == NULL || Buffer == NULL || BufferSize == 0)
@@ -138,6 +141,7 @@ NTSTATUS WdfStringCreate(PCUNICODE_STRING UnicodeString, PWDF_OBJECT_ATTRIBUTES 
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfStringCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *String = NULL;
     if (io == NULL)
@@ -187,6 +191,7 @@ NTSTATUS WdfCollectionCreate(PWDF_OBJECT_ATTRIBUTES CollectionAttributes, WDFCOL
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfCollectionCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Collection = NULL;
     if (io == NULL)
@@ -213,6 +218,7 @@ NTSTATUS WdfCollectionAdd(WDFCOLLECTION Collection, WDFOBJECT Object)
     struct wdf_object *o = WDF_OF(Object, 0);
     NTSTATUS status = STATUS_SUCCESS;
 
+    NT_FAIL_STATUS(WdfCollectionAdd);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (c == NULL || o == NULL)
         return STATUS_INVALID_PARAMETER;

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/wdf_inside.h"
 
 enum { WDF_VIOLATION = 0x10d };
@@ -243,6 +244,7 @@ NTSTATUS WdfObjectCreate(PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Object)
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfObjectCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Object = NULL;
     if (io == NULL)
@@ -272,6 +274,7 @@ NTSTATUS WdfObjectAllocateContext(WDFOBJECT Handle, PWDF_OBJECT_ATTRIBUTES Conte
     struct wdf_object *o = WDF_OF(Handle, 0);
     struct wdf_context *c;
 
+    NT_FAIL_STATUS(WdfObjectAllocateContext);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (Context != NULL)
         *Context = NULL;

@@ -13,6 +13,7 @@
  * callbacks are for PASSIVE_LEVEL is run from a work item if the caller is above. Stop, drain and purge tell
  * when nothing is with the driver (drain and purge: nor queued) any more.
  */
+#include "nt/fault.h"
 #include "nt/wdf_inside.h"
 
 /* ---- the list; under the lock
@@ -344,6 +345,7 @@ NTSTATUS WdfIoQueueCreate(WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config,
     struct wdf_device *d = WDF_OF(Device, WDF_KIND_DEVICE);
     void *o;
 
+    NT_FAIL_STATUS(WdfIoQueueCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (Queue != NULL)
         *Queue = NULL;
@@ -532,6 +534,7 @@ NTSTATUS WdfIoQueueRetrieveNextRequest(WDFQUEUE Queue, WDFREQUEST *OutRequest)
 {
     struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
 
+    NT_FAIL_STATUS(WdfIoQueueRetrieveNextRequest);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return q == NULL ? STATUS_INVALID_PARAMETER : retrieve(q, NULL, OutRequest);
 }

@@ -2,6 +2,7 @@
 /* The framework's registry keys, over the tree of registry.c. PASSIVE_LEVEL. */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/wdf_inside.h"
 
 struct wdf_key {
@@ -55,6 +56,7 @@ NTSTATUS WdfDriverOpenParametersRegistryKey(WDFDRIVER Driver, ACCESS_MASK Desire
     static const WCHAR parameters[] = u"\\Parameters";
     struct wdf_driver *w = WDF_OF(Driver, WDF_KIND_DRIVER);
 
+    NT_FAIL_STATUS(WdfDriverOpenParametersRegistryKey);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Key = NULL;
@@ -92,6 +94,7 @@ static NTSTATUS open_by_name(WDFKEY parent, PCUNICODE_STRING name, bool make, bo
 NTSTATUS WdfRegistryOpenKey(WDFKEY ParentKey, PCUNICODE_STRING KeyName, ACCESS_MASK DesiredAccess,
                             PWDF_OBJECT_ATTRIBUTES KeyAttributes, WDFKEY *Key)
 {
+    NT_FAIL_STATUS(WdfRegistryOpenKey);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return open_by_name(ParentKey, KeyName, false, NULL, KeyAttributes, Key, __func__, NT_SITE);
@@ -103,6 +106,7 @@ NTSTATUS WdfRegistryCreateKey(WDFKEY ParentKey, PCUNICODE_STRING KeyName, ACCESS
 {
     bool made = false;
 
+    NT_FAIL_STATUS(WdfRegistryCreateKey);
     (void)DesiredAccess;
     (void)CreateOptions;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -169,6 +173,7 @@ NTSTATUS WdfRegistryQueryULong(WDFKEY Key, PCUNICODE_STRING ValueName, PULONG Va
     ULONG type, size;
     void *data;
 
+    NT_FAIL_STATUS(WdfRegistryQueryULong);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = value_of(Key, ValueName, &type, &data, &size, __func__, NT_SITE);
     if (!NT_SUCCESS(status))
@@ -199,6 +204,7 @@ NTSTATUS WdfRegistryQueryUnicodeString(WDFKEY Key, PCUNICODE_STRING ValueName, P
     ULONG type, size;
     void *data;
 
+    NT_FAIL_STATUS(WdfRegistryQueryUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = value_of(Key, ValueName, &type, &data, &size, __func__, NT_SITE);
     if (!NT_SUCCESS(status))
@@ -229,6 +235,7 @@ NTSTATUS WdfRegistryQueryString(WDFKEY Key, PCUNICODE_STRING ValueName, WDFSTRIN
     ULONG type, size;
     void *data;
 
+    NT_FAIL_STATUS(WdfRegistryQueryString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (s == NULL)
         return STATUS_INVALID_PARAMETER;
@@ -248,6 +255,7 @@ NTSTATUS WdfRegistryQueryValue(WDFKEY Key, PCUNICODE_STRING ValueName, ULONG Val
     ULONG type, size;
     void *data;
 
+    NT_FAIL_STATUS(WdfRegistryQueryValue);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = value_of(Key, ValueName, &type, &data, &size, __func__, NT_SITE);
     if (!NT_SUCCESS(status))
@@ -271,6 +279,7 @@ NTSTATUS WdfRegistryQueryMemory(WDFKEY Key, PCUNICODE_STRING ValueName, POOL_TYP
     ULONG type, size;
     void *data;
 
+    NT_FAIL_STATUS(WdfRegistryQueryMemory);
     (void)PoolType;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Memory = NULL;
@@ -308,12 +317,14 @@ static NTSTATUS assign(WDFKEY handle, PCUNICODE_STRING name, ULONG type, const v
 
 NTSTATUS WdfRegistryAssignULong(WDFKEY Key, PCUNICODE_STRING ValueName, ULONG Value)
 {
+    NT_FAIL_STATUS(WdfRegistryAssignULong);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return assign(Key, ValueName, REG_DWORD, &Value, sizeof Value, __func__, NT_SITE);
 }
 
 NTSTATUS WdfRegistryAssignUnicodeString(WDFKEY Key, PCUNICODE_STRING ValueName, PCUNICODE_STRING Value)
 {
+    NT_FAIL_STATUS(WdfRegistryAssignUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     WCHAR *text = calloc(1, Value->Length + sizeof(WCHAR));
     if (text == NULL)
@@ -327,6 +338,7 @@ NTSTATUS WdfRegistryAssignUnicodeString(WDFKEY Key, PCUNICODE_STRING ValueName, 
 NTSTATUS WdfRegistryAssignValue(WDFKEY Key, PCUNICODE_STRING ValueName, ULONG ValueType, ULONG ValueLength,
                                 PVOID Value)
 {
+    NT_FAIL_STATUS(WdfRegistryAssignValue);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return assign(Key, ValueName, ValueType, Value, ValueLength, __func__, NT_SITE);
 }

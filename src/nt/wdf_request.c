@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/mdl.h"
 #include "nt/wdf_inside.h"
 
@@ -230,7 +231,7 @@ static NTSTATUS data_span(struct wdf_request *r, size_t length, struct span *out
     out->size = length;
     if (r->irp->MdlAddress != NULL) {
         out->mdl = r->irp->MdlAddress;
-        out->buffer = MmGetSystemAddressForMdlSafe(r->irp->MdlAddress, NormalPagePriority);
+        out->buffer = mm_mdl_map(r->irp->MdlAddress);
         return STATUS_SUCCESS;
     }
     out->buffer = r->irp->AssociatedIrp.SystemBuffer;
@@ -302,6 +303,7 @@ static NTSTATUS retrieve(WDFREQUEST request, bool input, size_t minimum, PVOID *
 NTSTATUS WdfRequestRetrieveInputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength, PVOID *Buffer,
                                        size_t *Length)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveInputBuffer);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return retrieve(Request, true, MinimumRequiredLength, Buffer, Length, __func__, NT_SITE);
 }
@@ -309,6 +311,7 @@ NTSTATUS WdfRequestRetrieveInputBuffer(WDFREQUEST Request, size_t MinimumRequire
 NTSTATUS WdfRequestRetrieveOutputBuffer(WDFREQUEST Request, size_t MinimumRequiredSize, PVOID *Buffer,
                                         size_t *Length)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveOutputBuffer);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return retrieve(Request, false, MinimumRequiredSize, Buffer, Length, __func__, NT_SITE);
 }
@@ -351,12 +354,14 @@ static NTSTATUS retrieve_memory(WDFREQUEST request, bool input, WDFMEMORY *memor
 
 NTSTATUS WdfRequestRetrieveInputMemory(WDFREQUEST Request, WDFMEMORY *Memory)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveInputMemory);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return retrieve_memory(Request, true, Memory, __func__, NT_SITE);
 }
 
 NTSTATUS WdfRequestRetrieveOutputMemory(WDFREQUEST Request, WDFMEMORY *Memory)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveOutputMemory);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return retrieve_memory(Request, false, Memory, __func__, NT_SITE);
 }
@@ -391,12 +396,14 @@ static NTSTATUS retrieve_mdl(WDFREQUEST request, bool input, PMDL *mdl, const ch
 
 NTSTATUS WdfRequestRetrieveInputWdmMdl(WDFREQUEST Request, PMDL *Mdl)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveInputWdmMdl);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return retrieve_mdl(Request, true, Mdl, __func__, NT_SITE);
 }
 
 NTSTATUS WdfRequestRetrieveOutputWdmMdl(WDFREQUEST Request, PMDL *Mdl)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveOutputWdmMdl);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return retrieve_mdl(Request, false, Mdl, __func__, NT_SITE);
 }
@@ -431,6 +438,7 @@ static NTSTATUS unsafe(WDFREQUEST request, bool input, size_t minimum, PVOID *bu
 NTSTATUS WdfRequestRetrieveUnsafeUserInputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength,
                                                  PVOID *InputBuffer, size_t *Length)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveUnsafeUserInputBuffer);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return unsafe(Request, true, MinimumRequiredLength, InputBuffer, Length, __func__, NT_SITE);
 }
@@ -438,6 +446,7 @@ NTSTATUS WdfRequestRetrieveUnsafeUserInputBuffer(WDFREQUEST Request, size_t Mini
 NTSTATUS WdfRequestRetrieveUnsafeUserOutputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength,
                                                   PVOID *OutputBuffer, size_t *Length)
 {
+    NT_FAIL_STATUS(WdfRequestRetrieveUnsafeUserOutputBuffer);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return unsafe(Request, false, MinimumRequiredLength, OutputBuffer, Length, __func__, NT_SITE);
 }
@@ -477,6 +486,7 @@ static NTSTATUS probe(WDFREQUEST request, PVOID buffer, size_t length, WDFMEMORY
 NTSTATUS WdfRequestProbeAndLockUserBufferForRead(WDFREQUEST Request, PVOID Buffer, size_t Length,
                                                  WDFMEMORY *MemoryObject)
 {
+    NT_FAIL_STATUS(WdfRequestProbeAndLockUserBufferForRead);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return probe(Request, Buffer, Length, MemoryObject, __func__, NT_SITE);
 }
@@ -484,6 +494,7 @@ NTSTATUS WdfRequestProbeAndLockUserBufferForRead(WDFREQUEST Request, PVOID Buffe
 NTSTATUS WdfRequestProbeAndLockUserBufferForWrite(WDFREQUEST Request, PVOID Buffer, size_t Length,
                                                   WDFMEMORY *MemoryObject)
 {
+    NT_FAIL_STATUS(WdfRequestProbeAndLockUserBufferForWrite);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return probe(Request, Buffer, Length, MemoryObject, __func__, NT_SITE);
 }
@@ -514,6 +525,7 @@ NTSTATUS WdfRequestForwardToIoQueue(WDFREQUEST Request, WDFQUEUE DestinationQueu
     struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
     struct wdf_queue *q = WDF_OF(DestinationQueue, WDF_KIND_QUEUE);
 
+    NT_FAIL_STATUS(WdfRequestForwardToIoQueue);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (r == NULL || q == NULL)
         return STATUS_INVALID_PARAMETER;

@@ -3,6 +3,7 @@
  * The framework's locks: a spin lock and a wait lock over the kernel's, in the ledger by those (LEDGER_LOCK)
  * as far as they are.
  */
+#include "nt/fault.h"
 #include "nt/wdf_inside.h"
 
 struct wdf_spin_lock {
@@ -22,6 +23,7 @@ NTSTATUS WdfSpinLockCreate(PWDF_OBJECT_ATTRIBUTES SpinLockAttributes, WDFSPINLOC
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfSpinLockCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *SpinLock = NULL;
     if (io == NULL)
@@ -60,6 +62,7 @@ NTSTATUS WdfWaitLockCreate(PWDF_OBJECT_ATTRIBUTES LockAttributes, WDFWAITLOCK *L
     struct io_driver *io = wdf_current_driver();
     void *o;
 
+    NT_FAIL_STATUS(WdfWaitLockCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Lock = NULL;
     if (io == NULL)

@@ -5,6 +5,7 @@
  * returned (but not within that callback itself). A timer whose execution level is PASSIVE_LEVEL runs its
  * callback in a work item.
  */
+#include "nt/fault.h"
 #include "nt/wdf_inside.h"
 
 struct wdf_work {
@@ -120,6 +121,7 @@ NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES A
 {
     void *o;
 
+    NT_FAIL_STATUS(WdfWorkItemCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *WorkItem = NULL;
     if (Config->Size != sizeof *Config)
@@ -230,6 +232,7 @@ NTSTATUS WdfTimerCreate(PWDF_TIMER_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attribu
 {
     void *o;
 
+    NT_FAIL_STATUS(WdfTimerCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Timer = NULL;
     if (Config->Size != sizeof *Config)
@@ -305,6 +308,7 @@ NTSTATUS WdfDpcCreate(PWDF_DPC_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes,
 {
     void *o;
 
+    NT_FAIL_STATUS(WdfDpcCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Dpc = NULL;
     if (Config->Size != sizeof *Config)

@@ -5,6 +5,7 @@
  * waited for: an event or an APC routine beside them is STATUS_NOT_SUPPORTED (no APC is ever delivered here).
  * All at PASSIVE_LEVEL.
  */
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 
 static NTSTATUS open_file(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes,
@@ -37,6 +38,7 @@ static NTSTATUS open_file(PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES
 NTSTATUS ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
                     PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess, ULONG OpenOptions)
 {
+    NT_FAIL_STATUS(ZwOpenFile);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return open_file(FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, ShareAccess, OpenOptions,
                      NT_SITE);
@@ -47,6 +49,7 @@ NTSTATUS ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATT
                       ULONG ShareAccess, ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer,
                       ULONG EaLength)
 {
+    NT_FAIL_STATUS(ZwCreateFile);
     (void)AllocationSize;
     (void)FileAttributes;
     (void)EaBuffer;
@@ -86,6 +89,7 @@ NTSTATUS ZwReadFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine,
                     PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
                     PULONG Key)
 {
+    NT_FAIL_STATUS(ZwReadFile);
     (void)ApcContext;
     (void)Key;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -97,6 +101,7 @@ NTSTATUS ZwWriteFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine
                      PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
                      PULONG Key)
 {
+    NT_FAIL_STATUS(ZwWriteFile);
     (void)ApcContext;
     (void)Key;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -108,6 +113,7 @@ NTSTATUS ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE 
                                PIO_STATUS_BLOCK IoStatusBlock, ULONG IoControlCode, PVOID InputBuffer,
                                ULONG InputBufferLength, PVOID OutputBuffer, ULONG OutputBufferLength)
 {
+    NT_FAIL_STATUS(ZwDeviceIoControlFile);
     (void)ApcContext;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return request(FileHandle, Event, ApcRoutine, IoStatusBlock, IRP_MJ_DEVICE_CONTROL, IoControlCode,
@@ -135,6 +141,7 @@ static NTSTATUS no_information(HANDLE handle, PIO_STATUS_BLOCK status_block)
 NTSTATUS ZwQueryInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID FileInformation,
                                 ULONG Length, FILE_INFORMATION_CLASS FileInformationClass)
 {
+    NT_FAIL_STATUS(ZwQueryInformationFile);
     (void)FileInformation;
     (void)Length;
     (void)FileInformationClass;
@@ -179,6 +186,7 @@ PGENERIC_MAPPING IoGetFileObjectGenericMapping(VOID)
 /* Devices have no drive letters. */
 NTSTATUS IoQueryFileDosDeviceName(PFILE_OBJECT FileObject, POBJECT_NAME_INFORMATION *Information)
 {
+    NT_FAIL_STATUS(IoQueryFileDosDeviceName);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Information = NULL;
     return ob_is(FileObject, &ob_type_file) ? STATUS_INVALID_DEVICE_REQUEST : STATUS_INVALID_PARAMETER;

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 
 static NTSTATUS hand_out_handle(struct nt *k, void *object, ULONG attributes, PHANDLE handle,
@@ -26,6 +27,7 @@ static NTSTATUS hand_out_handle(struct nt *k, void *object, ULONG attributes, PH
 NTSTATUS ZwOpenDirectoryObject(PHANDLE DirectoryHandle, ACCESS_MASK DesiredAccess,
                                POBJECT_ATTRIBUTES ObjectAttributes)
 {
+    NT_FAIL_STATUS(ZwOpenDirectoryObject);
     (void)DesiredAccess;
     (void)ObjectAttributes;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -36,6 +38,7 @@ NTSTATUS ZwOpenDirectoryObject(PHANDLE DirectoryHandle, ACCESS_MASK DesiredAcces
 NTSTATUS ZwCreateDirectoryObject(PHANDLE DirectoryHandle, ACCESS_MASK DesiredAccess,
                                  POBJECT_ATTRIBUTES ObjectAttributes)
 {
+    NT_FAIL_STATUS(ZwCreateDirectoryObject);
     (void)DesiredAccess;
     (void)ObjectAttributes;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -63,6 +66,7 @@ NTSTATUS ZwOpenSymbolicLinkObject(PHANDLE LinkHandle, ACCESS_MASK DesiredAccess,
     const WCHAR *target;
     size_t units;
 
+    NT_FAIL_STATUS(ZwOpenSymbolicLinkObject);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *LinkHandle = NULL;
@@ -89,6 +93,7 @@ NTSTATUS ZwQuerySymbolicLinkObject(HANDLE LinkHandle, PUNICODE_STRING LinkTarget
     struct nt *k = nt_current();
     void *object;
 
+    NT_FAIL_STATUS(ZwQuerySymbolicLinkObject);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_INVALID_HANDLE;
@@ -115,6 +120,7 @@ NTSTATUS ObQueryNameString(PVOID Object, POBJECT_NAME_INFORMATION ObjectNameInfo
     const WCHAR *name = NULL;
     size_t units = 0;
 
+    NT_FAIL_STATUS(ObQueryNameString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_INVALID_PARAMETER;
@@ -164,6 +170,7 @@ static NTSTATUS make_event(struct nt *k, const UNICODE_STRING *name, ULONG attri
 NTSTATUS ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
                        EVENT_TYPE EventType, BOOLEAN InitialState)
 {
+    NT_FAIL_STATUS(ZwCreateEvent);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return make_event(nt_current(), ObjectAttributes == NULL ? NULL : ObjectAttributes->ObjectName,
@@ -241,12 +248,14 @@ static PKEVENT named_event(PUNICODE_STRING name, EVENT_TYPE type, PHANDLE handle
 
 PKEVENT IoCreateNotificationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle)
 {
+    NT_FAIL_NULL(IoCreateNotificationEvent);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return named_event(EventName, NotificationEvent, EventHandle, NT_SITE);
 }
 
 PKEVENT IoCreateSynchronizationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle)
 {
+    NT_FAIL_NULL(IoCreateSynchronizationEvent);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return named_event(EventName, SynchronizationEvent, EventHandle, NT_SITE);
 }
@@ -258,6 +267,7 @@ NTSTATUS ZwOpenProcess(PHANDLE ProcessHandle, ACCESS_MASK DesiredAccess, POBJECT
 {
     struct nt *k = nt_current();
 
+    NT_FAIL_STATUS(ZwOpenProcess);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *ProcessHandle = NULL;
@@ -273,6 +283,7 @@ NTSTATUS ZwQueryInformationProcess(HANDLE ProcessHandle, PROCESSINFOCLASS Proces
                                    PVOID ProcessInformation, ULONG ProcessInformationLength,
                                    PULONG ReturnLength)
 {
+    NT_FAIL_STATUS(ZwQueryInformationProcess);
     (void)ProcessHandle;
     (void)ProcessInformationClass;
     (void)ProcessInformation;
@@ -286,6 +297,7 @@ NTSTATUS ZwQueryInformationProcess(HANDLE ProcessHandle, PROCESSINFOCLASS Proces
 NTSTATUS ZwQuerySystemInformation(SYSTEM_INFORMATION_CLASS SystemInformationClass, PVOID SystemInformation,
                                   ULONG SystemInformationLength, PULONG ReturnLength)
 {
+    NT_FAIL_STATUS(ZwQuerySystemInformation);
     (void)SystemInformationClass;
     (void)SystemInformation;
     (void)SystemInformationLength;

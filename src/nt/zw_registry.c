@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "nt/fault.h"
 #include "nt/io_inside.h"
 
 /* The key that ObjectAttributes are relative to, with a reference; NULL: none, the name is absolute. */
@@ -73,6 +74,7 @@ static NTSTATUS key_of(HANDLE handle, struct nt **k, struct io_key **out)
 
 NTSTATUS ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
 {
+    NT_FAIL_STATUS(ZwOpenKey);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return open_key(ObjectAttributes, false, KeyHandle, NULL, NT_SITE);
@@ -81,6 +83,7 @@ NTSTATUS ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBU
 NTSTATUS ZwOpenKeyEx(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
                      ULONG OpenOptions)
 {
+    NT_FAIL_STATUS(ZwOpenKeyEx);
     (void)DesiredAccess;
     (void)OpenOptions;
     NT_IRQL_MAX(PASSIVE_LEVEL);
@@ -92,6 +95,7 @@ NTSTATUS ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRI
 {
     bool made;
 
+    NT_FAIL_STATUS(ZwCreateKey);
     (void)DesiredAccess;
     (void)TitleIndex;
     (void)Class;
@@ -262,6 +266,7 @@ NTSTATUS ZwQueryValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName,
     struct io_key *open;
     struct nt *k;
 
+    NT_FAIL_STATUS(ZwQueryValueKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = key_of(KeyHandle, &k, &open);
     if (!NT_SUCCESS(status))
@@ -285,6 +290,7 @@ NTSTATUS ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index,
     struct io_key *open;
     struct nt *k;
 
+    NT_FAIL_STATUS(ZwEnumerateValueKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = key_of(KeyHandle, &k, &open);
     if (!NT_SUCCESS(status))
@@ -307,6 +313,7 @@ NTSTATUS ZwQueryKey(HANDLE KeyHandle, KEY_INFORMATION_CLASS KeyInformationClass,
     struct io_key *open;
     struct nt *k;
 
+    NT_FAIL_STATUS(ZwQueryKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = key_of(KeyHandle, &k, &open);
     if (!NT_SUCCESS(status))
@@ -326,6 +333,7 @@ NTSTATUS ZwEnumerateKey(HANDLE KeyHandle, ULONG Index, KEY_INFORMATION_CLASS Key
     struct io_key *open;
     struct nt *k;
 
+    NT_FAIL_STATUS(ZwEnumerateKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = key_of(KeyHandle, &k, &open);
     if (!NT_SUCCESS(status))
@@ -347,6 +355,7 @@ NTSTATUS ZwSetValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName, ULONG TitleI
     struct io_key *open;
     struct nt *k;
 
+    NT_FAIL_STATUS(ZwSetValueKey);
     (void)TitleIndex;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     NTSTATUS status = key_of(KeyHandle, &k, &open);
@@ -400,6 +409,7 @@ NTSTATUS ZwNotifyChangeKey(HANDLE KeyHandle, HANDLE Event, PIO_APC_ROUTINE ApcRo
 NTSTATUS IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevInstKeyType, ACCESS_MASK DesiredAccess,
                                  PHANDLE DeviceRegKey)
 {
+    NT_FAIL_STATUS(IoOpenDeviceRegistryKey);
     (void)DeviceObject;
     (void)DevInstKeyType;
     (void)DesiredAccess;

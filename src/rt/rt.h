@@ -73,6 +73,7 @@ struct rt_context {
     void *api;    /* struct api_context: which engine the documented functions mean */
     void *driver; /* struct nt_driver: which driver; NULL: none, a program or Weir itself */
     void *party;  /* struct ledger_party: who owes what is taken on */
+    void *faults; /* struct nt_faults: who is asked whether its calls fail; NULL: nobody */
 };
 struct rt_context *rt_current(void);                           /* NULL: nobody */
 struct rt_context *rt_set_current(struct rt_context *context); /* returns the one before */
