@@ -204,7 +204,7 @@ struct tcp_socket {
     /* time */
     uint64_t rto, srtt, rttvar, least_rtt;
     uint64_t again_at, ack_at, end_at;
-    unsigned tries;
+    unsigned tries, backoff; /* time-outs since something was acknowledged; since a round trip was measured */
     /* listening */
     struct tcp_socket *listener;           /* of a connection that is not accepted yet */
     struct tcp_socket *ready, *ready_last; /* complete ones, oldest first */
@@ -402,7 +402,7 @@ void tcp_begin(struct tcp_socket *t, bool ask);
 void tcp_options_read(const uint8_t *h, uint32_t size, struct tcp_options *out);
 uint32_t tcp_options_write(const struct tcp_socket *t, uint8_t flags, uint8_t *out); /* at most 40 */
 uint32_t tcp_options_size(const struct tcp_socket *t);                               /* of a data segment */
-uint32_t tcp_stamp(const struct tcp_socket *t);
+uint32_t tcp_stamp_at(const struct tcp_socket *t, uint64_t ns);
 
 struct segment *segments_at(const struct segments *q, uint32_t i);
 struct segment *segments_push(struct segments *q); /* NULL: no memory, too many */

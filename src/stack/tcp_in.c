@@ -327,7 +327,7 @@ static bool take_ack(struct tcp_socket *t, const struct arrival *a, bool carries
     if (seq_le(t->snd_una, a->ack) &&
         (seq_lt(t->snd_wl1, a->sequence) || (t->snd_wl1 == a->sequence && seq_le(t->snd_wl2, a->ack)))) {
         if (t->snd_wnd == 0 && a->window != 0) {
-            t->tries = 0;
+            t->tries = t->backoff = 0;
             t->again_at = NEVER;
             tcp_again_later(t);
         }

@@ -35,9 +35,9 @@ void tcp_options_read(const uint8_t *h, uint32_t size, struct tcp_options *out)
     }
 }
 
-uint32_t tcp_stamp(const struct tcp_socket *t)
+uint32_t tcp_stamp_at(const struct tcp_socket *t, uint64_t ns)
 {
-    return (uint32_t)(t->socket.stack->now / MILLISECOND) + t->ts_offset;
+    return (uint32_t)(ns / MILLISECOND) + t->ts_offset;
 }
 
 uint32_t tcp_options_size(const struct tcp_socket *t)
@@ -51,7 +51,7 @@ static uint8_t *write_stamps(const struct tcp_socket *t, bool acks, uint8_t *at)
     *at++ = NOP;
     *at++ = STAMPS;
     *at++ = 10;
-    put32(at, tcp_stamp(t));
+    put32(at, tcp_stamp_at(t, t->socket.stack->now));
     put32(at + 4, acks ? t->ts_recent : 0);
     return at + 8;
 }

@@ -82,6 +82,11 @@ static void shorten(struct tcp_socket *t, struct segment *g, uint32_t ack)
     set_lost(t, g, false);
 }
 
+static bool answers_last(const struct tcp_socket *t, const struct segment *g, const struct tcp_options *o)
+{
+    return t->stamps && o->has_ts && seq_le(tcp_stamp_at(t, g->sent_ns), o->ts_echo);
+}
+
 void tcp_acknowledged(struct tcp_socket *t, uint32_t ack, const struct tcp_options *o)
 {
     const bool had_syn = t->sent.count != 0 && (segments_at(&t->sent, 0)->flags & WIRE_TCP_SYN) != 0;
@@ -98,19 +103,18 @@ void tcp_acknowledged(struct tcp_socket *t, uint32_t ack, const struct tcp_optio
             shorten(t, g, ack);
             break;
         }
-        again |= g->times > 1;
-        if (g->times == 1 && !g->sacked && !measured && !again) {
+        /* Karn: sent more than once, it is certain only if the answer is to the last time. What came after waited. */
+        if (!g->sacked && !measured && !again && (g->times == 1 || answers_last(t, g, o))) {
             tcp_round_trip(t, now - g->sent_ns);
             measured = true;
         }
+        again |= g->times > 1;
         if (!g->sacked)
             arrived(t, g);
         set_lost(t, g, false);
         t->sent.head = (t->sent.head + 1) & (t->sent.room - 1);
         t->sent.count--;
     }
-    if (!measured && again && t->stamps && o->has_ts && o->ts_echo != 0)
-        tcp_round_trip(t, (uint64_t)(tcp_stamp(t) - o->ts_echo) * MILLISECOND);
     if (bytes > t->socket.out.used) { /* its FIN */
         bytes = t->socket.out.used;
         t->fin_acked = true;

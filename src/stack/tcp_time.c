@@ -16,6 +16,7 @@ void tcp_round_trip(struct tcp_socket *t, uint64_t ns)
 {
     uint64_t off;
 
+    t->backoff = 0;
     if (t->srtt == 0) {
         t->srtt = ns != 0 ? ns : 1;
         t->rttvar = ns / 2;
@@ -33,7 +34,7 @@ void tcp_round_trip(struct tcp_socket *t, uint64_t ns)
 
 void tcp_again_later(struct tcp_socket *t)
 {
-    uint64_t wait = t->tries < 8 ? t->rto << t->tries : MOST_RTO;
+    uint64_t wait = t->backoff < 8 ? t->rto << t->backoff : MOST_RTO;
 
     if (t->sent.count == 0 && !tcp_has_unsent(t)) {
         t->again_at = NEVER;
@@ -71,6 +72,7 @@ static void again(struct tcp_socket *t)
         tcp_end(t, STACK_TIMED_OUT);
         return;
     }
+    t->backoff++;
     if (t->tcp > TCP_SYN_RECEIVED && t->snd_wnd != 0 && shut) {
         tcp_rewind(t); /* in smaller pieces */
         head = NULL;

@@ -14,6 +14,8 @@
 
 #include "stack_pipe.h"
 
+static uint64_t running; /* the seed of the run that is on */
+
 struct flow { /* one direction of a connection */
     uint32_t sent, size, received;
     bool shut, ended;
@@ -95,6 +97,7 @@ static void one_run(uint64_t seed)
     struct pipe l = {.random = seed * 77 + 5};
     uint64_t until;
 
+    running = seed;
     random_config(&l, &c[0]);
     random_config(&l, &c[1]);
     pipe_open(&l, seed, &c[0], &c[1]);
@@ -136,6 +139,13 @@ static void one_run(uint64_t seed)
     pipe_close(&l);
 }
 
+static int say_which(void **state)
+{
+    (void)state;
+    print_message("the last run: WEIR_SEED=%llu\n", (unsigned long long)running);
+    return 0;
+}
+
 static void streams_arrive(void **state)
 {
     const char *seed = getenv("WEIR_SEED"), *cases = getenv("WEIR_CASES");
@@ -156,5 +166,5 @@ int main(void)
         cmocka_unit_test(streams_arrive),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, say_which);
 }
