@@ -136,6 +136,7 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event)
     if (!ale_step(l, &f->state, event))
         return false;
     f->generation++;
+    f->marks &= (uint8_t) ~(FLOW_MARK_SHORT_OUT | FLOW_MARK_SHORT_IN);
     return true;
 }
 

@@ -143,17 +143,22 @@ bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f)
     return ale_tick(l) - f->used >= lifetime * ALE_TICKS;
 }
 
+void ale_refresh_flow(struct lane *l, struct host_flow *f, bool inbound)
+{
+    if (f->flags & FLOW_REFRESH_OUT_ONLY && inbound)
+        return; /* ALE-08 */
+    if (l->host->config.knobs.shorten_idle && may_shorten(f))
+        f->lifetime = (uint16_t)shortened(l, ALE_IDLE);
+    flow_table_touch(l->flows, f, ale_tick(l));
+}
+
 void ale_refresh(struct scene *s)
 {
     struct host_flow *f = s->flow;
 
     if (f == NULL || f->id != s->flow_id)
         return;
-    if (f->flags & FLOW_REFRESH_OUT_ONLY && s->packet_direction == FWP_DIRECTION_INBOUND)
-        return; /* ALE-08 */
-    if (s->lane->host->config.knobs.shorten_idle && may_shorten(f))
-        f->lifetime = (uint16_t)shortened(s->lane, ALE_IDLE);
-    flow_table_touch(s->lane->flows, f, ale_tick(s->lane));
+    ale_refresh_flow(s->lane, f, s->packet_direction == FWP_DIRECTION_INBOUND);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------

@@ -250,6 +250,8 @@ void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bo
 void ale_flow_drop(struct lane *l, struct host_flow *f);
 /* Has it been idle for too long? */
 bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f);
+/* ale_refresh() of this flow, by a packet of that direction. */
+void ale_refresh_flow(struct lane *l, struct host_flow *f, bool inbound);
 /* All contexts of a flow are given back: flowDeleteFn now, or when the classify that has it returns. Lane not
  * held. */
 void ale_contexts_end(struct lane *l, UINT64 flow_id);

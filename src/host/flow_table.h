@@ -59,7 +59,10 @@ struct host_flow {
     uint8_t flags;            /* FLOW_* */
     uint8_t tcp : 4;          /* enum tcp_state */
     uint8_t queue : 4;        /* which order it stands in: flow_order.c's */
-    uint8_t original_icmp_type;
+    union {
+        uint8_t original_icmp_type; /* of ICMP's */
+        uint8_t short_epoch;        /* of TCP's and UDP's: which FLOW_MARK_SHORT_* are about; paths_short.c's */
+    };
     uint8_t reasons;         /* of the reauthorization due; ale.c maps them */
     uint8_t marks;           /* FLOW_MARK_* */
     uint32_t older, newer;   /* its neighbours in that order: flow_order.c's */
@@ -79,6 +82,8 @@ struct host_flow {
 #define FLOW_MARK_RAW          0x08 /* TCP of a raw socket: no connection, handled as UDP is (ALE-04) */
 #define FLOW_MARK_CLASSIFIED   0x10 /* has had an initial indication at AC or RA (ALE-32) */
 #define FLOW_MARK_GONE         0x20 /* deleted; the entry goes when a packet or the clock comes by */
+#define FLOW_MARK_SHORT_OUT    0x40 /* the layers that its packets meet would permit them: paths_short.c */
+#define FLOW_MARK_SHORT_IN     0x80
 
 _Static_assert(sizeof(struct host_flow) <= 112, "with its share of the buckets at most 128 bytes a flow");
 

@@ -14,6 +14,7 @@
 
 #include "host/inject_inside.h"
 #include "host/internal.h"
+#include "host/paths.h"
 #include "host/walk.h"
 
 /* The clock of idle flows counts in 1/64 s: nothing ends between two of its steps. */
@@ -71,6 +72,7 @@ static int lane_create(struct host *h, struct lane *l)
     int e;
 
     l->host = h;
+    l->short_on = short_possible(&h->config);
     e = rt_mutex_create(&l->lock);
     if (e == 0)
         e = rt_cond_create(rt_clock_of_thread(), &l->turn_over);
@@ -227,6 +229,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
             of[i]->flow = flows[i];
             if (flows[i] == NULL)
                 continue;
+            of[i]->flow_id = flows[i]->id;
             __builtin_prefetch((const char *)flows[i] + sizeof(*flows[i]) - 1);
             ale_endpoint_prefetch(l, flows[i]->endpoint);
         }

@@ -84,8 +84,8 @@ static void plan_filter(struct plan *plan, const struct host_config *c, const st
         plan->foreign[plan->foreign_count++] = f;
 }
 
-static void make_plan(struct plan *plan, const struct host *h, const struct engine_snapshot *snapshot,
-                      UINT16 layer)
+static void make_plan(struct plan *plan, const struct host *h, const struct prepared *prepared,
+                      const struct engine_snapshot *snapshot, UINT16 layer)
 {
     const struct engine_filter *const *filters;
     UINT64 generation = engine_callout_generation(h->config.engine);
@@ -96,6 +96,7 @@ static void make_plan(struct plan *plan, const struct host *h, const struct engi
                           .generation = generation};
     for (size_t i = 0; i < n; i++)
         plan_filter(plan, &h->config, filters[i]);
+    plan->steady = !plan->callouts && values_are_steady(prepared, plan->tested);
 }
 
 /* A layer that never had filters has version 0, and a new plan: both say the same. */
@@ -105,7 +106,7 @@ static const struct plan *plan_of(struct scratch *room, const struct engine_snap
 
     if (__builtin_expect(plan->version != engine_snapshot_layer_version(snapshot, layer), 0) ||
         (plan->callouts && plan->generation != engine_callout_generation(room->host->config.engine)))
-        make_plan(plan, room->host, snapshot, layer);
+        make_plan(plan, room->host, &room->prepared[layer], snapshot, layer);
     return plan;
 }
 
@@ -468,6 +469,14 @@ static void answer_settled(struct scene *s, const struct plan *plan, bool listen
     }
 }
 
+void indicate_settled(struct scene *s, enum host_layer role)
+{
+    const UINT16 id = layer_id(role, s->version);
+    struct answer a = {.role = role, .layer = id};
+
+    answer_settled(s, &s->lane->scratch->plan[id], s->host->config.observer.classified != NULL, &a);
+}
+
 static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool discard, struct answer *out)
 {
     struct scratch *room = s->lane->scratch;
@@ -486,6 +495,10 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
     } else {
         question(s, snapshot, plan, discard, listens, out);
     }
+    out->settled = plan->settled && !discard && !has_owner_fields(role) &&
+                   (!listens || s->host->config.observer.decisions_only);
+    out->steady = plan->steady && !out->blocked && !out->depends && s->flags == 0 && s->reauthorize == 0 &&
+                  !s->loopback && !engine_observes_permits(s->host->config.engine);
     engine_unpin(s->lane->reader);
 }
 

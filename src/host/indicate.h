@@ -32,6 +32,7 @@ struct plan {
     UINT64 generation;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */
     bool ours;                                        /* a callout of this engine's may be asked */
+    bool steady; /* no callouts, and nothing tested that differs between a flow's packets of one direction */
     bool
         settled; /* filters that test nothing, no callout of ours: `answer` is the answer to every question */
     struct host_answer answer;
@@ -58,6 +59,10 @@ struct scratch {
 
 /* 0 or -ENOMEM. */
 int values_prepare(struct scratch *room, const struct host_config *config);
+
+/* Are these fields the same for all packets that a TCP or UDP flow has in one direction, as long as neither
+ * interfaces nor addresses change? But for what the packet's own condition flags say. */
+bool values_are_steady(const struct prepared *p, UINT64 fields);
 
 /* Does an inbound packet stand behind this classification? */
 static inline bool scene_inbound(const struct scene *s)

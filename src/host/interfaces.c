@@ -171,6 +171,7 @@ int host_interface_add(struct host *h, const struct host_interface_desc *desc)
     h->interfaces[h->interface_count] = i;
     SHOW(h->interface_count, h->interface_count + 1);
     h->places++;
+    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE);
     return 0;
 }
 
@@ -200,6 +201,7 @@ void host_set_profile(struct host *h, UINT32 interface_index, UINT32 profile)
         return;
     SHOW(f->desc.profile, profile);
     __atomic_fetch_and(&f->desc.unknown, ~(UINT32)HOST_THING_PROFILE, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE);
     ale_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_PROFILE_CROSSING, interface_index);
 }
 
@@ -320,6 +322,7 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
     if (what.interface == NULL || (version != 4 && version != 6))
         return -EINVAL;
     h->places++;
+    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE);
     if (all && what.bits < most)
         return list_append(a, &a->prefixes, &what);
     had = address_find(a, version, addr);

@@ -206,6 +206,7 @@ struct scene {
     uint32_t path_mtu;
     bool follows;    /* host_frame.follows */
     bool any_remote; /* EC, LIS..: no remote end */
+    UINT32 steady;   /* roles of layers that permitted, steadily: paths_short.c */
     struct ale_hold hold;
     struct walk *walk;           /* the packet as callouts see it; NULL: they see none */
     struct ale_options *options; /* NULL: none may be set here */
@@ -216,6 +217,8 @@ struct answer {
     bool blocked;
     bool absorbed; /* blocked, silently */
     bool depends;
+    bool steady;  /* so it is for each packet of the flow in this direction, until something else changes */
+    bool settled; /* ... for each packet, until policy or callouts change */
     bool empty; /* no filter there */
     enum host_layer role;
     UINT16 layer; /* run-time id */
@@ -234,6 +237,9 @@ struct answer {
  * FWPS_DISCARD_FIREWALL_POLICY, unless absorbed (ORD-17). No lane may be held. Returns out->blocked.
  */
 bool indicate(struct scene *s, enum host_layer role, struct answer *out);
+/* Tells the observer of a settled answer that depends, once more. Of the scene are read: host, lane, frame, time_ns,
+ * version, endpoint, flow_id, packet_direction, reauthorize. */
+void indicate_settled(struct scene *s, enum host_layer role);
 
 /* Indicates at the discard layer of `role` what the stack itself discards (ORD-18). Returns whether a filter
  * or callout there blocked it: that suppresses the stack's answer (ORD-06, ORD-12). */
@@ -436,6 +442,7 @@ struct ahead {
     UINT64 number, time_ns, places;
     const struct host_interface *interface, *home; /* as in struct scene */
     struct host_flow *flow; /* perhaps its flow: the key says it; NULL: unknown. Slots are never given back */
+    UINT64 flow_id;         /* ... as it was; ids are never used again */
     uint8_t course;         /* paths.c's */
 };
 /* One more in host->counts, which anybody may copy at any time. */
@@ -497,6 +504,13 @@ struct lane {
     struct rt_cond *turn_over;
     UINT64 busy_under; /* paths.c's: the version of the policy that `busy` is about, */
     UINT32 busy[2];    /* bits by role of the layers that have filters; [1]: IPv6 */
+    UINT64 busy_among; /* as host.among and the callouts' generation were then; and paths_short.c's: */
+    UINT64 busy_generation;
+    UINT32 settled[2]; /* bits by role of layers that have settled answers */
+    UINT32 depends[2]; /* ... that depend */
+    bool short_on;     /* the short way may be taken at all */
+    uint8_t short_epoch;
+    UINT64 shortened; /* frames that took it to its end */
 };
 
 /*
@@ -545,6 +559,7 @@ struct host {
     size_t interface_count;
     struct addresses *addresses; /* interfaces.c's */
     UINT64 places;               /* how often an interface or address was added */
+    UINT64 among;                /* ... or a profile was set: by any thread */
     UINT64 now_ns;
     UINT64 next_flow_id, next_endpoint_id, next_event;
     struct host_counts counts;

@@ -83,8 +83,20 @@ static void busy_notice(struct lane *l)
     const struct engine_filter *const *filters;
     const struct engine_snapshot *snapshot;
 
-    if (__builtin_expect(l->busy_under == engine_version(l->host->config.engine) + 1, 1))
+    const UINT64 among = __atomic_load_n(&l->host->among, __ATOMIC_ACQUIRE),
+                 generation = engine_callout_generation(l->host->config.engine);
+
+    if (__builtin_expect(l->busy_under == engine_version(l->host->config.engine) + 1 && l->busy_among == among &&
+                             l->busy_generation == generation,
+                         1))
         return;
+    l->busy_among = among;
+    l->busy_generation = generation;
+    memset(l->settled, 0, sizeof(l->settled));
+    memset(l->depends, 0, sizeof(l->depends));
+    lane_enter(l);
+    short_forget(l);
+    lane_leave(l);
     snapshot = engine_pin(l->reader);
     l->busy_under = engine_snapshot_version(snapshot) + 1;
     l->busy[0] = l->busy[1] = 0;
@@ -103,6 +115,7 @@ void path_busy(struct lane *l)
 
 bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
 {
+    const uint8_t epoch = s->lane->short_epoch;
     struct answer a;
 
     if ((s->lane->busy[s->version == 6] >> role & 1) == 0 &&
@@ -113,7 +126,15 @@ bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
         return false;
     }
     out->depends = out->depends || a.depends;
+    if (a.steady)
+        s->steady |= 1u << role;
+    if (a.settled) {
+        s->lane->settled[s->version == 6] |= 1u << role;
+        s->lane->depends[s->version == 6] |= (UINT32)a.depends << role;
+    }
     busy_notice(s->lane);
+    if (__builtin_expect(s->lane->short_epoch != epoch, 0))
+        s->steady = 0;
     return true;
 }
 
@@ -439,6 +460,7 @@ static const struct ahead *ahead_of(struct lane *l, const struct host_frame *f)
     if (a->frame != f || a->packet != f->packet || a->number != f->number || a->time_ns != f->time_ns ||
         a->places != l->host->places) {
         a->flow = NULL;
+        a->home = NULL;
         a->interface = host_interface_by_index(l->host, f->interface_index);
         if (f->packet->version != 0)
             a->course = (uint8_t)course_of(l->host, f, a->interface, &a->home);
@@ -513,27 +535,76 @@ static void loopback(struct scene *s, struct host_outcome *out)
     out->sender_flow_id = sender;
 }
 
+static void scene_of(struct scene *s, struct lane *l, const struct host_frame *f, const struct ahead *a)
+{
+    size_t size = sizeof(*s);
+
+    __asm__("" : "+r"(size)); /* the C library clears this faster than what GCC would put here (rep stos) */
+    memset(s, 0, size);
+    s->host = l->host;
+    s->lane = l;
+    s->frame = f->number;
+    s->time_ns = l->host->now_ns;
+    s->packet = f->packet;
+    s->follows = f->follows;
+    s->interface = a->interface;
+    s->likely = a->flow;
+}
+
+/* A segment that left the short way: the rest of the long one. */
+static __attribute__((noinline)) void rest_of_tcp(struct lane *l, const struct host_frame *f,
+                                                  const struct ahead *a, bool in, struct tcp_result *r,
+                                                  struct host_outcome *out)
+{
+    struct ale_view v = {0};
+    struct scene s;
+    struct walk w;
+
+    scene_of(&s, l, f, a);
+    walk_begin(&w, l->host, f->number, f->packet);
+    s.walk = &w;
+    path_scene(&s, f->packet, in);
+    s.home = a->home;
+    if (in)
+        out->inbound = true;
+    else
+        out->outbound = true;
+    (void)path_find(&s, &v, out); /* the flow, which needs nothing */
+    if (in) {
+        lane_enter(l);
+        path_passed(&s);
+        lane_leave(l);
+        path_tcp_went_in(&s, r, out);
+    } else {
+        path_tcp_going_out(&s, r, out);
+    }
+    walk_end(&w, out);
+}
+
 void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)
 {
     const struct wire_packet *p = f->packet;
     const struct ahead *a = ahead_of(l, f);
-    size_t size = sizeof(struct scene);
+    const bool to_us = a->course == COURSE_IN;
+    enum short_result taken = SHORT_NO;
+    struct tcp_result r;
     struct scene s;
     struct walk w;
 
-    __asm__("" : "+r"(size)); /* the C library clears this faster than what GCC would put here (rep stos) */
-    memset(&s, 0, size);
-    s.host = l->host;
-    s.lane = l;
-    s.frame = f->number;
-    s.time_ns = l->host->now_ns;
-    s.packet = p;
-    s.follows = f->follows;
-    s.interface = a->interface;
-    s.likely = a->flow;
+    busy_notice(l);
+    if (a->flow != NULL && l->short_on && (to_us || a->course == COURSE_OUT)) {
+        lane_enter(l);
+        taken = short_way(l, f, a, to_us, &r, out);
+        lane_leave(l);
+    }
+    if (taken != SHORT_NO) {
+        if (taken == SHORT_TCP)
+            rest_of_tcp(l, f, a, to_us, &r, out);
+        return;
+    }
+    scene_of(&s, l, f, a);
     walk_begin(&w, l->host, f->number, p);
     s.walk = &w;
-    busy_notice(l);
     if (p->version == 0) {
         const bool in = way_of(f, s.interface) != HOST_WAY_OUT;
         const uint8_t version = announced_version(p);
@@ -555,11 +626,15 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
         path_scene(&s, p, true);
         s.home = a->home;
         paths_in(&s, out);
+        if (l->short_on)
+            short_note(&s, out);
         break;
     case COURSE_OUT:
         path_scene(&s, p, false);
         s.home = a->home;
         paths_out(&s, out);
+        if (l->short_on)
+            short_note(&s, out);
         break;
     case COURSE_LOOPBACK:
         loopback(&s, out);

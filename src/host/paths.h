@@ -79,6 +79,28 @@ void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_out
 void path_icmp_error_in(struct scene *s, struct host_outcome *out);
 void path_icmp_error_out(struct scene *s, struct host_outcome *out);
 
+/* The rest of the way behind tcp_segment(), of an established flow's segment that is no SYN and needs nothing of
+ * ALE. Inbound: it has been refreshed. Outbound: OT and what is below are still to come. */
+void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome *out);
+void path_tcp_going_out(struct scene *s, struct tcp_result *r, struct host_outcome *out);
+
+/* ---- paths_short.c */
+
+/* Could any packet take it, with this configuration? */
+bool short_possible(const struct host_config *c);
+/* All marks are void. With the lane held. */
+void short_forget(struct lane *l);
+enum short_result {
+    SHORT_NO,     /* nothing was done: the long way */
+    SHORT_PASSED, /* the outcome is written */
+    SHORT_TCP     /* r is tcp_segment()'s, and brings more about: path_tcp_went_in(), path_tcp_going_out() */
+};
+/* `a` is of this frame and has a flow. With the lane held. */
+enum short_result short_way(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,
+                            struct tcp_result *r, struct host_outcome *out);
+/* The frame's packet went the long way: was it one that the next one need not go? */
+void short_note(struct scene *s, const struct host_outcome *out);
+
 /* ---- paths_discard.c */
 
 /* The stack discards the packet: indicates it at the layer's discard layer; returns whether that was blocked

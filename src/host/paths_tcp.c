@@ -27,6 +27,7 @@ static bool stream_step(struct scene *s, bool out_way, const uint8_t *bytes, uin
                         struct host_outcome *out)
 {
     FWP_DIRECTION way = s->packet_direction;
+    UINT32 steady = s->steady;
     bool passed;
 
     s->stream = bytes;
@@ -34,6 +35,8 @@ static bool stream_step(struct scene *s, bool out_way, const uint8_t *bytes, uin
     s->stream_flags = flags | (out_way ? FWPS_STREAM_FLAG_SEND : FWPS_STREAM_FLAG_RECEIVE);
     s->packet_direction = out_way ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
     passed = path_step(s, LAYER_ST, out);
+    if (s->packet_direction != way)
+        s->steady = steady; /* of the other direction */
     s->packet_direction = way;
     s->stream = NULL;
     s->stream_size = 0;
@@ -189,6 +192,18 @@ static bool established(struct scene *s, UINT32 events, struct host_outcome *out
     return false;
 }
 
+void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome *out)
+{
+    if (__builtin_expect((r->events & TCP_REFUSED) != 0, 0)) {
+        path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, r->reason, out);
+        return;
+    }
+    if (r->events == 0 || !established(s, r->events, out))
+        return;
+    (void)stream_steps(s, r, out);
+    ended(s, r->events);
+}
+
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
     const UINT64 before = flow_before(s);
@@ -214,14 +229,24 @@ void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
     segment(s, before, &r);
     path_passed(s);
     lane_leave(s->lane);
-    if (__builtin_expect((r.events & TCP_REFUSED) != 0, 0)) {
-        path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, r.reason, out);
+    path_tcp_went_in(s, &r, out);
+}
+
+void path_tcp_going_out(struct scene *s, struct tcp_result *r, struct host_outcome *out)
+{
+    if (r->events != 0 && (!established(s, r->events, out) || !stream_steps(s, r, out))) {
+        ended(s, r->events);
         return;
     }
-    if (r.events == 0 || !established(s, r.events, out))
+    if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
+        path_dropped(s);
+        ended(s, r->events);
         return;
-    (void)stream_steps(s, &r, out);
-    ended(s, r.events);
+    }
+    lane_enter(s->lane);
+    path_passed(s);
+    lane_leave(s->lane);
+    ended(s, r->events);
 }
 
 void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)

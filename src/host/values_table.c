@@ -200,6 +200,19 @@ static void override_layer(struct scratch *room, const struct host_setting *s, U
     room->overrides[room->override_count++] = (struct override){id, (UINT16)field, &s->value};
 }
 
+bool values_are_steady(const struct prepared *p, UINT64 fields)
+{
+    for (; fields != 0; fields &= fields - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(fields);
+        const enum getter get = p->get[i];
+
+        if ((p->overridden >> i & 1) == 0 && /* forwarded and quoted packets, link headers */
+            ((get >= GET_SOURCE_ADDRESS && get <= GET_EMBEDDED_REMOTE_PORT) || get >= GET_INTERFACE_MAC))
+            return false;
+    }
+    return true;
+}
+
 int values_prepare(struct scratch *room, const struct host_config *config)
 {
     memset(room->role, LAYER_ROLES, sizeof(room->role));
