@@ -226,8 +226,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *Origin
             room_buffer(&r, chain, 0, size, NetBufferPool);
         }
     if (DataOffsetDelta != 0 &&
-        ndis_retreat_list(&r.block->nbl, DataOffsetDelta, DataBackFill, NULL, NULL) !=
-            NDIS_STATUS_SUCCESS) {
+        ndis_retreat_list(&r.block->nbl, DataOffsetDelta, DataBackFill, NULL, NULL) != NDIS_STATUS_SUCCESS) {
         ndis_nbl_free(&r.block->nbl, NDIS_MADE_FRAGMENT, NDIS_BY_NDIS, __builtin_return_address(0));
         return NULL;
     }

@@ -161,8 +161,7 @@ NDIS_STATUS ndis_retreat_list(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDe
                               NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
 {
     for (NET_BUFFER *nb = NetBufferList->FirstNetBuffer; nb != NULL; nb = nb->Next) {
-        NDIS_STATUS status =
-            ndis_retreat(nb, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
+        NDIS_STATUS status = ndis_retreat(nb, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
 
         if (status == NDIS_STATUS_SUCCESS)
             continue;
@@ -179,7 +178,8 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferLi
                                                     NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
 {
     NT_FAIL_STATUS(NdisRetreatNetBufferListDataStart);
-    return ndis_retreat_list(NetBufferList, DataOffsetDelta, DataBackFill, AllocateMdlHandler, FreeMdlHandler);
+    return ndis_retreat_list(NetBufferList, DataOffsetDelta, DataBackFill, AllocateMdlHandler,
+                             FreeMdlHandler);
 }
 
 VOID NTAPI NdisAdvanceNetBufferListDataStart(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta,

@@ -86,7 +86,8 @@ static inline uint8_t *ndis_mdl_bytes(MDL *mdl)
 }
 
 /* NdisRetreatNetBuffer(List)DataStart() (data.c). */
-NDIS_STATUS ndis_retreat(NET_BUFFER *nb, ULONG delta, ULONG back_fill, NET_BUFFER_ALLOCATE_MDL_HANDLER allocate);
+NDIS_STATUS ndis_retreat(NET_BUFFER *nb, ULONG delta, ULONG back_fill,
+                         NET_BUFFER_ALLOCATE_MDL_HANDLER allocate);
 NDIS_STATUS ndis_retreat_list(NET_BUFFER_LIST *nbl, ULONG delta, ULONG back_fill,
                               NET_BUFFER_ALLOCATE_MDL_HANDLER allocate, NET_BUFFER_FREE_MDL_HANDLER release);
 
