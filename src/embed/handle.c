@@ -32,7 +32,7 @@
 #define TAG     0xaull
 #define OBJECTS (1u << 18)
 #define TURNS   0x3fffu /* of generations */
-#define TEXT    4096
+#define TEXT    32768   /* an expectation's message with its events */
 
 struct live {
     atomic_uint generation; /* odd: there is one */
@@ -95,7 +95,7 @@ static bool split(const void *handle, struct parts *p)
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
 /* "again: WEIR_SEED=7 ./test": as this process was started, as far as can be said. */
-static void how_again(const struct embed *e, char *out, size_t size)
+void embed_how_again(const struct embed *e, char *out, size_t size)
 {
     FILE *f = fopen("/proc/self/cmdline", "re");
     size_t at = (size_t)snprintf(out, size, "again: ");
@@ -160,7 +160,7 @@ static void compose(const struct embed *e, const char *call, const char *format,
 
     n = vsnprintf(error_text + at, sizeof error_text - at, format, args);
     at += n > 0 ? (size_t)n : 0;
-    how_again(e, again, sizeof again);
+    embed_how_again(e, again, sizeof again);
     if (at > sizeof error_text - sizeof again - 2) /* what is cut is the middle, not how to run it again */
         at = sizeof error_text - sizeof again - 2;
     snprintf(error_text + at, sizeof error_text - at, "\n%s", again);
@@ -407,6 +407,8 @@ void *embed_enter(const char *call, enum embed_kind kind, const void *handle, st
         return NULL;
     }
     e->handles->call = call;
+    atomic_store_explicit(&e->beats, atomic_load_explicit(&e->beats, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     *out = e;
     return s->object;
 }

@@ -25,6 +25,8 @@
 #ifndef WEIR_EMBED_INTERNAL_H
 #define WEIR_EMBED_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "weir.h"
 
 #include "api/api.h"
@@ -69,6 +71,7 @@ struct embed {
     struct embed_drivers *drivers;   /* driver.c */
     struct embed_device *devices;    /* device.c: open ones, newest first */
     struct embed_hang *hang;         /* hang.c */
+    _Atomic uint64_t beats;          /* calls of weir.h; for hang.c */
 };
 
 /* ---- handle.c ------------------------------------------------------------------------------------------ */
@@ -88,6 +91,8 @@ void embed_again(struct embed *e);
 /* Tells a misuse or a failed expectation: text as printf's; adds the call, and how to run it again. May not return. */
 void embed_failed(struct embed *e, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* "again: WEIR_SEED=7 ./test": as this process was started. */
+void embed_how_again(const struct embed *e, char *out, size_t size);
 /* Sets what weir_error() says, without telling it. */
 void embed_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

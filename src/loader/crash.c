@@ -82,7 +82,7 @@ void loader_crash_doing(const char *what, uint64_t number)
 /* ---- where it happened ----------------------------------------------------------------------------------
  */
 
-static const struct image *image_at(uintptr_t at)
+const struct image *crash_image_at(uintptr_t at)
 {
     for (unsigned n = 0; n < IMAGES; n++) {
         const struct image *i = atomic_load(&crash.images[n]);
@@ -108,7 +108,7 @@ static struct site driver_place(const ucontext_t *u)
 #else
 #error "a machine whose signal context is not known"
 #endif
-    s.image = image_at(at);
+    s.image = crash_image_at(at);
     if (s.image != NULL) {
         s.at = at - s.image->bias;
         return s;
@@ -120,7 +120,7 @@ static struct site driver_place(const ucontext_t *u)
             process_vm_readv(getpid(), &here, 1, &there, 1, 0); /* a page that is not there is no fault */
 
         for (size_t n = 0; got > 0 && n < (size_t)got / sizeof words[0]; n++) {
-            const struct image *i = image_at(words[n]);
+            const struct image *i = crash_image_at(words[n]);
 
             if (i == NULL || elf_function_at(&i->elf, words[n] - 1 - i->bias) == NULL)
                 continue;
@@ -325,6 +325,21 @@ void crash_late(const char *driver, const char *function)
         rt_sim_fibers(rt_sim_current(), tell_fiber, NULL);
     snprintf(what, sizeof what, "%s does not come back: it waits for what does not come", function);
     end_run(driver, what, NULL, LOADER_EXIT_STUCK);
+}
+
+void loader_crash_hang(const char *text, const char *last)
+{
+    begin_end(LOADER_EXIT_STUCK);
+    snprintf(crash.text, sizeof crash.text - 2, "%s", text);
+    fflush(stdout); /* what a test program has said before, where nobody holds it */
+    tell();
+    loader_stacks_print(stderr);
+    if (last != NULL)
+        fprintf(stderr, "%s\n", last);
+    if (crash.flush != NULL)
+        crash.flush(crash.ctx);
+    fflush(NULL);
+    _exit(LOADER_EXIT_STUCK);
 }
 
 /* A sanitizer has written its report and ends the process. */

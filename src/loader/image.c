@@ -154,6 +154,7 @@ static int first_object(struct dl_phdr_info *info, size_t size, void *ctx)
     (void)size;
     i->bias = info->dlpi_addr;
     i->from = UINTPTR_MAX;
+    i->to = 0;
     for (int n = 0; n < info->dlpi_phnum; n++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[n];
         uintptr_t from = i->bias + p->p_vaddr;
@@ -183,6 +184,40 @@ int image_open_program(struct image **out)
     set_shown(i);
     *out = i;
     return 0;
+}
+
+struct object {
+    struct image *i;
+    uintptr_t at;
+};
+
+static int object_at(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    struct object *o = ctx;
+
+    (void)first_object(info, size, o->i);
+    if (o->at < o->i->from || o->at >= o->i->to) {
+        o->i->from = o->i->to = 0;
+        return 0;
+    }
+    o->i->path = info->dlpi_name[0] != '\0' ? realpath(info->dlpi_name, NULL) : realpath("/proc/self/exe", NULL);
+    return 1;
+}
+
+struct image *image_open_at(const void *address)
+{
+    struct image *i = calloc(1, sizeof *i);
+    struct object o = {i, (uintptr_t)address};
+
+    if (i == NULL)
+        return NULL;
+    i->program = true;
+    if (dl_iterate_phdr(object_at, &o) == 0 || i->path == NULL) {
+        image_free(i);
+        return NULL;
+    }
+    set_shown(i);
+    return i;
 }
 
 const struct elf *image_elf(const struct image *i)

@@ -60,6 +60,8 @@ struct image {
 int image_open(const char *path, struct image **out, struct loader_error *error);
 /* The program, whose functions are drivers' too (tests). Its file is read when somebody asks for names in it. */
 int image_open_program(struct image **out);
+/* Whatever object of the process this address is in, named by its file; NULL: none, or out of memory. */
+struct image *image_open_at(const void *address);
 /* Its file; the program's may be empty, where it could not be read. Any thread. */
 const struct elf *image_elf(const struct image *i);
 void image_unmap(struct image *i); /* what is known of it stays */
@@ -114,6 +116,7 @@ struct loader_driver {
 
 /* ---- crash ----------------------------------------------------------------------------------------------
  */
+const struct image *crash_image_at(uintptr_t at); /* of those added; NULL: none. Async-signal-safe */
 void crash_image_add(const struct image *i);
 void crash_image_remove(const struct image *i);
 /* A driver called KeBugCheckEx or did what amounts to it: message, flush, end. */

@@ -141,6 +141,17 @@ void loader_crash_doing(const char *what, uint64_t number);
 /* rt_sim_config.stuck: says which driver's function does not come back; ends the process. */
 void loader_crash_stuck(void *ctx, const char *fiber, struct rt_context *context);
 
+/* Every thread's stack, for the report of a process that is about to end. prepare: before there is trouble. collect: of
+ * the caller, whose thread has this name and context and is in that call (NULL: none), and of the others: s's
+ * fibers, on the world's own OS thread; s NULL: all threads of the process. Also in a signal handler. print: in
+ * words, which runs addr2line. */
+void loader_stacks_prepare(void);
+void loader_stacks_collect(struct rt_sim *s, const char *name, const struct rt_context *c, const char *doing);
+void loader_stacks_print(FILE *out);
+/* Ends the process: the text (at once), the stacks that were collected, the last line (NULL: none), then
+ * LOADER_EXIT_STUCK. If that takes more than five seconds, without the rest. */
+_Noreturn void loader_crash_hang(const char *text, const char *last);
+
 /* Restarts the program with the run-time preloaded that the images were instrumented for; returns true if
  * there is nothing to do. Called before anything else is. False, error: it cannot be done. */
 bool loader_sanitizer_restart(const char *const *images, size_t count, struct loader_error *error);

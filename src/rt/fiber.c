@@ -74,6 +74,53 @@ static void reap(struct rt_sim *s)
         s->sanitizers.tsan_destroy(f->tsan);
 }
 
+/* Somebody goes around, and is on my stack. Afterwards it is as if I had not run. */
+static __attribute__((noinline)) void visited(struct rt_fiber *me)
+{
+    struct rt_sim *s = me->world;
+    struct rt_visit *v = s->visit;
+
+    v->fn(v->ctx, me->thread.name, rt_fiber_waits_for(me), rt_sim_context_of(me));
+    if (s->sanitizers.start_switch != NULL)
+        s->sanitizers.start_switch(&me->fake_stack, v->stack.low, v->stack.size);
+    if (s->sanitizers.tsan_switch != NULL)
+        s->sanitizers.tsan_switch(v->tsan, 0);
+    rt_place_switch(&me->place, &v->back);
+    if (s->sanitizers.start_switch != NULL) { /* now I do run */
+        const void *low;
+        size_t size;
+
+        s->sanitizers.finish_switch(me->fake_stack, &low, &size);
+    }
+}
+
+void rt_sim_visit(struct rt_sim *s,
+                  void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
+                  void *ctx)
+{
+    struct rt_fiber *running = atomic_load(&s->running);
+    struct rt_visit v = {.fn = fn, .ctx = ctx, .stack = running->stack, .tsan = running->tsan};
+    void *fake = NULL;
+
+    s->visit = &v;
+    for (struct rt_fiber *f = &s->first; f != NULL; f = f == &s->first ? s->fibers : f->next) {
+        if (f == running || atomic_load(&f->state) == RT_ENDED || (f != &s->first && !f->begun))
+            continue;
+        if (s->sanitizers.start_switch != NULL)
+            s->sanitizers.start_switch(&fake, f->stack.low, f->stack.size);
+        if (s->sanitizers.tsan_switch != NULL)
+            s->sanitizers.tsan_switch(f->tsan, 0);
+        rt_place_switch(&v.back, &f->place);
+        if (s->sanitizers.start_switch != NULL) {
+            const void *low;
+            size_t size;
+
+            s->sanitizers.finish_switch(fake, &low, &size);
+        }
+    }
+    s->visit = NULL;
+}
+
 /* `me` runs, on its own stack, after a switch. `from` was left: where it is the first fiber, this is how one
  * learns what its stack is. */
 static void arrive(struct rt_fiber *me, struct rt_fiber *from)
@@ -85,9 +132,11 @@ static void arrive(struct rt_fiber *me, struct rt_fiber *from)
         size_t size;
 
         s->sanitizers.finish_switch(me->fake_stack, &low, &size);
-        if (from == &s->first)
+        if (from == &s->first && s->visit == NULL)
             from->stack = (struct rt_stack){(unsigned char *)low, size};
     }
+    if (__builtin_expect(s->visit != NULL, 0))
+        visited(me);
     reap(s);
 }
 
@@ -153,6 +202,7 @@ static void fiber_main(void *arg)
     struct rt_sim *s = me->world;
 
     arrive(me, s->left);
+    me->begun = true;
     me->thread.fn(me->thread.arg);
     atomic_store_explicit(&me->state, RT_ENDED, memory_order_relaxed);
     s->live--;

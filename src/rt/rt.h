@@ -140,6 +140,11 @@ bool rt_sim_ready(const struct rt_sim *s);
 void rt_sim_fibers(struct rt_sim *s,
                    void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
                    void *ctx);
+/* The same on the stack of each of them that has begun, one after another, so that fn sees its own stack as that fiber's:
+ * for the report of a process that is about to end. On the world's OS thread, also in a signal handler. */
+void rt_sim_visit(struct rt_sim *s,
+                  void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
+                  void *ctx);
 /* A name for such reports: what the calling thread's waits for conditions are for, until the next call.
  * `what` is kept as it is, not copied; NULL: nothing is known. */
 void rt_waits_for(const char *what);

@@ -158,9 +158,7 @@ void rt_sim_settle(struct rt_sim *s, uint64_t until_ns)
     rt_sim_set_now(s, until_ns);
 }
 
-void rt_sim_fibers(struct rt_sim *s,
-                   void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
-                   void *ctx)
+const char *rt_fiber_waits_for(struct rt_fiber *f)
 {
     static const char *const words[] = {
         [RT_NO_WAIT] = NULL,
@@ -169,16 +167,19 @@ void rt_sim_fibers(struct rt_sim *s,
         [RT_WAIT_THREAD] = "the end of a thread",
         [RT_WAIT_SPIN] = "a change of memory (it spins)",
     };
+    enum rt_wait wait = atomic_load(&f->wait);
+    const char *said = atomic_load(&f->waits);
 
+    return wait == RT_WAIT_CONDITION && said != NULL ? said : words[wait];
+}
+
+void rt_sim_fibers(struct rt_sim *s,
+                   void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c),
+                   void *ctx)
+{
     pthread_mutex_lock(&s->list_lock);
-    for (struct rt_fiber *f = s->fibers; f != NULL; f = f->next) {
-        enum rt_wait wait = atomic_load(&f->wait);
-        const char *said = atomic_load(&f->waits);
-
-        if (atomic_load(&f->state) == RT_ENDED)
-            continue;
-        fn(ctx, f->thread.name, wait == RT_WAIT_CONDITION && said != NULL ? said : words[wait],
-           rt_sim_context_of(f));
-    }
+    for (struct rt_fiber *f = s->fibers; f != NULL; f = f->next)
+        if (atomic_load(&f->state) != RT_ENDED)
+            fn(ctx, f->thread.name, rt_fiber_waits_for(f), rt_sim_context_of(f));
     pthread_mutex_unlock(&s->list_lock);
 }

@@ -64,6 +64,7 @@ struct rt_fiber {
     _Atomic(const char *) waits;  /* by rt_waits_for(); NULL: not said */
     _Atomic enum rt_wait wait;    /* what for, as rt itself knows it */
     struct rt_fiber *next, *prev; /* world->fibers, in the order they were started */
+    bool begun;                   /* its stack has something on it */
     void *fake_stack;             /* ASan's */
     void *tsan;                   /* TSan's */
 };
@@ -92,6 +93,15 @@ struct rt_sanitizers {
 
 struct rt_watchdog;
 
+/* Somebody goes from stack to stack (rt_sim_visit()). */
+struct rt_visit {
+    void (*fn)(void *ctx, const char *name, const char *waits_for, struct rt_context *c);
+    void *ctx;
+    struct rt_place back; /* the visitor's */
+    struct rt_stack stack;
+    void *tsan;
+};
+
 struct rt_sim {
     struct rt_sim_config config;
     struct rt_clock clock;
@@ -114,6 +124,7 @@ struct rt_sim {
 
     struct rt_fiber *reap;          /* ended; its stack goes back once it is left */
     struct rt_fiber *left;          /* who ran before the one that runs */
+    struct rt_visit *visit;         /* NULL: nobody goes around */
     struct rt_fiber *fibers, *last; /* all but the first, ended ones that nobody joined included */
     pthread_mutex_t list_lock;
     struct rt_fiber *spare_fibers; /* by next */
@@ -167,6 +178,8 @@ int rt_fiber_create(struct rt_sim *s, const char *name, void (*fn)(void *arg), v
 void rt_fiber_free(struct rt_fiber *f); /* joined */
 void rt_fiber_switch(struct rt_fiber *me, struct rt_fiber *to);
 void rt_fibers_destroy(struct rt_sim *s); /* all of them, and the pools */
+/* What it waits for, in words; NULL: it could run. Any thread. */
+const char *rt_fiber_waits_for(struct rt_fiber *f);
 
 /* ---- sanitize.c ---------------------------------------------------------------------------------------- */
 void rt_sanitizers_find(struct rt_sanitizers *s);
