@@ -41,6 +41,9 @@ struct delay_hold {
     bool stopped;                /* its head is to be fed again, and waits for a completion */
     bool for_endpoint;           /* ... of a bind or listen */
     bool refused;                /* not TCP: the request is GONE */
+    bool silent;                 /* what others wait for was absorbed, and may yet be sent as a copy: */
+    bool silent_first;           /* ... of the end that opened the flow */
+    uint64_t silent_ns;          /* ... when it was captured */
     uint64_t delay_ns, last_due;
     size_t place; /* in the heap; DELAY_NOWHERE */
     uint64_t due;
@@ -57,7 +60,8 @@ struct delay_datagram {
 };
 #define DELAY_DATAGRAMS 1024u
 
-#define DELAY_NOWHERE SIZE_MAX
+#define DELAY_SILENCE_NS 5000000000ull /* so long what follows waits for a copy that perhaps nobody makes */
+#define DELAY_NOWHERE    SIZE_MAX
 #define DELAY_FLOWS   16384u /* buckets */
 #define DELAY_PIECES  65536u
 

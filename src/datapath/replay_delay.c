@@ -47,6 +47,11 @@
  * go of (CLS-34), injects it then: a packet without origin, of the flow and way of an undecided piece whose
  * packet no driver keeps, stands for that.
  *
+ * A driver may also absorb a frame and keep nothing that the host knows of: it has copied the bytes. Then the
+ * frame is GONE with the end of the instant, unless the copy is injected within it. But what follows from it,
+ * of a request or a SYN, waits DELAY_SILENCE_NS more (delay_hold.silent): a copy that is sent in that time is
+ * a packet of its own, and what waited follows from that one. If none is, the host is asked.
+ *
  * When a piece is OUT, what waited for it has a delay. GONE, it has none: answers to a datagram are
  * consequences at once; of a connection the host is asked, at once, and says so (consequence, as without
  * time), unless another SYN of it still waits or has passed. A TCP connection keeps its delay: it is the
@@ -145,6 +150,8 @@ static bool is_blocked(const struct delay_hold *h)
 
     if (h->stopped)
         return true;
+    if (h->silent)
+        return false; /* not for ever */
     return h->flow->tcp ? is_owed(h->flow, &head->wire, head->from_first) : h->request != NULL;
 }
 
@@ -153,7 +160,7 @@ static void schedule(struct delay *d, struct delay_hold *h)
     uint64_t due = UINT64_MAX;
 
     if (h->head != NULL && !is_blocked(h)) {
-        due = h->head->packet.time_ns + h->delay_ns;
+        due = h->head->packet.time_ns + (h->silent ? DELAY_SILENCE_NS : h->delay_ns);
         if (due < h->last_due)
             due = h->last_due;
     }
@@ -195,7 +202,7 @@ static void rest(struct delay *d, struct delay_flow *f)
 {
     struct delay_hold *h = f->hold;
 
-    if (h != NULL && h->head == NULL && h->taken == 0 && !h->refused && h->delay_ns == 0 &&
+    if (h != NULL && h->head == NULL && h->taken == 0 && !h->refused && !h->silent && h->delay_ns == 0 &&
         h->request == NULL && (!f->tcp || f->own == NULL))
         delay_hold_free(d, h);
     if (f->holds == 0 && f->own == NULL && !f->gave_up)
@@ -283,7 +290,7 @@ static bool tcp_waits(const struct delay_flow *f, const struct wire_packet *w, b
         return true;
     if (!quoted && !f->connects && from_first && delay_bare_syn(w))
         return false; /* PEND-37 */
-    if (h->delay_ns != 0)
+    if (h->delay_ns != 0 || h->silent)
         return true;
     if (quoted)
         return h->head != NULL || (f->own != NULL && delay_bare_syn(&f->own->wire) && !f->open);
@@ -332,12 +339,14 @@ enum delay_says delay_frame(struct delay *d, const struct capture_packet *p, con
     h = f->hold;
     if (h == NULL || (!f->tcp && from_first))
         return DELAY_FEED; /* PEND-36 */
+    if (h->silent && h->head == NULL && p->time_ns > h->silent_ns + DELAY_SILENCE_NS)
+        h->silent = false; /* no copy was made */
     if (h->refused) {
         fate_of(f, from_first, HOST_CONSEQUENCE, HOST_NOTE_UNSENT_REQUEST, out);
         return DELAY_FATE;
     }
     if (f->tcp ? !tcp_waits(f, w, from_first, quoted)
-               : h->request == NULL && h->head == NULL && h->delay_ns == 0)
+               : h->request == NULL && h->head == NULL && h->delay_ns == 0 && !h->silent)
         return !f->tcp || f->open ? DELAY_FEED_FOLLOWS : DELAY_FEED;
     piece = make_room(d, p) && !f->gave_up ? delay_piece_make(p, w) : NULL;
     if (piece == NULL) {
@@ -465,11 +474,20 @@ static void refuse(struct delay *d, struct delay_hold *h)
     schedule(d, h);
 }
 
+/* It was absorbed, and the host knows of nobody who has it: who copied the bytes may send them yet. */
+static void fall_silent(struct delay_hold *h, const struct delay_piece *piece)
+{
+    h->silent = true;
+    h->silent_first = piece->from_first;
+    h->silent_ns = piece->packet.time_ns;
+}
+
 /* It never will. */
 static void is_gone(struct delay *d, struct delay_piece *piece)
 {
     struct delay_flow *f = piece->flow;
     struct delay_hold *h = piece->hold;
+    bool silent = piece->outcome.fate == HOST_ABSORBED;
 
     decided(d, piece);
     if (!piece->lost && piece->outcome.fate == HOST_HELD)
@@ -478,8 +496,15 @@ static void is_gone(struct delay *d, struct delay_piece *piece)
     tell_parts(d, piece);
     if (f == NULL)
         return;
+    if (piece->kept || piece->pended || piece->lost)
+        silent = false;
     if (f->tcp && f->hold != NULL) {
+        if (silent && delay_bare_syn(&piece->wire) && !f->open)
+            fall_silent(f->hold, piece);
         schedule(d, f->hold);
+    } else if (h != NULL && silent) {
+        fall_silent(h, piece);
+        schedule(d, h);
     } else if (h != NULL) {
         refuse(d, h);
         rest_hold(d, h);
@@ -571,11 +596,34 @@ const struct delay_piece *delay_whose(const struct delay *d, UINT64 origin, cons
     return whose(d, origin, w);
 }
 
+/* A packet that a driver made itself: a copy of one that was absorbed a while ago? What waits follows from it. */
+static void end_silence(struct delay *d, const struct wire_packet *w, uint64_t now_ns)
+{
+    bool from_first;
+    struct delay_flow *f = delay_flow_find(d, w, &from_first);
+    struct delay_hold *h = f != NULL && f->holds != 0 ? d->oldest : NULL;
+
+    while (h != NULL && (h->flow != f || !h->silent || h->silent_first != from_first))
+        h = h->newer;
+    if (h == NULL || (f->tcp && !delay_bare_syn(w)))
+        return;
+    h->silent = false;
+    if (f->tcp) {
+        f->open = true;
+        tcp_delayed(d, f, h->silent_ns, now_ns);
+        return;
+    }
+    h->delay_ns = now_ns > h->silent_ns ? now_ns - h->silent_ns : 0;
+    schedule(d, h);
+}
+
 bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, bool whole, uint64_t now_ns,
                    UINT64 *number)
 {
     struct delay_piece *piece = whose(d, origin, w);
 
+    if (piece == NULL && origin == 0)
+        end_silence(d, w, now_ns);
     if (piece == NULL)
         return false;
     *number = piece->packet.number;
@@ -870,7 +918,7 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
                const struct wire_packet *w, struct host_outcome *o, uint64_t now_ns)
 {
     const bool held = o->fate == HOST_HELD,
-               kept = o->kept && (held || o->fate == HOST_ABSORBED || o->fate == HOST_BLOCKED);
+               kept = o->fate == HOST_ABSORBED || (o->kept && (held || o->fate == HOST_BLOCKED));
     struct delay_hold *from = piece != NULL ? piece->hold : NULL;
     struct delay_flow *f = from != NULL ? from->flow : NULL;
     bool from_first = piece != NULL && piece->from_first, tells = true, fresh = piece == NULL;
@@ -932,7 +980,12 @@ struct delay_piece *delay_take(struct delay *d, uint64_t *now_ns)
         *now_ns = h->due;
     h->last_due = *now_ns;
     piece->packet.delay_ns = *now_ns > piece->packet.time_ns ? *now_ns - piece->packet.time_ns : 0;
-    piece->follows = !piece->again && (!h->flow->tcp || h->flow->open);
+    piece->follows = !piece->again && !h->silent && (!h->flow->tcp || h->flow->open);
+    if (h->silent && *now_ns >= h->silent_ns + DELAY_SILENCE_NS) {
+        h->silent = false;
+        if (!h->flow->tcp)
+            refuse(d, h);
+    }
     piece->again = false;
     h->taken++;
     schedule(d, h);

@@ -38,7 +38,7 @@ struct walk {
     bool injected;
     bool taken;               /* a callout has absorbed it: */
     struct rt_context *taker; /* whose */
-    NTSTATUS status; /* not STATUS_SUCCESS: what its completion is to say (PEND-29) */
+    NTSTATUS status;          /* not STATUS_SUCCESS: what its completion is to say (PEND-29) */
 };
 
 static inline void walk_begin(struct walk *w, struct host *h, UINT64 number, const struct wire_packet *p)

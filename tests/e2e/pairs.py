@@ -33,23 +33,28 @@ def checksum(data):
     return ~total & 0xffff
 
 
-def datagram(number):
-    """Ethernet, IPv4, UDP from the host to a server; each with bytes of its own."""
-    ends = bytes([192, 0, 2, 20, 192, 0, 2, 53])
-    payload = b"question %d" % number
-    udp = struct.pack(">HHHH", 40000, 53, 8 + len(payload), 0) + payload
+def datagram(number, answer=False, port=40000):
+    """Ethernet, IPv4, UDP from the host to a server, or back; each with bytes of its own."""
+    ends = bytes([192, 0, 2, 53, 192, 0, 2, 20] if answer else [192, 0, 2, 20, 192, 0, 2, 53])
+    payload = (b"answer %d" if answer else b"question %d") % number
+    udp = struct.pack(">HHHH", *((53, port) if answer else (port, 53)), 8 + len(payload), 0) + payload
     udp = udp[:6] + struct.pack(">H", checksum(ends + struct.pack(">BBH", 0, 17, len(udp)) + udp) or 0xffff) + udp[8:]
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), number, 0, 64, 17, 0) + ends
     ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
     return bytes(12) + b"\x08\x00" + ip + udp
 
 
-def make_capture(path, step):
+def make_capture(path, step, answered=0):
+    """A question each `step` microseconds; with answers so many microseconds later each has a port of its own."""
+    frames = []
+    for n in range(PACKETS):
+        port = 40000 + n if answered else 40000
+        frames.append((n * step, datagram(n, port=port)))
+        if answered:
+            frames.append((n * step + answered, datagram(n, True, port)))
     with open(path, "wb") as f:
         f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
-        for n in range(PACKETS):
-            data = datagram(n)
-            us = n * step
+        for us, data in sorted(frames):
             f.write(struct.pack("<IIII", 1000 + us // 1000000, us % 1000000, len(data), len(data)) + data)
 
 
@@ -145,6 +150,35 @@ def twice(name, left, right):
     check(name + ": the same twice", (one[0].stdout, one[0].stderr) == (two[0].stdout, two[0].stderr))
 
 
+def answers(name, image, values, late_ms, questions, answers_pass):
+    """A driver that keeps nothing but its own copy: the answers follow from the copy, and come as late as that was."""
+    capture, out = os.path.join(work, "answers.pcap"), os.path.join(work, "answers.pcapng")
+    make_capture(capture, 5000, 20000)
+    args = [weir, "replay", capture, "--local", "192.0.2.20", "-w", out, "--driver", image]
+    for v in values:
+        args += ["--param", v]
+    r = subprocess.run(args, capture_output=True, text=True, timeout=120)
+    read = subprocess.run(["tshark", "-r", out, "-n", "-T", "fields", "-e", "frame.time_epoch", "-e", "udp.srcport", "-e", "udp.dstport"],
+                          capture_output=True, text=True).stdout.split("\n")
+    at = {}
+    for line in read:
+        if line:
+            time, source, destination = line.split("\t")
+            at[int(source), int(destination)] = float(time) - 1000
+    asked = [at.get((40000 + n, 53)) for n in range(PACKETS)]
+    came = [at.get((53, 40000 + n)) for n in range(PACKETS)]
+
+    def late(n, us):
+        return abs(us - (n * 0.005 + late_ms / 1000)) < 0.0005
+    check(name + ": questions", all((t is not None and late(n, t)) if questions else t is None for n, t in enumerate(asked)),
+          "%s %s" % (asked[:5], r.stderr))
+    check(name + ": answers", all((t is not None and late(n, t - 0.02)) if answers_pass else t is None for n, t in enumerate(came)),
+          "%s\n%s" % (came[:5], r.stdout))
+    sums = re.search(r"^(\d+) in .* (\d+) absorbed \+ (\d+) consequence \+ (\d+) held$", r.stdout, re.M)
+    check(name + ": sums", sums and sums.groups() == ("%d" % (2 * PACKETS), "0" if questions and late_ms == 0 else "%d" % PACKETS,
+                                                     "0" if answers_pass else "%d" % PACKETS, "0"), r.stdout)
+
+
 compilers = [c for c in ("gcc", "clang") if shutil.which(c) is not None]
 for c in compilers:
     pair = (compile_player(c, "left"), compile_player(c, "right"))
@@ -160,6 +194,10 @@ for c in compilers:
     silent("silent", *pair)
     late("late copies", *pair)
     twice("copies", *pair)
+    answers("a copy at once", pair[0], ["Copies=1"], 0, True, True)
+    answers("a copy later", pair[0], ["Copies=1", "LateMs=100"], 100, True, True)
+    answers("a copy after all patience", pair[0], ["Copies=1", "LateMs=8000"], 8000, True, False)
+    answers("no copy", pair[0], ["Drop=1"], 0, False, False)
 print("1..%d" % count)
 shutil.rmtree(work)
 sys.exit(failed != 0)

@@ -6,6 +6,7 @@
  * Parameters, each 0 or 1 but LateMs: Copies: a list of its own over a copy of the bytes, else a clone. Blind:
  * takes what comes, whoever injected it. Silent: absorbs what others have injected, injects nothing, and lets
  * the rest go. LateMs: injects so much later. Greedy: takes what another callout has taken already.
+ * Drop: injects nothing.
  *
  *   classify --player_make()--> toss --(timer, DPC)--> player_throw() --> completion frees it
  */
@@ -33,7 +34,7 @@ static struct {
     DEVICE_OBJECT *device;
     HANDLE handle;
     NDIS_HANDLE pool;
-    ULONG copies, blind, silent, greedy, late_ms;
+    ULONG copies, blind, silent, greedy, drop, late_ms;
     LONG under_way;
 } player;
 
@@ -167,7 +168,7 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES *values, const FWPS_INCOMI
         NdisGetDataBuffer(NET_BUFFER_LIST_FIRST_NB((NET_BUFFER_LIST *)layer_data), sizeof(room), room, 1, 0);
     if (header == NULL || header[9] != IPPROTO_UDP || !is_mine(layer_data))
         return;
-    if (!player.silent && (toss = player_make(layer_data)) == NULL)
+    if (!player.silent && !player.drop && (toss = player_make(layer_data)) == NULL)
         return;
     out->actionType = FWP_ACTION_BLOCK;
     out->rights &= ~FWPS_RIGHT_ACTION_WRITE;
@@ -218,6 +219,7 @@ NTSTATUS DriverEntry(_In_ PDRIVER_OBJECT object, _In_ PUNICODE_STRING path)
     player.blind = parameter_number(key, L"Blind", 0);
     player.silent = parameter_number(key, L"Silent", 0);
     player.greedy = parameter_number(key, L"Greedy", 0);
+    player.drop = parameter_number(key, L"Drop", 0);
     player.late_ms = parameter_number(key, L"LateMs", 0);
     parameters_close(key);
     object->DriverUnload = Unload;

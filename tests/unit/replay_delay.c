@@ -803,6 +803,96 @@ static void errors_wait_for_what_they_quote(void **state)
     hand_close(&h);
 }
 
+/* A driver's own copy of what it absorbed without a reference or clone: a packet of no frame's. */
+static bool copied(struct hand *h, const struct packet *what, uint64_t at)
+{
+    uint8_t bytes[2048];
+    const uint32_t size = (uint32_t)packet_build(what, bytes, sizeof(bytes));
+    struct wire_packet w;
+    UINT64 number = 0;
+    bool stands;
+
+    wire_parse(WIRE_LINK_ETHERNET, bytes, size, size, &w);
+    stands = delay_emitted(h->delay, 0, &w, true, at, &number);
+    hand_drain(h);
+    return stands;
+}
+
+#define SYN .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = WIRE_TCP_SYN
+
+static void what_was_absorbed_may_come_as_a_copy(void **state)
+{
+    const struct host_outcome absorb = {.fate = HOST_ABSORBED};
+    const uint64_t second = 1000000000ull;
+
+    (void)state;
+    for (unsigned tcp = 0; tcp < 2; tcp++) {
+        const struct packet *first = tcp ? SENT(SYN, .seq = 99) : SENT(.fill = 8),
+                            *answer = tcp ? CAME(.protocol = WIRE_PROTOCOL_TCP, .seq = 500, .ack = 100,
+                                                 .tcp_flags = WIRE_TCP_SYN | WIRE_TCP_ACK)
+                                          : CAME(.fill = 8);
+        struct hand h;
+        unsigned n[3];
+
+        /* within the instant: it stands for the frame */
+        hand_open(&h);
+        n[0] = hand_frame(&h, 10, first, absorb);
+        assert_int_equal(h.fates[n[0]], WAITS);
+        assert_true(copied(&h, first, 10));
+        assert_int_equal(h.fates[n[0]], HOST_PASSED);
+        n[1] = hand_frame(&h, 20, answer, pass);
+        hand_go(&h, 20);
+        assert_true(h.fates[n[1]] == HOST_PASSED && h.delays[n[1]] == 0);
+        hand_close(&h);
+
+        /* later: a packet of its own, from which the answers follow */
+        hand_open(&h);
+        n[0] = hand_frame(&h, 10, first, absorb);
+        hand_go(&h, 10);
+        assert_int_equal(h.fates[n[0]], HOST_ABSORBED);
+        n[1] = hand_frame(&h, 20, answer, pass);
+        assert_int_equal(h.fates[n[1]], WAITS);
+        assert_false(copied(&h, answer, 50)); /* the other way: not that */
+        hand_go(&h, 100);
+        assert_int_equal(h.fates[n[1]], WAITS);
+        assert_false(copied(&h, first, 1010));
+        hand_go(&h, 1019);
+        assert_int_equal(h.fates[n[1]], WAITS);
+        hand_go(&h, 1020);
+        assert_true(h.fates[n[1]] == HOST_PASSED && h.delays[n[1]] == 1000);
+        n[2] = hand_frame(&h, 1500, answer, pass);
+        assert_int_equal(h.fates[n[2]], WAITS);
+        hand_go(&h, 2500);
+        assert_true(h.fates[n[2]] == HOST_PASSED && h.delays[n[2]] == 1000);
+        hand_close(&h);
+
+        /* never: after five seconds the host is asked; of a datagram it is known what it would say */
+        hand_open(&h);
+        n[0] = hand_frame(&h, 10, first, absorb);
+        hand_go(&h, 10);
+        n[1] = hand_frame(&h, 20, answer, pass);
+        n[2] = hand_frame(&h, 30, answer, pass);
+        hand_go(&h, 5 * second + 19);
+        assert_int_equal(h.fates[n[1]], WAITS);
+        hand_go(&h, 6 * second);
+        assert_int_equal(h.fates[n[1]], HOST_PASSED); /* so said the host here */
+        assert_int_equal(h.fates[n[2]], tcp ? HOST_PASSED : HOST_CONSEQUENCE);
+        assert_false(copied(&h, first, 7 * second)); /* too late */
+        n[2] = hand_frame(&h, 8 * second, answer, pass);
+        assert_int_equal(h.fates[n[2]], tcp ? HOST_PASSED : HOST_CONSEQUENCE);
+        hand_close(&h);
+
+        /* what was pended, or kept for a while, and is not injected was decided: nothing waits for a copy */
+        hand_open(&h);
+        n[0] = hand_frame(&h, 10, first, keep);
+        delay_released(h.delay, n[0]);
+        hand_go(&h, 10);
+        n[1] = hand_frame(&h, 20, answer, pass);
+        assert_int_equal(h.fates[n[1]], tcp ? HOST_PASSED : HOST_CONSEQUENCE);
+        hand_close(&h);
+    }
+}
+
 /* Later fragments have the fate of their datagram, whenever it is decided; those of an answer wait with the
  * first. */
 static void fragments_go_together(void **state)
@@ -839,6 +929,7 @@ int main(void)
         cmocka_unit_test(the_answer_is_to_the_syn_before_it),
         cmocka_unit_test(a_bind_holds_its_frame_up),
         cmocka_unit_test(errors_wait_for_what_they_quote),
+        cmocka_unit_test(what_was_absorbed_may_come_as_a_copy),
         cmocka_unit_test(fragments_go_together),
         cmocka_unit_test(as_the_reference_says),
         cmocka_unit_test(with_little_room),
