@@ -47,7 +47,8 @@ static bool sum_is_right(const struct wire_packet *p)
             return p->version == 4;
     } else if (p->protocol == WIRE_PROTOCOL_ICMP && p->version == 4) {
         return wire_fold(wire_sum(h, size, 0)) == 0;
-    } else if (p->protocol != WIRE_PROTOCOL_TCP && !(p->protocol == WIRE_PROTOCOL_ICMPV6 && p->version == 6)) {
+    } else if (p->protocol != WIRE_PROTOCOL_TCP &&
+               !(p->protocol == WIRE_PROTOCOL_ICMPV6 && p->version == 6)) {
         return true;
     }
     put32(rest, size);

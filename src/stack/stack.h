@@ -152,7 +152,7 @@ long stack_send(struct stack_socket *s, const void *bytes, size_t size);
 long stack_send_to(struct stack_socket *s, const union wire_addr *to, uint16_t port, const void *bytes,
                    size_t size);
 /* How many bytes; 0: TCP: the peer has ended; -EAGAIN: nothing there; -ECONNRESET, -ENOTCONN, -ECONNREFUSED
- * (ICMP said so), -ETIMEDOUT. from, port: may be NULL. UDP: one datagram, what does not fit is lost. */
+ * (TCP: the SYN was answered by a reset; UDP: ICMP said so), -ETIMEDOUT. from, port: may be NULL. UDP: one datagram, what does not fit is lost. */
 long stack_receive(struct stack_socket *s, void *out, size_t size, union wire_addr *from, uint16_t *port);
 int stack_shutdown(struct stack_socket *s); /* nothing more will be sent: FIN after what is queued */
 /* The owner lets go: TCP goes on to its end by itself (with RST where data was not read), the handle is gone. */

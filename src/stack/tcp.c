@@ -205,7 +205,7 @@ static int hindrance(const struct tcp_socket *t)
     case STACK_CLOSED:
         return 0;
     case STACK_RESET:
-        return -ECONNRESET;
+        return t->socket.error != 0 ? t->socket.error : -ECONNRESET;
     case STACK_TIMED_OUT:
         return -ETIMEDOUT;
     case STACK_REFUSED:

@@ -126,8 +126,10 @@ static void syn_sent_input(struct tcp_socket *t, const struct arrival *a)
         return;
     }
     if (has(a, WIRE_TCP_RST)) {
-        if (acks)
+        if (acks) {
+            t->socket.error = -ECONNREFUSED;
             tcp_end(t, STACK_RESET);
+        }
         return;
     }
     if (!has(a, WIRE_TCP_SYN))
