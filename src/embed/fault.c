@@ -214,6 +214,13 @@ void weir_fallible_functions(void (*fn)(void *ctx, const char *function, const c
         fn(ctx, nt_fallible_table[i].name, nt_fallible_table[i].failure);
 }
 
+static bool pends(void *ctx, HANDLE completion_handle, HANDLE *completion_context)
+{
+    struct embed_faults *f = ctx;
+
+    return embed_classify_pends(f->e, completion_handle, completion_context);
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 int embed_faults_create(struct embed *e)
@@ -227,7 +234,7 @@ int embed_faults_create(struct embed *e)
         return -ENOMEM;
     }
     f->e = e;
-    f->nt = (struct nt_faults){.ctx = f, .fails = fails};
+    f->nt = (struct nt_faults){.ctx = f, .fails = fails, .pends = pends};
     e->faults = f;
     return 0;
 }

@@ -72,6 +72,8 @@ struct embed {
     struct embed_device *devices;    /* device.c: open ones, newest first */
     struct embed_hang *hang;         /* hang.c */
     _Atomic uint64_t beats;          /* calls of weir.h; for hang.c */
+    struct question *question;       /* classify.c: the one that is being asked; NULL: none */
+    uint64_t questions;              /* ... and how many handles it has given out */
 };
 
 /* ---- handle.c ------------------------------------------------------------------------------------------ */
@@ -123,6 +125,9 @@ struct embed_packet_event {
     size_t size;
 };
 void embed_event_packet(struct embed *e, const struct embed_packet_event *p);
+/* weir_classify() asked. */
+void embed_watch_asked(struct embed *e, const struct engine_layer *l, const struct engine_request *q,
+                       const char *verdict, uint64_t filter_id);
 /* "ALE_AUTH_CONNECT_V4". */
 const char *embed_layer_name(const struct engine_layer *l);
 /* The last events as lines, for messages: at most `lines`. The caller frees. */
@@ -133,6 +138,10 @@ int embed_faults_create(struct embed *e);
 void embed_faults_destroy(struct embed *e);
 /* Calls of this driver are counted and may be told to fail. */
 void embed_faults_watch(struct embed *e, struct api_context *driver);
+
+/* ---- classify.c ---------------------------------------------------------------------------------------- */
+/* nt_faults.pends: a pend inside its questions is its own. */
+bool embed_classify_pends(struct embed *e, void *completion_handle, void **completion_context);
 
 /* ---- driver.c ------------------------------------------------------------------------------------------ */
 int embed_drivers_create(struct embed *e); /* the loader */

@@ -351,6 +351,25 @@ static void classified(void *ctx, const struct host_event *h)
     unlock(w);
 }
 
+void embed_watch_asked(struct embed *e, const struct engine_layer *l, const struct engine_request *q,
+                       const char *verdict, uint64_t filter_id)
+{
+    struct embed_record *r;
+
+    lock(e->watch);
+    r = begin(e);
+    if (r != NULL) {
+        take_request(e->watch, r, l, q);
+        r->kind = WEIR_EVENT_CLASSIFY;
+        r->verdict = verdict;
+        r->filter_id = filter_id;
+        r->has_way = l->direction != 0;
+        r->inbound = l->direction == 'i';
+        r->note = "asked by weir_classify()";
+    }
+    unlock(e->watch);
+}
+
 static void flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
 {
     static const char *const changes[] = {[HOST_FLOW_CREATED] = "created",

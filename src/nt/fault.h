@@ -40,6 +40,9 @@ struct nt_faults {
      * be NULL. */
     void (*begins)(void *ctx, const char *kind, const void *routine);
     void (*ended)(void *ctx);
+    /* FwpsPendOperation0 with the handle of a question that nobody waits for: true, and a context that names no
+     * operation. May be NULL. */
+    bool (*pends)(void *ctx, HANDLE completion_handle, HANDLE *completion_context);
 };
 
 bool nt_fails_asked(const struct nt_faults *faults, enum nt_fallible f, const void *site, NTSTATUS *status);
@@ -82,6 +85,16 @@ static inline void nt_ended(void)
 
     if (__builtin_expect(f != NULL, 0) && f->ended != NULL)
         f->ended(f->ctx);
+}
+
+/* FwpsPendOperation0's first look. */
+static inline bool nt_pends(HANDLE completion_handle, HANDLE *completion_context)
+{
+    const struct rt_context *c = rt_current();
+    const struct nt_faults *f = c != NULL ? c->faults : NULL;
+
+    return __builtin_expect(f != NULL, 0) && f->pends != NULL &&
+           f->pends(f->ctx, completion_handle, completion_context);
 }
 
 #endif
