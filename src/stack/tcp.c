@@ -158,9 +158,12 @@ uint32_t tcp_window(const struct tcp_socket *t)
 {
     const struct stack_socket *k = &t->socket;
     uint32_t limit = k->stack->config.limits.receive_bytes, told = t->rcv_adv - t->rcv_nxt;
-    uint32_t room = k->in.used < limit ? limit - k->in.used : 0,
-             step = limit / 2 < t->mss ? limit / 2 : t->mss;
+    uint32_t room = k->in.used < limit ? limit - k->in.used : 0;
+    uint32_t step = limit / 2 < t->mss ? limit / 2 : t->mss;
+    uint32_t most = 65535u << (t->scaled ? t->scale_out : 0); /* that can be said */
 
+    if (room > most)
+        room = most;
     if (seq_lt(t->rcv_adv, t->rcv_nxt))
         told = 0;
     /* Never less than was told, and more only when it is worth a segment. */
