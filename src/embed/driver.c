@@ -256,6 +256,7 @@ int weir_driver_unload(struct weir_driver *driver)
 
 void embed_drivers_destroy(struct embed *e)
 {
+    embed_holds_end(e);
     embed_devices_close(e, 0);
     while (e->drivers != NULL && e->drivers->first != NULL)
         (void)unload(e, e->drivers->first);
@@ -264,6 +265,11 @@ void embed_drivers_destroy(struct embed *e)
     e->loader = NULL;
     free(e->drivers);
     e->drivers = NULL;
+}
+
+bool embed_drivers_any(const struct embed *e)
+{
+    return e->drivers->first != NULL;
 }
 
 void embed_drivers_each(struct embed *e, void (*fn)(void *ctx, struct loader_driver *d), void *ctx)

@@ -8,10 +8,10 @@
  * An aim is used up when it hits. What counts as fallible are the rows of data/fallible.tsv but those that give
  * something back, which fail only when they are named.
  *
- * Holds. A hold names a routine by its symbol, or a kind ("thread", "work item", "dpc", "timer"). Before such a
- * routine begins, the thread that is about to call it waits here until all holds that fit are released; those
- * that run already stop where they next wait or yield (rt_sim_hold()), which in a simulated world is where they
- * stand when the test calls weir_hold().
+ * Holds (a simulated world's alone). A hold names a routine by its symbol, or a kind ("thread", "work item", "dpc",
+ * "timer"). A thread that is about to call such a routine stands aside (rt_sim_stand_aside()); those that run
+ * one already stand somewhere and wait, for it is the test that calls weir_hold(): they do not go on from there
+ * (rt_sim_hold()). Released: those that no other hold fits go on.
  *
  * Any fiber of the world; in real time any thread: counters are atomic, aims under a lock.
  */
@@ -32,8 +32,8 @@ struct aim {
     NTSTATUS status; /* 0: the documented one */
 };
 
-struct weir_hold_inside {
-    struct weir_hold_inside *next;
+struct hold {
+    struct hold *next;
     void *handle;
     char who[128];
 };
@@ -45,7 +45,7 @@ struct embed_faults {
     atomic_uint_fast64_t calls;
     atomic_uint live; /* aims */
     struct aim aims[AIMS];
-    struct weir_hold_inside *holds;
+    struct hold *holds;
 };
 
 static void lock(struct embed_faults *f)
@@ -214,6 +214,111 @@ void weir_fallible_functions(void (*fn)(void *ctx, const char *function, const c
         fn(ctx, nt_fallible_table[i].name, nt_fallible_table[i].failure);
 }
 
+/* ---- holds --------------------------------------------------------------------------------------------- */
+
+static bool is_held(struct embed_faults *f, const char *kind, const void *routine)
+{
+    const char *name = f->holds != NULL && kind != NULL ? loader_function(f->e->loader, routine) : NULL;
+
+    for (const struct hold *h = f->holds; h != NULL && kind != NULL; h = h->next)
+        if (strcmp(h->who, kind) == 0 || (name != NULL && strcmp(h->who, name) == 0))
+            return true;
+    return false;
+}
+
+static bool held(void *ctx, const struct rt_carried *carried)
+{
+    return is_held(ctx, carried->doing, carried->routine);
+}
+
+static void begins(void *ctx, const char *kind, const void *routine)
+{
+    struct embed_faults *f = ctx;
+
+    if (f->holds == NULL || !is_held(f, kind, routine))
+        return;
+    nt_held(true);
+    rt_waits_for("a hold of the test's");
+    rt_sim_stand_aside();
+    rt_waits_for(NULL);
+    nt_held(false);
+}
+
+static bool is_kind(const char *who)
+{
+    return strcmp(who, "thread") == 0 || strcmp(who, "work item") == 0 || strcmp(who, "dpc") == 0 ||
+           strcmp(who, "timer") == 0;
+}
+
+struct weir_hold *weir_hold(struct weir *w, const char *who)
+{
+    struct embed *e;
+    struct hold *h;
+
+    if (EMBED_ENTER(EMBED_ENGINE, w, &e) == NULL)
+        return NULL;
+    if (who == NULL || strlen(who) >= sizeof h->who) {
+        embed_failed(e, __func__, "expected a function's name, or thread, work item, dpc, timer");
+        return NULL;
+    }
+    if (e->sim == NULL) {
+        embed_failed(e, __func__, "threads of real time cannot be held");
+        return NULL;
+    }
+    if (!is_kind(who) && embed_drivers_any(e) && !loader_has_function(e->loader, who)) {
+        embed_failed(e, __func__, "no driver has a function called '%s'", who);
+        return NULL;
+    }
+    h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return NULL;
+    snprintf(h->who, sizeof h->who, "%s", who);
+    h->handle = embed_handle_new(e, EMBED_HOLD, h);
+    if (h->handle == NULL) {
+        free(h);
+        return NULL;
+    }
+    h->next = e->faults->holds;
+    e->faults->holds = h;
+    rt_sim_hold(e->sim, held, e->faults);
+    return h->handle;
+}
+
+static void release(struct embed *e, struct hold *h)
+{
+    for (struct hold **at = &e->faults->holds; *at != NULL; at = &(*at)->next)
+        if (*at == h) {
+            *at = h->next;
+            break;
+        }
+    embed_handle_end(e, h->handle);
+    free(h);
+    rt_sim_hold(e->sim, held, e->faults);
+}
+
+void weir_release(struct weir_hold *hold)
+{
+    struct embed *e;
+    struct hold *h = EMBED_ENTER(EMBED_HOLD, hold, &e);
+
+    if (h != NULL)
+        release(e, h);
+}
+
+void embed_holds_end(struct embed *e)
+{
+    while (e->faults != NULL && e->faults->holds != NULL)
+        release(e, e->faults->holds);
+}
+
+void weir_defer_completion(struct weir *w, bool defer)
+{
+    struct embed *e;
+
+    if (EMBED_ENTER(EMBED_ENGINE, w, &e) != NULL && host_defer_completion(e->host, defer) != 0)
+        embed_failed(e, __func__, "out of memory");
+}
+
 static bool pends(void *ctx, HANDLE completion_handle, HANDLE *completion_context)
 {
     struct embed_faults *f = ctx;
@@ -234,7 +339,7 @@ int embed_faults_create(struct embed *e)
         return -ENOMEM;
     }
     f->e = e;
-    f->nt = (struct nt_faults){.ctx = f, .fails = fails, .pends = pends};
+    f->nt = (struct nt_faults){.ctx = f, .fails = fails, .begins = begins, .pends = pends};
     e->faults = f;
     return 0;
 }

@@ -139,6 +139,9 @@ void embed_faults_destroy(struct embed *e);
 /* Calls of this driver are counted and may be told to fail. */
 void embed_faults_watch(struct embed *e, struct api_context *driver);
 
+/* All are released. */
+void embed_holds_end(struct embed *e);
+
 /* ---- classify.c ---------------------------------------------------------------------------------------- */
 /* nt_faults.pends: a pend inside its questions is its own. */
 bool embed_classify_pends(struct embed *e, void *completion_handle, void **completion_context);
@@ -146,6 +149,7 @@ bool embed_classify_pends(struct embed *e, void *completion_handle, void **compl
 /* ---- driver.c ------------------------------------------------------------------------------------------ */
 int embed_drivers_create(struct embed *e); /* the loader */
 void embed_drivers_destroy(struct embed *e);
+bool embed_drivers_any(const struct embed *e);
 void embed_drivers_each(struct embed *e, void (*fn)(void *ctx, struct loader_driver *d), void *ctx);
 /* Calls fn on a thread of its own while the world goes on; returns when it has. What has not come back after
  * patience_ns of the world's time is a hang. */

@@ -10,10 +10,13 @@
  * it can be cancelled, and is then only let go. It leaves the queue once, by the thread; what is left at the
  * host's end goes with the operations.
  *
+ * host_defer_completion() switches it while the host runs: from the next completion on.
+ *
  * The thread starts with the first completion that is put off, on the back end of who completes. `lock`
  * guards the queue; nothing is called with it held.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "host/ale_inside.h"
@@ -29,24 +32,43 @@ struct ale_defer {
     struct rt_thread *thread;
     struct deferred *head, **tail;
     bool stop;
+    atomic_bool on; /* else completions are carried out at once */
 };
 
-int ale_defer_create(struct lane *l)
+static int create(struct lane *l)
 {
-    struct ale_defer *d;
+    struct ale_defer *d = calloc(1, sizeof(*d));
     int e;
 
-    if (!l->host->config.knobs.defer_completion)
-        return 0;
-    d = calloc(1, sizeof(*d));
     if (d == NULL)
         return -ENOMEM;
     ale_of(l)->defer = d;
     d->tail = &d->head;
+    atomic_init(&d->on, true);
     e = rt_mutex_create(&d->lock);
     if (e == 0)
         e = rt_cond_create(rt_clock_of_thread(), &d->work);
     return e;
+}
+
+int ale_defer_create(struct lane *l)
+{
+    return l->host->config.knobs.defer_completion ? create(l) : 0;
+}
+
+int host_defer_completion(struct host *h, bool defer)
+{
+    struct lane *l = &h->lanes[0];
+    int e;
+
+    if (ale_of(l)->defer == NULL) {
+        e = defer ? create(l) : 0;
+        if (e != 0)
+            ale_defer_destroy(l);
+        return e;
+    }
+    atomic_store(&ale_of(l)->defer->on, defer);
+    return 0;
 }
 
 void ale_defer_destroy(struct lane *l)
@@ -119,7 +141,7 @@ bool ale_defer(struct lane *l, struct ale_operation *op)
     struct deferred *one;
     bool taken;
 
-    if (d == NULL)
+    if (d == NULL || !atomic_load(&d->on))
         return false;
     one = malloc(sizeof(*one));
     if (one == NULL)

@@ -368,6 +368,8 @@ struct host_socket {
 NTSTATUS host_bind(struct host *h, const struct host_socket *s, struct host_endpoint **out);
 /* LIS, TCP only. STATUS_SUCCESS, STATUS_ACCESS_DENIED, STATUS_PENDING. */
 NTSTATUS host_listen(struct host *h, struct host_endpoint *e);
+/* host_knobs.defer_completion, from the next completion on. Nobody completes meanwhile. 0 or -ENOMEM. */
+int host_defer_completion(struct host *h, bool defer);
 /* How bind(), and listen() after it, stand where they were pended (PEND-40): STATUS_PENDING,
  * STATUS_ACCESS_DENIED, STATUS_SUCCESS. Any thread. */
 NTSTATUS host_socket_status(struct host *h, struct host_endpoint *e);
@@ -393,6 +395,8 @@ void host_reauthorize(struct host *h, UINT32 reason);
  * completion handle is the metadata's. FwpsPendOperation0 and FwpsCompleteOperation0 will be their doors. */
 NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_context);
 NTSTATUS host_complete(struct host *h, HANDLE completion_context);
+/* Fetches what that will touch: a hint. */
+void host_complete_ahead(struct host *h, HANDLE completion_context);
 
 /* ---- flows and their contexts (ALE-13..20), FwpsFlow*'s bodies; any thread, <= DISPATCH
  * -------------------------- */

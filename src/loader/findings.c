@@ -264,3 +264,29 @@ const char *loader_site(struct loader *l, const void *site, char *buf, size_t si
 
     return symbols_text(l->symbols, &s, buf, size);
 }
+
+const char *loader_function(struct loader *l, const void *at)
+{
+    for (const struct image *i = l->images; i != NULL; i = i->next) {
+        const uintptr_t place = (uintptr_t)at;
+        const struct elf_function *f;
+
+        if (place < i->from || place >= i->to)
+            continue;
+        f = elf_function_at(image_elf(i), place - i->bias);
+        return f != NULL && f->at == place - i->bias ? f->name : NULL;
+    }
+    return NULL;
+}
+
+bool loader_has_function(struct loader *l, const char *name)
+{
+    for (const struct image *i = l->images; i != NULL; i = i->next) {
+        const struct elf *e = image_elf(i);
+
+        for (size_t n = 0; n < e->function_count; n++)
+            if (strcmp(e->functions[n].name, name) == 0)
+                return true;
+    }
+    return false;
+}

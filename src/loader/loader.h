@@ -98,6 +98,10 @@ void loader_findings_print(struct loader *l, FILE *out);
 /* The same lines to a function. */
 void loader_findings_each(struct loader *l,
                           void (*fn)(void *ctx, const struct ledger_finding *f, const char *line), void *ctx);
+/* The name of the function that begins there, in an image or in the program; NULL: none is known. */
+const char *loader_function(struct loader *l, const void *at);
+/* Is there a function of that name in a driver's image, or in the program? */
+bool loader_has_function(struct loader *l, const char *name);
 /* "file.c:12 (function)", "function+0x1c", "driver.so+0x1234" into buf. */
 const char *loader_site(struct loader *l, const void *site, char *buf, size_t size);
 

@@ -27,12 +27,16 @@ struct _EX_TIMER {
 static VOID on_expired(PKDPC dpc, PVOID context, PVOID one, PVOID two)
 {
     struct _EX_TIMER *t = context;
+    struct nt_begun begun;
 
     (void)dpc;
     (void)one;
     (void)two;
-    if (t->callback != NULL)
+    if (t->callback != NULL) {
+        begun = nt_begins("timer", (const void *)(uintptr_t)t->callback);
         t->callback(t, t->context);
+        nt_ended(begun);
+    }
 }
 
 static VOID on_gone(PKDPC dpc, PVOID context, PVOID one, PVOID two)

@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 #define WORKERS_MAX 64
@@ -80,6 +81,7 @@ static void run(struct nt *k, WORK_QUEUE_ITEM *item)
     PWORKER_THREAD_ROUTINE routine = item->WorkerRoutine;
     PVOID parameter = item->Parameter;
     struct nt_entered was;
+    struct nt_begun begun;
 
     item->List.Flink = item->List.Blink = NULL;
     atomic_fetch_sub_explicit(&k->armed, 1, memory_order_relaxed);
@@ -88,7 +90,9 @@ static void run(struct nt *k, WORK_QUEUE_ITEM *item)
     rt_mutex_unlock(k->dispatch);
     rt_waits_for(NULL);
     was = nt_enter(context, PASSIVE_LEVEL);
+    begun = nt_begins("work item", (const void *)(uintptr_t)routine);
     routine(parameter);
+    nt_ended(begun);
     nt_leave(was, "a work item's routine");
     rt_mutex_lock(k->dispatch);
     nt_driver_ended_locked(d);
@@ -153,6 +157,19 @@ void nt_work_help(struct nt *k)
     rt_mutex_unlock(k->dispatch);
     start_workers(k);
     rt_mutex_lock(k->dispatch);
+}
+
+void nt_held(bool held)
+{
+    struct nt *k = nt_current();
+
+    if (k == NULL || (rt_carried()->in_dpc & NT_IN_WORKER) == 0)
+        return;
+    rt_mutex_lock(k->dispatch);
+    k->workers_blocked += held ? 1 : -1u;
+    rt_mutex_unlock(k->dispatch);
+    if (held)
+        start_workers(k);
 }
 
 bool nt_work_queue(struct nt *k, WORK_QUEUE_ITEM *item, WORK_QUEUE_TYPE type, struct rt_context *context,

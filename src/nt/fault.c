@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that are made to fail: the slow half of the check, out of the way of those that are not asked about. */
+/* Calls that are made to fail, routines that are held: the slow half, out of the way of those that nobody asks about. */
 #include "nt/fault.h"
 
 bool nt_fails_asked(const struct nt_faults *faults, enum nt_fallible f, const void *site, NTSTATUS *status)
@@ -7,4 +7,16 @@ bool nt_fails_asked(const struct nt_faults *faults, enum nt_fallible f, const vo
     NTSTATUS none;
 
     return faults->fails(faults->ctx, f, site, status != NULL ? status : &none);
+}
+
+struct nt_begun nt_begins_asked(const struct nt_faults *faults, const char *kind, const void *routine)
+{
+    struct rt_carried *carried = rt_carried();
+    const struct nt_begun was = {.doing = carried->doing, .routine = carried->routine, .asked = true};
+
+    carried->doing = kind;
+    carried->routine = routine;
+    if (faults->begins != NULL)
+        faults->begins(faults->ctx, kind, routine);
+    return was;
 }

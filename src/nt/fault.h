@@ -39,7 +39,6 @@ struct nt_faults {
     /* A routine of the driver's is about to begin on this thread; kind: "thread", "work item", "dpc", "timer". May
      * be NULL. */
     void (*begins)(void *ctx, const char *kind, const void *routine);
-    void (*ended)(void *ctx);
     /* FwpsPendOperation0 with the handle of a question that nobody waits for: true, and a context that names no
      * operation. May be NULL. */
     bool (*pends)(void *ctx, HANDLE completion_handle, HANDLE *completion_context);
@@ -70,22 +69,35 @@ static inline bool nt_fails(enum nt_fallible f, const void *site, NTSTATUS *stat
     } while (0)
 
 /* Around a driver's routine, on the thread that runs it, the driver's context current. */
-static inline void nt_begins(const char *kind, const void *routine)
+struct nt_begun {
+    const char *doing;
+    const void *routine;
+    bool asked;
+};
+struct nt_begun nt_begins_asked(const struct nt_faults *faults, const char *kind, const void *routine);
+
+static inline struct nt_begun nt_begins(const char *kind, const void *routine)
 {
     const struct rt_context *c = rt_current();
     const struct nt_faults *f = c != NULL ? c->faults : NULL;
 
-    if (__builtin_expect(f != NULL, 0) && f->begins != NULL)
-        f->begins(f->ctx, kind, routine);
+    if (__builtin_expect(f == NULL, 1))
+        return (struct nt_begun){.asked = false};
+    return nt_begins_asked(f, kind, routine);
 }
-static inline void nt_ended(void)
+static inline void nt_ended(struct nt_begun was)
 {
-    const struct rt_context *c = rt_current();
-    const struct nt_faults *f = c != NULL ? c->faults : NULL;
+    struct rt_carried *carried;
 
-    if (__builtin_expect(f != NULL, 0) && f->ended != NULL)
-        f->ended(f->ctx);
+    if (__builtin_expect(!was.asked, 1))
+        return;
+    carried = rt_carried();
+    carried->doing = was.doing;
+    carried->routine = was.routine;
 }
+/* The calling thread is about to be held, or goes on: where it is a system worker, work that is queued may need
+ * another. */
+void nt_held(bool held);
 
 /* FwpsPendOperation0's first look. */
 static inline bool nt_pends(HANDLE completion_handle, HANDLE *completion_context)

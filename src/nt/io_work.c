@@ -27,12 +27,16 @@ static void run(PVOID parameter)
                                                   .routine = item->routine,
                                                   .routine_ex = item->routine_ex,
                                                   .context = item->context};
+    struct nt_begun begun;
 
     atomic_store(&item->queued, false);
+    begun = nt_begins("work item", was.routine_ex != NULL ? (const void *)(uintptr_t)was.routine_ex
+                                                          : (const void *)(uintptr_t)was.routine);
     if (was.routine_ex != NULL)
         was.routine_ex(was.object, was.context, item);
     else
         was.routine(was.object, was.context);
+    nt_ended(begun);
     ob_dereference(was.object);
 }
 

@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 
+#include "nt/fault.h"
 #include "nt/internal.h"
 
 enum { DPC_NORMAL = 0x61, DPC_THREADED }; /* KDPC.Type */
@@ -61,6 +62,7 @@ static void run(struct nt_dpc_queue *q, KDPC *dpc)
     PKDEFERRED_ROUTINE routine = dpc->DeferredRoutine;
     PVOID deferred = dpc->DeferredContext, one = dpc->SystemArgument1, two = dpc->SystemArgument2;
     struct nt_entered was;
+    struct nt_begun begun;
 
     q->first = (KDPC *)dpc->DpcListEntry.Next;
     if (q->first == NULL)
@@ -72,7 +74,9 @@ static void run(struct nt_dpc_queue *q, KDPC *dpc)
     rt_mutex_unlock(q->k->dispatch);
     rt_waits_for(NULL);
     was = nt_enter(context, rt_carried()->irql);
+    begun = nt_begins("dpc", (const void *)(uintptr_t)routine);
     routine(dpc, deferred, one, two);
+    nt_ended(begun);
     nt_leave(was, "a DPC's routine");
     rt_mutex_lock(q->k->dispatch);
     nt_driver_ended_locked(d);

@@ -189,8 +189,11 @@ static void system_main(void *arg)
     ob_reference(t); /* the table's */
     rt_mutex_unlock(k->lock);
     t->unwind = &unwind;
-    if (setjmp(unwind) == 0)
+    if (setjmp(unwind) == 0) {
+        (void)nt_begins("thread", (const void *)(uintptr_t)t->routine);
         t->routine(t->argument);
+    }
+    carried->doing = NULL;
     t->unwind = NULL;
     if (carried->irql != PASSIVE_LEVEL)
         nt_note((const void *)(uintptr_t)t->routine, "a system thread ends at IRQL %u", carried->irql);

@@ -99,12 +99,15 @@ static NTSTATUS make(PWDF_OBJECT_ATTRIBUTES attributes, enum wdf_kind kind, size
 static void run_work(PVOID parameter)
 {
     struct wdf_work *w = parameter;
+    struct nt_begun begun;
 
     begin(&w->o, &w->running, &w->runs_in);
     wdf_lock(&w->o);
     w->queued = false;
     wdf_unlock(&w->o);
+    begun = nt_begins("work item", (const void *)(uintptr_t)w->callback);
     w->callback((WDFWORKITEM)w);
+    nt_ended(begun);
     end(&w->o, &w->running);
     wdf_dereference(&w->o); /* the queue's */
 }
@@ -179,6 +182,14 @@ WDFOBJECT WdfWorkItemGetParentObject(WDFWORKITEM WorkItem)
 /* ---- timers
  * ---------------------------------------------------------------------------------------------------------
  */
+static void call_timer(struct wdf_timer *t)
+{
+    struct nt_begun begun = nt_begins("timer", (const void *)(uintptr_t)t->config.EvtTimerFunc);
+
+    t->config.EvtTimerFunc((WDFTIMER)t);
+    nt_ended(begun);
+}
+
 static void run_timer(PVOID parameter)
 {
     struct wdf_timer *t = parameter;
@@ -187,7 +198,7 @@ static void run_timer(PVOID parameter)
     wdf_lock(&t->o);
     t->work_queued = false;
     wdf_unlock(&t->o);
-    t->config.EvtTimerFunc((WDFTIMER)t);
+    call_timer(t);
     end(&t->o, &t->running);
     wdf_dereference(&t->o);
 }
@@ -201,7 +212,7 @@ static VOID expired(PKDPC dpc, PVOID context, PVOID one, PVOID two)
     (void)two;
     if (!wdf_passive(&t->o)) {
         begin(&t->o, &t->running, &t->runs_in);
-        t->config.EvtTimerFunc((WDFTIMER)t);
+        call_timer(t);
         end(&t->o, &t->running);
         return;
     }
@@ -288,12 +299,15 @@ WDFOBJECT WdfTimerGetParentObject(WDFTIMER Timer)
 static VOID run_dpc(PKDPC dpc, PVOID context, PVOID one, PVOID two)
 {
     struct wdf_dpc *d = context;
+    struct nt_begun begun;
 
     (void)dpc;
     (void)one;
     (void)two;
     wdf_reference(&d->o);
+    begun = nt_begins("dpc", (const void *)(uintptr_t)d->callback);
     d->callback((WDFDPC)d);
+    nt_ended(begun);
     wdf_dereference(&d->o);
 }
 

@@ -88,6 +88,8 @@ struct rt_carried {
     void *hold;           /* host's: the innermost of them */
     void *ledger;         /* ledger's: locks held */
     const void *site;     /* api's: where the documented function that runs was called */
+    const char *doing;    /* nt's: "work item", ...: what of a driver's runs here; NULL: nothing, or nobody asks */
+    const void *routine;  /* ... its function */
 };
 struct rt_carried *rt_carried(void);
 
@@ -148,6 +150,12 @@ void rt_sim_visit(struct rt_sim *s,
 /* A name for such reports: what the calling thread's waits for conditions are for, until the next call.
  * `what` is kept as it is, not copied; NULL: nothing is known. */
 void rt_waits_for(const char *what);
+
+/* First fiber only: asks held() about each other fiber; those for which it says so do not run, though they could, until
+ * another call says otherwise. held NULL: none is. */
+void rt_sim_hold(struct rt_sim *s, bool (*held)(void *ctx, const struct rt_carried *carried), void *ctx);
+/* The calling fiber, not the first, is held from now on: returns when rt_sim_hold() has let it go. */
+void rt_sim_stand_aside(void);
 
 /* A place where another may be let in: interlocked operations, barriers, YieldProcessor, IRQL changes, time
  * queries. Real: nothing, one predictable branch. */

@@ -65,6 +65,8 @@ struct rt_fiber {
     _Atomic enum rt_wait wait;    /* what for, as rt itself knows it */
     struct rt_fiber *next, *prev; /* world->fibers, in the order they were started */
     bool begun;                   /* its stack has something on it */
+    bool held;                    /* rt_sim_hold() */
+    bool aside;                   /* ... and it would be ready: it stands in no queue */
     void *fake_stack;             /* ASan's */
     void *tsan;                   /* TSan's */
 };

@@ -156,6 +156,10 @@ static void push_ready(struct rt_fiber *f)
     struct rt_sim *s = f->world;
 
     set_state(f, RT_READY);
+    if (__builtin_expect(f->held, 0)) {
+        f->aside = true;
+        return;
+    }
     s->ready[(s->ready_at + s->ready_count++) & (s->capacity - 1)] = f;
 }
 
@@ -273,6 +277,42 @@ void rt_sim_give_way(struct rt_fiber *me)
     push_ready(me);
     set_state(f, RT_RUNNING);
     rt_fiber_switch(me, f);
+}
+
+/* Takes those that are held out of the ready ones. */
+static void put_aside(struct rt_sim *s)
+{
+    const size_t count = s->ready_count;
+
+    s->ready_count = 0;
+    for (size_t i = 0; i < count; i++) { /* what is put back stands where it was read, or before */
+        struct rt_fiber *f = s->ready[(s->ready_at + i) & (s->capacity - 1)];
+
+        push_ready(f);
+    }
+}
+
+void rt_sim_hold(struct rt_sim *s, bool (*held)(void *ctx, const struct rt_carried *carried), void *ctx)
+{
+    for (struct rt_fiber *f = s->fibers; f != NULL; f = f->next)
+        f->held = held != NULL && held(ctx, &f->carried);
+    put_aside(s);
+    for (struct rt_fiber *f = s->fibers; f != NULL; f = f->next)
+        if (f->aside && !f->held) {
+            f->aside = false;
+            push_ready(f);
+        }
+}
+
+void rt_sim_stand_aside(void)
+{
+    struct rt_fiber *me = rt_here.fiber;
+
+    if (me == NULL || me == &me->world->first)
+        return;
+    me->held = true;
+    push_ready(me);
+    rt_sim_run_others(me);
 }
 
 void rt_sim_look_up(struct rt_fiber *me)
