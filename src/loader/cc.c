@@ -177,6 +177,8 @@ static int compile(const struct cc_run *r, const char *in, bool cxx, const char 
         cc_add(&argv, "-fsanitize=undefined");
         cc_add(&argv, r->clang ? "-fno-sanitize=function,vptr,alignment" : "-fno-sanitize=vptr,alignment");
     }
+    if ((r->o->sanitizers & CC_FUZZER) != 0)
+        cc_add(&argv, "-fsanitize=fuzzer-no-link");
     if (r->o->coverage)
         cc_add(&argv, "--coverage");
     cc_add_all(&argv, &r->o->compile);
@@ -362,6 +364,10 @@ int loader_cc(int argc, char **argv)
         status = cc_folder_make(r.folder);
     if (status == CC_OK) {
         r.clang = is_clang(&o);
+        if ((o.sanitizers & CC_FUZZER) != 0 && !r.clang)
+            status = cc_complain(CC_USAGE, "--sanitize=fuzzer: expected Clang (--cc=clang)");
+    }
+    if (status == CC_OK) {
         name_objects(&r, &objects);
         status = objects.failed ? cc_complain(CC_OS_ERROR, "out of memory") : all_sources(&r, &objects);
         if (status == CC_OK && o.stop == CC_LINK)

@@ -49,7 +49,7 @@ void cc_text_free(struct cc_text *t);
 
 /* ---- options --------------------------------------------------------------------------------------------
  */
-enum cc_sanitizer { CC_ADDRESS = 1, CC_UNDEFINED = 2, CC_THREAD = 4 };
+enum cc_sanitizer { CC_ADDRESS = 1, CC_UNDEFINED = 2, CC_THREAD = 4, CC_FUZZER = 8 /* Clang's alone */ };
 enum cc_stop { CC_LINK, CC_OBJECTS, CC_PREPROCESSED };
 struct cc_options {
     struct cc_list compiler; /* the words of --cc or $CC */

@@ -143,7 +143,7 @@ int cc_link(const struct cc_run *r, const struct cc_list *objects)
 
     if (r->places->imports[0] == '\0')
         return cc_complain(CC_INTERNAL, "the list of Weir's functions is not there");
-    if (r->o->sanitizers != 0 && !runtime_of(r, runtime))
+    if ((r->o->sanitizers & ~(unsigned)CC_FUZZER) != 0 && !runtime_of(r, runtime))
         return cc_complain(CC_NO_INPUT, "%s has no shared run-time for --sanitize", r->o->compiler.items[0]);
     if (runtime[0] != '\0' && !can_be_preloaded(runtime))
         return cc_complain(CC_NO_INPUT,
@@ -165,6 +165,8 @@ int cc_link(const struct cc_run *r, const struct cc_list *objects)
         return status;
     link_line(r, objects, record, &argv);
     cc_add(&argv, "-Wl,-z,defs");
+    if ((r->o->sanitizers & CC_FUZZER) != 0) /* the fuzzer's own, which the test program has */
+        cc_add(&argv, "-Wl,--warn-unresolved-symbols");
     coverage_library(r, &argv);
     cc_add(&argv, "%s", r->places->imports);
     for (one = strtok_r(runtime, ":", &after); one != NULL; one = strtok_r(NULL, ":", &after))

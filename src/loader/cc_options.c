@@ -17,11 +17,14 @@ static const char usage[] =
     "The source sees Weir's headers and the compiler's own, and nothing of this host.\n"
     "\n"
     "  -o DRIVER.so        the image; without it: the first source's name with .so\n"
-    "  -c                  objects only, each beside its source's name or as -o says\n"
+    "  -c                  objects only, each beside its source's name or as -o says: to be linked into a "
+    "test\n"
+    "                      program that uses weir.h, with what it needs of --sanitize and --coverage\n"
     "  -E                  what the compiler is given, on standard output\n"
     "  --cc=PROGRAM        the compiler, GCC or Clang; without it: $CC, or gcc\n"
     "  --sanitize=LIST     address, undefined, thread: instruments the driver; weir replay loads what it "
-    "needs\n"
+    "needs.\n"
+    "                      fuzzer (Clang): coverage for libFuzzer, of which the test program is to be made\n"
     "  --coverage          for gcov: notes beside the image, counts when a run ends\n"
     "  -jN                 so many sources at a time (the number of processors)\n"
     "  -v                  shows what is run\n"
@@ -55,17 +58,22 @@ static int add_sanitizers(struct cc_options *o, const char *list)
     static const struct {
         const char *name;
         unsigned bit;
-    } known[] = {{"address", CC_ADDRESS}, {"undefined", CC_UNDEFINED}, {"thread", CC_THREAD}};
+    } known[] = {{"address", CC_ADDRESS},
+                 {"undefined", CC_UNDEFINED},
+                 {"thread", CC_THREAD},
+                 {"fuzzer-no-link", CC_FUZZER},
+                 {"fuzzer", CC_FUZZER}};
+    const size_t count = sizeof known / sizeof known[0];
 
     while (*list != '\0') {
         size_t size = strcspn(list, ","), i;
 
-        for (i = 0; i < 3; i++)
+        for (i = 0; i < count; i++)
             if (strlen(known[i].name) == size && memcmp(known[i].name, list, size) == 0)
                 break;
-        if (i == 3)
-            return cc_complain(CC_USAGE, "--sanitize=%.*s: expected address, undefined or thread", (int)size,
-                               list);
+        if (i == count)
+            return cc_complain(CC_USAGE, "--sanitize=%.*s: expected address, undefined, thread or fuzzer",
+                               (int)size, list);
         o->sanitizers |= known[i].bit;
         list += size + (list[size] == ',');
     }
