@@ -56,14 +56,28 @@ static void arm(struct reassembly *r)
     timer_set(&r->stack->timers, &r->timer, first, true);
 }
 
-/* What the first piece was, as far as it can be quoted. */
+/* Which field says what follows the headers. */
+static uint32_t next_field(const struct datagram *d, const uint8_t *h)
+{
+    uint32_t field = 6;
+
+    for (uint32_t at = IP6_HEADER; at + 1 < d->header_size; at += (h[at + 1] + 1u) * 8)
+        field = at;
+    return field;
+}
+
+/* Quotes the beginning; IPv6: as if it had come without the fragment header. */
 static void tell_sender(struct stack *s, const struct datagram *d)
 {
+    uint8_t *h = d->bytes + FRONT - d->header_size;
     struct wire_packet p;
 
     if (d->state != OPEN || d->header_size == 0)
         return;
-    wire_parse_ip(d->bytes + FRONT - d->header_size, d->header_size, d->header_size + d->room, &p);
+    if (d->key.version == 6)
+        h[next_field(d, h)] = d->next;
+    wire_parse_ip(h, d->header_size + 8, d->header_size + d->room,
+                  &p); /* a first piece has 8 bytes at least */
     if (p.version != 0)
         icmp_tell(s, &p, ICMP_REASSEMBLY, 0);
 }
@@ -222,8 +236,6 @@ static bool keep_header(struct datagram *d, const struct wire_packet *p)
 
 static void finish_header(const struct datagram *d, uint8_t *h)
 {
-    uint32_t field = 6;
-
     if (d->key.version == 4) {
         put16(h + 2, d->header_size + d->end);
         put16(h + 6, 0);
@@ -232,9 +244,7 @@ static void finish_header(const struct datagram *d, uint8_t *h)
         return;
     }
     put16(h + 4, d->header_size + d->end - IP6_HEADER);
-    for (uint32_t at = IP6_HEADER; at + 1 < d->header_size; at += (h[at + 1] + 1u) * 8)
-        field = at;
-    h[field] = d->next;
+    h[next_field(d, h)] = d->next;
 }
 
 const uint8_t *reassembly_add(struct stack *s, const struct wire_packet *p, uint32_t interface,
