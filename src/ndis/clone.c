@@ -198,11 +198,11 @@ NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *Origin
                                                          ULONG MaximumLength, ULONG DataOffsetDelta,
                                                          ULONG DataBackFill, ULONG AllocateFragmentFlags)
 {
+    NT_FAIL_NULL(NdisAllocateFragmentNetBufferList);
     struct ndis_block *parent = ndis_block_of(OriginalNetBufferList);
     size_t buffers = 0, mdls = 0;
     struct room r;
 
-    NT_FAIL_NULL(NdisAllocateFragmentNetBufferList);
     if (parent == NULL || MaximumLength == 0 || AllocateFragmentFlags != 0 ||
         !pools_ok(NetBufferListPool, NetBufferPool))
         return NULL;

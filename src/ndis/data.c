@@ -204,10 +204,10 @@ static bool aligned(const uint8_t *p, ULONG multiple, ULONG offset)
 PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID Storage, ULONG AlignMultiple,
                               ULONG AlignOffset)
 {
+    NT_FAIL_NULL(NdisGetDataBuffer);
     MDL *mdl = NetBuffer->CurrentMdl;
     ULONG skip = NetBuffer->CurrentMdlOffset;
 
-    NT_FAIL_NULL(NdisGetDataBuffer);
     if (NetBuffer->DataLength < BytesNeeded || mdl == NULL)
         return NULL;
     while (skip >= mdl->ByteCount && mdl->Next != NULL) {
@@ -289,12 +289,12 @@ NDIS_STATUS NTAPI NdisCopyFromNetBufferToNetBuffer(NET_BUFFER *Destination, ULON
                                                    ULONG BytesToCopy, NET_BUFFER const *Source,
                                                    ULONG SourceOffset, ULONG *BytesCopied)
 {
+    NT_FAIL_STATUS(NdisCopyFromNetBufferToNetBuffer);
     struct walk to = walk_begin(Destination, DestinationOffset, BytesToCopy, true);
     struct walk from = walk_begin(Source, SourceOffset, BytesToCopy, false);
     uint8_t *out = NULL, *in = NULL;
     size_t room = 0, have = 0, part;
 
-    NT_FAIL_STATUS(NdisCopyFromNetBufferToNetBuffer);
     *BytesCopied = 0;
     for (;;) {
         if (have == 0 && (have = walk_next(&from, &in)) == 0)

@@ -57,10 +57,10 @@ void ndis_contexts_end(NET_BUFFER_LIST *nbl)
 NDIS_STATUS NTAPI NdisAllocateNetBufferListContext(NET_BUFFER_LIST *NetBufferList, USHORT ContextSize,
                                                    USHORT ContextBackFill, ULONG PoolTag)
 {
+    NT_FAIL_STATUS(NdisAllocateNetBufferListContext);
     NET_BUFFER_LIST_CONTEXT *c = NetBufferList->Context;
     struct area *a;
 
-    NT_FAIL_STATUS(NdisAllocateNetBufferListContext);
     (void)PoolTag;
     if (ContextSize % MEMORY_ALLOCATION_ALIGNMENT != 0 ||
         ContextBackFill % MEMORY_ALLOCATION_ALIGNMENT != 0 ||

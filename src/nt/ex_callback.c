@@ -123,11 +123,11 @@ void nt_callback_destroy(struct nt *k)
 NTSTATUS ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES ObjectAttributes,
                           BOOLEAN Create, BOOLEAN AllowMultipleCallbacks)
 {
+    NT_FAIL_STATUS(ExCreateCallback);
     const UNICODE_STRING *name = ObjectAttributes == NULL ? NULL : ObjectAttributes->ObjectName;
     struct nt *k = nt_current();
     struct nt_callback *c;
 
-    NT_FAIL_STATUS(ExCreateCallback);
     NT_IRQL_MAX(APC_LEVEL);
     if (k == NULL || name == NULL || name->Length == 0)
         return STATUS_UNSUCCESSFUL;

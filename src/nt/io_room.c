@@ -281,10 +281,10 @@ NTSTATUS io_invalid_request(DEVICE_OBJECT *device, IRP *irp)
 NTSTATUS IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress,
                                          ULONG DriverObjectExtensionSize, PVOID *DriverObjectExtension)
 {
+    NT_FAIL_STATUS(IoAllocateDriverObjectExtension);
     struct io_driver *io = driver_of(DriverObject);
     NTSTATUS status = STATUS_SUCCESS;
 
-    NT_FAIL_STATUS(IoAllocateDriverObjectExtension);
     NT_IRQL_MAX(APC_LEVEL);
     *DriverObjectExtension = NULL;
     if (io == NULL)
@@ -326,10 +326,10 @@ PVOID IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdenti
 /* Only a driver's own path; the caller frees it with ExFreePool. */
 NTSTATUS IoQueryFullDriverPath(PDRIVER_OBJECT DriverObject, PUNICODE_STRING FullPath)
 {
+    NT_FAIL_STATUS(IoQueryFullDriverPath);
     struct nt_driver *d = io_driver_of(DriverObject);
     size_t units;
 
-    NT_FAIL_STATUS(IoQueryFullDriverPath);
     NT_IRQL_MAX(APC_LEVEL);
     *FullPath = (UNICODE_STRING){0, 0, NULL};
     if (d == NULL || d != nt_driver_current() || d->image[0] == 0)

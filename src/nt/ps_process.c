@@ -254,11 +254,11 @@ PCHAR PsGetProcessImageFileName(PEPROCESS Process)
 
 NTSTATUS SeLocateProcessImageName(PEPROCESS Process, PUNICODE_STRING *pImageFileName)
 {
+    NT_FAIL_STATUS(SeLocateProcessImageName);
     const struct nt_process *p = (struct nt_process *)Process;
     size_t bytes = length_of(p->image) * sizeof(WCHAR);
     UNICODE_STRING *out;
 
-    NT_FAIL_STATUS(SeLocateProcessImageName);
     *pImageFileName = NULL;
     if (bytes > MAXUSHORT - sizeof(WCHAR))
         return STATUS_NAME_TOO_LONG;

@@ -211,9 +211,9 @@ ULONG RtlUnicodeStringToAnsiSize(PCUNICODE_STRING UnicodeString)
 NTSTATUS RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, PCANSI_STRING SourceString,
                                       BOOLEAN AllocateDestinationString)
 {
+    NT_FAIL_STATUS(RtlAnsiStringToUnicodeString);
     ULONG size = RtlAnsiStringToUnicodeSize(SourceString);
 
-    NT_FAIL_STATUS(RtlAnsiStringToUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (size > 0xffff)
         return STATUS_INVALID_PARAMETER_2;
@@ -235,10 +235,10 @@ NTSTATUS RtlAnsiStringToUnicodeString(PUNICODE_STRING DestinationString, PCANSI_
 NTSTATUS RtlUnicodeStringToAnsiString(PANSI_STRING DestinationString, PCUNICODE_STRING SourceString,
                                       BOOLEAN AllocateDestinationString)
 {
+    NT_FAIL_STATUS(RtlUnicodeStringToAnsiString);
     ULONG size = RtlUnicodeStringToAnsiSize(SourceString);
     NTSTATUS status = STATUS_SUCCESS;
 
-    NT_FAIL_STATUS(RtlUnicodeStringToAnsiString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (size > 0xffff)
         return STATUS_INVALID_PARAMETER_2;

@@ -76,11 +76,11 @@ BOOLEAN RtlEqualSid(PSID Sid1, PSID Sid2)
 NTSTATUS RtlConvertSidToUnicodeString(PUNICODE_STRING UnicodeString, PSID Sid,
                                       BOOLEAN AllocateDestinationString)
 {
+    NT_FAIL_STATUS(RtlConvertSidToUnicodeString);
     const SID *s = Sid;
     const UCHAR *a = s->IdentifierAuthority.Value;
     char text[32 + 11 * SUB_AUTHORITIES_MAX];
 
-    NT_FAIL_STATUS(RtlConvertSidToUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (!RtlValidSid(Sid))
         return STATUS_INVALID_SID;

@@ -21,9 +21,9 @@
  * --------------------------------------------------------------------------------------------- */
 PWDFDEVICE_INIT WdfControlDeviceInitAllocate(WDFDRIVER Driver, CONST UNICODE_STRING *SDDLString)
 {
+    NT_FAIL_NULL(WdfControlDeviceInitAllocate);
     struct wdf_driver *w = WDF_OF(Driver, WDF_KIND_DRIVER);
 
-    NT_FAIL_NULL(WdfControlDeviceInitAllocate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (w == NULL || SDDLString == NULL || SDDLString->Length < 2 * sizeof(WCHAR))
         return NULL;
@@ -269,11 +269,11 @@ VOID WdfControlFinishInitializing(WDFDEVICE Device)
 
 NTSTATUS WdfDeviceCreateSymbolicLink(WDFDEVICE Device, PCUNICODE_STRING SymbolicLinkName)
 {
+    NT_FAIL_STATUS(WdfDeviceCreateSymbolicLink);
     struct wdf_device *d = WDF_OF(Device, WDF_KIND_DEVICE);
     const WCHAR *path;
     size_t units;
 
-    NT_FAIL_STATUS(WdfDeviceCreateSymbolicLink);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (d == NULL || SymbolicLinkName == NULL)
         return STATUS_INVALID_PARAMETER;
@@ -323,13 +323,13 @@ WDFDRIVER WdfDeviceGetDriver(WDFDEVICE Device)
 
 NTSTATUS WdfDeviceRetrieveDeviceName(WDFDEVICE Device, WDFSTRING String)
 {
+    NT_FAIL_STATUS(WdfDeviceRetrieveDeviceName);
     struct wdf_device *d = WDF_OF(Device, WDF_KIND_DEVICE);
     struct wdf_string *s = WDF_OF(String, WDF_KIND_STRING);
     NTSTATUS status = STATUS_INVALID_DEVICE_STATE;
     const WCHAR *path;
     size_t units;
 
-    NT_FAIL_STATUS(WdfDeviceRetrieveDeviceName);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (d == NULL || s == NULL)
         return STATUS_INVALID_PARAMETER;

@@ -43,10 +43,10 @@ NTSTATUS WdfDriverCreate(PDRIVER_OBJECT DriverObject, PCUNICODE_STRING RegistryP
                          PWDF_OBJECT_ATTRIBUTES DriverAttributes, PWDF_DRIVER_CONFIG DriverConfig,
                          WDFDRIVER *Driver)
 {
+    NT_FAIL_STATUS(WdfDriverCreate);
     struct nt_driver *d = io_driver_of(DriverObject);
     void *o;
 
-    NT_FAIL_STATUS(WdfDriverCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (Driver != NULL)
         *Driver = NULL;
@@ -133,10 +133,10 @@ BOOLEAN WdfDriverIsVersionAvailable(WDFDRIVER Driver,
 
 NTSTATUS WdfDriverRetrieveVersionString(WDFDRIVER Driver, WDFSTRING String)
 {
+    NT_FAIL_STATUS(WdfDriverRetrieveVersionString);
     static const WCHAR version[] = u"1.33";
     struct wdf_string *s = WDF_OF(String, WDF_KIND_STRING);
 
-    NT_FAIL_STATUS(WdfDriverRetrieveVersionString);
     (void)Driver;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     return s == NULL ? STATUS_INVALID_PARAMETER : wdf_string_set(s, version, ARRAYSIZE(version) - 1);

@@ -17,10 +17,10 @@ static void memory_free(struct wdf_object *o)
 NTSTATUS WdfMemoryCreate(PWDF_OBJECT_ATTRIBUTES Attributes, POOL_TYPE PoolType, ULONG PoolTag,
                          size_t BufferSize, WDFMEMORY *Memory, PVOID *Buffer)
 {
+    NT_FAIL_STATUS(WdfMemoryCreate);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfMemoryCreate);
     (void)PoolType;
     (void)PoolTag;
     NT_IRQL_MAX(DISPATCH_LEVEL);
@@ -48,10 +48,10 @@ NTSTATUS WdfMemoryCreate(PWDF_OBJECT_ATTRIBUTES Attributes, POOL_TYPE PoolType, 
 NTSTATUS WdfMemoryCreatePreallocated(PWDF_OBJECT_ATTRIBUTES Attributes, PVOID Buffer, size_t BufferSize,
                                      WDFMEMORY *Memory)
 {
+    NT_FAIL_STATUS(WdfMemoryCreatePreallocated);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfMemoryCreatePreallocated);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Memory = NULL;
     if (io == NULL || Buffer == NULL || BufferSize == 0)
@@ -138,10 +138,10 @@ NTSTATUS wdf_string_set(struct wdf_string *s, const WCHAR *units, size_t count)
 NTSTATUS WdfStringCreate(PCUNICODE_STRING UnicodeString, PWDF_OBJECT_ATTRIBUTES StringAttributes,
                          WDFSTRING *String)
 {
+    NT_FAIL_STATUS(WdfStringCreate);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfStringCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *String = NULL;
     if (io == NULL)
@@ -188,10 +188,10 @@ static void collection_free(struct wdf_object *o)
 
 NTSTATUS WdfCollectionCreate(PWDF_OBJECT_ATTRIBUTES CollectionAttributes, WDFCOLLECTION *Collection)
 {
+    NT_FAIL_STATUS(WdfCollectionCreate);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfCollectionCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Collection = NULL;
     if (io == NULL)
@@ -214,11 +214,11 @@ ULONG WdfCollectionGetCount(WDFCOLLECTION Collection)
 
 NTSTATUS WdfCollectionAdd(WDFCOLLECTION Collection, WDFOBJECT Object)
 {
+    NT_FAIL_STATUS(WdfCollectionAdd);
     struct wdf_collection *c = WDF_OF(Collection, WDF_KIND_COLLECTION);
     struct wdf_object *o = WDF_OF(Object, 0);
     NTSTATUS status = STATUS_SUCCESS;
 
-    NT_FAIL_STATUS(WdfCollectionAdd);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (c == NULL || o == NULL)
         return STATUS_INVALID_PARAMETER;

@@ -241,10 +241,10 @@ void wdf_delete(struct wdf_object *o)
  * ---------------------------------------------------------------------------------------- */
 NTSTATUS WdfObjectCreate(PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Object)
 {
+    NT_FAIL_STATUS(WdfObjectCreate);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfObjectCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Object = NULL;
     if (io == NULL)
@@ -271,10 +271,10 @@ VOID WdfObjectDelete(WDFOBJECT Object)
 
 NTSTATUS WdfObjectAllocateContext(WDFOBJECT Handle, PWDF_OBJECT_ATTRIBUTES ContextAttributes, PVOID *Context)
 {
+    NT_FAIL_STATUS(WdfObjectAllocateContext);
     struct wdf_object *o = WDF_OF(Handle, 0);
     struct wdf_context *c;
 
-    NT_FAIL_STATUS(WdfObjectAllocateContext);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (Context != NULL)
         *Context = NULL;

@@ -342,10 +342,10 @@ void wdf_queue_cancel_file(struct wdf_device *d, struct wdf_file *f)
 NTSTATUS WdfIoQueueCreate(WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config,
                           PWDF_OBJECT_ATTRIBUTES QueueAttributes, WDFQUEUE *Queue)
 {
+    NT_FAIL_STATUS(WdfIoQueueCreate);
     struct wdf_device *d = WDF_OF(Device, WDF_KIND_DEVICE);
     void *o;
 
-    NT_FAIL_STATUS(WdfIoQueueCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (Queue != NULL)
         *Queue = NULL;
@@ -532,9 +532,9 @@ static NTSTATUS retrieve(struct wdf_queue *q, const struct wdf_file *file, WDFRE
 
 NTSTATUS WdfIoQueueRetrieveNextRequest(WDFQUEUE Queue, WDFREQUEST *OutRequest)
 {
+    NT_FAIL_STATUS(WdfIoQueueRetrieveNextRequest);
     struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
 
-    NT_FAIL_STATUS(WdfIoQueueRetrieveNextRequest);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     return q == NULL ? STATUS_INVALID_PARAMETER : retrieve(q, NULL, OutRequest);
 }

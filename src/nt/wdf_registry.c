@@ -53,10 +53,10 @@ static NTSTATUS open_key(struct io_driver *io, struct io_key *from, const WCHAR 
 NTSTATUS WdfDriverOpenParametersRegistryKey(WDFDRIVER Driver, ACCESS_MASK DesiredAccess,
                                             PWDF_OBJECT_ATTRIBUTES KeyAttributes, WDFKEY *Key)
 {
+    NT_FAIL_STATUS(WdfDriverOpenParametersRegistryKey);
     static const WCHAR parameters[] = u"\\Parameters";
     struct wdf_driver *w = WDF_OF(Driver, WDF_KIND_DRIVER);
 
-    NT_FAIL_STATUS(WdfDriverOpenParametersRegistryKey);
     (void)DesiredAccess;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Key = NULL;
@@ -231,11 +231,11 @@ NTSTATUS WdfRegistryQueryUnicodeString(WDFKEY Key, PCUNICODE_STRING ValueName, P
 
 NTSTATUS WdfRegistryQueryString(WDFKEY Key, PCUNICODE_STRING ValueName, WDFSTRING String)
 {
+    NT_FAIL_STATUS(WdfRegistryQueryString);
     struct wdf_string *s = WDF_OF(String, WDF_KIND_STRING);
     ULONG type, size;
     void *data;
 
-    NT_FAIL_STATUS(WdfRegistryQueryString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (s == NULL)
         return STATUS_INVALID_PARAMETER;
@@ -275,11 +275,11 @@ NTSTATUS WdfRegistryQueryValue(WDFKEY Key, PCUNICODE_STRING ValueName, ULONG Val
 NTSTATUS WdfRegistryQueryMemory(WDFKEY Key, PCUNICODE_STRING ValueName, POOL_TYPE PoolType,
                                 PWDF_OBJECT_ATTRIBUTES MemoryAttributes, WDFMEMORY *Memory, PULONG ValueType)
 {
+    NT_FAIL_STATUS(WdfRegistryQueryMemory);
     struct io_driver *io = wdf_current_driver();
     ULONG type, size;
     void *data;
 
-    NT_FAIL_STATUS(WdfRegistryQueryMemory);
     (void)PoolType;
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Memory = NULL;

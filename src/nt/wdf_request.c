@@ -522,10 +522,10 @@ static NTSTATUS move(struct wdf_request *r, struct wdf_queue *to, bool first)
 
 NTSTATUS WdfRequestForwardToIoQueue(WDFREQUEST Request, WDFQUEUE DestinationQueue)
 {
+    NT_FAIL_STATUS(WdfRequestForwardToIoQueue);
     struct wdf_request *r = WDF_OF(Request, WDF_KIND_REQUEST);
     struct wdf_queue *q = WDF_OF(DestinationQueue, WDF_KIND_QUEUE);
 
-    NT_FAIL_STATUS(WdfRequestForwardToIoQueue);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (r == NULL || q == NULL)
         return STATUS_INVALID_PARAMETER;

@@ -20,10 +20,10 @@ struct wdf_wait_lock {
 
 NTSTATUS WdfSpinLockCreate(PWDF_OBJECT_ATTRIBUTES SpinLockAttributes, WDFSPINLOCK *SpinLock)
 {
+    NT_FAIL_STATUS(WdfSpinLockCreate);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfSpinLockCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *SpinLock = NULL;
     if (io == NULL)
@@ -59,10 +59,10 @@ VOID WdfSpinLockRelease(WDFSPINLOCK SpinLock)
 
 NTSTATUS WdfWaitLockCreate(PWDF_OBJECT_ATTRIBUTES LockAttributes, WDFWAITLOCK *Lock)
 {
+    NT_FAIL_STATUS(WdfWaitLockCreate);
     struct io_driver *io = wdf_current_driver();
     void *o;
 
-    NT_FAIL_STATUS(WdfWaitLockCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
     *Lock = NULL;
     if (io == NULL)

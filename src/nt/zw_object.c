@@ -115,12 +115,12 @@ NTSTATUS ZwQuerySymbolicLinkObject(HANDLE LinkHandle, PUNICODE_STRING LinkTarget
 NTSTATUS ObQueryNameString(PVOID Object, POBJECT_NAME_INFORMATION ObjectNameInfo, ULONG Length,
                            PULONG ReturnLength)
 {
+    NT_FAIL_STATUS(ObQueryNameString);
     struct io_device *device = ob_is(Object, &ob_type_device) ? io_device_of(Object) : NULL;
     struct nt *k = nt_current();
     const WCHAR *name = NULL;
     size_t units = 0;
 
-    NT_FAIL_STATUS(ObQueryNameString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (k == NULL)
         return STATUS_INVALID_PARAMETER;
