@@ -64,7 +64,7 @@ static void ask(struct inquiry *inquiry)
     KeAcquireInStackQueuedSpinLock(&inquire.lock, &held);
     InsertTailList(&inquire.asked, &inquiry->link);
     KeReleaseInStackQueuedSpinLock(&held);
-    KeSetEvent(&inquire.work, IO_NO_INCREMENT, FALSE);
+    thread_wake(&inquire.worker);
 }
 
 static void authorize(const FWPS_INCOMING_VALUES *values, const FWPS_INCOMING_METADATA_VALUES *metadata,
@@ -129,7 +129,7 @@ static void give_answer(struct inquiry *inquiry, const FWPS_FILTER *filter, FWPS
     KeAcquireInStackQueuedSpinLock(&inquire.lock, &held);
     InsertTailList(&inquire.authorized, &inquiry->link);
     KeReleaseInStackQueuedSpinLock(&held);
-    KeSetEvent(&inquire.work, IO_NO_INCREMENT, FALSE);
+    thread_wake(&inquire.worker);
 }
 
 /* Reauthorizations cannot be pended and need not be (PEND-07..09): a packet is held like any other. */
@@ -146,7 +146,7 @@ static void reauthorize(const FWPS_INCOMING_VALUES *values, const FWPS_INCOMING_
         answered = take_completing(inquiry);
     if (answered != NULL) {
         give_answer(answered, filter, out);
-    } else if (nbl == NULL || inquire.closing) {
+    } else if (nbl == NULL || inquire.worker.closing) {
         permit(filter, out); /* it was before, and there is nothing to hold */
     } else {
         hold(out);
@@ -171,7 +171,7 @@ void NTAPI inquire_classify(const FWPS_INCOMING_VALUES *values, const FWPS_INCOM
         permit(filter, out); /* the answer was yes, or the packet were not here (PEND-26) */
     else if ((path_flags(values) & FWP_CONDITION_FLAG_IS_REAUTHORIZE) != 0)
         reauthorize(values, metadata, layer_data, filter, out);
-    else if (inquire.closing)
+    else if (inquire.worker.closing)
         permit(filter, out);
     else
         authorize(values, metadata, layer_data, out);

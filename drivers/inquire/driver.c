@@ -50,7 +50,7 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *registry_path)
     InitializeListHead(&inquire.asked);
     InitializeListHead(&inquire.completing);
     InitializeListHead(&inquire.authorized);
-    KeInitializeEvent(&inquire.work, SynchronizationEvent, FALSE);
+    thread_init(&inquire.worker);
     driver->DriverUnload = unload;
 
     status =

@@ -25,6 +25,7 @@
 #define INQUIRE_H
 
 #include "../common/callouts.h"
+#include "../common/thread.h"
 #include "policy.h"
 
 #define INQUIRY_TAG 'qnIi'
@@ -63,9 +64,7 @@ struct inquire {
     struct policy policy;
     KSPIN_LOCK lock;
     LIST_ENTRY asked, completing, authorized;
-    volatile BOOLEAN closing; /* nothing is asked any more */
-    KEVENT work;
-    PETHREAD thread;
+    struct thread worker;
 };
 extern struct inquire inquire;
 

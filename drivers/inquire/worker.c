@@ -58,7 +58,7 @@ static void carry_out(struct inquiry *inquiry)
     case INQUIRY_PACKET:
         if (inquiry->permitted)
             inquiry_inject(inquiry);
-        else if (inquiry->flow != 0 && !inquire.closing)
+        else if (inquiry->flow != 0 && !inquire.worker.closing)
             FwpsFlowAbort(inquiry->flow);
         inquiry_free(inquiry);
         return;
@@ -119,11 +119,11 @@ static BOOLEAN until_next(LARGE_INTEGER *time)
 static void NTAPI work(void *context)
 {
     UNREFERENCED_PARAMETER(context);
-    while (!inquire.closing) {
+    while (!inquire.worker.closing) {
         LARGE_INTEGER time;
         BOOLEAN timed = until_next(&time);
 
-        KeWaitForSingleObject(&inquire.work, Executive, KernelMode, FALSE, timed ? &time : NULL);
+        KeWaitForSingleObject(&inquire.worker.work, Executive, KernelMode, FALSE, timed ? &time : NULL);
         answer(KeQueryInterruptTime(), FALSE);
         send_authorized();
         drop_stale(KeQueryInterruptTime());
@@ -133,24 +133,12 @@ static void NTAPI work(void *context)
 
 NTSTATUS worker_start(void)
 {
-    HANDLE handle;
-    NTSTATUS status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, work, NULL);
-
-    if (!NT_SUCCESS(status))
-        return status;
-    status = ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode,
-                                       (void **)&inquire.thread, NULL);
-    NT_ASSERT(NT_SUCCESS(status)); /* the handle is a good one */
-    ZwClose(handle);
-    return status;
+    return thread_start(&inquire.worker, work);
 }
 
 void worker_stop(void)
 {
-    inquire.closing = TRUE;
-    KeSetEvent(&inquire.work, IO_NO_INCREMENT, FALSE);
-    KeWaitForSingleObject(inquire.thread, Executive, KernelMode, FALSE, NULL);
-    ObDereferenceObject(inquire.thread);
+    thread_stop(&inquire.worker);
     worker_drain();
 }
 

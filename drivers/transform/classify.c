@@ -54,7 +54,7 @@ void NTAPI transform_classify(const FWPS_INCOMING_VALUES *values,
     UNREFERENCED_PARAMETER(flow_context);
     if ((out->rights & FWPS_RIGHT_ACTION_WRITE) == 0)
         return;
-    if (layer_data == NULL || transform.closing || path_own(injection, layer_data)) {
+    if (layer_data == NULL || transform.worker.closing || path_own(injection, layer_data)) {
         permit(filter, out);
         return;
     }
@@ -71,5 +71,5 @@ void NTAPI transform_classify(const FWPS_INCOMING_VALUES *values,
     KeAcquireInStackQueuedSpinLock(&transform.lock, &held);
     InsertTailList(&transform.held, &datagram->link);
     KeReleaseInStackQueuedSpinLock(&held);
-    KeSetEvent(&transform.work, IO_NO_INCREMENT, FALSE);
+    thread_wake(&transform.worker);
 }

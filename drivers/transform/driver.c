@@ -77,7 +77,7 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *registry_path)
     read_parameters(registry_path);
     KeInitializeSpinLock(&transform.lock);
     InitializeListHead(&transform.held);
-    KeInitializeEvent(&transform.work, SynchronizationEvent, FALSE);
+    thread_init(&transform.worker);
     driver->DriverUnload = unload;
 
     status = IoCreateDevice(driver, 0, NULL, FILE_DEVICE_NETWORK, FILE_DEVICE_SECURE_OPEN, FALSE,

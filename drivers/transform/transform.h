@@ -20,6 +20,7 @@
 #include "../common/checksum.h"
 #include "../common/path.h"
 #include "../common/text.h"
+#include "../common/thread.h"
 
 #define DATAGRAM_TAG 'mgDT'
 #define BYTES_TAG    'tyBT'
@@ -52,9 +53,7 @@ struct transform {
     struct text_change text;
     KSPIN_LOCK lock;
     LIST_ENTRY held;
-    volatile BOOLEAN closing;
-    KEVENT work;
-    PETHREAD thread;
+    struct thread worker;
 };
 extern struct transform transform;
 

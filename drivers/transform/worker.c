@@ -59,11 +59,11 @@ static void process(struct datagram *datagram)
 static void NTAPI work(void *context)
 {
     UNREFERENCED_PARAMETER(context);
-    while (!transform.closing) {
+    while (!transform.worker.closing) {
         struct datagram *datagram;
 
-        KeWaitForSingleObject(&transform.work, Executive, KernelMode, FALSE, NULL);
-        while (!transform.closing && (datagram = take()) != NULL)
+        KeWaitForSingleObject(&transform.worker.work, Executive, KernelMode, FALSE, NULL);
+        while (!transform.worker.closing && (datagram = take()) != NULL)
             process(datagram);
     }
     PsTerminateSystemThread(STATUS_SUCCESS);
@@ -71,24 +71,12 @@ static void NTAPI work(void *context)
 
 NTSTATUS worker_start(void)
 {
-    HANDLE handle;
-    NTSTATUS status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, work, NULL);
-
-    if (!NT_SUCCESS(status))
-        return status;
-    status = ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode,
-                                       (void **)&transform.thread, NULL);
-    NT_ASSERT(NT_SUCCESS(status)); /* the handle is a good one */
-    ZwClose(handle);
-    return status;
+    return thread_start(&transform.worker, work);
 }
 
 void worker_stop(void)
 {
-    transform.closing = TRUE;
-    KeSetEvent(&transform.work, IO_NO_INCREMENT, FALSE);
-    KeWaitForSingleObject(transform.thread, Executive, KernelMode, FALSE, NULL);
-    ObDereferenceObject(transform.thread);
+    thread_stop(&transform.worker);
     worker_drain();
 }
 
