@@ -209,6 +209,22 @@ static void give(struct embed *e, uint32_t interface, const uint8_t *bytes, uint
     stack_input(e->gate->stack, interface, bytes, size);
 }
 
+/* What the stack itself would discard it gets, to answer it; also where nobody was allowed to listen. */
+static bool reaches_stack(const struct host_outcome *o)
+{
+    switch (o->fate) {
+    case HOST_PASSED:
+    case HOST_IGNORED:
+        return true;
+    case HOST_STACK:
+        return o->note != HOST_NOTE_SILENCED;
+    case HOST_CONSEQUENCE:
+        return o->note == HOST_NOTE_REFUSED_BIND;
+    default:
+        return false;
+    }
+}
+
 void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size)
 {
     struct wire_packet wire;
@@ -225,8 +241,7 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     host_frame(e->host, &f, &o);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED)
         tell_fate(e, &o, i->index, true, frame + LINK, size);
-    if (o.fate == HOST_PASSED || o.fate == HOST_IGNORED ||
-        (o.fate == HOST_STACK && o.note != HOST_NOTE_SILENCED))
+    if (reaches_stack(&o))
         give(e, i->index, o.changed != NULL ? o.changed + LINK : frame + LINK, size);
 }
 

@@ -130,7 +130,7 @@ struct embed_socket {
     uint8_t protocol;               /* RAW's */
     struct stack_socket *at[2];     /* [1]: IPv6; NULL: not made yet, or none */
     struct host_endpoint *endpoint; /* the host's: what was bound by a call; NULL: none, or not the host's */
-    bool bound, accepted;
+    bool bound, accepted, listens; /* listens: it was asked for */
     bool pended;          /* bind or listen waits for a driver */
     bool refused;         /* by bind, listen, or connect before there was a connection */
     enum embed_wish wish; /* what is to follow once it is bound */

@@ -402,6 +402,7 @@ static int do_listen(struct embed_socket *s)
     uint64_t before;
     int err = 0;
 
+    s->listens = true;
     if (is_host(s)) {
         before = act_as(s);
         err = outcome(s, host_listen(s->e->host, s->endpoint));
@@ -545,6 +546,18 @@ void embed_socket_decided(struct embed_socket *s, bool permitted)
     tell(s);
 }
 
+/* A bind that was refused gives the port back; a listen leaves the socket bound. */
+static void refuse(struct embed_socket *s)
+{
+    s->refused = true;
+    tell(s);
+    if (s->wish == EMBED_WISH_LISTEN && s->listens)
+        return;
+    close_halves(s, true);
+    host_close(s->e->host, s->endpoint);
+    s->endpoint = NULL;
+}
+
 /* One whose bind or listen was pended goes on, if it may. */
 static void go_on(struct embed_socket *s)
 {
@@ -556,8 +569,7 @@ static void go_on(struct embed_socket *s)
         return;
     s->pended = false;
     if (status != STATUS_SUCCESS) {
-        s->refused = true;
-        tell(s);
+        refuse(s);
         return;
     }
     tell(s);
