@@ -248,6 +248,14 @@ static void view_flow(struct scene *s, struct ale_view *v, struct host_flow *f)
         }
         return;
     }
+    if (tcp && s->follows && opened_in && !is_inbound(s) && s->packet != NULL &&
+        (s->packet->tcp_flags & WIRE_TCP_RST) != 0) {
+        /* Nobody is there any more for what was pended, and the stack says so: the packet layers alone. */
+        s->flow = NULL;
+        s->flow_id = 0;
+        s->endpoint = NULL;
+        return;
+    }
     flow_table_touch(s->lane->flows, f, ale_tick(s->lane));
     if (tcp && is_syn(s) && (f->marks & FLOW_MARK_TORN || f->state == ALE_NEW || f->state == ALE_DENIED)) {
         /* Of what was refused at AC the repeated SYN was never sent; at RA it arrives each time. */
