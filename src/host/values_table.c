@@ -142,13 +142,31 @@ static bool of_an_operation(enum host_layer role)
            role == LAYER_CR || role == LAYER_BR;
 }
 
-static UINT8 getter_of(const GUID *key, enum host_layer role)
+/* What fields mean that were looked up before: the tables of layers name the same GUIDs by the same pointers. */
+struct met {
+    const GUID *key;
+    UINT8 get;
+};
+#define MET 1024
+
+static UINT8 meaning_of(const GUID *key, struct met *met)
 {
+    struct met *m = &met[((uintptr_t)key >> 3) % MET];
     UINT8 get = GET_EMPTY; /* RESERVED0..3, IPSEC_SECURITY_REALM_ID: nothing is ever said */
 
+    if (m->key == key)
+        return m->get;
     for (size_t i = 0; i < ARRAYSIZE(meanings); i++)
         if (memcmp(meanings[i].key, key, sizeof(*key)) == 0)
             get = meanings[i].get;
+    *m = (struct met){key, get};
+    return get;
+}
+
+static UINT8 getter_of(const GUID *key, enum host_layer role, struct met *met)
+{
+    const UINT8 get = meaning_of(key, met);
+
     if (get == GET_PACKET_DIRECTION && (role == LAYER_ST || role == LAYER_FE))
         return GET_CONNECTION_DIRECTION; /* MATCH-20 */
     if (get == GET_DESTINATION_ADDRESS_TYPE && role == LAYER_FW)
@@ -162,7 +180,7 @@ static UINT8 getter_of(const GUID *key, enum host_layer role)
     return get;
 }
 
-static void prepare(struct scratch *room, UINT16 id, enum host_layer role)
+static void prepare(struct scratch *room, UINT16 id, enum host_layer role, struct met *met)
 {
     const struct engine_layer *layer = engine_layer_by_id(id);
     struct prepared *p = &room->prepared[id];
@@ -170,10 +188,11 @@ static void prepare(struct scratch *room, UINT16 id, enum host_layer role)
     if (p->prepared)
         return; /* L2: both families */
     for (UINT16 i = 0; i < layer->field_count; i++) {
-        p->get[i] = getter_of(layer->fields[i].key, role);
+        p->get[i] = getter_of(layer->fields[i].key, role, met);
         p->all |= 1ULL << i;
     }
     p->flags = flags_of(role);
+    p->metadata = layer->metadata;
     p->prepared = true;
     room->role[id] = (UINT8)role;
 }
@@ -215,12 +234,14 @@ bool values_are_steady(const struct prepared *p, UINT64 fields)
 
 int values_prepare(struct scratch *room, const struct host_config *config)
 {
+    struct met met[MET] = {0};
+
     memset(room->role, LAYER_ROLES, sizeof(room->role));
     for (unsigned role = 0; role < LAYER_ROLES; role++) {
         for (uint8_t version = 4; version <= 6; version += 2) {
-            prepare(room, layer_id(role, version), role);
+            prepare(room, layer_id(role, version), role, met);
             if (layer_discard_id(role, version) < ENGINE_LAYER_COUNT)
-                prepare(room, layer_discard_id(role, version), role);
+                prepare(room, layer_discard_id(role, version), role, met);
         }
     }
     room->overrides = calloc(config->setting_count * ENGINE_LAYER_COUNT + 1, sizeof(*room->overrides));
