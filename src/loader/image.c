@@ -55,9 +55,28 @@ static void *open_copy(const struct image *i, struct loader_error *error)
     return handle;
 }
 
+/* Instrumented code asks for its run-time. `name` begins with the prefix; the program is to be made with the option. */
+static const struct {
+    const char *prefix, *option;
+} runtimes[] = {
+    {"__asan_", "address"},
+    {"__tsan_", "thread"},
+    {"__ubsan_", "undefined"},
+    {"__sanitizer_cov_", "fuzzer"},
+};
+
+static const char *runtime_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
+        if (strncmp(name, runtimes[i].prefix, strlen(runtimes[i].prefix)) == 0)
+            return runtimes[i].option;
+    return NULL;
+}
+
 /* Those that nobody here has; false: there are such. */
 static bool all_there(const struct image *i, struct loader_error *error)
 {
+    const char *option = NULL;
     size_t missing = 0;
     int size = 0;
 
@@ -66,13 +85,28 @@ static bool all_there(const struct image *i, struct loader_error *error)
 
         if (dlsym(RTLD_DEFAULT, name) != NULL)
             continue;
+        if (option == NULL)
+            option = runtime_of(name);
         if (missing++ == 0)
             size = snprintf(error->text, sizeof error->text, "%s: asks for what is not here: %s", i->shown,
                             name);
         else if ((size_t)size < sizeof error->text - 80 && strlen(name) < 64)
             size += snprintf(error->text + size, sizeof error->text - (size_t)size, ", %s", name);
     }
+    if (option != NULL)
+        snprintf(error->text, sizeof error->text,
+                 "%s: was made with --sanitize=%s; compile and link this program with -fsanitize=%s, too",
+                 i->shown, option, option);
     return missing == 0;
+}
+
+/* libFuzzer reads the counters of an image as long as the process lives. */
+static bool is_fuzzed(const struct image *i)
+{
+    for (size_t n = 0; n < i->elf.wanted_count; n++)
+        if (strncmp(i->elf.wanted[n], "__sanitizer_cov_", strlen("__sanitizer_cov_")) == 0)
+            return true;
+    return false;
 }
 
 static int map(struct image *i, struct loader_error *error)
@@ -83,7 +117,13 @@ static int map(struct image *i, struct loader_error *error)
     while (atomic_flag_test_and_set(&loading))
         rt_yield();
     before = dlopen(i->path, RTLD_LAZY | RTLD_NOLOAD);
-    if (before != NULL) {
+    if (before != NULL && is_fuzzed(i)) {
+        dlclose(before);
+        snprintf(error->text, sizeof error->text,
+                 "%s: was made for libFuzzer, which does not let go of an image: load it once, not with each "
+                 "input",
+                 i->shown);
+    } else if (before != NULL) {
         dlclose(before);
         i->private_copy = true;
         i->handle = open_copy(i, error);
@@ -200,7 +240,8 @@ static int object_at(struct dl_phdr_info *info, size_t size, void *ctx)
         o->i->from = o->i->to = 0;
         return 0;
     }
-    o->i->path = info->dlpi_name[0] != '\0' ? realpath(info->dlpi_name, NULL) : realpath("/proc/self/exe", NULL);
+    o->i->path =
+        info->dlpi_name[0] != '\0' ? realpath(info->dlpi_name, NULL) : realpath("/proc/self/exe", NULL);
     return 1;
 }
 
@@ -239,7 +280,7 @@ const struct elf *image_elf(const struct image *i)
 void image_unmap(struct image *i)
 {
     crash_image_remove(i);
-    if (i->handle != NULL)
+    if (i->handle != NULL && !is_fuzzed(i))
         dlclose(i->handle);
     i->handle = NULL;
     i->from = i->to = 0;
