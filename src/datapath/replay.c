@@ -311,20 +311,33 @@ static void fetch_bytes(const struct capture_packet *p)
 static int batch(struct replay_run *r)
 {
     struct window *w = r->window;
+    const bool holds = r->world == NULL && r->changes == r->config->change_count;
+    int result = 0;
 
+    if (holds)
+        host_hold(r->host);
     for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end;) {
         if (r->writer != NULL && w->tail + FETCH_AHEAD < w->head)
             fetch_bytes(&w->packets[(w->tail + FETCH_AHEAD) % WINDOW]);
-        int result = one_frame(r);
+        result = one_frame(r);
         if (result != 0)
-            return result;
+            break;
         w->tail++;
         window_read(w);
-        if ((result = add_interfaces(r)) != 0)
-            return result;
+        if (r->interfaces < capture_interface_count(r->capture)) {
+            if (holds)
+                host_let(r->host);
+            result = add_interfaces(r);
+            if (holds)
+                host_hold(r->host);
+            if (result != 0)
+                break;
+        }
         window_learn(w, r->host);
     }
-    return 0;
+    if (holds)
+        host_let(r->host);
+    return result;
 }
 
 static int all_frames(struct replay_run *r)

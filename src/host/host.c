@@ -221,7 +221,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
         for (size_t i = 0; i < some; i++) {
             which[n] = &keys[n];
             of[n] = &l->ahead[frames[i].number % AHEAD];
-            n += paths_ahead(h, &frames[i], of[n], &keys[n]);
+            n += paths_ahead(l, &frames[i], of[n], &keys[n]);
         }
         lane_enter(l);
         flow_table_find_many(l->flows, which, n, flows);

@@ -346,6 +346,11 @@ struct host_outcome {
 };
 
 void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out);
+/* Between the two this thread gives frames, and calls nothing of the host's but host_frame(), host_prefetch() and
+ * host_is_local(); all other threads that want something of it wait. A few frames: what it saves is a lock a frame.
+ * Not from within a callback. */
+void host_hold(struct host *h);
+void host_let(struct host *h);
 /* Fetches what the next frames' lookups will touch. A hint: changes nothing. host_frame() is given these very
  * frames, or others; not these with other contents. */
 void host_prefetch(struct host *h, const struct host_frame *frames, size_t count);

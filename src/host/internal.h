@@ -459,8 +459,7 @@ static inline void host_count_worker(UINT64 *counter)
 
 /* Which way the frame will go, and the key of its flow as this host sees it (loopback: the sender's); false:
  * none. */
-bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead *a,
-                 struct host_flow_key *key);
+bool paths_ahead(struct lane *l, const struct host_frame *f, struct ahead *a, struct host_flow_key *key);
 /* lane->groups (group.c): forwarded fragments that wait for the others of their datagram. create: 0 or
  * -ENOMEM; destroy: silently. expire and flush let go on what waits no longer, or waits at all. No lane held.
  */
@@ -483,6 +482,14 @@ void memory_destroy(struct memory *m);
  * ----------------------------------------------------------------------------------------------------------------
  */
 
+/* The own address that was asked for last, if its interface does not hang on where a packet arrives. */
+struct near {
+    union wire_addr address;
+    UINT64 places; /* host.places then */
+    const struct host_interface *home;
+    uint8_t version; /* 0: none */
+};
+
 struct lane {
     struct host *host;
     struct rt_mutex *lock;
@@ -498,7 +505,9 @@ struct lane {
     void *segments;                    /* tcp_segments.c's: out-of-order data */
     struct scratch *scratch;           /* indicate.c's */
     struct memory *memory;             /* paths_memory.c's: tuples of which later frames must know */
+    struct near near;                  /* paths.c's */
     struct ahead *ahead;               /* AHEAD of them, by the frame's number */
+    bool holds; /* host_hold(): the turn is not given back between one frame and the next */
     uintptr_t turn;                    /* turn.c's: the thread whose turn it is, 0: nobody's; */
     unsigned turn_depth, turn_waiting; /* taken so often; so many wait */
     struct rt_cond *turn_over;

@@ -389,22 +389,47 @@ static bool is_group(const struct host *h, uint8_t version, const union wire_add
     return type == NlatMulticast || type == NlatBroadcast;
 }
 
+/* host_local_at(), which the worker asks of the same own address nearly always. */
+static bool local_at(struct lane *l, uint8_t version, const union wire_addr *a, const struct host_interface *arrival,
+                     const struct host_interface **home)
+{
+    struct near *n = &l->near;
+
+    if (n->version == version && n->places == l->host->places && wire_addr_equal(&n->address, a)) {
+        *home = n->home;
+        return true;
+    }
+    if (!host_local_at(l->host, version, a, arrival, home))
+        return false;
+    /* With another arrival: is it the same? (Loopback, or on several: it is where the packet arrives.) */
+    if (arrival != NULL && *home == arrival) {
+        const struct host_interface *other;
+
+        if (!host_local_at(l->host, version, a, NULL, &other) || other != arrival)
+            return true;
+    }
+    if (*home != NULL)
+        *n = (struct near){.address = *a, .version = version, .places = l->host->places, .home = *home};
+    return true;
+}
+
 /*
  * Addresses decide, as they do for the stack; what the capture says decides where they leave it open: what
  * comes from no address (a host that asks for one), from one of the host's own to somebody else but arrived
  * (its own broadcast, come back), and what passes through. *home: the interface whose address it is.
  */
-static enum course course_of(const struct host *h, const struct host_frame *f, const struct host_interface *i,
+static enum course course_of(struct lane *l, const struct host_frame *f, const struct host_interface *i,
                              const struct host_interface **home)
 {
+    const struct host *h = l->host;
     const struct wire_packet *p = f->packet;
     const struct host_interface *from;
     bool to_us, from_us;
     enum host_way way;
 
     *home = i;
-    to_us = host_local_at(h, p->version, &p->destination, i, home);
-    from_us = host_local_at(h, p->version, &p->source, i, &from);
+    to_us = local_at(l, p->version, &p->destination, i, home);
+    from_us = local_at(l, p->version, &p->source, i, &from);
     if (to_us && from_us)
         return COURSE_LOOPBACK;
     if (to_us)
@@ -430,8 +455,9 @@ static enum course course_of(const struct host *h, const struct host_frame *f, c
     return COURSE_NOWHERE; /* overheard */
 }
 
-bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead *a, struct host_flow_key *key)
+bool paths_ahead(struct lane *l, const struct host_frame *f, struct ahead *a, struct host_flow_key *key)
 {
+    const struct host *h = l->host;
     const struct wire_packet *p = f->packet;
     struct scene s;
 
@@ -443,12 +469,23 @@ bool paths_ahead(const struct host *h, const struct host_frame *f, struct ahead 
                         .interface = host_interface_by_index(h, f->interface_index)};
     if (p->version == 0)
         return false;
-    a->course = (uint8_t)course_of(h, f, a->interface, &a->home);
+    a->course = (uint8_t)course_of(l, f, a->interface, &a->home);
     if (p->reached != WIRE_TRANSPORT || /* groups: by endpoint, not by tuple */
         (a->course != COURSE_IN && a->course != COURSE_OUT && a->course != COURSE_LOOPBACK))
         return false;
-    path_scene(&s, p, a->course == COURSE_IN);
-    path_key(&s, key);
+    if (is_icmp(p)) {
+        path_scene(&s, p, a->course == COURSE_IN);
+        path_key(&s, key);
+        return true;
+    }
+    const bool in = a->course == COURSE_IN; /* ale_key() of such a scene */
+    memset(key, 0, sizeof(*key));
+    key->local = in ? p->destination : p->source;
+    key->remote = in ? p->source : p->destination;
+    key->local_port = in ? p->destination_port : p->source_port;
+    key->remote_port = in ? p->source_port : p->destination_port;
+    key->version = p->version;
+    key->protocol = p->protocol;
     return true;
 }
 
@@ -463,7 +500,7 @@ static const struct ahead *ahead_of(struct lane *l, const struct host_frame *f)
         a->home = NULL;
         a->interface = host_interface_by_index(l->host, f->interface_index);
         if (f->packet->version != 0)
-            a->course = (uint8_t)course_of(l->host, f, a->interface, &a->home);
+            a->course = (uint8_t)course_of(l, f, a->interface, &a->home);
     }
     a->frame = NULL;
     return a;

@@ -7,6 +7,11 @@ void turn_take(struct lane *l)
 {
     const uintptr_t me = rt_self();
 
+    if (__atomic_load_n(&l->turn, __ATOMIC_RELAXED) == me && l->holds && l->turn_depth == 1 && l->stays) {
+        l->turn_depth = 2;
+        lane_enter(l);
+        return;
+    }
     rt_mutex_lock(l->lock);
     if (__builtin_expect(l->turn != 0 && l->turn != me, 0)) {
         l->turn_waiting++;
@@ -14,7 +19,7 @@ void turn_take(struct lane *l)
             rt_cond_wait(l->turn_over, l->lock, RT_FOREVER);
         l->turn_waiting--;
     }
-    l->turn = me;
+    __atomic_store_n(&l->turn, me, __ATOMIC_RELAXED);
     l->turn_depth++;
     l->stays = l->kept = true;
 }
@@ -23,15 +28,36 @@ void turn_give(struct lane *l)
 {
     bool waiting;
 
+    if (l->holds && l->turn_depth == 2) { /* what turn_take() found held */
+        l->turn_depth = 1;
+        l->stays = true;
+        return;
+    }
     if (!l->kept)
         rt_mutex_lock(l->lock);
     if (--l->turn_depth == 0)
-        l->turn = 0;
+        __atomic_store_n(&l->turn, 0, __ATOMIC_RELAXED);
     waiting = l->turn_depth == 0 && l->turn_waiting != 0;
     l->stays = l->kept = false;
     rt_mutex_unlock(l->lock);
     if (__builtin_expect(waiting, 0))
         rt_cond_broadcast(l->turn_over);
+}
+
+void host_hold(struct host *h)
+{
+    struct lane *l = &h->lanes[0];
+
+    turn_take(l);
+    l->holds = l->turn_depth == 1;
+}
+
+void host_let(struct host *h)
+{
+    struct lane *l = &h->lanes[0];
+
+    l->holds = false;
+    turn_give(l);
 }
 
 unsigned turn_depth(struct lane *l)

@@ -53,24 +53,9 @@ static bool options_sound(const uint8_t *h, uint32_t size, uint32_t *where)
     return true;
 }
 
-/* The sum over a header without options, most headers: 0xffff if it is right. */
-static uint32_t header_sum(const uint8_t *h)
-{
-    uint64_t a, b;
-    uint32_t d;
-
-    memcpy(&a, h, 8);
-    memcpy(&b, h + 8, 8);
-    memcpy(&d, h + 16, 4);
-    a = (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + d;
-    a = (a & 0xffff) + (a >> 16 & 0xffff) + (a >> 32);
-    a = (a & 0xffff) + (a >> 16);
-    return (uint32_t)((a & 0xffff) + (a >> 16));
-}
-
 static bool checksum_right(const uint8_t *h, uint32_t size)
 {
-    return size == 20 ? header_sum(h) == 0xffff : wire_fold(wire_sum(h, size, 0)) == 0;
+    return size == 20 ? ip4_header_sum(h) == 0xffff : wire_fold(wire_sum(h, size, 0)) == 0;
 }
 
 static void parse_ip4(struct cursor *c, struct wire_packet *p, enum parse_as as)

@@ -38,24 +38,13 @@ bool wire_link_known(uint16_t link_type)
     }
 }
 
-/* Zeroes a packet in a few wide stores: for its size, GCC's memset() is a "rep stos", which takes longer than
- * all the parsing. */
-static inline void clear(struct wire_packet *p)
-{
-    typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
-    pair *at = (pair *)(void *)p;
-
-    _Static_assert(sizeof(*p) == 9 * sizeof(pair), "a packet is nine pairs of words");
-    at[0] = at[1] = at[2] = at[3] = at[4] = at[5] = at[6] = at[7] = at[8] = (pair){0, 0};
-}
-
 void wire_begin(struct cursor *c, uint16_t link_type, const uint8_t *frame, uint32_t captured,
                 uint32_t length, struct wire_packet *p)
 {
     if (length < captured) /* what is there was on the wire, whatever the capture says */
         length = captured;
     *c = (struct cursor){.first = frame, .captured = captured, .length = length};
-    clear(p);
+    wire_clear(p);
     p->frame = frame;
     p->captured = captured;
     p->length = length;
@@ -213,6 +202,8 @@ void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uin
 {
     struct cursor c;
 
+    if (link_type == WIRE_LINK_ETHERNET && plain_parse(frame, captured, length, out))
+        return;
     wire_begin(&c, link_type, frame, captured, length, out);
     switch (link_type) {
     case WIRE_LINK_ETHERNET:

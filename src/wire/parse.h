@@ -25,6 +25,35 @@ void ip6_parse(struct cursor *c, struct wire_packet *p, enum parse_as as);
 /* Reads what p->protocol says; reached is WIRE_NETWORK when it comes here. */
 void transport_parse(struct cursor *c, struct wire_packet *p, enum parse_as as);
 
+/* An Ethernet frame, if it is a plain one (plain.c). False: *out is as it was. */
+bool plain_parse(const uint8_t *frame, uint32_t captured, uint32_t length, struct wire_packet *out);
+
+/* The sum over an IPv4 header without options, most headers: 0xffff if it is right. */
+static inline uint32_t ip4_header_sum(const uint8_t *h)
+{
+    uint64_t a, b;
+    uint32_t d;
+
+    memcpy(&a, h, 8);
+    memcpy(&b, h + 8, 8);
+    memcpy(&d, h + 16, 4);
+    a = (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + d;
+    a = (a & 0xffff) + (a >> 16 & 0xffff) + (a >> 32);
+    a = (a & 0xffff) + (a >> 16);
+    return (uint32_t)((a & 0xffff) + (a >> 16));
+}
+
+/* Zeroes a packet in a few wide stores: for its size, GCC's memset() is a "rep stos", which takes longer than
+ * all the parsing. */
+static inline void wire_clear(struct wire_packet *p)
+{
+    typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+    pair *at = (pair *)(void *)p;
+
+    _Static_assert(sizeof(*p) == 9 * sizeof(pair), "a packet is nine pairs of words");
+    at[0] = at[1] = at[2] = at[3] = at[4] = at[5] = at[6] = at[7] = at[8] = (pair){0, 0};
+}
+
 /* Prepares an empty packet. */
 void wire_begin(struct cursor *c, uint16_t link_type, const uint8_t *frame, uint32_t captured,
                 uint32_t length, struct wire_packet *p);
