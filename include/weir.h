@@ -262,9 +262,20 @@ int weir_attach(struct weir *w, uint32_t interface, int fd);
 
 /* ---- what happens to a machine ------------------------------------------------------------------------- */
 
-enum weir_reason { WEIR_POLICY_CHANGE, WEIR_IPSEC_REKEY, WEIR_EDGE_TRAVERSAL, WEIR_PROPERTIES_CHANGED };
+/* Why connections that stand are asked about again: FWP_CONDITION_REAUTHORIZE_REASON_POLICY_CHANGE,
+ * IPSEC_PROPERTIES_CHANGED, MID_STREAM_INSPECTION, SOCKET_PROPERTY_CHANGED, PROXY_HANDLE_CHANGED. */
+enum weir_reason {
+    WEIR_POLICY_CHANGE,
+    WEIR_IPSEC_REKEY,
+    WEIR_MID_STREAM,
+    WEIR_PROPERTIES_CHANGED,
+    WEIR_PROXY_CHANGED
+};
+/* Each flow that the reason concerns is asked about with its next packet. */
 void weir_reauthorize(struct weir *w, enum weir_reason reason);
+/* The network that the interface is on is now public (1), private (2) or a domain's (3). 0, -EINVAL. */
 int weir_profile(struct weir *w, uint32_t interface, uint32_t profile);
+/* Another interface, with its wire and peer. Config is copied. 0, -EINVAL, -EEXIST (that index), -ENOMEM. */
 int weir_interface_add(struct weir *w, const struct weir_interface *config);
 
 /* ---- devices ------------------------------------------------------------------------------------------- */
