@@ -144,34 +144,26 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event)
  * ---------------------------------------------------------------------------------------------
  */
 
-/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). Lane held. */
-static void let_go(struct lane *l, const struct ale_operation *op)
+/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). Its lifetime is what it
+ * was given when it was pended, and begins now. Lane held. */
+static void let_go(struct lane *l, struct host_flow *f)
 {
-    struct host_flow *f = ale_flow_at(l, op->flow_slot, op->flow_id);
-    if (f != NULL && f->state == ALE_PENDED && !ale_operations_wait(l, f->operations, op)) {
-        ale_flow_step(l, f, ALE_EVENT_COMPLETE);
-        ale_flow_step(l, f, ALE_EVENT_END);
-        ale_flow_lifetime(l, f, ALE_IDLE, false);
-    }
+    if (f->state != ALE_PENDED || (f->operations != 0 && ale_operations_wait(l, f->operations, NULL)))
+        return;
+    ale_flow_step(l, f, ALE_EVENT_COMPLETE);
+    ale_flow_step(l, f, ALE_EVENT_END);
+    flow_table_touch(l->flows, f, ale_tick(l));
 }
 
 /* How its subject stands now. Lane held. */
-static bool is_permitted(struct lane *l, const struct ale_operation *op)
+static bool is_permitted(const struct ale_operation *op, const struct host_flow *f)
 {
-    const struct host_flow *f;
-
     if (op->kind == ALE_BIND)
         return ale_endpoint_of(op->endpoint)->bind == ALE_AUTHORIZED;
     if (op->kind == ALE_LISTEN)
         return ale_endpoint_of(op->endpoint)->listen == ALE_AUTHORIZED;
-    f = op->kind == ALE_CONNECT ? ale_flow_at(l, op->flow_slot, op->flow_id) : NULL;
-    return f != NULL && f->state == ALE_AUTHORIZED && !(f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE));
-}
-
-static void tell_completed(struct host *h, const struct host_completed *c)
-{
-    if (h->config.completed != NULL)
-        h->config.completed(h->config.ctx, c);
+    return op->kind == ALE_CONNECT && f != NULL && f->state == ALE_AUTHORIZED &&
+           !(f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE));
 }
 
 /* Nothing is asked again: an accept, or what nobody waits for any more. Lane held. */
@@ -180,22 +172,28 @@ static bool is_quiet(const struct ale_operation *op)
     return op->cancelled || op->kind == ALE_ACCEPT;
 }
 
-/* Lane held. */
+/* Lane held. *c: what is told of it; NULL: nobody listens. */
 static void finish(struct lane *l, struct ale_operation *op, struct host_completed *c)
 {
-    *c = (struct host_completed){.frame = op->frame, .flow_id = op->flow_id};
-    c->operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
-                   : op->kind == ALE_ACCEPT ? HOST_OPERATION_ACCEPT
-                                            : HOST_OPERATION_BIND;
-    c->cancelled = op->cancelled;
-    if (!op->cancelled && op->kind == ALE_ACCEPT)
-        let_go(l, op);
-    c->permitted = is_permitted(l, op);
-    ale_operation_end(l, op);
+    struct host_flow *f = op->flow_id != 0 ? ale_flow_at(l, op->flow_slot, op->flow_id) : NULL;
+    const bool lets_go = !op->cancelled && op->kind == ALE_ACCEPT && f != NULL;
+
+    if (c != NULL)
+        *c = (struct host_completed){.frame = op->frame,
+                                     .flow_id = op->flow_id,
+                                     .operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
+                                                  : op->kind == ALE_ACCEPT ? HOST_OPERATION_ACCEPT
+                                                                           : HOST_OPERATION_BIND,
+                                     .cancelled = op->cancelled,
+                                     .permitted = is_permitted(op, f)};
+    ale_operation_end(l, op, f);
+    if (lets_go)
+        let_go(l, f);
 }
 
 void ale_operation_run(struct lane *l, struct ale_operation *op)
 {
+    const struct host_config *config = &l->host->config;
     struct host_completed c;
     bool asks, cancelled;
 
@@ -211,22 +209,12 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
     finish(l, op, &c);
     lane_leave(l);
     c.cancelled = cancelled; /* not because it has been asked */
-    tell_completed(l->host, &c);
+    if (config->completed != NULL)
+        config->completed(config->ctx, &c);
 }
 
 /* ---- pend, complete ---------------------------------------------------------------------------------------
  */
-
-/* The classify that runs on this thread: the innermost. */
-static struct ale_hold *hold_here(const struct ale *ale)
-{
-    uintptr_t self = rt_self();
-
-    for (struct ale_hold *k = ale->holds; k != NULL; k = k->next)
-        if (k->thread == self)
-            return k;
-    return NULL;
-}
 
 static bool may_pend(const struct ale_hold *k)
 {
@@ -237,87 +225,108 @@ static bool may_pend(const struct ale_hold *k)
            !engine_layer_by_id(k->layer)->discard; /* PKT-22 */
 }
 
-static NTSTATUS pend(struct lane *l, HANDLE completion_handle, HANDLE *completion_context)
+/* A bind or listen shows at once that it waits, a flow when its classify is back. Lane held. */
+static void show_pended(struct lane *l, struct ale_operation *op)
 {
-    struct ale *ale = ale_of(l);
-    struct ale_hold *k = hold_here(ale);
-    struct ale_operation *op;
-    struct host_flow *f;
+    struct ale_endpoint *x = ale_endpoint_of(op->endpoint);
 
-    if (k != NULL && !may_pend(k)) /* PEND-03..09, 43, 45: whatever the handle */
-        return STATUS_FWP_CANNOT_PEND;
-    if (k == NULL || completion_handle == NULL || completion_handle != k->scene->completion_handle)
-        return STATUS_FWP_NULL_POINTER;
-    op = ale_operation_of(ale, completion_handle);
-    if (op == NULL || !op->running)
-        return STATUS_FWP_NULL_POINTER;
-    if (ale->closing)
-        return STATUS_FWP_TCPIP_NOT_READY;
-    if (op->tickets == ALE_TICKETS)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    op->callouts[op->tickets] = k->callout;
-    op->outstanding |= 1u << op->tickets;
-    *completion_context = ale_operation_context(op, op->tickets);
-    op->tickets++;
-    if (op->pended)
-        return STATUS_SUCCESS;
-    op->pended = true;
-    if (op->kind == ALE_BIND) {
-        ale_step(l, &ale_endpoint_of(op->endpoint)->bind, ALE_EVENT_PEND);
-    } else if (op->kind == ALE_LISTEN) {
-        ale_step(l, &ale_endpoint_of(op->endpoint)->listen, ALE_EVENT_PEND);
-    } else {
-        f = ale_flow_at(l, op->flow_slot, op->flow_id);
-        if (f != NULL && f->state == ALE_CLASSIFYING) /* no generation of its own: the classify goes on */
-            ale_step(l, &f->state, ALE_EVENT_PEND);
-    }
-    return STATUS_SUCCESS;
+    if (op->kind == ALE_BIND)
+        ale_step(l, &x->bind, ALE_EVENT_PEND);
+    else if (op->kind == ALE_LISTEN)
+        ale_step(l, &x->listen, ALE_EVENT_PEND);
 }
 
+/* Until an operation's first ticket is given out, nobody but the thread that classifies it knows of it. */
 NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_context)
 {
     struct lane *l = &h->lanes[0];
-    struct ale_hold *k;
-    NTSTATUS status;
+    struct ale *ale = ale_of(l);
+    struct ale_hold *k = ale_hold_here(h);
+    struct ale_operation *op;
+    HANDLE context;
+    bool shared;
 
-    rt_mutex_lock(l->lock);
-    k = hold_here(ale_of(l));
-    if (completion_context == NULL)
-        status = k != NULL && !may_pend(k) ? STATUS_FWP_CANNOT_PEND : STATUS_FWP_NULL_POINTER;
-    else
-        status = pend(l, completion_handle, completion_context);
-    rt_mutex_unlock(l->lock);
-    return status;
+    if (k != NULL && !may_pend(k)) /* PEND-03..09, 43, 45: whatever the handle */
+        return STATUS_FWP_CANNOT_PEND;
+    if (k == NULL || completion_context == NULL || completion_handle == NULL ||
+        completion_handle != k->scene->completion_handle)
+        return STATUS_FWP_NULL_POINTER;
+    if (k->scene->pended == NULL)
+        return STATUS_FWP_NULL_POINTER;
+    op = ale_operation_named(ale, completion_handle); /* it runs as long as its scene */
+    if (__atomic_load_n(&ale->closing, __ATOMIC_RELAXED))
+        return STATUS_FWP_TCPIP_NOT_READY;
+    shared = op->pended || op->kind == ALE_BIND || op->kind == ALE_LISTEN;
+    if (shared)
+        rt_mutex_lock(l->lock);
+    context = ale_operation_pend(ale, op, k->callout);
+    if (context != NULL && !op->pended) {
+        op->pended = true;
+        show_pended(l, op);
+    }
+    if (shared)
+        rt_mutex_unlock(l->lock);
+    if (context == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    *completion_context = context;
+    return STATUS_SUCCESS;
+}
+
+void host_complete_ahead(struct host *h, HANDLE completion_context)
+{
+    __builtin_prefetch(ale_operation_named(ale_of(&h->lanes[0]), completion_context), 1);
+}
+
+/* A last completion of what is not quiet. */
+static void carry_on(struct lane *l, struct ale_operation *op)
+{
+    struct lane *visitor;
+
+    if (ale_defer(l, op))
+        return;
+    while ((visitor = ale_visit(l->host)) == NULL) /* no memory: it is owed all the same */
+        rt_yield();
+    ale_operation_run(visitor, op);
+    ale_leave(visitor);
+}
+
+/* Before the lane is entered, so that nobody waits for it there. The operation is the caller's, or it is none. */
+static void fetch_flow(const struct lane *l, HANDLE completion_context)
+{
+    const struct ale *ale = ale_of(l);
+
+    if (ale_operation_slot(completion_context) >= __atomic_load_n(&ale->operation_slots, __ATOMIC_RELAXED))
+        return;
+    flow_table_fetch(l->flows, __atomic_load_n(&ale_operation_named(ale, completion_context)->flow_slot,
+                                               __ATOMIC_RELAXED));
 }
 
 NTSTATUS host_complete(struct host *h, HANDLE completion_context)
 {
-    struct lane *l = &h->lanes[0], *visitor;
-    unsigned ticket = ale_operation_ticket(completion_context);
+    struct lane *l = &h->lanes[0];
+    const unsigned bit = ale_operation_bit(completion_context);
+    const struct host_config *config = &h->config;
     struct host_completed c;
     struct ale_operation *op;
     bool run, quiet;
 
+    fetch_flow(l, completion_context);
     rt_mutex_lock(l->lock);
     op = ale_operation_of(ale_of(l), completion_context);
-    if (op == NULL || ticket >= op->tickets || !(op->outstanding >> ticket & 1)) {
+    if (op == NULL || !(op->outstanding & bit)) {
         rt_mutex_unlock(l->lock);
         return STATUS_INVALID_PARAMETER; /* PEND-13 */
     }
-    op->outstanding &= ~(1u << ticket);
+    op->outstanding &= (uint8_t)~bit;
     run = op->outstanding == 0 && op->waiting;
     quiet = run && is_quiet(op) && ale_of(l)->defer == NULL;
     if (quiet)
-        finish(l, op, &c);
+        finish(l, op, config->completed != NULL ? &c : NULL);
     rt_mutex_unlock(l->lock);
-    if (quiet) {
-        tell_completed(h, &c);
-    } else if (run && !ale_defer(l, op)) {
-        while ((visitor = ale_visit(h)) == NULL) /* no memory: it is owed all the same */
-            rt_yield();
-        ale_operation_run(visitor, op);
-        ale_leave(visitor);
-    }
+    if (run && !quiet)
+        carry_on(l, op);
+    else if (quiet && config->completed != NULL)
+        config->completed(config->ctx, &c);
     return STATUS_SUCCESS;
 }
 
@@ -393,23 +402,28 @@ int ale_create(struct lane *l)
 
     if (ale == NULL)
         return -ENOMEM;
-    ale_operations_create(ale);
-    ale->now_ns = l->host->now_ns;
-    e = rt_cond_create(rt_clock_real(), &ale->called);
-    if (e != 0) {
-        free(ale);
-        return e;
-    }
     l->ale = ale;
+    ale->now_ns = l->host->now_ns;
+    e = ale_operations_create(ale);
+    if (e != 0)
+        goto no_operations;
+    e = rt_cond_create(rt_clock_real(), &ale->called);
+    if (e != 0)
+        goto no_cond;
     e = ale_endpoints_create(l);
-    if (e != 0) {
-        rt_cond_destroy(ale->called);
-        free(ale);
-        l->ale = NULL;
-        return e;
-    }
+    if (e != 0)
+        goto no_endpoints;
     ale_options_register(l);
     return ale_defer_create(l);
+
+no_endpoints:
+    rt_cond_destroy(ale->called);
+no_cond:
+    ale_operations_destroy(ale);
+no_operations:
+    free(ale);
+    l->ale = NULL;
+    return e;
 }
 
 void ale_destroy(struct lane *l)
@@ -466,7 +480,7 @@ void ale_shutdown(struct host *h)
         struct host_flow *f;
 
         lane_enter(l);
-        ale_of(l)->closing = true;
+        __atomic_store_n(&ale_of(l)->closing, true, __ATOMIC_RELAXED);
         lane_leave(l);
         shut_down(l, false);
         while ((f = ale_flow_oldest(l)) != NULL)

@@ -259,6 +259,10 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
         return r;
     }
     op = ale_operation_begin(l, layer == LAYER_AC ? ALE_CONNECT : ALE_ACCEPT, s->endpoint, f);
+    if (op != NULL && layer == LAYER_AC && !ale_operation_note(l, op, s)) {
+        ale_operation_end(l, op, f);
+        op = NULL;
+    }
     if (op == NULL) {
         lane_leave(l);
         return ALE_NO_MEMORY;
@@ -276,8 +280,6 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     t.completion_handle = ale_operation_handle(op);
     t.pended = &op->pended;
     op->frame = t.frame;
-    if (layer == LAYER_AC)
-        ale_operation_note(op, &t);
     lane_leave(l);
 
     ale_ask(&t, layer, &o, a);
@@ -285,7 +287,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
     waits_already = f != NULL && ale_operations_wait(l, f->operations, NULL);
-    outcome = ale_operation_returned(l, op, a);
+    outcome = ale_operation_returned(l, op, f, a);
     if (f == NULL || f->generation != generation) { /* overtaken: aborted, or an earlier one was completed */
         if (outcome == ALE_PERMITTED && (f == NULL || f->state != ALE_AUTHORIZED))
             outcome = ALE_REFUSED;
@@ -293,7 +295,8 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
         if (f->state == ALE_CLASSIFYING && ale_flow_step(l, f, ALE_EVENT_PERMIT))
             ale_authorized(l, s, f, &o, policy);
     } else if (outcome == ALE_WAITS) {
-        ale_flow_lifetime(l, f, 0, false);
+        ale_step(l, &f->state, ALE_EVENT_PEND);   /* no generation of its own */
+        ale_flow_lifetime(l, f, ALE_IDLE, false); /* from its completion on */
         due = ale_operation_due(op);
     } else if (waits_already) {
         ale_flow_step(l, f, ALE_EVENT_PEND); /* an earlier operation still waits: this packet alone is lost */

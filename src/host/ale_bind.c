@@ -63,7 +63,7 @@ static enum ale_result settle(struct lane *l, struct host_endpoint *e, struct sc
     }
     indicate(s, kind == ALE_BIND ? LAYER_RES : LAYER_LIS, a);
     lane_enter(l);
-    outcome = op != NULL ? ale_operation_returned(l, op, a) : a->blocked ? ALE_REFUSED : ALE_PERMITTED;
+    outcome = op != NULL ? ale_operation_returned(l, op, NULL, a) : a->blocked ? ALE_REFUSED : ALE_PERMITTED;
     if (*state != ALE_CLASSIFYING && *state != ALE_PENDED) {
         outcome = ALE_REFUSED; /* closed meanwhile */
     } else if (outcome == ALE_PERMITTED) {

@@ -197,6 +197,8 @@ UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
     k->layer = layer_id;
     k->callout = callout_id;
     if (!k->entered) {
+        k->outer = rt_carried()->hold;
+        rt_carried()->hold = k;
         k->scene = s;
         k->thread = rt_self();
         k->next = ale->holds;
@@ -221,6 +223,7 @@ void ale_classified_slow(struct scene *s)
     for (hold = &ale->holds; *hold != &s->hold; hold = &(*hold)->next)
         ;
     *hold = s->hold.next;
+    rt_carried()->hold = s->hold.outer;
     s->hold.entered = false;
     for (at = &ale->dying; *at != NULL;) {
         struct ale_context *c = *at;
@@ -379,17 +382,12 @@ static NTSTATUS option_check(FWP_CLASSIFY_OPTION_TYPE type, const FWP_VALUE0 *va
 }
 
 /* The options that a classify of this thread takes; NULL: none does. */
-static struct ale_options *options_here(struct lane *l)
+static struct ale_options *options_here(const struct host *h)
 {
-    uintptr_t self = rt_self();
-    struct ale_options *o = NULL;
-
-    rt_mutex_lock(l->lock);
-    for (struct ale_hold *k = ale_of(l)->holds; k != NULL && o == NULL; k = k->next)
-        if (k->thread == self)
-            o = k->scene->options;
-    rt_mutex_unlock(l->lock);
-    return o;
+    for (const struct ale_hold *k = ale_hold_here(h); k != NULL; k = k->outer)
+        if (k->scene->host == h && k->scene->options != NULL)
+            return k->scene->options;
+    return NULL;
 }
 
 NTSTATUS host_option_set(struct host *h, const void *classify_context, FWP_CLASSIFY_OPTION_TYPE type,
@@ -403,7 +401,7 @@ NTSTATUS host_option_set(struct host *h, const void *classify_context, FWP_CLASS
     status = option_check(type, value);
     if (status != STATUS_SUCCESS)
         return status;
-    o = options_here(&h->lanes[0]);
+    o = options_here(h);
     if (o == NULL || (classify_context != NULL && classify_context != o))
         return STATUS_UNSUCCESSFUL; /* not from inside a classify that takes options */
     if (o->set >> type & 1)

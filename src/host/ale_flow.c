@@ -2,9 +2,11 @@
 /*
  * ale_flow: flows after they were authorized: how long they live, how they end, what people are told of them.
  *
- * Idle times. used is in 1/64 s; lifetime 0: as long as its connection, or as it is pended. The idle time of
- * unicast flows that no option set is shortened as the table fills when the knob says so (ALE-07): half of it
- * from 50 % of the limit on, a quarter from 75 % on.
+ * Idle times. used is in 1/64 s; lifetime 0: as long as its connection. Whatever its lifetime says, a flow does
+ * not run out while it is being asked about or is pended; its turn among the idle ones comes again then. (So
+ * that to pend one and to let it go moves it in no list.) The idle time of unicast flows that no option set is
+ * shortened as the table fills when the knob says so (ALE-07): half of it from 50 % of the limit on, a quarter
+ * from 75 % on.
  *
  * The end (ale_end_flow()): EC of the connection's endpoint, flowDeleteFn of each context, RR (ALE-33); then
  * the entry goes. What was refused when it was asked again, or aborted, ends in the same way, but a TCP entry
@@ -132,11 +134,17 @@ void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bo
     flow_table_touch(l->flows, f, ale_tick(l));
 }
 
+/* Its authorization is under way. */
+static bool is_asked(const struct host_flow *f)
+{
+    return f->state == ALE_PENDED || f->state == ALE_CLASSIFYING || f->state == ALE_COMPLETING;
+}
+
 bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f)
 {
     uint32_t lifetime = f->lifetime;
 
-    if (lifetime == 0)
+    if (lifetime == 0 || is_asked(f))
         return false;
     if (l->host->config.knobs.shorten_idle && may_shorten(f) && shortened(l, ALE_IDLE) < lifetime)
         lifetime = shortened(l, ALE_IDLE);
@@ -311,24 +319,32 @@ NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id)
 }
 
 struct expired {
+    struct lane *lane;
     struct host_flow *flow;
+    bool any;
 };
 
 static void note_expired(void *ctx, struct host_flow *f)
 {
-    ((struct expired *)ctx)->flow = f;
+    struct expired *x = ctx;
+
+    x->any = true;
+    if (is_asked(f))
+        flow_table_touch(x->lane->flows, f, ale_tick(x->lane));
+    else
+        x->flow = f;
 }
 
 void ale_flows_expire(struct lane *l)
 {
-    for (;;) {
-        struct expired x = {NULL};
+    struct expired x;
 
+    do {
+        x = (struct expired){.lane = l};
         lane_enter(l);
         flow_table_expire(l->flows, ale_tick(l), 1, note_expired, &x);
         lane_leave(l);
-        if (x.flow == NULL)
-            return;
-        ale_end_flow(l, x.flow, HOST_END_IDLE);
-    }
+        if (x.flow != NULL)
+            ale_end_flow(l, x.flow, HOST_END_IDLE);
+    } while (x.any);
 }

@@ -6,6 +6,7 @@
 
 #include "host/ale.h"
 #include "host/internal.h"
+#include "host/span.h"
 
 #define ALE_TICKS          64u  /* of host_flow.used, a second */
 #define ALE_IDLE           60u  /* ALE-06, seconds; refused ones too */
@@ -17,34 +18,41 @@
 
 #define ALE_TICKETS 8u /* callouts that may pend one operation (PEND-42) */
 
-/* What an operation was asked about, as far as its completion asks again: AC. No packet. */
-struct ale_asked {
-    const struct host_interface *interface, *home;
-    union wire_addr local, remote;
-    UINT32 flags;
-    UINT16 local_port, remote_port, icmp_id, icmp_sequence;
-    uint8_t version, protocol, original_icmp_type;
-    bool icmp : 1, echo : 1, loopback : 1, group : 1;
-};
+#define ALE_TICKETS_NEAR 3u
 
+/* What pending and completing touch: a cache line. Fields are the lane's, but where it says so. */
 struct ale_operation {
     UINT32 slot, generation; /* its handles; generation is raised when it ends */
     UINT32 next, prev;       /* of the free ones; of those that wait in one bucket */
-    enum ale_kind kind;
+    UINT64 flow_id;
+    UINT64 frame;                   /* that caused it */
+    struct host_endpoint *endpoint; /* a reference: of bind and listen the subject */
+    UINT32 flow_slot;
+    uint8_t kind;        /* enum ale_kind */
+    uint8_t tickets;     /* given out */
+    uint8_t outstanding; /* bits of those not completed */
     bool live;
     bool running;   /* its classify has not come back */
     bool pended;    /* a callout pended it; read by the engine through scene.pended */
     bool waiting;   /* ... and it is in the list of those that wait */
     bool cancelled; /* its subject is gone or has been refused: completing it is a no-op (PEND-11, 41) */
-    UINT32 tickets, outstanding; /* given out; bits of those not completed */
-    UINT32 callouts[ALE_TICKETS];
-    struct host_endpoint *endpoint; /* a reference: of bind and listen the subject */
-    UINT32 flow_slot;
-    UINT64 flow_id;
-    UINT64 frame;           /* that caused it */
-    struct ale_asked asked; /* AC */
+    UINT32 callouts[ALE_TICKETS_NEAR]; /* who pended it; the others in its rest */
 };
-_Static_assert(sizeof(struct ale_operation) <= 256, "what a pended operation costs");
+_Static_assert(sizeof(struct ale_operation) == 64, "an operation is a cache line");
+
+/* Of few operations: what AC was asked about, as far as its completion asks again (no packet); callouts beyond
+ * the first. */
+struct ale_rest {
+    const struct host_interface *interface, *home;
+    union wire_addr local, remote;
+    UINT32 flags;
+    UINT32 callouts[ALE_TICKETS - ALE_TICKETS_NEAR];
+    UINT16 local_port, remote_port, icmp_id, icmp_sequence;
+    uint8_t version, protocol, original_icmp_type;
+    bool icmp : 1, echo : 1, loopback : 1, group : 1;
+};
+_Static_assert(sizeof(struct ale_operation) + sizeof(struct ale_rest) <= 256,
+               "what a pended operation costs");
 
 /* What a classify of an operation came to. */
 enum ale_outcome { ALE_PERMITTED, ALE_REFUSED, ALE_WAITS };
@@ -53,9 +61,8 @@ struct ale_context;
 
 struct ale {
     UINT64 now_ns;
-    struct ale_operation **operations; /* chunks */
-    UINT32 operation_chunks, operation_free;
-    UINT32 operations_live;
+    struct span operations, rests;          /* struct ale_operation, struct ale_rest, by slot */
+    UINT32 operation_slots, operation_free; /* ever used; the list of free ones */
     struct ale_hold *holds;
     struct ale_context **contexts; /* by flow id */
     UINT32 context_buckets, context_count;
@@ -83,20 +90,67 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event);
 /* A new operation, running; NULL: out of memory. Takes a reference to e (may be NULL). */
 struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
                                           const struct host_flow *f);
-void ale_operations_create(struct ale *ale);
+int ale_operations_create(struct ale *ale); /* 0 or -ENOMEM */
 void ale_operations_destroy(struct ale *ale);
-HANDLE ale_operation_handle(const struct ale_operation *op);
-/* What a callout that pends is given: the handle, and a ticket of its own. */
-HANDLE ale_operation_context(const struct ale_operation *op, unsigned ticket);
-unsigned ale_operation_ticket(HANDLE context); /* may be beyond op->tickets */
+/* Handles and contexts: the slot + 1, a ticket (from 1; a handle's is 0), the generation. */
+#define ALE_SLOT_BITS    24
+#define ALE_TICKET_SHIFT ALE_SLOT_BITS
+#define ALE_MAX_SLOTS    ((1u << ALE_SLOT_BITS) - 1)
+
+static inline uintptr_t ale_operation_slot(HANDLE handle)
+{
+    return ((uintptr_t)handle & ALE_MAX_SLOTS) - 1; /* wraps for 0 */
+}
+
+/* Where the operation stands, or stood, or never was, that a handle or context names. */
+static inline struct ale_operation *ale_operation_named(const struct ale *ale, HANDLE handle)
+{
+    return (struct ale_operation *)ale->operations.base + ale_operation_slot(handle);
+}
+
 /* The operation that a handle or context names; NULL: none, any longer. */
-struct ale_operation *ale_operation_of(const struct ale *ale, HANDLE handle);
-void ale_operation_end(struct lane *l, struct ale_operation *op);
-/* Keeps what the scene says for the completion; the scene of a completion, of lane l. */
-void ale_operation_note(struct ale_operation *op, const struct scene *s);
+static inline struct ale_operation *ale_operation_of(const struct ale *ale, HANDLE handle)
+{
+    struct ale_operation *op;
+
+    if (ale_operation_slot(handle) >= ale->operation_slots)
+        return NULL;
+    op = ale_operation_named(ale, handle);
+    return op->live && op->generation == (UINT32)((uintptr_t)handle >> 32) ? op : NULL;
+}
+
+static inline HANDLE ale_operation_handle(const struct ale_operation *op)
+{
+    return (HANDLE)((uintptr_t)op->generation << 32 | (uintptr_t)(op->slot + 1));
+}
+
+/* What a context's ticket is in op->outstanding; 0: a handle's, or nobody's. */
+static inline unsigned ale_operation_bit(HANDLE context)
+{
+    unsigned ticket = (unsigned)((uintptr_t)context >> ALE_TICKET_SHIFT & 0xff);
+
+    return ticket != 0 && ticket <= ALE_TICKETS ? 1u << (ticket - 1) : 0;
+}
+/* f: its flow, as ale_flow_at() has it; NULL: it is gone, or there is none. */
+void ale_operation_end(struct lane *l, struct ale_operation *op, struct host_flow *f);
+/* The innermost classify of this host's that runs on this thread; NULL: none does. Lane not held. */
+static inline struct ale_hold *ale_hold_here(const struct host *h)
+{
+    struct ale_hold *k = rt_carried()->hold;
+
+    while (k != NULL && k->scene->host != h)
+        k = k->outer;
+    return k;
+}
+
+/* A callout takes one of its tickets. Too many of them, or no memory: NULL. */
+HANDLE ale_operation_pend(struct ale *ale, struct ale_operation *op, UINT32 callout);
+/* Keeps what the scene says for the completion (false: no memory); the scene of a completion, of lane l. */
+bool ale_operation_note(struct lane *l, const struct ale_operation *op, const struct scene *s);
 void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct scene *s);
 /* Its classify came back: ended, unless it waits. */
-enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a);
+enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, struct host_flow *f,
+                                        const struct answer *a);
 /* Completed while its classify still ran (PEND-23)? Then it is to be run now, the lane not held. */
 bool ale_operation_due(const struct ale_operation *op);
 /* All who pended it have completed it: what is to be done then. Of a cancelled one nothing. Tells

@@ -4,119 +4,155 @@
  *
  *   begin --classify--> returned: it ends, or it waits --completed, cancelled--> end
  *
- * A slab of chunks that never move; a slot's generation is raised when its operation ends, so that a handle
- * or a context that is kept too long names nothing. Those that wait are chained in buckets, by flow or by
- * endpoint, so that a million of them may be completed in any order. The lane is held throughout.
+ * Slots never move; a slot's generation is raised when its operation ends, so that a handle or a context that
+ * is kept too long names nothing. An operation is a cache line, so that of a million that wait a completion
+ * touches one, and its flow; what only few of them need stands apart (struct ale_rest). Those that wait are
+ * chained by flow or by endpoint, so that they may be completed in any order. The lane is held throughout.
  */
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
 #include "host/ale_inside.h"
 
-#define CHUNK        64u
-#define NONE         UINT32_MAX
-#define SLOT_BITS    24
-#define TICKET_SHIFT 24
-#define MAX_CHUNKS   ((1u << SLOT_BITS) / CHUNK)
+#define NONE UINT32_MAX
 
 static struct ale_operation *operation_at(const struct ale *ale, UINT32 slot)
 {
-    return slot / CHUNK < ale->operation_chunks ? &ale->operations[slot / CHUNK][slot % CHUNK] : NULL;
+    return (struct ale_operation *)ale->operations.base + slot;
 }
 
-static bool more_operations(struct ale *ale)
+/* A slot that no operation stands in; NULL: out of memory. */
+static struct ale_operation *take_slot(struct ale *ale)
 {
-    struct ale_operation **chunks, *chunk;
+    UINT32 slot = ale->operation_free;
+    size_t budget = SIZE_MAX;
+    struct ale_operation *op;
 
-    if (ale->operation_chunks == MAX_CHUNKS)
-        return false;
-    chunks = realloc(ale->operations, (ale->operation_chunks + 1) * sizeof(*chunks));
-    if (chunks == NULL)
-        return false;
-    ale->operations = chunks;
-    chunk = calloc(CHUNK, sizeof(*chunk));
-    if (chunk == NULL)
-        return false;
-    chunks[ale->operation_chunks] = chunk;
-    for (UINT32 i = CHUNK; i-- > 0;) {
-        chunk[i].slot = ale->operation_chunks * CHUNK + i;
-        chunk[i].generation = 1;
-        chunk[i].next = ale->operation_free;
-        ale->operation_free = chunk[i].slot;
+    if (slot != NONE) {
+        op = operation_at(ale, slot);
+        ale->operation_free = op->next;
+        return op;
     }
-    ale->operation_chunks++;
-    return true;
+    slot = ale->operation_slots;
+    if (slot == ALE_MAX_SLOTS || span_grow(&ale->operations, (slot + 1) * sizeof(*op), &budget) != 0)
+        return NULL;
+    __atomic_store_n(&ale->operation_slots, slot + 1, __ATOMIC_RELAXED);
+    op = operation_at(ale, slot);
+    op->slot = slot;
+    op->generation = 1;
+    return op;
 }
 
-/* Where the chain of those begins that wait for what op waits for; NULL: that is gone. */
-static UINT32 *head_of(struct lane *l, const struct ale_operation *op)
+/* NULL: out of memory. */
+static struct ale_rest *rest_of(struct ale *ale, const struct ale_operation *op)
 {
-    struct host_flow *f;
+    size_t budget = SIZE_MAX;
 
+    if (span_grow(&ale->rests, (op->slot + 1) * sizeof(struct ale_rest), &budget) != 0)
+        return NULL;
+    return (struct ale_rest *)ale->rests.base + op->slot;
+}
+
+/* Where the chain of those begins that wait for what op waits for; f: its flow; NULL: that is gone. */
+static UINT32 *head_of(const struct ale_operation *op, struct host_flow *f)
+{
     if (op->flow_id == 0)
         return &ale_endpoint_of(op->endpoint)->operations;
-    f = ale_flow_at(l, op->flow_slot, op->flow_id);
     return f != NULL ? &f->operations : NULL;
 }
 
-static void chain(struct lane *l, struct ale_operation *op)
+static void chain(struct ale *ale, struct ale_operation *op, struct host_flow *f)
 {
-    UINT32 *head = head_of(l, op);
+    UINT32 *head = head_of(op, f);
 
     op->prev = NONE;
     op->next = head != NULL ? *head - 1 : NONE; /* 0 wraps to NONE */
     if (op->next != NONE)
-        operation_at(ale_of(l), op->next)->prev = op->slot;
+        operation_at(ale, op->next)->prev = op->slot;
     if (head != NULL)
         *head = op->slot + 1;
 }
 
 /* The chain of what is gone has no head any more, but holds together. */
-static void unchain(struct lane *l, const struct ale_operation *op)
+static void unchain(struct ale *ale, const struct ale_operation *op, struct host_flow *f)
 {
-    UINT32 *head = op->prev == NONE ? head_of(l, op) : NULL;
+    UINT32 *head = op->prev == NONE ? head_of(op, f) : NULL;
 
     if (op->prev != NONE)
-        operation_at(ale_of(l), op->prev)->next = op->next;
+        operation_at(ale, op->prev)->next = op->next;
     else if (head != NULL && *head == op->slot + 1)
         *head = op->next + 1;
     if (op->next != NONE)
-        operation_at(ale_of(l), op->next)->prev = op->prev;
+        operation_at(ale, op->next)->prev = op->prev;
 }
 
 struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, struct host_endpoint *e,
                                           const struct host_flow *f)
 {
-    struct ale *ale = ale_of(l);
-    struct ale_operation *op;
-    UINT32 slot, generation;
+    struct ale_operation *op = take_slot(ale_of(l));
 
-    if (ale->operation_free == NONE && !more_operations(ale))
+    if (op == NULL)
         return NULL;
-    op = operation_at(ale, ale->operation_free);
-    ale->operation_free = op->next;
-    slot = op->slot;
-    generation = op->generation;
-    memset(op, 0, sizeof(*op));
-    op->slot = slot;
-    op->generation = generation;
-    op->next = NONE;
-    op->kind = kind;
-    op->live = op->running = true;
-    op->endpoint = e;
+    *op = (struct ale_operation){.slot = op->slot,
+                                 .generation = op->generation,
+                                 .next = NONE,
+                                 .kind = kind,
+                                 .live = true,
+                                 .running = true,
+                                 .endpoint = e};
     if (e != NULL)
         ale_endpoint_ref(e);
     if (f != NULL) {
         op->flow_slot = flow_table_slot(l->flows, f);
         op->flow_id = f->id;
     }
-    ale->operations_live++;
     return op;
 }
 
-void ale_operation_note(struct ale_operation *op, const struct scene *s)
+/* The handle, and a ticket of its own. */
+static HANDLE context_of(const struct ale_operation *op, unsigned ticket)
 {
-    op->asked = (struct ale_asked){
+    return (HANDLE)((uintptr_t)ale_operation_handle(op) | (uintptr_t)(ticket + 1) << ALE_TICKET_SHIFT);
+}
+
+HANDLE ale_operation_pend(struct ale *ale, struct ale_operation *op, UINT32 callout)
+{
+    unsigned ticket = op->tickets;
+    struct ale_rest *rest;
+
+    if (ticket == ALE_TICKETS)
+        return NULL;
+    if (ticket < ALE_TICKETS_NEAR) {
+        op->callouts[ticket] = callout;
+    } else {
+        rest = rest_of(ale, op);
+        if (rest == NULL)
+            return NULL;
+        rest->callouts[ticket - ALE_TICKETS_NEAR] = callout;
+    }
+    op->outstanding |= (uint8_t)(1u << ticket);
+    op->tickets++;
+    return context_of(op, ticket);
+}
+
+static bool was_pended_by(struct ale *ale, const struct ale_operation *op, UINT32 callout)
+{
+    bool by = false;
+
+    for (unsigned i = 0; i < op->tickets && i < ALE_TICKETS_NEAR; i++)
+        by |= op->callouts[i] == callout;
+    for (unsigned i = ALE_TICKETS_NEAR; i < op->tickets; i++)
+        by |= rest_of(ale, op)->callouts[i - ALE_TICKETS_NEAR] == callout;
+    return by;
+}
+
+bool ale_operation_note(struct lane *l, const struct ale_operation *op, const struct scene *s)
+{
+    struct ale_rest *rest = rest_of(ale_of(l), op);
+
+    if (rest == NULL)
+        return false;
+    *rest = (struct ale_rest){
         .interface = s->interface,
         .home = s->home,
         .local = s->local,
@@ -134,11 +170,12 @@ void ale_operation_note(struct ale_operation *op, const struct scene *s)
         .loopback = s->loopback,
         .group = s->group,
     };
+    return true;
 }
 
 void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct scene *s)
 {
-    const struct ale_asked *a = &op->asked;
+    const struct ale_rest *a = rest_of(ale_of(l), op);
 
     *s = (struct scene){
         .host = l->host,
@@ -167,82 +204,46 @@ void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct 
     };
 }
 
-void ale_operation_end(struct lane *l, struct ale_operation *op)
+void ale_operation_end(struct lane *l, struct ale_operation *op, struct host_flow *f)
 {
     struct ale *ale = ale_of(l);
 
     if (op->waiting)
-        unchain(l, op);
+        unchain(ale, op, f);
     if (op->endpoint != NULL) {
         if (op->endpoint->operation == op)
             op->endpoint->operation = NULL;
         ale_endpoint_unref(l, op->endpoint);
     }
-    op->endpoint = NULL;
     op->live = op->waiting = false;
     op->generation++;
     op->next = ale->operation_free;
     ale->operation_free = op->slot;
-    ale->operations_live--;
-}
-
-HANDLE ale_operation_handle(const struct ale_operation *op)
-{
-    return (HANDLE)((uintptr_t)op->generation << 32 | (uintptr_t)(op->slot + 1));
-}
-
-HANDLE ale_operation_context(const struct ale_operation *op, unsigned ticket)
-{
-    return (HANDLE)((uintptr_t)ale_operation_handle(op) | (uintptr_t)(ticket + 1) << TICKET_SHIFT);
-}
-
-/* The operation that a handle or context names; NULL: none, any longer. */
-struct ale_operation *ale_operation_of(const struct ale *ale, HANDLE handle)
-{
-    uintptr_t n = (uintptr_t)handle;
-    UINT32 slot = (UINT32)(n & ((1u << SLOT_BITS) - 1)) - 1; /* wraps for 0 */
-    struct ale_operation *op = operation_at(ale, slot);
-
-    return op != NULL && op->live && op->generation == (UINT32)(n >> 32) ? op : NULL;
 }
 
 /* Was the block the answer of a callout that pended the operation? Then it says no more than the pend. */
 static bool is_own_block(struct lane *l, const struct ale_operation *op, const struct answer *a)
 {
-    const struct engine_snapshot *snapshot = engine_pin(l->reader);
-    const struct engine_filter *const *filters;
-    size_t count = engine_snapshot_filters(snapshot, a->layer, &filters);
-    bool own = false;
-
-    for (size_t i = 0; i < count && !own; i++) {
-        const FWPS_FILTER3 *f = engine_filter_fwps(filters[i]);
-
-        if (f->filterId != a->filter_id)
-            continue;
-        for (unsigned t = 0; t < op->tickets; t++)
-            own |= f->action.type & FWP_ACTION_FLAG_CALLOUT && f->action.calloutId == op->callouts[t];
-        break;
-    }
-    engine_unpin(l->reader);
-    return own;
+    return a->callout != 0 && was_pended_by(ale_of(l), op, a->callout);
 }
 
-enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, const struct answer *a)
+enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, struct host_flow *f,
+                                        const struct answer *a)
 {
     bool hard = a->blocked && !(a->verdict.rights & FWPS_RIGHT_ACTION_WRITE);
 
     op->running = false;
     if (!op->pended) {
-        ale_operation_end(l, op);
+        ale_operation_end(l, op, f);
         return a->blocked ? ALE_REFUSED : ALE_PERMITTED;
     }
     op->waiting = true;
-    chain(l, op);
+    chain(ale_of(l), op, f);
     if (!op->cancelled && !(hard && !is_own_block(l, op, a)))
         return ALE_WAITS;
     op->cancelled = true; /* PEND-11: its completions are still owed */
     if (op->outstanding == 0)
-        ale_operation_end(l, op);
+        ale_operation_end(l, op, f);
     return ALE_REFUSED;
 }
 
@@ -285,19 +286,19 @@ bool ale_operation_of_frame(const struct lane *l, UINT32 head, UINT64 frame)
     return false;
 }
 
-unsigned ale_operation_ticket(HANDLE context)
-{
-    return (unsigned)((uintptr_t)context >> TICKET_SHIFT & 0xff) - 1;
-}
-
-void ale_operations_create(struct ale *ale)
+int ale_operations_create(struct ale *ale)
 {
     ale->operation_free = NONE;
+    if (span_open(&ale->operations, (size_t)ALE_MAX_SLOTS * sizeof(struct ale_operation)) != 0 ||
+        span_open(&ale->rests, (size_t)ALE_MAX_SLOTS * sizeof(struct ale_rest)) != 0) {
+        ale_operations_destroy(ale);
+        return -ENOMEM;
+    }
+    return 0;
 }
 
 void ale_operations_destroy(struct ale *ale)
 {
-    for (UINT32 i = 0; i < ale->operation_chunks; i++)
-        free(ale->operations[i]);
-    free(ale->operations);
+    span_close(&ale->operations);
+    span_close(&ale->rests);
 }

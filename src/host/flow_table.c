@@ -409,6 +409,14 @@ struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot)
     return &t->flows[slot];
 }
 
+void flow_table_fetch(const struct flow_table *t, uint32_t slot)
+{
+    const char *f = (const char *)&t->flows[slot];
+
+    __builtin_prefetch(f, 1);
+    __builtin_prefetch(f + sizeof(struct host_flow) - 1, 1);
+}
+
 uint32_t flow_table_slot(const struct flow_table *t, const struct host_flow *f)
 {
     return (uint32_t)(f - t->flows);

@@ -392,6 +392,15 @@ static bool of_interest(const struct asking *a, const struct host_answer *answer
            answer->depends || answer->verdict.action == FWP_ACTION_BLOCK;
 }
 
+/* Whose block it was; 0: no callout's. */
+static UINT32 blocker(const struct host_answer *answer)
+{
+    const struct engine_filter *f = answer->verdict.filter;
+    const FWPS_ACTION0 *action = f != NULL ? &engine_filter_fwps(f)->action : NULL;
+
+    return action != NULL && action->type & FWP_ACTION_FLAG_CALLOUT ? action->calloutId : 0;
+}
+
 /* Not inlined: the way past an empty layer needs none of this stack. */
 static __attribute__((noinline)) void question(struct scene *s, const struct engine_snapshot *snapshot,
                                                const struct plan *plan, bool discard, bool listens,
@@ -439,6 +448,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     out->filter_id = answer.verdict.filter_id;
     out->depends = answer.depends;
     out->blocked = answer.verdict.action == FWP_ACTION_BLOCK;
+    out->callout = out->blocked ? blocker(&answer) : 0;
     out->absorbed = out->blocked && (answer.verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
     if (out->absorbed && s->walk != NULL) {
         s->walk->taken = true;

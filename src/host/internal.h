@@ -137,7 +137,8 @@ struct walk; /* walk.h */
 /* A classify in which a callout was asked, while it runs: what host_pend(), host_option_set() and
  * host_flow_remove() find of it. ale_flow.c's; in the lane's list while `entered`. */
 struct ale_hold {
-    struct ale_hold *next;
+    struct ale_hold *next;  /* of all */
+    struct ale_hold *outer; /* of those on this stack */
     struct scene *scene;
     uintptr_t thread;
     UINT64 flow_id;
@@ -223,6 +224,7 @@ struct answer {
     enum host_layer role;
     UINT16 layer; /* run-time id */
     UINT64 filter_id;
+    UINT32 callout; /* blocked: that of the filter that decided; 0: it has none */
     struct engine_verdict verdict;
 };
 

@@ -212,20 +212,12 @@ void ledger_open(enum ledger_kind k, uint64_t key, uint64_t size, const char *te
     ledger_open_for(ledger_current(), k, key, size, text, site);
 }
 
-bool ledger_close(enum ledger_kind k, uint64_t key, const void *site)
+/* Closed in the full mode. */
+static bool close_entry(struct ledger_party *p, enum ledger_kind k, uint64_t key, const void *site)
 {
-    struct ledger_party *p = ledger_current();
     struct ledger_finding f = {.fault = LEDGER_FOREIGN};
     struct ledger_entry was;
 
-    if (p == NULL)
-        return true;
-    if (p->ledger->config.mode == LEDGER_COUNT) {
-        if (k == LEDGER_LOCK)
-            carry_locks(-1);
-        ledger_count_closed(p, k, 1);
-        return true;
-    }
     if (!ledger_entry_close(p, k, key, site, &was)) {
         if (ledger_entry_was_lost(p->ledger, k, key, true)) {
             ledger_count_closed(p, k, 1);
@@ -244,6 +236,20 @@ bool ledger_close(enum ledger_kind k, uint64_t key, const void *site)
         f.time_ns = ledger_now(p->ledger);
         ledger_found(p->ledger, &f);
     }
+    return true;
+}
+
+bool ledger_close(enum ledger_kind k, uint64_t key, const void *site)
+{
+    struct ledger_party *p = ledger_current();
+
+    if (p == NULL)
+        return true;
+    if (p->ledger->config.mode == LEDGER_FULL)
+        return close_entry(p, k, key, site);
+    if (k == LEDGER_LOCK)
+        carry_locks(-1);
+    ledger_count_closed(p, k, 1);
     return true;
 }
 
