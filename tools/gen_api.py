@@ -69,14 +69,14 @@ def door(row, flavour, returns, convert, first=()):
 
 
 def kernel_c(tables):
-    out = [OPENING, '#include "fwpmk.h"', '#include "api/internal.h"', '#include "nt/fault.h"']
+    out = [OPENING, '#include "fwpmk.h"', '#include "api/internal.h"', '#include "nt/fault.h"', '#include "nt/irql.h"']
     fallible = {r["name"] for r in tables.rows("fallible")}
     for row, kernel, _ in defined(tables):
         if kernel:
             irql = "DISPATCH_LEVEL" if "DISPATCH" in row["max_irql"] else "PASSIVE_LEVEL"  # IRQL-02
             fails = ["    NT_FAIL_STATUS(%s);" % row["name"]] if row["name"] in fallible else []
             out += door(row, "API_KERNEL", row["return_type"] + " NTAPI", "%s",
-                        ["    api_driver_call(%s, __builtin_return_address(0));" % irql, *fails, ""])
+                        ["    API_DRIVER_CALL(%s);" % irql, *fails, ""])
     return out
 
 

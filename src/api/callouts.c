@@ -26,12 +26,16 @@
 #include "api/internal.h"
 #include "ledger/ledger.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 
 #define KNOWN_FLAGS                                                                                          \
     (FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW | FWP_CALLOUT_FLAG_ALLOW_OFFLOAD |                                 \
      FWP_CALLOUT_FLAG_ENABLE_COMMIT_ADD_NOTIFY | FWP_CALLOUT_FLAG_ALLOW_MID_STREAM_INSPECTION |              \
      FWP_CALLOUT_FLAG_ALLOW_RECLASSIFY | FWP_CALLOUT_FLAG_RESERVED1 | FWP_CALLOUT_FLAG_ALLOW_RSC |           \
      FWP_CALLOUT_FLAG_ALLOW_L2_BATCH_CLASSIFY | FWP_CALLOUT_FLAG_ALLOW_USO | FWP_CALLOUT_FLAG_ALLOW_URO)
+
+static const char *const doors[] = {"FwpsCalloutRegister0", "FwpsCalloutRegister1", "FwpsCalloutRegister2",
+                                    "FwpsCalloutRegister3"};
 
 static NTSTATUS do_register(const void *device, const FWPS_CALLOUT3 *callout, unsigned version, UINT32 *id,
                             const void *site)
@@ -42,7 +46,7 @@ static NTSTATUS do_register(const void *device, const FWPS_CALLOUT3 *callout, un
     NTSTATUS status;
     int rc;
 
-    api_at_most(PASSIVE_LEVEL, site);
+    nt_irql_at_most(PASSIVE_LEVEL, doors[version], site);
     if (device == NULL || callout == NULL || callout->classifyFn == NULL || callout->notifyFn == NULL)
         return STATUS_FWP_NULL_POINTER;
     if (callout->flags & ~(UINT32)KNOWN_FLAGS)
@@ -116,7 +120,8 @@ static NTSTATUS unregister(const GUID *key, UINT32 id, const void *site)
     struct bfe_callout_entry entry;
     NTSTATUS status;
 
-    api_at_most(PASSIVE_LEVEL, site);
+    nt_irql_at_most(PASSIVE_LEVEL, key != NULL ? "FwpsCalloutUnregisterByKey0" : "FwpsCalloutUnregisterById0",
+                    site);
     if (c == NULL)
         return STATUS_FWP_CALLOUT_NOT_FOUND;
     if (me->in_classify != 0 || bfe_callouts_notifying(api_bfe(c))) {

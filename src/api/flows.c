@@ -9,6 +9,7 @@
 #include "api/internal.h"
 #include "ledger/ledger.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 
 static struct host *current_host(void)
 {
@@ -19,13 +20,13 @@ static struct host *current_host(void)
 
 NTSTATUS NTAPI FwpsFlowAssociateContext0(UINT64 flowId, UINT16 layerId, UINT32 calloutId, UINT64 flowContext)
 {
+    NT_FAIL_STATUS(FwpsFlowAssociateContext0);
     UINT64 key = host_context_key(flowId, layerId, calloutId);
     const void *site = __builtin_return_address(0);
     struct host *h = current_host();
     NTSTATUS status;
 
-    NT_FAIL_STATUS(FwpsFlowAssociateContext0);
-    api_at_most(DISPATCH_LEVEL, site);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (h == NULL)
         return STATUS_FWP_TCPIP_NOT_READY;
     status = host_flow_associate(h, flowId, layerId, calloutId, flowContext);
@@ -39,7 +40,7 @@ NTSTATUS NTAPI FwpsFlowRemoveContext0(UINT64 flowId, UINT16 layerId, UINT32 call
     struct host *h = current_host();
 
     NT_FAIL_STATUS(FwpsFlowRemoveContext0);
-    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return h != NULL ? host_flow_remove(h, flowId, layerId, calloutId) : STATUS_FWP_TCPIP_NOT_READY;
 }
 
@@ -48,7 +49,7 @@ NTSTATUS NTAPI FwpsFlowAbort0(UINT64 flowId)
     struct host *h = current_host();
 
     NT_FAIL_STATUS(FwpsFlowAbort0);
-    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return h != NULL ? host_flow_abort(h, flowId) : STATUS_FWP_TCPIP_NOT_READY;
 }
 

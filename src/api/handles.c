@@ -153,14 +153,6 @@ struct api_context *api_current(void)
     return current != NULL ? current->api : NULL;
 }
 
-void api_irql_above(unsigned irql, const void *site)
-{
-    char text[96];
-
-    snprintf(text, sizeof(text), "called at IRQL %u, where at most %u is allowed", rt_carried()->irql, irql);
-    ledger_report(LEDGER_NOTE, site, text);
-}
-
 struct rt_context *api_rt(struct api_context *c)
 {
     return &c->rt;

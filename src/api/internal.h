@@ -36,7 +36,6 @@ struct api_call {
 
 /* The context of this thread's calls, NULL if none is set. */
 struct api_context *api_current(void);
-void api_irql_above(unsigned irql, const void *site);
 struct bfe *api_current_bfe(void);
 
 /* Enumerations of endpoints (ale_endpoint.c), the context's. create: 0 or -ENOMEM. */
@@ -50,20 +49,12 @@ struct api_endpoint_lists *api_endpoint_lists(struct api_context *c);
 NTSTATUS api_enter(enum api_flavour flavour, HANDLE handle, struct api_call *call);
 void api_leave(struct api_call *call);
 
-/* The calling thread's IRQL should be at most this; else it is reported, and the call goes on (IRQL-02, 03).
- */
-static inline void api_at_most(unsigned irql, const void *site)
-{
-    if (rt_carried()->irql > irql)
-        api_irql_above(irql, site);
-}
-
-/* The first thing that a driver's door of a management function does. */
-static inline void api_driver_call(unsigned irql, const void *site)
-{
-    rt_carried()->site = site;
-    api_at_most(irql, site);
-}
+/* The first thing that a driver's door of a management function does (nt/irql.h). */
+#define API_DRIVER_CALL(irql)                                                                                \
+    do {                                                                                                     \
+        rt_carried()->site = __builtin_return_address(0);                                                    \
+        NT_IRQL_MAX(irql);                                                                                   \
+    } while (0)
 
 /* The body of most functions: `status = call on c.session`, between enter and leave. */
 #define API_SESSION_CALL(flavour, handle, expression)                                                        \

@@ -11,6 +11,7 @@
 #include "api/internal.h"
 #include "ledger/ledger.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 
 #define SITE __builtin_return_address(0)
 
@@ -19,7 +20,7 @@ NTSTATUS NTAPI FwpsAcquireClassifyHandle0(void *classifyContext, UINT32 flags, U
     NT_FAIL_STATUS(FwpsAcquireClassifyHandle0);
     (void)classifyContext;
     (void)flags;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (classifyHandle != NULL)
         *classifyHandle = 0;
     return STATUS_NOT_SUPPORTED;
@@ -33,7 +34,7 @@ NTSTATUS NTAPI FwpsAcquireWritableLayerDataPointer0(UINT64 classifyHandle, UINT6
     (void)filterId;
     (void)flags;
     (void)classifyOut;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (writableLayerData != NULL)
         *writableLayerData = NULL;
     return STATUS_NOT_SUPPORTED;
@@ -47,7 +48,7 @@ NTSTATUS NTAPI FwpsPendClassify0(UINT64 classifyHandle, UINT64 filterId, UINT32 
     (void)filterId;
     (void)flags;
     (void)classifyOut;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return STATUS_FWP_CANNOT_PEND;
 }
 
@@ -55,7 +56,7 @@ static void no_such_handle(const char *function, const void *site)
 {
     char text[120];
 
-    api_at_most(DISPATCH_LEVEL, site);
+    nt_irql_at_most(DISPATCH_LEVEL, function, site);
     snprintf(text, sizeof text, "%s: no handle has been given to anybody", function);
     ledger_report(LEDGER_NOTE, site, text);
 }
@@ -87,7 +88,7 @@ NTSTATUS NTAPI FwpsRedirectHandleCreate0(const GUID *providerGuid, UINT32 flags,
     NT_FAIL_STATUS(FwpsRedirectHandleCreate0);
     (void)providerGuid;
     (void)flags;
-    api_at_most(PASSIVE_LEVEL, SITE);
+    NT_IRQL_MAX(PASSIVE_LEVEL);
     if (redirectHandle != NULL)
         *redirectHandle = NULL;
     return STATUS_NOT_SUPPORTED;
@@ -95,7 +96,7 @@ NTSTATUS NTAPI FwpsRedirectHandleCreate0(const GUID *providerGuid, UINT32 flags,
 
 void NTAPI FwpsRedirectHandleDestroy0(HANDLE redirectHandle)
 {
-    api_at_most(PASSIVE_LEVEL, SITE);
+    NT_IRQL_MAX(PASSIVE_LEVEL);
     if (redirectHandle != NULL)
         no_such_handle(__func__, SITE);
 }
@@ -107,7 +108,7 @@ FWPS_CONNECTION_REDIRECT_STATE NTAPI FwpsQueryConnectionRedirectState0(HANDLE re
 {
     (void)redirectRecords;
     (void)redirectHandle;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (redirectContext != NULL)
         *redirectContext = NULL;
     return FWPS_CONNECTION_NOT_REDIRECTED;
@@ -120,7 +121,7 @@ NTSTATUS NTAPI FwpsQueryConnectionSioFormatRedirectRecords0(HANDLE RedirectRecor
     (void)RedirectRecords;
     (void)OutputBuffer;
     (void)OutputBufferLength;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (BytesTransferred != NULL)
         *BytesTransferred = 0;
     return STATUS_NOT_FOUND;
@@ -148,7 +149,7 @@ NTSTATUS NTAPI FwpsvSwitchEventsSubscribe0(const GUID *providerGuid, void *notif
     (void)flags;
     (void)reserved;
     (void)eventDispatchTable;
-    api_at_most(PASSIVE_LEVEL, SITE);
+    NT_IRQL_MAX(PASSIVE_LEVEL);
     if (subscriptionId != NULL)
         *subscriptionId = 0;
     return STATUS_NOT_SUPPORTED;
@@ -176,7 +177,7 @@ NTSTATUS NTAPI FwpsVirtualIfTunnelInfoGet0(const FWPS_INCOMING_METADATA_VALUES0 
 {
     (void)metadata;
     (void)virtualIfTunnelInfo;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return STATUS_NOT_FOUND;
 }
 
@@ -185,6 +186,6 @@ NTSTATUS NTAPI FwpsVirtualIfTunnelInfoSet0(NET_BUFFER_LIST *netBufferList,
 {
     (void)netBufferList;
     (void)virtualIfTunnelInfo;
-    api_at_most(DISPATCH_LEVEL, SITE);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return STATUS_NOT_SUPPORTED;
 }

@@ -17,17 +17,23 @@
 #include "api/internal.h"
 #include "host/host_inject.h"
 #include "ledger/ledger.h"
+#include "nt/fault.h"
+#include "nt/irql.h"
 
 NTSTATUS NTAPI FwpsPendOperation0(HANDLE completionHandle, HANDLE *completionContext)
 {
     struct api_context *c = api_current();
+    struct host *h = c != NULL ? api_host(c) : NULL;
     const void *site = __builtin_return_address(0);
     NTSTATUS status;
 
-    api_at_most(DISPATCH_LEVEL, site); /* PEND-16 */
-    if (c == NULL || api_host(c) == NULL)
+    NT_FAIL_STATUS(FwpsPendOperation0);
+    NT_IRQL_MAX(DISPATCH_LEVEL); /* PEND-16 */
+    if (h == NULL)
         return STATUS_FWP_TCPIP_NOT_READY;
-    status = host_pend(api_host(c), completionHandle, completionContext);
+    status = nt_pends(completionHandle, completionContext)
+                 ? STATUS_SUCCESS
+                 : host_pend(h, completionHandle, completionContext);
     if (status == STATUS_SUCCESS)
         ledger_open(LEDGER_PENDED_OPERATION, (uintptr_t)*completionContext, 0, NULL, site);
     return status;
@@ -36,12 +42,15 @@ NTSTATUS NTAPI FwpsPendOperation0(HANDLE completionHandle, HANDLE *completionCon
 void NTAPI FwpsCompleteOperation0(HANDLE completionContext, NET_BUFFER_LIST *netBufferList)
 {
     struct api_context *c = api_current();
+    struct host *h = c != NULL ? api_host(c) : NULL;
     const void *site = __builtin_return_address(0);
 
-    api_at_most(DISPATCH_LEVEL, site);
-    if (c == NULL || api_host(c) == NULL ||
-        !ledger_close(LEDGER_PENDED_OPERATION, (uintptr_t)completionContext, site))
+    if (h != NULL)
+        host_complete_ahead(h, completionContext);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (h == NULL || !ledger_close(LEDGER_PENDED_OPERATION, (uintptr_t)completionContext, site))
         return;
-    host_carry(netBufferList);
-    host_complete(api_host(c), completionContext);
+    if (netBufferList != NULL)
+        host_carry(netBufferList);
+    host_complete(h, completionContext);
 }

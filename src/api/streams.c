@@ -10,6 +10,7 @@
 
 #include "api/internal.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 #include "nt/mdl.h"
 
 /* NULL list: at the end. */
@@ -56,7 +57,7 @@ void NTAPI FwpsCopyStreamDataToBuffer0(const FWPS_STREAM_DATA0 *calloutStreamDat
     ULONG offset = at->netBufferOffset;
     UCHAR *to = buffer;
 
-    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     while (list != NULL && nb != NULL && left != 0) {
         ULONG there = NET_BUFFER_DATA_LENGTH(nb) > offset ? NET_BUFFER_DATA_LENGTH(nb) - offset : 0;
         ULONG size = there < left ? there : (ULONG)left;
@@ -81,7 +82,7 @@ NTSTATUS NTAPI FwpsCloneStreamData0(FWPS_STREAM_DATA0 *calloutStreamData, NDIS_H
     (void)netBufferListPoolHandle;
     (void)netBufferPoolHandle;
     (void)allocateCloneFlags;
-    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (netBufferListChain != NULL)
         *netBufferListChain = NULL;
     return STATUS_NOT_SUPPORTED;
@@ -93,7 +94,7 @@ void NTAPI FwpsDiscardClonedStreamData0(NET_BUFFER_LIST *netBufferListChain, UIN
 {
     (void)allocateCloneFlags;
     (void)dispatchLevel;
-    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     while (netBufferListChain != NULL) {
         NET_BUFFER_LIST *next = NET_BUFFER_LIST_NEXT_NBL(netBufferListChain);
 
@@ -110,6 +111,6 @@ NTSTATUS NTAPI FwpsStreamContinue0(UINT64 flowId, UINT32 calloutId, UINT16 layer
     (void)calloutId;
     (void)layerId;
     (void)streamFlags;
-    api_at_most(DISPATCH_LEVEL, __builtin_return_address(0));
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return STATUS_NOT_SUPPORTED;
 }

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "nt/io_room.h"
+#include "nt/irql.h"
 #include "nt/nt.h"
 #include "nt/object.h"
 
@@ -158,22 +159,8 @@ void nt_pool_free(void *p, const void *site); /* of any tag; NULL: nothing */
 void *nt_pool_by_type(POOL_TYPE type, size_t size, ULONG tag, const char *function, const void *site);
 void nt_pool_free_tagged(void *p, ULONG tag, const char *function, const void *site);
 
-/* ---- IRQL and misuse ------------------------------------------------------------------------------------
+/* ---- misuse ------------------------------------------------------------------------------------
  */
-void nt_irql_found(KIRQL limit, bool above, const char *function, const void *site); /* ke_irql.c */
-/* The documented function is called at a higher (lower) IRQL than it may be: a finding, and the run goes on.
- */
-#define NT_IRQL_MAX(limit)                                                                                   \
-    do {                                                                                                     \
-        if (rt_carried()->irql > (limit))                                                                    \
-            nt_irql_found((limit), true, __func__, NT_SITE);                                                 \
-    } while (0)
-#define NT_IRQL_MIN(limit)                                                                                   \
-    do {                                                                                                     \
-        if (rt_carried()->irql < (limit))                                                                    \
-            nt_irql_found((limit), false, __func__, NT_SITE);                                                \
-    } while (0)
-
 /* A finding of the current driver, with words as printf() makes them. Any IRQL. */
 void nt_note(const void *site, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What would stop the machine: a finding, and the configured bugcheck; returns only if that does. The caller
