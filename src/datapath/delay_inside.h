@@ -53,8 +53,10 @@ struct delay_datagram {
     union wire_addr source, destination;
     uint32_t id;
     uint8_t version, protocol;
-    bool has_key;         /* the one with the ports was seen */
-    bool out, whole;      /* a driver's packet has gone out for it; with all of it */
+    bool has_key;    /* the one with the ports was seen */
+    bool out, whole; /* a driver's packet has gone out for it; with all of it */
+    bool gone;       /* it was held, and went nowhere: */
+    struct host_outcome fate;
     struct delay_key key; /* with the sender first */
     UINT64 number;        /* of the frame that was seen first; 0: a free place */
 };
@@ -62,8 +64,8 @@ struct delay_datagram {
 
 #define DELAY_SILENCE_NS 5000000000ull /* so long what follows waits for a copy that perhaps nobody makes */
 #define DELAY_NOWHERE    SIZE_MAX
-#define DELAY_FLOWS   16384u /* buckets */
-#define DELAY_PIECES  65536u
+#define DELAY_FLOWS      16384u /* buckets */
+#define DELAY_PIECES     65536u
 
 struct delay {
     struct delay_limits limits;

@@ -412,6 +412,9 @@ static void tell_parts(struct delay *d, struct delay_piece *piece)
     if (g != NULL && g->number == piece->packet.number && piece->outcome.fate == HOST_PASSED) {
         g->out = true;
         g->whole = piece->whole;
+    } else if (g != NULL && g->number == piece->packet.number) {
+        g->gone = true;
+        g->fate = piece->outcome;
     }
     while (piece->parts != NULL) {
         struct delay_piece *part = piece->parts;
@@ -893,7 +896,7 @@ static bool is_part(struct delay *d, const struct capture_packet *p, const struc
     if (g == NULL || g->number == p->number)
         return false;
     first = delay_piece_find(d, g->number);
-    if (!g->out && (first == NULL || first->again))
+    if (!g->out && !g->gone && (first == NULL || first->again))
         return false;
     part = make_room(d, p) ? delay_piece_make(p, w) : NULL;
     if (part == NULL)
@@ -904,6 +907,11 @@ static bool is_part(struct delay *d, const struct capture_packet *p, const struc
         part->outcome.fate = HOST_PASSED;
         part->outcome.layer = NULL;
         part->unwritten = !g->whole;
+        tell(d, part);
+        return true;
+    }
+    if (g->gone) {
+        part->outcome = g->fate;
         tell(d, part);
         return true;
     }

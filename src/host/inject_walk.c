@@ -284,6 +284,22 @@ static bool is_raw(const struct scene *s)
     return s->flow == NULL && s->endpoint == NULL;
 }
 
+/* The connection has ended in peace: its endpoint is gone for the layers, but the stack answers for it yet
+ * (TIME_WAIT), and what it had sent last may still be on its way. */
+static bool is_waiting(struct scene *s)
+{
+    struct host_flow_key key;
+    bool waits;
+
+    if (s->protocol != WIRE_PROTOCOL_TCP || s->flow != NULL)
+        return false;
+    path_key(s, &key);
+    lane_enter(s->lane);
+    waits = memory_has(s->lane->memory, &key, MEMORY_CLOSED, s->time_ns);
+    lane_leave(s->lane);
+    return waits;
+}
+
 static void go_out(struct going *g)
 {
     struct ale_view v = {0};
@@ -299,7 +315,7 @@ static void go_out(struct going *g)
         struct host_endpoint_info e;
 
         if (g->i->what.endpoint != 0 && (s.endpoint == NULL || s.endpoint->id != g->i->what.endpoint) &&
-            !endpoint_of(g->host, g->i->what.endpoint, &e)) {
+            !endpoint_of(g->host, g->i->what.endpoint, &e) && !is_waiting(&s)) {
             g->walk.status = STATUS_NOT_FOUND; /* INJ-32 */
             g->out.fate = HOST_STACK;
             return;

@@ -565,6 +565,47 @@ static void to_us(struct taker *t, NET_BUFFER_LIST *nbl)
                      STATUS_SUCCESS);
 }
 
+/* The stack still answers for a connection that has ended (TIME_WAIT): its last word may be held and sent. */
+static void INJ_32_the_last_word_of_a_connection_goes_after_its_end(void **state)
+{
+    static const struct {
+        bool out;
+        uint8_t flags;
+        uint32_t seq, ack;
+    } steps[] = {
+        {true, WIRE_TCP_SYN, 100, 0},
+        {false, WIRE_TCP_SYN | WIRE_TCP_ACK, 500, 101},
+        {true, WIRE_TCP_ACK, 101, 501},
+        {true, WIRE_TCP_FIN | WIRE_TCP_ACK, 101, 501},
+        {false, WIRE_TCP_FIN | WIRE_TCP_ACK, 501, 102},
+        {true, WIRE_TCP_ACK, 102, 502},
+    };
+    struct packet_lab *l = *state;
+    struct taker *t = packet_lab_take(l, "OT", &(struct taker){.kind = HOST_INJECT_TRANSPORT_SEND});
+    struct host_counts counts;
+
+    for (unsigned i = 0; i < 6; i++) {
+        const unsigned before = t->taken;
+
+        if (steps[i].out)
+            LAB_OUT(&l->d.host, .protocol = WIRE_PROTOCOL_TCP, .sport = 50000, .dport = 80,
+                    .seq = steps[i].seq, .ack = steps[i].ack, .tcp_flags = steps[i].flags);
+        else
+            LAB_IN(&l->d.host, .protocol = WIRE_PROTOCOL_TCP, .sport = 80, .dport = 50000,
+                   .seq = steps[i].seq, .ack = steps[i].ack, .tcp_flags = steps[i].flags);
+        assert_int_equal(t->taken, before + steps[i].out);
+        if (steps[i].out && i != 5)
+            assert_int_equal(packet_lab_give(l, t, before), STATUS_SUCCESS);
+    }
+    host_counts(l->d.host.host, &counts);
+    assert_int_equal(counts.flows_live, 0); /* it has ended */
+    assert_true(t->endpoints[3] != 0);
+    assert_int_equal(packet_lab_give(l, t, 3), STATUS_SUCCESS);
+    assert_int_equal(l->statuses[3], STATUS_SUCCESS);
+    assert_int_equal(l->emitted_count, 4);
+    assert_int_equal(l->lost_count, 0);
+}
+
 static void INJ_34_a_forwarded_packet_can_be_received(void **state)
 {
     struct packet_lab *l = *state;
@@ -608,6 +649,7 @@ int main(void)
         ON_BOTH(INJ_31_loopback_is_not_received_from_the_network_layer),
         ON_BOTH(INJ_32_what_fails_later_is_told_by_the_status),
         ON_BOTH(INJ_32_a_block_on_the_way_is_no_success),
+        ON_BOTH(INJ_32_the_last_word_of_a_connection_goes_after_its_end),
         ON_BOTH(INJ_34_a_forwarded_packet_can_be_received),
     };
 

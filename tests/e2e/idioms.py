@@ -48,7 +48,7 @@ def replay(image, *args):
 
 def good_drivers(cc):
     for name in ("wide.c", "formats.c", "includes.c", "tracing.c", "guarded.c", "longs.c", "plus.cpp", "versions.c", "kit.c",
-                 "microsoft.c"):
+                 "microsoft.c", "tables.c", "network.c"):
         extra = ("microsoft.c", "microsoft2.c") if name == "microsoft.c" else ()
         image, r = compile_driver(cc, name, *extra)
         if not check("%s, %s compiles" % (name, cc), image is not None, r.stderr):

@@ -919,6 +919,28 @@ static void fragments_go_together(void **state)
     hand_close(&h);
 }
 
+/* Of a datagram that was refused at once the later fragments, which the host still takes for held, are too;
+ * and the answer, however many pieces it comes in, answers nothing. */
+static void fragments_are_refused_together(void **state)
+{
+    const struct host_outcome held = {.fate = HOST_HELD};
+    struct hand h;
+    unsigned n[4];
+
+    (void)state;
+    hand_open(&h);
+    n[0] = hand_frame(&h, 10, SENT(.id = 7, .more = true, .fill = 16), keep);
+    delay_released(h.delay, n[0]);
+    hand_go(&h, 10);
+    assert_int_equal(h.fates[n[0]], HOST_ABSORBED);
+    n[1] = hand_frame(&h, 11, SENT(.id = 7, .offset = 24, .fill = 8), held);
+    assert_int_equal(h.fates[n[1]], HOST_ABSORBED);
+    n[2] = hand_frame(&h, 20, CAME(.id = 9, .more = true, .fill = 16), pass);
+    n[3] = hand_frame(&h, 21, CAME(.id = 9, .offset = 24, .fill = 8), pass);
+    assert_true(h.fates[n[2]] == HOST_CONSEQUENCE && h.fates[n[3]] == HOST_CONSEQUENCE);
+    hand_close(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -931,6 +953,7 @@ int main(void)
         cmocka_unit_test(errors_wait_for_what_they_quote),
         cmocka_unit_test(what_was_absorbed_may_come_as_a_copy),
         cmocka_unit_test(fragments_go_together),
+        cmocka_unit_test(fragments_are_refused_together),
         cmocka_unit_test(as_the_reference_says),
         cmocka_unit_test(with_little_room),
     };
