@@ -513,6 +513,8 @@ int weir_capture(struct weir *weir, const char *path)
         err = capture_know(w, i);
     if (err == 0)
         err = capture_writer_open(path, &w->writer, &error);
+    if (err == 0)
+        err = capture_write_interfaces(w->writer, w->capture);
     if (err != 0) {
         embed_error("weir_capture: %s", error.text[0] != '\0' ? error.text : strerror(-err));
         (void)capture_stop(e);
