@@ -33,12 +33,13 @@ struct bfe_callouts {
     _Atomic uintptr_t notifying; /* rt_self() of who is in a notifyFn; 0: nobody */
     struct rt_thread *sweeper;   /* ended or about to, unless `sweeping` */
     bool sweeping;
+    struct rt_cond *again; /* nobody signals it: the sweeper's sleep, in real (or its world's) time */
 };
 
 int bfe_callouts_create(struct bfe *b)
 {
     b->callouts = calloc(1, sizeof(*b->callouts));
-    if (b->callouts == NULL)
+    if (b->callouts == NULL || rt_cond_create(rt_clock_real(), &b->callouts->again) != 0)
         return -ENOMEM;
     engine_keep_departed(b->engine);
     return 0;
@@ -49,6 +50,7 @@ void bfe_callouts_destroy(struct bfe *b)
     if (b->callouts == NULL)
         return;
     rt_thread_join(b->callouts->sweeper);
+    rt_cond_destroy(b->callouts->again);
     free(b->callouts->ids);
     free(b->callouts);
 }
@@ -209,39 +211,19 @@ static bool tell_departed(struct bfe *b)
     return more;
 }
 
-static void look_again(void)
-{
-    struct rt_clock *clock = rt_clock_of_thread();
-    struct rt_mutex *m;
-    struct rt_cond *c;
-
-    if (rt_mutex_create(&m) != 0)
-        return;
-    if (rt_cond_create(clock, &c) == 0) {
-        rt_mutex_lock(m);
-        rt_waits_for("classifies that may still see a deleted filter");
-        rt_cond_wait(c, m, rt_clock_now(clock) + LOOK_AGAIN_NS);
-        rt_mutex_unlock(m);
-        rt_cond_destroy(c);
-    }
-    rt_mutex_destroy(m);
-}
-
 static void sweep(void *arg)
 {
     struct bfe *b = arg;
-    bool more = true;
+    struct rt_clock *clock = rt_clock_real();
 
-    while (more) {
-        look_again();
-        rt_mutex_lock(b->mutex);
-        more = tell_departed(b);
-        if (!more) {
-            b->callouts->sweeping = false;
-            rt_cond_broadcast(b->changed);
-        }
-        rt_mutex_unlock(b->mutex);
-    }
+    rt_mutex_lock(b->mutex);
+    do {
+        rt_waits_for("classifies that may still see a deleted filter");
+        rt_cond_wait(b->callouts->again, b->mutex, rt_clock_now(clock) + LOOK_AGAIN_NS);
+    } while (tell_departed(b));
+    b->callouts->sweeping = false;
+    rt_cond_broadcast(b->changed);
+    rt_mutex_unlock(b->mutex);
 }
 
 void bfe_callouts_tell_deleted(struct bfe *b)
