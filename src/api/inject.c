@@ -75,20 +75,25 @@ static NTSTATUS inject(struct host_injection *what)
     return h != NULL ? host_inject(h, what) : STATUS_FWP_TCPIP_NOT_READY;
 }
 
+/* What the parameters that all of these functions have ask for, and what only some have. */
+#define INJECT(what, ...)                                                                                    \
+    inject(&(struct host_injection){.kind = HOST_INJECT_##what,                                              \
+                                    .handle = injectionHandle,                                               \
+                                    .context = injectionContext,                                             \
+                                    .flags = flags,                                                          \
+                                    .compartment = compartmentId,                                            \
+                                    .list = netBufferList,                                                   \
+                                    .complete = completionFn,                                                \
+                                    .complete_context = completionContext,                                   \
+                                    .site = SITE,                                                            \
+                                    __VA_ARGS__})
+
 NTSTATUS NTAPI FwpsInjectNetworkSendAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
                                            COMPARTMENT_ID compartmentId, NET_BUFFER_LIST *netBufferList,
                                            FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
     NT_FAIL_STATUS(FwpsInjectNetworkSendAsync0);
-    return inject(&(struct host_injection){.kind = HOST_INJECT_NETWORK_SEND,
-                                           .handle = injectionHandle,
-                                           .context = injectionContext,
-                                           .flags = flags,
-                                           .compartment = compartmentId,
-                                           .list = netBufferList,
-                                           .complete = completionFn,
-                                           .complete_context = completionContext,
-                                           .site = SITE});
+    return INJECT(NETWORK_SEND, .family = AF_UNSPEC);
 }
 
 NTSTATUS NTAPI FwpsInjectNetworkReceiveAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
@@ -97,17 +102,8 @@ NTSTATUS NTAPI FwpsInjectNetworkReceiveAsync0(HANDLE injectionHandle, HANDLE inj
                                               FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
     NT_FAIL_STATUS(FwpsInjectNetworkReceiveAsync0);
-    return inject(&(struct host_injection){.kind = HOST_INJECT_NETWORK_RECEIVE,
-                                           .handle = injectionHandle,
-                                           .context = injectionContext,
-                                           .flags = flags,
-                                           .compartment = compartmentId,
-                                           .interface_index = interfaceIndex,
-                                           .sub_interface_index = subInterfaceIndex,
-                                           .list = netBufferList,
-                                           .complete = completionFn,
-                                           .complete_context = completionContext,
-                                           .site = SITE});
+    return INJECT(NETWORK_RECEIVE, .interface_index = interfaceIndex,
+                  .sub_interface_index = subInterfaceIndex);
 }
 
 NTSTATUS NTAPI FwpsInjectForwardAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
@@ -116,36 +112,7 @@ NTSTATUS NTAPI FwpsInjectForwardAsync0(HANDLE injectionHandle, HANDLE injectionC
                                        FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
     NT_FAIL_STATUS(FwpsInjectForwardAsync0);
-    return inject(&(struct host_injection){.kind = HOST_INJECT_FORWARD,
-                                           .handle = injectionHandle,
-                                           .context = injectionContext,
-                                           .family = addressFamily,
-                                           .flags = flags,
-                                           .compartment = compartmentId,
-                                           .interface_index = interfaceIndex,
-                                           .list = netBufferList,
-                                           .complete = completionFn,
-                                           .complete_context = completionContext,
-                                           .site = SITE});
-}
-
-static NTSTATUS transport_send(HANDLE handle, HANDLE context, UINT64 endpoint, UINT32 flags,
-                               const FWPS_TRANSPORT_SEND_PARAMS1 *args, ADDRESS_FAMILY family,
-                               COMPARTMENT_ID compartment, NET_BUFFER_LIST *list,
-                               FWPS_INJECT_COMPLETE0 complete, HANDLE complete_context, const void *site)
-{
-    return inject(&(struct host_injection){.kind = HOST_INJECT_TRANSPORT_SEND,
-                                           .handle = handle,
-                                           .context = context,
-                                           .family = family,
-                                           .flags = flags,
-                                           .compartment = compartment,
-                                           .endpoint = endpoint,
-                                           .send = args,
-                                           .list = list,
-                                           .complete = complete,
-                                           .complete_context = complete_context,
-                                           .site = site});
+    return INJECT(FORWARD, .family = addressFamily, .interface_index = interfaceIndex);
 }
 
 NTSTATUS NTAPI FwpsInjectTransportSendAsync0(HANDLE injectionHandle, HANDLE injectionContext,
@@ -164,9 +131,8 @@ NTSTATUS NTAPI FwpsInjectTransportSendAsync0(HANDLE injectionHandle, HANDLE inje
         args.controlData = sendArgs->controlData;
         args.controlDataLength = sendArgs->controlDataLength;
     }
-    return transport_send(injectionHandle, injectionContext, endpointHandle, flags,
-                          sendArgs != NULL ? &args : NULL, addressFamily, compartmentId, netBufferList,
-                          completionFn, completionContext, SITE);
+    return INJECT(TRANSPORT_SEND, .family = addressFamily, .endpoint = endpointHandle,
+                  .send = sendArgs != NULL ? &args : NULL);
 }
 
 NTSTATUS NTAPI FwpsInjectTransportSendAsync1(HANDLE injectionHandle, HANDLE injectionContext,
@@ -177,8 +143,7 @@ NTSTATUS NTAPI FwpsInjectTransportSendAsync1(HANDLE injectionHandle, HANDLE inje
                                              FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
 {
     NT_FAIL_STATUS(FwpsInjectTransportSendAsync1);
-    return transport_send(injectionHandle, injectionContext, endpointHandle, flags, sendArgs, addressFamily,
-                          compartmentId, netBufferList, completionFn, completionContext, SITE);
+    return INJECT(TRANSPORT_SEND, .family = addressFamily, .endpoint = endpointHandle, .send = sendArgs);
 }
 
 NTSTATUS NTAPI FwpsInjectTransportReceiveAsync0(HANDLE injectionHandle, HANDLE injectionContext,
@@ -190,18 +155,8 @@ NTSTATUS NTAPI FwpsInjectTransportReceiveAsync0(HANDLE injectionHandle, HANDLE i
     NT_FAIL_STATUS(FwpsInjectTransportReceiveAsync0);
     if (reserved != NULL)
         return STATUS_INVALID_PARAMETER;
-    return inject(&(struct host_injection){.kind = HOST_INJECT_TRANSPORT_RECEIVE,
-                                           .handle = injectionHandle,
-                                           .context = injectionContext,
-                                           .family = addressFamily,
-                                           .flags = flags,
-                                           .compartment = compartmentId,
-                                           .interface_index = interfaceIndex,
-                                           .sub_interface_index = subInterfaceIndex,
-                                           .list = netBufferList,
-                                           .complete = completionFn,
-                                           .complete_context = completionContext,
-                                           .site = SITE});
+    return INJECT(TRANSPORT_RECEIVE, .family = addressFamily, .interface_index = interfaceIndex,
+                  .sub_interface_index = subInterfaceIndex);
 }
 
 /* ---- not yet */
