@@ -36,7 +36,7 @@
  * Handles are owned by their engine and end with it; weir_close() and the others end them sooner. A handle that is no
  * longer valid, a call from another thread, an argument that makes no sense is a misuse: it is told to
  * weir_config.failed (standard error) with the call's name and what is wrong, changes nothing, and the call returns
- * -EINVAL, NULL, 0 or false.
+ * -EINVAL, NULL, 0 or false (where it returns an NTSTATUS: STATUS_INVALID_HANDLE or STATUS_INVALID_PARAMETER).
  *
  * Errors are 0 or a negative errno; statuses of the kernel are NTSTATUS values as int32_t. Addresses are text:
  * "10.0.0.2:443", "[fd00::2]:443", "0.0.0.0:80", ":53" (any address of either version). Sizes are bytes, times
@@ -94,9 +94,11 @@ struct weir_config {
     bool inject_in_caller; /* injected packets walk their layers before the inject call returns (IRQL-09) */
     bool shuffle;          /* ready threads run in an order that the seed decides */
     uint32_t preempt;      /* n: switch threads at a scheduling point with a chance of 1 in n; 0: never */
-    uint64_t hang_ns;      /* real time that a driver may take without waiting; then the process ends with a
-                                * message and every thread's stack; 0: 20 s */
-    uint32_t keep_events;  /* the last so many events are kept; 0: 65,536 */
+    uint64_t
+        hang_ns; /* so much real time in which nothing moves, in a driver's function or while the test asks
+                            * and lets no time go by: then the process ends with a message and every thread's stack,
+                            * exit status 7. Not in a debugger. 0: 20 s */
+    uint32_t keep_events; /* the last so many events are kept; 0: 65,536 */
     /* A line that a driver printed (DbgPrint); NULL: standard error. */
     void (*print)(void *ctx, const char *driver, const char *line);
     /* A misuse or an expectation that does not hold: a text of several lines, the last of which says how to run the
@@ -146,7 +148,15 @@ struct weir_driver_config {
     const struct weir_parameter *parameters;
     size_t parameter_count;
 };
-/* Loads it and calls DriverEntry. NULL: weir_error() says why (also where DriverEntry failed: its status). */
+/*
+ * Loads it and calls DriverEntry. NULL: weir_error() says why (also where DriverEntry failed: its status; what it left
+ * is in weir_findings()).
+ *
+ * A driver that is linked into the test is compiled by weir cc, which makes objects too:
+ *     weir cc -c driver.c -o driver.o          with --coverage or --sanitize=... where the test is made with it
+ * and its entry is declared as int32_t DriverEntry(struct _DRIVER_OBJECT *, struct _UNICODE_STRING *). Its variables
+ * are the process's: engines with the same linked-in driver share them, where each has a copy of an image's.
+ */
 struct weir_driver *weir_driver(struct weir *w, const char *image);
 struct weir_driver *weir_driver_with(struct weir *w, const struct weir_driver_config *config);
 /* DriverUnload, what it left becomes findings, the handle is gone. 0; -EBUSY: something of it still runs; -ENOTSUP: it
@@ -293,7 +303,7 @@ void weir_device_close(struct weir_device *d);
 /* ---- what happened ------------------------------------------------------------------------------------- */
 
 enum weir_event_kind {
-    WEIR_EVENT_CLASSIFY = 1, /* a layer was asked */
+    WEIR_EVENT_CLASSIFY = 1, /* a layer was asked: one with filters; ALE's layers always */
     WEIR_EVENT_PENDED,
     WEIR_EVENT_COMPLETED,
     WEIR_EVENT_FLOW,    /* created, authorized, refused, deleted */
@@ -308,9 +318,11 @@ enum weir_event_kind {
 struct weir_event {
     uint64_t number, time_ns;
     enum weir_event_kind kind;
-    const char *layer;   /* "ALE_AUTH_CONNECT_V4"; NULL */
-    const char *verdict; /* "permit", "block", "continue", "pended", "absorbed" ...; NULL */
-    uint64_t filter_id;  /* that decided; 0: none */
+    const char *layer; /* "ALE_AUTH_CONNECT_V4"; NULL */
+    /* CLASSIFY: "permit", "block", "pended", "absorbed" (blocked, and silently dropped). FLOW: "created", "authorized",
+     * "refused", "deleted". COMPLETED: "permit", "block", "cancelled" ... Others, or NULL. */
+    const char *verdict;
+    uint64_t filter_id; /* that decided; 0: none */
     uint64_t flow_id;
     uint64_t process_id;
     bool inbound;
@@ -324,8 +336,9 @@ void weir_events(struct weir *w, void (*fn)(void *ctx, const struct weir_event *
 /* Which events are meant: what is zero or NULL does not matter. */
 struct weir_match {
     enum weir_event_kind kind; /* 0: WEIR_EVENT_CLASSIFY where layer or verdict is given */
-    const char *layer, *verdict;
-    const char *local, *remote; /* as text, or without port: "10.0.0.2" */
+    const char *layer;         /* "ALE_AUTH_CONNECT_V4"; without _V4: of either version */
+    const char *verdict;
+    const char *local, *remote; /* as text; without a port, any: "10.0.0.2"; without an address: ":80" */
     const char *contains;       /* in the text */
     uint64_t filter_id, flow_id, process_id;
     unsigned protocol;
@@ -339,11 +352,13 @@ struct weir_field {
     const char *value; /* "443", "10.0.0.2", as weir classify has them */
 };
 struct weir_verdict {
-    bool permit;
+    bool permit;        /* neither blocked nor pended */
     uint64_t filter_id; /* 0: none decided */
-    bool pended;        /* a callout pended it: cancelled again after the call */
-    char text[512];     /* who decided, for people */
+    bool pended; /* a callout pended it. What it pended has ended: completing it is owed, and does nothing */
+    char text[512]; /* who decided, for people */
 };
+/* Fields that are not given are empty (no value), but the program's path and its user, which are an ordinary one's.
+ * 0, -EINVAL, -ENOMEM. */
 int weir_classify(struct weir *w, const char *layer, const struct weir_field *fields, size_t count,
                   struct weir_verdict *out);
 
