@@ -69,11 +69,12 @@ static uint32_t next_field(const struct datagram *d, const uint8_t *h)
 /* Quotes the beginning; IPv6: as if it had come without the fragment header. */
 static void tell_sender(struct stack *s, const struct datagram *d)
 {
-    uint8_t *h = d->bytes + FRONT - d->header_size;
     struct wire_packet p;
+    uint8_t *h;
 
     if (d->state != OPEN || d->header_size == 0)
         return;
+    h = d->bytes + FRONT - d->header_size;
     if (d->key.version == 6)
         h[next_field(d, h)] = d->next;
     wire_parse_ip(h, d->header_size + 8, d->header_size + d->room,

@@ -21,7 +21,8 @@ static bool chance(struct pipe *l, unsigned of_1000)
 
 static void write_capture(struct pipe *l, const uint8_t *bytes, uint32_t size)
 {
-    uint32_t head[4] = {(uint32_t)(l->now / PIPE_S), (uint32_t)(l->now % PIPE_S / 1000), size, size};
+    uint64_t at = l->now + l->capture_ahead;
+    uint32_t head[4] = {(uint32_t)(at / PIPE_S), (uint32_t)(at % PIPE_S), size, size};
 
     fwrite(head, sizeof(head), 1, l->capture);
     fwrite(bytes, size, 1, l->capture);

@@ -51,8 +51,9 @@ struct pipe {
     struct pipe_packet *queue;
     uint64_t now, random, number;
     unsigned carried, lost;
-    bool cut; /* nothing passes */
-    FILE *capture;
+    bool cut;               /* nothing passes */
+    FILE *capture;          /* pcap in nanoseconds, raw IP; NULL: none. What leaves, before the wire has it */
+    uint64_t capture_ahead; /* is added to the time there */
 };
 
 /* config: NULL: all defaults; seed and what the lab needs are filled in. */
