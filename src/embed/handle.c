@@ -198,6 +198,19 @@ void embed_failed(struct embed *e, const char *call, const char *format, ...)
     tell(e, error_text);
 }
 
+void embed_failed_to_create(const struct weir_config *config, const char *call, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    compose(NULL, call, format, args);
+    va_end(args);
+    if (config != NULL && config->failed != NULL)
+        config->failed(config->ctx, error_text);
+    else
+        fprintf(stderr, "%s\n", error_text);
+}
+
 const char *weir_error(void)
 {
     return error_text;

@@ -95,6 +95,9 @@ void embed_failed(struct embed *e, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* "again: WEIR_SEED=7 ./test": as this process was started. */
 void embed_how_again(const struct embed *e, char *out, size_t size);
+/* The same where there is no engine (yet). config: NULL: none. */
+void embed_failed_to_create(const struct weir_config *config, const char *call, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Sets what weir_error() says, without telling it. */
 void embed_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

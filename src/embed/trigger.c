@@ -51,6 +51,7 @@ int weir_profile(struct weir *w, uint32_t interface, uint32_t profile)
 int weir_interface_add(struct weir *w, const struct weir_interface *config)
 {
     struct embed *e;
+    char why[256];
     int err;
 
     if (EMBED_ENTER(EMBED_ENGINE, w, &e) == NULL)
@@ -60,7 +61,9 @@ int weir_interface_add(struct weir *w, const struct weir_interface *config)
         return -EINVAL;
     }
     err = embed_interface_add(e, config);
-    if (err == -EINVAL || err == -EEXIST)
-        embed_failed(e, __func__, "%s", weir_error());
+    if (err == -EINVAL || err == -EEXIST) {
+        snprintf(why, sizeof why, "%s", weir_error());
+        embed_failed(e, __func__, "%s", why);
+    }
     return err;
 }

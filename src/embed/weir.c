@@ -178,6 +178,7 @@ int weir_create_with(const struct weir_config *config, struct weir **out)
 {
     struct rt_sim *before = rt_sim_current();
     struct api_context *current;
+    char why[256] = "";
     struct embed *e;
     int err;
 
@@ -192,8 +193,9 @@ int weir_create_with(const struct weir_config *config, struct weir **out)
         return -EINVAL;
     }
     if (config != NULL && config->interfaces == NULL && config->interface_count != 0) {
-        embed_failed(NULL, __func__, "config.interface_count is %zu, but config.interfaces is NULL",
-                     config->interface_count);
+        embed_failed_to_create(config, __func__,
+                               "config.interface_count is %zu, but config.interfaces is NULL",
+                               config->interface_count);
         return -EINVAL;
     }
     e = calloc(1, sizeof *e);
@@ -211,11 +213,15 @@ int weir_create_with(const struct weir_config *config, struct weir **out)
     e->config.interfaces = NULL; /* the caller's */
     e->config.interface_count = 0;
     if (err != 0) {
+        if (err == -EINVAL || err == -EEXIST)
+            snprintf(why, sizeof why, "%s", weir_error());
         unmake(e);
         if (before != NULL)
             (void)rt_sim_enter(before);
         (void)api_set_current(current);
-        return err;
+        if (why[0] != '\0')
+            embed_failed_to_create(config, __func__, "%s", why);
+        return err == -EEXIST ? -EINVAL : err;
     }
     *out = e->handle;
     return 0;
