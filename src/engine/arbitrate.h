@@ -104,7 +104,12 @@ static inline struct engine_arb_step engine_arb_filter(struct engine_arbitration
 static inline void engine_arb_show(const struct engine_arbitration *a, UINT64 running_filter_id,
                                    FWPS_CLASSIFY_OUT0 *out)
 {
-    *out = (FWPS_CLASSIFY_OUT0){.actionType = a->action, .filterId = running_filter_id, .rights = a->rights};
+    out->actionType = a->action;
+    out->outContext = 0;
+    out->filterId = running_filter_id;
+    out->rights = a->rights;
+    out->flags = 0;
+    out->reserved = 0;
 }
 
 /*

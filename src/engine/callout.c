@@ -76,7 +76,7 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
         return asked;
     engine_request_complete(q);
     engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
-    returned = shown;
+    engine_arb_show(a, shown.filterId, &returned); /* not copied: what was just written in pieces */
     if (c->context != NULL)
         rt_set_current(c->context);
     if (q->irql > irql)
@@ -86,9 +86,13 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     me->in_classify--;
     me->irql = irql;
     rt_set_current(before);
-    asked.step = engine_arb_callout(
-        a, f, action_of(entry->kind), f->flags, &shown, &returned,
-        engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended), &conduct);
+    if (entry->kind == ENGINE_ENTRY_INSPECTION && q->trace == NULL)
+        return asked; /* whatever it said (ARB-19): only a trace wants to know */
+    asked.step =
+        engine_arb_callout(a, f, action_of(entry->kind), f->flags, &shown, &returned,
+                           (returned.flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) != 0 &&
+                               engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended),
+                           &conduct);
     asked.answer = answer_of(asked.step.said);
     if (q->trace != NULL && q->trace->callout != NULL)
         q->trace->callout(q->trace->ctx, f, &shown, &returned, conduct);
@@ -201,22 +205,52 @@ static struct engine_asked substitute(const struct engine_entry *entry, const st
     return asked;
 }
 
-struct engine_asked engine_ask_callout(struct engine *e, const struct engine_request *q,
+/*
+ * Counts the reader in, where unregistering will see it: with a barrier of its own in the count, or without
+ * one in the reader's list (struct engine_reader). Either unregistering sees that, or the reader that the
+ * registration has left its slot: then false, and it is counted out.
+ */
+static bool enter(struct engine_reader *reader, const struct engine_callout_slot *slot,
+                  struct engine_registration *r, bool *listed)
+{
+    *listed = reader->cheap && reader->asks < ENGINE_ASKS;
+    if (*listed) {
+        atomic_store_explicit(&reader->asked[reader->asks++], r, memory_order_release);
+        atomic_signal_fence(memory_order_seq_cst);
+    } else {
+        atomic_fetch_add(&r->running, 1);
+    }
+    return atomic_load(&slot->registration) == r;
+}
+
+static void leave(struct engine_reader *reader, struct engine_registration *r, bool listed)
+{
+    if (!listed) {
+        engine_registration_leave(reader->engine, r);
+        return;
+    }
+    atomic_store_explicit(&reader->asked[--reader->asks], NULL, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&r->leaving, memory_order_relaxed), 0))
+        engine_registration_left(reader->engine);
+}
+
+struct engine_asked engine_ask_callout(struct engine_reader *reader, const struct engine_request *q,
                                        const struct engine_entry *entry, const struct engine_filter *f,
                                        struct engine_arbitration *a)
 {
     struct engine_callout_slot *slot = entry->slot;
     struct engine_registration *r = atomic_load(&slot->registration);
     struct engine_asked asked;
+    bool listed;
 
     if (r != NULL) {
-        atomic_fetch_add(&r->running, 1);
-        if (atomic_load(&slot->registration) == r) {
+        if (enter(reader, slot, r, &listed)) {
             asked = ask_registered(&r->callout, q, entry, f, a);
-            engine_registration_leave(e, r);
+            leave(reader, r, listed);
             return asked;
         }
-        engine_registration_leave(e, r); /* it went just now */
+        leave(reader, r, listed); /* it went just now */
     }
     if (atomic_load_explicit(&slot->foreign, memory_order_relaxed))
         return ask_foreign(q, entry, f, a);

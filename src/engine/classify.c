@@ -97,7 +97,7 @@ ALWAYS_INLINE struct engine_asked ask_plain(UINT8 plain, const struct engine_fil
                                  permit ? ENGINE_ANSWER_PERMIT : ENGINE_ANSWER_BLOCK, false};
 }
 
-ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
+ALWAYS_INLINE void walk(struct engine_reader *r, const struct engine_request *q,
                         const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
                         struct ends *ends, void *cursor, next_fn next, bool traced)
 {
@@ -117,7 +117,7 @@ ALWAYS_INLINE void walk(struct engine *e, const struct engine_request *q,
                 trace_sublayer(q->trace, ls, &here, a);
         asked = __builtin_expect(plain != ENGINE_PLAIN_CALLOUT, 1)
                     ? ask_plain(plain, f, a)
-                    : engine_ask_callout(e, q, &ls->entries[at], f, a);
+                    : engine_ask_callout(r, q, &ls->entries[at], f, a);
         from = at + 1;
         if (asked.step.took_effect)
             ends->decided_at = at;
@@ -234,30 +234,52 @@ static void walk_plain(const struct engine_layer_snapshot *ls, struct engine_arb
         a->filter = ls->filters[ends->decided_at];
 }
 
-static void run_indexed(struct engine *e, const struct engine_request *q,
-                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
-                        struct ends *ends)
-{
-    struct engine_cursor c;
-
-    engine_index_begin(ls, q->values->incomingValue, q->cache, &c);
-    if (q->trace == NULL && ls->callout_end == 0 && ls->sublayer_count > 1 && engine_index_complete(&c))
-        walk_plain(ls, a, ends, &c);
-    else if (__builtin_expect(q->trace == NULL, 1))
-        walk(e, q, ls, a, ends, &c, indexed_next, false);
-    else
-        walk(e, q, ls, a, ends, &c, indexed_next, true);
-}
-
-static void run_naive(struct engine *e, const struct engine_request *q,
+static void run_naive(struct engine_reader *r, const struct engine_request *q,
                       const struct engine_layer_snapshot *ls, struct engine_arbitration *a, struct ends *ends)
 {
     struct naive_cursor c = {ls, q->values->incomingValue};
 
     if (q->trace == NULL)
-        walk(e, q, ls, a, ends, &c, naive_next, false);
+        walk(r, q, ls, a, ends, &c, naive_next, false);
     else
-        walk(e, q, ls, a, ends, &c, naive_next, true);
+        walk(r, q, ls, a, ends, &c, naive_next, true);
+}
+
+/* One filter, for everybody. */
+static void run_only(struct engine_reader *r, const struct engine_request *q,
+                     const struct engine_layer_snapshot *ls, struct engine_arbitration *a, struct ends *ends)
+{
+    const struct engine_entry *entry = &ls->only_entry;
+    const struct engine_asked asked = entry->slot == NULL ? ask_plain(ls->plain[0], ls->only, a)
+                                                          : engine_ask_callout(r, q, entry, ls->only, a);
+
+    if (asked.step.took_effect)
+        ends->decided_at = 0;
+    if (asked.step.ends)
+        note_end(ends, 0, asked.step.said);
+}
+
+static void run_indexed(struct engine_reader *r, const struct engine_request *q,
+                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                        struct ends *ends)
+{
+    struct engine_cursor c;
+
+    if (ls->only != NULL && q->trace == NULL) {
+        run_only(r, q, ls, a, ends);
+        return;
+    }
+    if (ls->untested) {
+        run_naive(r, q, ls, a, ends);
+        return;
+    }
+    engine_index_begin(ls, q->values->incomingValue, q->cache, &c);
+    if (q->trace == NULL && ls->callout_end == 0 && ls->sublayer_count > 1 && engine_index_complete(&c))
+        walk_plain(ls, a, ends, &c);
+    else if (__builtin_expect(q->trace == NULL, 1))
+        walk(r, q, ls, a, ends, &c, indexed_next, false);
+    else
+        walk(r, q, ls, a, ends, &c, indexed_next, true);
 }
 
 /* ---- the doors ------------------------------------------------------------------------------------- */
@@ -291,14 +313,15 @@ static __attribute__((noinline)) void observe(struct engine *e, const struct eng
     v->ended_count = 0;
 }
 
-ALWAYS_INLINE NTSTATUS classify(struct engine *e, const struct engine_snapshot *snapshot,
+ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_snapshot *snapshot,
                                 const struct engine_request *q, struct engine_verdict *v,
-                                void (*run)(struct engine *, const struct engine_request *,
+                                void (*run)(struct engine_reader *, const struct engine_request *,
                                             const struct engine_layer_snapshot *, struct engine_arbitration *,
                                             struct ends *))
 {
     const FWPS_INCOMING_VALUES0 *values = q->values;
     const struct engine_layer_snapshot *ls = snapshot->layers[values->layerId];
+    struct engine *e = r->engine;
     struct engine_arbitration a;
     struct ends ends;
     NTSTATUS status = STATUS_SUCCESS;
@@ -311,7 +334,7 @@ ALWAYS_INLINE NTSTATUS classify(struct engine *e, const struct engine_snapshot *
     else if (values->valueCount != ls->field_count)
         status = STATUS_INVALID_PARAMETER;
     else
-        run(e, q, ls, &a, &ends);
+        run(r, q, ls, &a, &ends);
     if (status == STATUS_SUCCESS) {
         engine_arb_finish(&a);
         *v = (struct engine_verdict){.action = a.action,
@@ -332,7 +355,7 @@ NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q
 
     if (q->values->layerId >= ENGINE_LAYER_COUNT)
         return STATUS_FWP_LAYER_NOT_FOUND;
-    status = classify(r->engine, engine_reader_pin(r), q, v, run_indexed);
+    status = classify(r, engine_reader_pin(r), q, v, run_indexed);
     engine_reader_unpin(r);
     return status;
 }
@@ -342,7 +365,7 @@ NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_sna
 {
     if (q->values->layerId >= ENGINE_LAYER_COUNT)
         return STATUS_FWP_LAYER_NOT_FOUND;
-    return classify(r->engine, s, q, v, run_indexed);
+    return classify(r, s, q, v, run_indexed);
 }
 
 NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q,
@@ -352,7 +375,7 @@ NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_requ
 
     if (q->values->layerId >= ENGINE_LAYER_COUNT)
         return STATUS_FWP_LAYER_NOT_FOUND;
-    status = classify(r->engine, engine_reader_pin(r), q, v, run_naive);
+    status = classify(r, engine_reader_pin(r), q, v, run_naive);
     engine_reader_unpin(r);
     return status;
 }

@@ -16,6 +16,8 @@
 #include "engine/index.h"
 #include "engine/internal.h"
 
+#define MAX_UNTESTED 8
+
 struct txn_op {
     UINT64 id;
     UINT32 seq;
@@ -423,6 +425,12 @@ static void merge_sublayers(const struct engine_layer_snapshot *prev, struct eng
     for (UINT32 i = next->count; i > 0 && next->callout_end == 0; i--)
         if (next->entries[i - 1].slot != NULL)
             next->callout_end = i;
+    next->untested = next->count <= MAX_UNTESTED;
+    for (UINT32 i = 0; i < next->count && next->untested; i++)
+        next->untested = next->filters[i]->test_count == 0;
+    next->only = next->untested && next->count == 1 ? next->filters[0] : NULL;
+    if (next->only != NULL)
+        next->only_entry = next->entries[0];
 }
 
 static int layer_build(struct engine *e, const struct engine_snapshot *current, struct layer_change *c)

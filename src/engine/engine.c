@@ -478,6 +478,18 @@ int engine_callout_register(struct engine *e, const struct engine_callout *callo
  * registered; here the slot is emptied and then the count is read. Both are sequentially consistent: either
  * the classify sees the empty slot, or this sees its count.
  */
+/* Does somebody run it? */
+static bool runs(const struct engine *e, struct engine_registration *r)
+{
+    if (atomic_load(&r->running) != 0)
+        return true;
+    for (struct engine_reader *reader = e->readers; e->cheap && reader != NULL; reader = reader->next)
+        for (unsigned i = 0; i < ENGINE_ASKS; i++)
+            if (atomic_load(&reader->asked[i]) == r)
+                return true;
+    return false;
+}
+
 int engine_callout_unregister(struct engine *e, const GUID *key)
 {
     struct engine_callout_slot *s;
@@ -493,7 +505,9 @@ int engine_callout_unregister(struct engine *e, const GUID *key)
     }
     atomic_fetch_add(&e->callout_generation, 1);
     atomic_store(&r->leaving, true);
-    while (atomic_load(&r->running) != 0)
+    while (e->cheap && e->readers != NULL && !rt_barrier())
+        rt_yield(); /* who runs it must be known */
+    while (runs(e, r))
         rt_cond_wait(e->changed, e->lock, RT_FOREVER);
     engine_retire(e, r->retired);
     rt_mutex_unlock(e->lock);
@@ -502,8 +516,12 @@ int engine_callout_unregister(struct engine *e, const GUID *key)
 
 void engine_registration_leave(struct engine *e, struct engine_registration *r)
 {
-    if (atomic_fetch_sub(&r->running, 1) != 1 || !atomic_load(&r->leaving))
-        return;
+    if (atomic_fetch_sub(&r->running, 1) == 1 && atomic_load(&r->leaving))
+        engine_registration_left(e);
+}
+
+void engine_registration_left(struct engine *e)
+{
     rt_mutex_lock(e->lock);
     rt_cond_broadcast(e->changed);
     rt_mutex_unlock(e->lock);

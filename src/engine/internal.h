@@ -146,7 +146,8 @@ static inline bool engine_filter_holds(const struct engine_filter *f, const FWPS
 
 /* ---- callouts -------------------------------------------------------------------------------------- */
 
-/* One registration. Readers that run it count themselves in; it is freed when none can reach it. */
+/* One registration. Readers that run it count themselves in, or list it with themselves; it is freed when
+ * none can reach it. */
 struct engine_registration {
     struct engine_callout callout;
     atomic_uint running;
@@ -198,9 +199,12 @@ struct engine_index;
 
 struct engine_layer_snapshot {
     const struct engine_layer *layer;
+    const struct engine_filter *only; /* untested, and the only one: its entry is here too; else NULL */
+    struct engine_entry only_entry;
     UINT64 version; /* of the commit that made it; > 0, differs whenever the layer's filters differ */
     UINT32 field_count;
     UINT32 callout_end; /* one past the last position with a callout; 0: none */
+    bool untested;      /* a handful of filters that test nothing: there is nothing to look up */
     UINT32 count;       /* filters; never 0: a layer without filters has no snapshot */
     UINT32 sublayer_count;
     const struct engine_filter **filters;
@@ -255,11 +259,17 @@ struct engine_layer_delta {
  * snapshot; that takes a full barrier between the two on both sides. Readers leave theirs to the writer's
  * rt_barrier() where the system has one (`cheap`: a pin is then two plain moves); else their store is
  * sequentially consistent, as everything of the writer's is.
+ *
+ * In the same way a reader that is `cheap` shows which registrations it runs, from the outermost classify on;
+ * those deeper than the list is long count themselves in.
  */
+#define ENGINE_ASKS 4
 struct engine_reader {
     _Alignas(64) atomic_ullong epoch; /* written by the reader's thread, read by writers */
-    unsigned depth;                   /* pins nest; the outermost shows the epoch */
-    bool cheap;                       /* the engine's */
+    _Atomic(struct engine_registration *) asked[ENGINE_ASKS]; /* as `epoch` */
+    unsigned asks;
+    unsigned depth; /* pins nest; the outermost shows the epoch */
+    bool cheap;     /* the engine's */
     struct engine *engine;
     struct engine_reader *prev, *next; /* engine->readers, under engine->lock */
 };
@@ -317,12 +327,14 @@ struct engine_asked {
  * is foreign, stands in for it otherwise, and puts the answer through arbitration. The caller holds a pin, no
  * lock.
  */
-struct engine_asked engine_ask_callout(struct engine *e, const struct engine_request *q,
+struct engine_asked engine_ask_callout(struct engine_reader *r, const struct engine_request *q,
                                        const struct engine_entry *entry, const struct engine_filter *f,
                                        struct engine_arbitration *a);
 
 /* Counts the caller out of a registration that it ran. The caller still holds its pin. */
 void engine_registration_leave(struct engine *e, struct engine_registration *r);
+/* Wakes who waits for that. */
+void engine_registration_left(struct engine *e);
 
 /* Inline, for classify; engine_pin() and engine_unpin() are these. */
 static inline const struct engine_snapshot *engine_reader_pin(struct engine_reader *r)

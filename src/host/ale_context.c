@@ -10,6 +10,10 @@
  * (ale_flow_context()), and indicate() says when the classify is back (ale_classified()). A callout that was
  * called before another one at the same layer may be held a little too long, never too short. Once out of the
  * table a context is seen by no further classify. flowDeleteFn runs with no lane held.
+ *
+ * A hold begins in its own thread's chain, without a lock: while there are no contexts at all nobody else can
+ * ask for it, since what is associated later the classify has not been given. It goes to the lane's list,
+ * where all see it, when there are contexts, or when its own thread is about to take some away.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +50,12 @@ static struct ale_context **find(const struct ale *ale, UINT64 flow_id, UINT16 l
     while (*at != NULL && ((*at)->flow_id != flow_id || (*at)->layer != layer || (*at)->callout != callout))
         at = &(*at)->next;
     return at;
+}
+
+/* Written with the lane held, read without. */
+static void count_to(struct ale *ale, UINT32 count)
+{
+    __atomic_store_n(&ale->context_count, count, __ATOMIC_RELAXED);
 }
 
 static bool grow(struct ale *ale)
@@ -103,6 +113,18 @@ void ale_contexts_destroy(struct lane *l)
 
 /* ---- classifies under way ---------------------------------------------------------------------------------
  */
+
+/* This thread's holds of this lane go to the list. */
+static void list_own(struct ale *ale)
+{
+    for (struct ale_hold *k = rt_carried()->hold; k != NULL; k = k->outer) {
+        if (k->listed || ale_of(k->scene->lane) != ale)
+            continue;
+        k->next = ale->holds;
+        ale->holds = k;
+        k->listed = true;
+    }
+}
 
 static bool is_held(const struct ale *ale, const struct ale_context *c)
 {
@@ -192,19 +214,26 @@ UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
     const struct ale_context *c = NULL;
     UINT64 context;
 
+    if (!k->entered) {
+        struct rt_carried *me = rt_carried();
+
+        k->scene = s;
+        k->outer = me->hold;
+        me->hold = k;
+        k->entered = true;
+        k->listed = false;
+    }
+    if (!k->listed && __atomic_load_n(&ale->context_count, __ATOMIC_RELAXED) == 0) {
+        k->flow_id = s->flow_id;
+        k->layer = layer_id;
+        k->callout = callout_id;
+        return 0;
+    }
     rt_mutex_lock(s->lane->lock);
+    list_own(ale);
     k->flow_id = s->flow_id;
     k->layer = layer_id;
     k->callout = callout_id;
-    if (!k->entered) {
-        k->outer = rt_carried()->hold;
-        rt_carried()->hold = k;
-        k->scene = s;
-        k->thread = rt_self();
-        k->next = ale->holds;
-        ale->holds = k;
-        k->entered = true;
-    }
     if (ale->context_count != 0 && s->flow_id != 0)
         c = *find(ale, s->flow_id, layer_id, callout_id);
     context = c != NULL ? c->context : 0;
@@ -219,12 +248,15 @@ void ale_classified_slow(struct scene *s)
     struct ale_context *due = NULL, **at;
     struct ale_hold **hold;
 
+    rt_carried()->hold = s->hold.outer; /* classifies end from the inside out */
+    s->hold.entered = false;
+    if (!s->hold.listed)
+        return;
     rt_mutex_lock(l->lock);
     for (hold = &ale->holds; *hold != &s->hold; hold = &(*hold)->next)
         ;
     *hold = s->hold.next;
-    rt_carried()->hold = s->hold.outer;
-    s->hold.entered = false;
+    s->hold.listed = false;
     for (at = &ale->dying; *at != NULL;) {
         struct ale_context *c = *at;
 
@@ -283,7 +315,7 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
                               .callout = callout_id,
                               .layer = layer_id};
     *at = c;
-    ale->context_count++;
+    count_to(ale, ale->context_count + 1);
     status = STATUS_SUCCESS;
 out:
     rt_mutex_unlock(l->lock);
@@ -299,12 +331,13 @@ NTSTATUS host_flow_remove(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT3
 
     rt_mutex_lock(l->lock);
     if (ale->context_count != 0) {
+        list_own(ale);
         at = find(ale, flow_id, layer_id, callout_id);
         c = *at;
         if (c != NULL) {
             *at = c->next;
             c->next = NULL;
-            ale->context_count--;
+            count_to(ale, ale->context_count - 1);
             held = is_held(ale, c);
         }
     }
@@ -328,6 +361,8 @@ void ale_contexts_end(struct lane *l, UINT64 flow_id)
     bool stayed;
 
     lane_enter(l);
+    if (ale->context_count != 0)
+        list_own(ale);
     for (at = ale->context_count != 0 ? bucket(ale, flow_id) : NULL; at != NULL && *at != NULL;) {
         struct ale_context *c = *at;
 
@@ -336,7 +371,7 @@ void ale_contexts_end(struct lane *l, UINT64 flow_id)
             continue;
         }
         *at = c->next;
-        ale->context_count--;
+        count_to(ale, ale->context_count - 1);
         if (is_held(ale, c)) {
             c->next = ale->dying;
             ale->dying = c;

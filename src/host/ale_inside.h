@@ -64,8 +64,8 @@ struct ale {
     struct span operations, rests;          /* struct ale_operation, struct ale_rest, by slot */
     UINT32 operation_slots, operation_free; /* ever used; the list of free ones */
     struct ale_hold *holds;
-    struct ale_context **contexts; /* by flow id */
-    UINT32 context_buckets, context_count;
+    struct ale_context **contexts;         /* by flow id */
+    UINT32 context_buckets, context_count; /* the count: ale_context.c's count_to() */
     struct ale_context *context_free;
     struct ale_context *dying;   /* out of the table; a classify still has them */
     struct ale_calling *calling; /* being called back */

@@ -253,6 +253,7 @@ void host_counts(const struct host *h, struct host_counts *out)
     for (size_t i = 0; i < h->lane_count; i++) {
         const struct lane *l = &h->lanes[i];
 
+        out->classified += __atomic_load_n(&l->classified, __ATOMIC_RELAXED);
         rt_mutex_lock(l->lock);
         out->flows_live += flow_table_count(l->flows);
         fragments_counts(l->fragments, out);

@@ -46,6 +46,10 @@ void scratch_destroy(struct scratch *room)
         return;
     for (unsigned i = 0; i < LEVELS; i++)
         ndis_packet_destroy(room->packets[i]);
+    for (unsigned i = 0; i < ENGINE_LAYER_COUNT; i++)
+        for (unsigned level = 0; level < KEPT_LEVELS; level++)
+            for (unsigned in = 0; in < 2; in++)
+                free(room->kept[level][i][in]);
     free(room->overrides);
     free(room);
 }
@@ -118,7 +122,10 @@ struct asking {
     struct scene *s;
     struct scratch *room;
     const struct engine_layer *layer;
-    const struct plan *plan;
+    const struct plan *plan;            /* until a callout may have been asked: it may change the policy */
+    UINT64 version, generation, tested; /* as the plan was */
+    UINT32 count;
+    bool ours;
     enum host_layer role;
     bool discard, complete;
     UINT64 filled, unknown; /* fields */
@@ -128,6 +135,7 @@ struct asking {
     struct ndis_packet *packet;      /* room for the list; NULL: none left */
     struct engine_request request;
     struct engine_flow flow;
+    struct kept *kept; /* has values and metadata; NULL: they are below */
     FWPS_INCOMING_VALUES0 values;
     FWPS_STREAM_CALLOUT_IO_PACKET0 stream_io;
     FWPS_STREAM_DATA0 stream_data;
@@ -144,10 +152,20 @@ static void fill_values(struct asking *a, UINT64 want)
     a->filled |= want;
 }
 
+/* A callout of ours may look: all at once, where this level has room for it. */
+static void keep_values(struct asking *a)
+{
+    a->kept = values_keep(a->s, a->layer, a->room, &a->unknown);
+    if (a->kept == NULL)
+        return;
+    a->filled = a->room->prepared[a->layer->id].all;
+    a->request.values = &a->kept->values;
+}
+
 /* Callouts get bytes of their own, which they may keep; who only listens looks at the capture's. */
 static bool shown_to_callouts(const struct asking *a)
 {
-    return a->plan->ours && !a->listening && a->s->walk != NULL;
+    return a->ours && !a->listening && a->s->walk != NULL;
 }
 
 /* STR: the stream layer shows its bytes through a structure of its own. */
@@ -176,16 +194,12 @@ static void *show_stream(struct asking *a)
     return &a->stream_io;
 }
 
-static void *show_packet(struct asking *a)
+static void *show_packet(struct asking *a, uint32_t first, uint32_t at, uint32_t end)
 {
     const struct scene *s = a->s;
-    uint32_t at = packet_offset(s, a->role, a->discard), first, end;
 
     if (at == UINT32_MAX)
         return NULL;
-    packet_bounds(s, a->role, &first, &end);
-    if (first > at)
-        first = at;
     if (shown_to_callouts(a))
         return a->list = walk_show(a->s, first, at, end);
     if (a->packet == NULL)
@@ -199,19 +213,26 @@ static void *show_packet(struct asking *a)
 static void complete(void *ctx)
 {
     struct asking *a = ctx;
+    uint32_t at, first, end;
 
     if (a->complete)
         return;
     a->complete = true;
+    at = packet_span(a->s, a->role, a->discard, &first, &end);
     fill_values(a, a->room->prepared[a->layer->id].all);
-    metadata_fill(a->s, a->role, a->discard, &a->metadata);
-    a->request.metadata = &a->metadata;
+    if (a->kept != NULL) {
+        metadata_keep(a->s, a->role, a->discard, at, a->kept, a->room->prepared[a->layer->id].metadata);
+        a->request.metadata = &a->kept->metadata;
+    } else {
+        metadata_fill(a->s, a->role, a->discard, at, &a->metadata);
+        a->request.metadata = &a->metadata;
+    }
     if (a->role == LAYER_FW && !a->discard)
         a->list = a->s->layer_data; /* a group's chain */
     a->request.layer_data = a->s->layer_data != NULL && !(a->role == LAYER_FW && a->discard)
                                 ? a->s->layer_data
                             : a->role == LAYER_ST ? show_stream(a)
-                                                  : show_packet(a);
+                                                  : show_packet(a, first, at, end);
 }
 
 static bool has_owner_fields(enum host_layer role)
@@ -241,21 +262,28 @@ static KIRQL irql_of(const struct asking *a)
 static void prepare_request(struct asking *a)
 {
     struct scene *s = a->s;
+    struct engine_request *q = &a->request;
 
-    a->values = (FWPS_INCOMING_VALUES0){
-        .layerId = a->layer->id, .valueCount = a->layer->field_count, .incomingValue = a->value};
-    a->flow = (struct engine_flow){.ctx = s, .context = ale_flow_context};
-    a->request = (struct engine_request){
-        .values = &a->values,
-        .classify_context = s->options != NULL ? s->options : s->classify_context,
-        .flow = &a->flow,
-        .pended = s->pended,
-        .assumptions = s->host->config.assumptions,
-        .assumption_count = s->host->config.assumption_count,
-        .complete = complete,
-        .complete_ctx = a,
-        .irql = irql_of(a),
-    };
+    a->values.layerId = a->layer->id;
+    a->values.valueCount = a->layer->field_count;
+    a->values.incomingValue = a->value;
+    a->flow.ctx = s;
+    a->flow.context = ale_flow_context;
+    /* One by one: where GCC clears it whole (rep stos), that costs more than all the rest. */
+    q->values = &a->values;
+    q->metadata = NULL;
+    q->layer_data = NULL;
+    q->classify_context = s->options != NULL ? s->options : s->classify_context;
+    q->flow = &a->flow;
+    q->pended = s->pended;
+    q->cache = NULL;
+    q->trace = NULL;
+    q->assumptions = s->host->config.assumptions;
+    q->assumption_count = s->host->config.assumption_count;
+    q->supposed = false;
+    q->complete = complete;
+    q->complete_ctx = a;
+    q->irql = irql_of(a);
     /* The caches are the lane's worker's; a visitor does without. */
     if (s->lane == &s->host->lanes[0] && !a->discard && has_owner_fields(a->role) && s->endpoint != NULL &&
         s->endpoint->party != NULL)
@@ -274,9 +302,18 @@ static bool meets_foreign(const struct asking *a)
     for (unsigned i = 0; i < a->layer->field_count; i++)
         known[i] = (a->unknown >> i & 1) == 0;
     for (unsigned i = 0; i < a->plan->foreign_count; i++)
-        if (engine_filter_match3(a->plan->foreign[i], a->value, known) != ENGINE_MATCH_NO)
+        if (engine_filter_match3(a->plan->foreign[i], a->request.values->incomingValue, known) !=
+            ENGINE_MATCH_NO)
             return true;
     return false;
+}
+
+static void count_classified(const struct scene *s)
+{
+    if (s->lane == &s->host->lanes[0])
+        host_count_worker(&s->lane->classified);
+    else
+        host_count(&s->host->counts.classified);
 }
 
 static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct host_answer *answer)
@@ -285,13 +322,15 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     struct engine_reader *reader = a->s->lane->reader;
     NTSTATUS status;
 
-    fill_values(a, a->plan->tested);
-    __atomic_fetch_add(&h->counts.classified, 1, __ATOMIC_RELAXED); /* visitors of the lane count too */
-    if (h->config.judge.judge != NULL && ((a->unknown & a->plan->tested) != 0 || meets_foreign(a))) {
+    if (a->ours && a->room->level <= KEPT_LEVELS)
+        keep_values(a);
+    fill_values(a, a->tested);
+    count_classified(a->s);
+    if (h->config.judge.judge != NULL && ((a->unknown & a->tested) != 0 || meets_foreign(a))) {
         struct host_question q = {.layer = a->layer,
                                   .snapshot = snapshot,
                                   .request = &a->request,
-                                  .tested = a->plan->tested,
+                                  .tested = a->tested,
                                   .unknown = a->unknown};
 
         __atomic_fetch_add(&h->counts.asked_judge, 1, __ATOMIC_RELAXED);
@@ -312,9 +351,8 @@ static void settle(const struct asking *a, const struct host_answer *answer)
 {
     struct plan *plan = &a->room->plan[a->layer->id];
 
-    if (plan->tested != 0 || plan->ours || plan->version != a->plan->version ||
-        plan->generation != a->plan->generation || answer->verdict.action != FWP_ACTION_PERMIT ||
-        engine_observes_permits(a->s->host->config.engine))
+    if (plan->tested != 0 || plan->ours || plan->version != a->version || plan->generation != a->generation ||
+        answer->verdict.action != FWP_ACTION_PERMIT || engine_observes_permits(a->s->host->config.engine))
         return;
     plan->answer = *answer;
     plan->answer.verdict.filter = NULL; /* pinned no longer than this classification */
@@ -359,7 +397,7 @@ static void tell(struct asking *a, const struct host_answer *answer)
 
     event.cause = cause_of(a);
     event.request = &a->request;
-    event.empty = a->plan->count == 0;
+    event.empty = a->count == 0;
     a->listening = true;
     if (!h->config.observer.decisions_only)
         complete(a);
@@ -373,7 +411,7 @@ static void shift_receive_offset(const struct asking *a)
 {
     if (a->role == LAYER_RA && !a->discard && a->list != NULL && scene_inbound(a->s) &&
         a->s->host->config.knobs.shift_receive_offset)
-        ndis_packet_retreat(a->list, a->metadata.transportHeaderSize);
+        ndis_packet_retreat(a->list, a->request.metadata->transportHeaderSize);
 }
 
 static bool observed(const struct host *h, enum host_layer role, const struct plan *plan)
@@ -412,26 +450,27 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
                                              .flags = ENGINE_VERDICT_IMPLICIT}};
     const bool stayed = lane_rest(s->lane);
     struct asking a; /* 2 KiB of values, metadata: written as far as needed */
-    struct plan own;
 
-    if (plan->callouts) { /* they may come back, and change the policy: the plan is made anew under us */
-        own = *plan;
-        plan = &own;
-    }
     a.s = s;
     a.room = room;
     a.layer = engine_layer_by_id(out->layer);
     a.plan = plan;
+    a.version = plan->version;
+    a.generation = plan->generation;
+    a.tested = plan->tested;
+    a.count = plan->count;
+    a.ours = plan->ours;
     a.role = out->role;
     a.discard = discard;
     a.complete = a.listening = false;
     a.stream_frame = NULL;
+    a.kept = NULL;
     a.filled = a.unknown = 0;
     a.list = NULL;
     a.packet = room->level < LEVELS ? room->packets[room->level] : NULL;
     prepare_request(&a);
     room->level++;
-    if (plan->count != 0) {
+    if (a.count != 0) {
         ask(&a, snapshot, &answer);
         settle(&a, &answer);
     }
@@ -452,7 +491,8 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     out->absorbed = out->blocked && (answer.verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
     if (out->absorbed && s->walk != NULL) {
         s->walk->taken = true;
-        s->walk->taker = engine_filter_driver(s->host->config.engine, answer.verdict.filter);
+        if (s->host->again != NULL || s->walk->history != NULL) /* else nobody asks */
+            s->walk->taker = engine_filter_driver(s->host->config.engine, answer.verdict.filter);
     }
 }
 
@@ -464,7 +504,7 @@ static void answer_settled(struct scene *s, const struct plan *plan, bool listen
     out->verdict = plan->answer.verdict;
     out->filter_id = out->verdict.filter_id;
     out->depends = plan->answer.depends;
-    __atomic_fetch_add(&s->host->counts.classified, 1, __ATOMIC_RELAXED);
+    count_classified(s);
     if (listens && out->depends) {
         const FWPS_INCOMING_VALUES0 none = {.layerId = out->layer};
         const struct engine_request request = {.values = &none};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of one classification share: values.c, metadata.c, offsets.c and indicate.c. A lane's
+ * What the files of one classification share: values*.c, metadata.c, offsets.c and indicate.c. A lane's
  * scratch: what was prepared once for each layer, what is remembered of the policy's version, and the room
  * that a classification needs, a level for each that is under way on this lane (a callout may call back into
  * the host, which then classifies again before the first has returned).
@@ -10,13 +10,75 @@
 
 #include "host/internal.h"
 
+/* Fields of which each packet has its own value, that is stored and no more (values_kept.c). */
+enum kept_place {
+    KEPT_PROTOCOL,
+    KEPT_LOCAL_ADDRESS,
+    KEPT_LOCAL_ADDRESS_TYPE,
+    KEPT_LOCAL_PORT,
+    KEPT_REMOTE_ADDRESS,
+    KEPT_REMOTE_ADDRESS_TYPE,
+    KEPT_REMOTE_PORT,
+    KEPT_PACKET_DIRECTION,
+    KEPT_CONNECTION_DIRECTION,
+    KEPT_FLAGS,
+    KEPT_REASON,
+    KEPT_BOUND_ADDRESS,
+    KEPT_BOUND_ADDRESS_TYPE,
+    KEPT_CONNECTED_ADDRESS_TYPE,
+    KEPT_ORIGINAL_ICMP_TYPE,
+    KEPT_PROMISCUOUS,
+    KEPT_PLACES
+};
+#define KEPT_NOWHERE ENGINE_MAX_FIELDS /* a value behind those of the layer: what it lacks is stored there */
+
 /* How the fields of one layer are filled; made once, by values_prepare(). */
 struct prepared {
     UINT8 get[ENGINE_MAX_FIELDS]; /* enum getter */
+    UINT8 place[KEPT_PLACES];     /* the field, KEPT_NOWHERE: none */
+    UINT64 each;                  /* fields that are filled for each packet, but those of `place` */
+    UINT64 of_owner;              /* ... for each owner */
+    UINT64 of_profile;            /* ... for each packet that is asked about again, and after it */
+    bool placed_late;             /* some of the places from KEPT_BOUND_ADDRESS on are there */
     UINT64 overridden;            /* fields that a setting decides */
     UINT64 all;                   /* all fields' bits */
     UINT32 flags;                 /* FWP_CONDITION_FLAG_* that can be said at this layer */
+    UINT32 metadata;              /* FWPS_METADATA_FIELD_*: the layer's */
     bool prepared;
+};
+
+/* What an owner's values are made of: another one may come to stand where he stood. */
+struct kept_owner {
+    const struct host_owner *owner; /* NULL: unknown */
+    const void *app_id, *token, *package;
+    UINT32 unknown;
+};
+
+/*
+ * What callouts were shown at a layer last: of the values, only those that differ from packet to packet are
+ * filled anew while the rest is about the same interfaces in the same state.
+ */
+struct kept {
+    const struct host_interface *interface, *local, *arrival, *next_hop;
+    UINT64 among;            /* host.among */
+    struct kept_owner owner; /* whose the fields of an owner are */
+    UINT64 unknown;          /* of the fields that are kept: the interfaces' and the host's, */
+    UINT64 unknown_of_owner; /* and the owner's */
+    bool filled;             /* the above are those of `value` */
+    bool any_remote;         /* as the scene's was */
+    bool again;              /* the fields of `of_profile` are those of a packet that was asked about again */
+    bool plain;              /* metadata: what metadata_keep() does not write is zero */
+    FWPS_INCOMING_VALUES0 values;
+    FWPS_INCOMING_METADATA_VALUES0 metadata;
+    FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS + 1];
+};
+
+/* What kind an address is, of those asked for last. */
+struct kept_address {
+    union wire_addr address;
+    UINT64 among; /* host.among + 1; 0: none */
+    uint8_t version;
+    UINT8 type;
 };
 
 #define MAX_FOREIGN 8
@@ -44,7 +106,8 @@ struct override {
     const FWP_VALUE0 *value;
 };
 
-#define LEVELS 4 /* deeper ones show no packet; a callout that gets there calls itself */
+#define KEPT_LEVELS 2 /* an injection in its caller is a classification in another */
+#define LEVELS      4 /* deeper ones show no packet; a callout that gets there calls itself */
 
 struct scratch {
     struct host *host;
@@ -53,12 +116,22 @@ struct scratch {
     struct plan plan[ENGINE_LAYER_COUNT];
     struct override *overrides;
     size_t override_count;
+    /* By level; layer; [1]: inbound. Made when a callout is first asked there. */
+    struct kept *kept[KEPT_LEVELS][ENGINE_LAYER_COUNT][2];
+    struct kept_address addresses[2]; /* the local end's, the remote one's */
     struct ndis_packet *packets[LEVELS];
     unsigned level;
 };
 
 /* 0 or -ENOMEM. */
 int values_prepare(struct scratch *room, const struct host_config *config);
+/* All values of the layer, into the lane's own of room->level, which is at most KEPT_LEVELS. Which are not known: as
+ * values_fill(). NULL: out of memory. */
+struct kept *values_keep(const struct scene *s, const struct engine_layer *layer, struct scratch *room,
+                         UINT64 *unknown);
+/* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
+void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
+                   UINT32 has);
 
 /* Are these fields the same for all packets that a TCP or UDP flow has in one direction, as long as neither
  * interfaces nor addresses change? But for what the packet's own condition flags say. */
@@ -71,7 +144,10 @@ static inline bool scene_inbound(const struct scene *s)
 }
 
 /* Where the packet that a layer shows ends and where its first byte is, from the frame's first byte: what is
- * in front of the data can be retreated to (PKT-04, 07, 09). */
+ * in front of the data can be retreated to (PKT-04, 07, 09). Of scenes with a packet. */
 void packet_bounds(const struct scene *s, enum host_layer role, uint32_t *first, uint32_t *end);
+/* packet_offset() and the bounds around it, first <= offset <= end; UINT32_MAX: no packet here, 0 and 0. */
+uint32_t packet_span(const struct scene *s, enum host_layer role, bool discard, uint32_t *first,
+                     uint32_t *end);
 
 #endif

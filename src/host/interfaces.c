@@ -201,7 +201,7 @@ void host_set_profile(struct host *h, UINT32 interface_index, UINT32 profile)
         return;
     SHOW(f->desc.profile, profile);
     __atomic_fetch_and(&f->desc.unknown, ~(UINT32)HOST_THING_PROFILE, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE); /* behind what it is about */
     ale_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_PROFILE_CROSSING, interface_index);
 }
 
@@ -306,10 +306,9 @@ static bool same_prefix(const struct address *p, uint8_t version, const union wi
     return bits % 8 == 0 || ((p->addr.v6[bits / 8] ^ a->v6[bits / 8]) & (0xff00 >> bits % 8) & 0xff) == 0;
 }
 
-int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, const union wire_addr *addr,
-                     unsigned bits, bool all)
+static int address_add(struct host *h, UINT32 interface_index, uint8_t version, const union wire_addr *addr,
+                       unsigned bits, bool all)
 {
-    TURN_OF(&h->lanes[0]);
     struct addresses *a = h->addresses;
     const unsigned most = version == 4 ? 32 : 128;
     struct address *had;
@@ -321,8 +320,6 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
 
     if (what.interface == NULL || (version != 4 && version != 6))
         return -EINVAL;
-    h->places++;
-    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE);
     if (all && what.bits < most)
         return list_append(a, &a->prefixes, &what);
     had = address_find(a, version, addr);
@@ -337,6 +334,17 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
             return e;
     }
     return address_insert(a, &what);
+}
+
+int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, const union wire_addr *addr,
+                     unsigned bits, bool all)
+{
+    TURN_OF(&h->lanes[0]);
+    const int e = address_add(h, interface_index, version, addr, bits, all);
+
+    h->places++;
+    __atomic_fetch_add(&h->among, 1, __ATOMIC_RELEASE); /* behind what it is about */
+    return e;
 }
 
 /* All ones behind the prefix: its directed broadcast. */

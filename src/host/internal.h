@@ -135,16 +135,16 @@ struct scene;
 struct walk; /* walk.h */
 
 /* A classify in which a callout was asked, while it runs: what host_pend(), host_option_set() and
- * host_flow_remove() find of it. ale_flow.c's; in the lane's list while `entered`. */
+ * host_flow_remove() find of it. ale_context.c's. While `entered` it is in its thread's chain, which only
+ * that thread looks at; while `listed` in the lane's list, too. */
 struct ale_hold {
-    struct ale_hold *next;  /* of all */
-    struct ale_hold *outer; /* of those on this stack */
+    struct ale_hold *outer; /* the chain; its innermost is rt_carried()->hold */
+    struct ale_hold *next;  /* the list */
     struct scene *scene;
-    uintptr_t thread;
     UINT64 flow_id;
     UINT16 layer;
     UINT32 callout;
-    bool entered;
+    bool entered, listed;
 };
 
 /* What FwpsClassifyOptionSet0 said during a classify at AC or RA (ALE-10); its address is the classify
@@ -220,7 +220,7 @@ struct answer {
     bool depends;
     bool steady;  /* so it is for each packet of the flow in this direction, until something else changes */
     bool settled; /* ... for each packet, until policy or callouts change */
-    bool empty; /* no filter there */
+    bool empty;   /* no filter there */
     enum host_layer role;
     UINT16 layer; /* run-time id */
     UINT64 filter_id;
@@ -256,8 +256,8 @@ void scratch_destroy(struct scratch *s); /* NULL: nothing */
  * lane's scratch, valid until its next classification. */
 UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
                    FWPS_INCOMING_VALUE0 *values, struct scratch *room);
-/* metadata.c: PKT-20, PKT-21 */
-void metadata_fill(const struct scene *s, enum host_layer role, bool discard,
+/* metadata.c: PKT-20, PKT-21. at: packet_offset() */
+void metadata_fill(const struct scene *s, enum host_layer role, bool discard, uint32_t at,
                    FWPS_INCOMING_METADATA_VALUES0 *out);
 /* offsets.c: PKT-01..09. Where the data starts, from the frame's first byte; UINT32_MAX: no packet here. */
 uint32_t packet_offset(const struct scene *s, enum host_layer role, bool discard);
@@ -500,19 +500,20 @@ struct lane {
     struct engine_reader *reader;
     struct flow_table *flows;
     struct fragments *fragments;
-    struct fragments *sent;            /* paths_out.c's: one datagram, of what is to come */
-    struct groups *groups;             /* group.c's; NULL: forwarded fragments go one by one */
-    void *endpoints;                   /* ale_endpoint.c's */
-    void *ale;                         /* ale.c's: operations, contexts */
-    void *segments;                    /* tcp_segments.c's: out-of-order data */
-    struct scratch *scratch;           /* indicate.c's */
-    struct memory *memory;             /* paths_memory.c's: tuples of which later frames must know */
-    struct near near;                  /* paths.c's */
-    struct ahead *ahead;               /* AHEAD of them, by the frame's number */
-    bool holds; /* host_hold(): the turn is not given back between one frame and the next */
-    uintptr_t turn;                    /* turn.c's: the thread whose turn it is, 0: nobody's; */
+    struct fragments *sent;  /* paths_out.c's: one datagram, of what is to come */
+    struct groups *groups;   /* group.c's; NULL: forwarded fragments go one by one */
+    void *endpoints;         /* ale_endpoint.c's */
+    void *ale;               /* ale.c's: operations, contexts */
+    void *segments;          /* tcp_segments.c's: out-of-order data */
+    struct scratch *scratch; /* indicate.c's */
+    struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
+    struct near near;        /* paths.c's */
+    struct ahead *ahead;     /* AHEAD of them, by the frame's number */
+    bool holds;              /* host_hold(): the turn is not given back between one frame and the next */
+    uintptr_t turn;          /* turn.c's: the thread whose turn it is, 0: nobody's; */
     unsigned turn_depth, turn_waiting; /* taken so often; so many wait */
     struct rt_cond *turn_over;
+    UINT64 classified; /* the worker's: those of visitors are in host.counts */
     UINT64 busy_under; /* paths.c's: the version of the policy that `busy` is about, */
     UINT32 busy[2];    /* bits by role of the layers that have filters; [1]: IPv6 */
     UINT64 busy_among; /* as host.among and the callouts' generation were then; and paths_short.c's: */

@@ -248,19 +248,23 @@ static void put_mac_header(const struct subject *m)
     m->out->ethernetMacHeaderSize = m->at;
 }
 
-void metadata_fill(const struct scene *s, enum host_layer role, bool discard,
+static const struct host_owner *owner_of(const struct scene *s)
+{
+    return s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL;
+}
+
+void metadata_fill(const struct scene *s, enum host_layer role, bool discard, uint32_t at,
                    FWPS_INCOMING_METADATA_VALUES0 *out)
 {
     UINT16 id = discard ? layer_discard_id(role, s->version) : layer_id(role, s->version);
     UINT32 has = engine_layer_by_id(id)->metadata | additions(s, role);
-    const struct host_owner *owner =
-        s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL;
+    const struct host_owner *owner = owner_of(s);
     struct subject m = {
         .s = s,
         .owner = owner,
         .unknown = owner != NULL ? owner->unknown : ~0u,
         .role = role,
-        .at = packet_offset(s, role, discard),
+        .at = at,
         .out = out,
     };
 
@@ -277,4 +281,122 @@ void metadata_fill(const struct scene *s, enum host_layer role, bool discard,
         };
     }
     put_mac_header(&m);
+}
+
+/* ---- kept ------------------------------------------------------------------------------------------------
+ */
+
+#define OF_OWNER    (FIELD(PROCESS_PATH) | FIELD(TOKEN) | FIELD(PROCESS_ID) | FIELD(SUB_PROCESS_TAG))
+#define OF_ENDPOINT (FIELD(TRANSPORT_ENDPOINT_HANDLE) | FIELD(PARENT_ENDPOINT_HANDLE))
+
+/* Those that few layers have. */
+static UINT32 keep_owner(const struct scene *s, UINT32 has, FWPS_INCOMING_METADATA_VALUES0 *out)
+{
+    const struct host_owner *owner = owner_of(s);
+    const struct subject m = {
+        .s = s, .owner = owner, .unknown = owner != NULL ? owner->unknown : ~0u, .out = out};
+    UINT32 there = 0;
+
+    out->processPath = NULL;
+    out->token = out->processId = 0;
+    out->subProcessTag = NULL;
+    if ((has & FIELD(PROCESS_PATH)) && process_path(&m))
+        there |= FIELD(PROCESS_PATH);
+    if ((has & FIELD(TOKEN)) && token(&m))
+        there |= FIELD(TOKEN);
+    if ((has & FIELD(PROCESS_ID)) && process_id(&m))
+        there |= FIELD(PROCESS_ID);
+    if ((has & FIELD(SUB_PROCESS_TAG)) && sub_process_tag(&m))
+        there |= FIELD(SUB_PROCESS_TAG);
+    return there;
+}
+
+static UINT32 keep_endpoint(const struct scene *s, UINT32 has, FWPS_INCOMING_METADATA_VALUES0 *out)
+{
+    const struct host_endpoint *e = s->endpoint;
+    const bool itself = e != NULL && (has & FIELD(TRANSPORT_ENDPOINT_HANDLE)) != 0;
+    const bool parent = e != NULL && e->parent != NULL && (has & FIELD(PARENT_ENDPOINT_HANDLE)) != 0;
+
+    out->transportEndpointHandle = itself ? e->id : 0;
+    out->parentEndpointHandle = parent ? e->parent->id : 0;
+    return (itself ? FIELD(TRANSPORT_ENDPOINT_HANDLE) : 0) | (parent ? FIELD(PARENT_ENDPOINT_HANDLE) : 0);
+}
+
+/* The headers' sizes. */
+static UINT32 keep_sizes(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has,
+                         FWPS_INCOMING_METADATA_VALUES0 *out)
+{
+    const struct wire_packet *p = s->packet;
+    const bool in = scene_inbound(s);
+    const uint32_t behind = p->ip_at + p->ip_header_size;
+    UINT32 there = has & FIELD(TRANSPORT_HEADER_SIZE);
+
+    out->transportHeaderSize = !there                     ? 0
+                               : !in || role == LAYER_IIE ? p->transport_header_size
+                               : behind <= at             ? at - behind
+                                                          : 0;
+    out->ipHeaderSize = 0;
+    if ((has & FIELD(IP_HEADER_SIZE)) != 0 && p->version != 0 && (in || role == LAYER_OI)) {
+        out->ipHeaderSize = role == LAYER_IIE ? at - p->ip_at : p->ip_header_size;
+        there |= FIELD(IP_HEADER_SIZE);
+    }
+    return there;
+}
+
+/* What all packets of an established flow have, stored one after the other; tests/unit/host_kept.c holds it
+ * against the table above. */
+static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has,
+                       FWPS_INCOMING_METADATA_VALUES0 *out)
+{
+    const struct host_interface *i = s->interface;
+    UINT32 there = has & (FIELD(SYSTEM_FLAGS) | FIELD(RESERVED));
+    struct subject m = {.s = s, .role = role, .at = at, .out = out};
+
+    if (at != UINT32_MAX && s->packet != NULL && role != LAYER_ST)
+        there |= keep_sizes(s, role, at, has, out);
+    else
+        out->ipHeaderSize = out->transportHeaderSize = 0;
+    if ((has & FIELD(FLOW_HANDLE)) != 0) {
+        out->flowHandle = s->flow_id;
+        there |= s->flow_id != 0 ? FIELD(FLOW_HANDLE) : 0;
+    }
+    if ((has & FIELD(COMPARTMENT_ID)) != 0) {
+        out->compartmentId = i != NULL && i->desc.compartment != 0 ? i->desc.compartment : 1;
+        there |= FIELD(COMPARTMENT_ID);
+    }
+    if ((has & FIELD(PATH_MTU)) != 0 && path_mtu(&m))
+        there |= FIELD(PATH_MTU);
+    out->remoteScopeId.Value = 0;
+    if ((has & FIELD(REMOTE_SCOPE_ID)) != 0 && remote_scope(&m))
+        there |= FIELD(REMOTE_SCOPE_ID);
+    out->icmpIdAndSequence = 0;
+    if ((has & FIELD(ICMP_ID_AND_SEQUENCE)) != 0 && icmp_id(&m))
+        there |= FIELD(ICMP_ID_AND_SEQUENCE);
+    if ((has & FIELD(COMPLETION_HANDLE)) != 0) {
+        out->completionHandle = s->completion_handle;
+        there |= s->completion_handle != NULL ? FIELD(COMPLETION_HANDLE) : 0;
+    }
+    if ((has & OF_ENDPOINT) != 0)
+        there |= keep_endpoint(s, has, out);
+    if ((has & OF_OWNER) != 0)
+        there |= keep_owner(s, has, out);
+    out->currentMetadataValues = there | (has & s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED));
+}
+
+void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
+                   UINT32 has)
+{
+    const bool plain =
+        !discard && s->reauthorize == 0 && role < LAYER_MAC_IN && (s->packet == NULL || !s->packet->fragment);
+
+    if (__builtin_expect(!plain, 0)) {
+        metadata_fill(s, role, discard, at, &k->metadata);
+        k->plain = false;
+        return;
+    }
+    if (__builtin_expect(!k->plain, 0)) {
+        memset(&k->metadata, 0, sizeof(k->metadata));
+        k->plain = true;
+    }
+    keep_plain(s, role, at, has, &k->metadata);
 }

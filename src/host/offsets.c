@@ -102,10 +102,12 @@ static uint32_t unbounded(const struct scene *s, enum host_layer role, bool disc
     }
 }
 
-uint32_t packet_offset(const struct scene *s, enum host_layer role, bool discard)
+uint32_t packet_span(const struct scene *s, enum host_layer role, bool discard, uint32_t *first,
+                     uint32_t *end)
 {
-    uint32_t offset, first, end;
+    uint32_t offset;
 
+    *first = *end = 0;
     if (role == LAYER_ST)
         return s->stream != NULL ? 0 : UINT32_MAX;
     if (s->packet == NULL)
@@ -113,8 +115,18 @@ uint32_t packet_offset(const struct scene *s, enum host_layer role, bool discard
     offset = unbounded(s, role, discard);
     if (offset == UINT32_MAX)
         return UINT32_MAX;
-    packet_bounds(s, role, &first, &end);
-    return at_most(offset, end);
+    packet_bounds(s, role, first, end);
+    offset = at_most(offset, *end);
+    if (*first > offset)
+        *first = offset;
+    return offset;
+}
+
+uint32_t packet_offset(const struct scene *s, enum host_layer role, bool discard)
+{
+    uint32_t first, end;
+
+    return packet_span(s, role, discard, &first, &end);
 }
 
 /* Outbound above the network layer there is no IP header yet (PKT-04). */

@@ -9,7 +9,6 @@
  */
 #include <string.h>
 
-#include "host/indicate.h"
 #include "host/values.h"
 
 /* Whose lack of knowledge leaves a getter's value open. */
@@ -52,20 +51,8 @@ static const struct {
 /* ---- filling --------------------------------------------------------------------------------------------
  */
 
-#define FLAG(name) FWP_CONDITION_FLAG_IS_##name
-
 static const UINT64 zero64;
 static const SID null_sid = {1, 1, {{0, 0, 0, 0, 0, 0}}, {0}}; /* S-1-0-0: MATCH-29 */
-
-/* One classification while its values are filled. What has to be looked up is, once, when first asked for. */
-struct filling {
-    const struct scene *s;
-    const struct prepared *prepared;
-    const struct host_owner *owner;        /* NULL: unknown */
-    const struct host_interface *local;    /* that has the local address; NULL: none */
-    const struct host_interface *arrival;  /* NULL: none, or unknown because the packet goes out */
-    const struct host_interface *next_hop; /* NULL: none, or unknown because it comes in */
-};
 
 static void put8(FWP_VALUE0 *v, UINT8 x)
 {
@@ -173,27 +160,6 @@ static void put_embedded(FWP_VALUE0 *v, const struct scene *s, UINT8 get)
         put16(v, icmp ? e->icmp_type : e->source_port);
     else
         put16(v, icmp ? e->icmp_code : e->destination_port);
-}
-
-static UINT32 flags(const struct filling *f)
-{
-    const struct scene *s = f->s;
-    const struct host_endpoint *e = s->endpoint;
-    UINT32 x = s->flags;
-
-    if (s->loopback) {
-        bool container = f->owner != NULL && f->owner->package != NULL;
-
-        x |= FLAG(LOOPBACK) | (container ? FLAG(APPCONTAINER_LOOPBACK) : FLAG(NON_APPCONTAINER_LOOPBACK));
-    }
-    if (s->reauthorize != 0)
-        x |= FLAG(REAUTHORIZE);
-    if (e != NULL) {
-        x |= e->wildcard ? FLAG(WILDCARD_BIND) : 0;
-        x |= e->implicit_bind ? FLAG(IMPLICIT_BIND) : 0;
-        x |= e->raw ? FLAG(RAW_ENDPOINT) : 0;
-    }
-    return x & f->prepared->flags;
 }
 
 /* The interface's part, or EMPTY without one. */
@@ -397,7 +363,7 @@ static void fill(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
         put32(v, s->connection_direction);
         break;
     case GET_FLAGS:
-        put32(v, flags(f));
+        put32(v, filling_flags(f));
         break;
     case GET_REAUTHORIZE_REASON:
         put32(v, s->reauthorize);
@@ -496,29 +462,30 @@ static const FWP_VALUE0 *overriding(const struct scratch *room, UINT16 layer, UI
     return NULL;
 }
 
-UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
-                   FWPS_INCOMING_VALUE0 *values, struct scratch *room)
+void filling_begin(struct filling *f, const struct scene *s, const struct scratch *room, UINT16 layer)
 {
-    const struct prepared *p = &room->prepared[layer->id];
-    enum host_layer role = room->role[layer->id];
-    bool forward = role == LAYER_FW, in = scene_inbound(s);
-    struct filling f = {
-        .s = s,
-        .prepared = p,
-        .owner = s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL,
-        .local = local_interface(s, role),
-        .arrival = forward || in ? s->interface : NULL,
-        .next_hop = forward ? s->next_hop
-                    : in    ? NULL
-                            : s->interface,
-    };
-    UINT32 general = s->host->config.unknown,
+    const enum host_layer role = room->role[layer];
+    const bool forward = role == LAYER_FW, in = scene_inbound(s);
+
+    f->s = s;
+    f->prepared = &room->prepared[layer];
+    f->owner = s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL;
+    f->local = local_interface(s, role);
+    f->arrival = forward || in ? s->interface : NULL;
+    f->next_hop = forward ? s->next_hop : in ? NULL : s->interface;
+}
+
+UINT64 filling_fields(const struct filling *f, const struct scratch *room, UINT16 layer, UINT64 want,
+                      FWPS_INCOMING_VALUE0 *values)
+{
+    const struct prepared *p = f->prepared;
+    UINT32 general = f->s->host->config.unknown,
            doubt[WHOSE] = {
                [ANYBODY] = general,
-               [OWNER] = f.owner != NULL ? f.owner->unknown : ~0u, /* who is told of knows best */
-               [LOCAL] = general | (f.local != NULL ? host_interface_unknown(f.local) : 0),
-               [ARRIVAL] = general | (f.arrival != NULL ? host_interface_unknown(f.arrival) : 0),
-               [NEXTHOP] = general | (f.next_hop != NULL ? host_interface_unknown(f.next_hop) : 0),
+               [OWNER] = f->owner != NULL ? f->owner->unknown : ~0u, /* who is told of knows best */
+               [LOCAL] = general | (f->local != NULL ? host_interface_unknown(f->local) : 0),
+               [ARRIVAL] = general | (f->arrival != NULL ? host_interface_unknown(f->arrival) : 0),
+               [NEXTHOP] = general | (f->next_hop != NULL ? host_interface_unknown(f->next_hop) : 0),
            };
     UINT64 unknown = 0;
 
@@ -528,13 +495,22 @@ UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT
         UINT8 get = p->get[i];
 
         if (__builtin_expect((p->overridden >> i & 1) != 0, 0)) {
-            *v = *overriding(room, layer->id, i);
+            *v = *overriding(room, layer, i);
         } else if (__builtin_expect((doubts[get].thing & doubt[doubts[get].whose]) != 0, 0)) {
             put_empty(v);
             unknown |= 1ULL << i;
         } else {
-            fill(v, &f, get);
+            fill(v, f, get);
         }
     }
     return unknown;
+}
+
+UINT64 values_fill(const struct scene *s, const struct engine_layer *layer, UINT64 want,
+                   FWPS_INCOMING_VALUE0 *values, struct scratch *room)
+{
+    struct filling f;
+
+    filling_begin(&f, s, room, layer->id);
+    return filling_fields(&f, room, layer->id, want, values);
 }

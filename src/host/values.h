@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a field's value is made of: chosen for each layer's fields by values_table.c, made by values.c.
+ * What a field's value is made of: chosen for each layer's fields by values_table.c, made by values.c; which
+ * of them are filled anew for each packet: values_kept.c.
  */
 #ifndef WEIR_HOST_VALUES_H
 #define WEIR_HOST_VALUES_H
+
+#include "host/indicate.h"
 
 enum getter {
     GET_EMPTY,
@@ -74,5 +77,46 @@ enum getter {
     GET_L2_FLAGS,
     GETTERS
 };
+
+/* One classification while its values are filled. */
+struct filling {
+    const struct scene *s;
+    const struct prepared *prepared;
+    const struct host_owner *owner;        /* NULL: unknown */
+    const struct host_interface *local;    /* that has the local address; NULL: none */
+    const struct host_interface *arrival;  /* NULL: none, or unknown because the packet goes out */
+    const struct host_interface *next_hop; /* NULL: none, or unknown because it comes in */
+};
+
+void filling_begin(struct filling *f, const struct scene *s, const struct scratch *room, UINT16 layer);
+/* The fields of `want`, as values_fill(). */
+UINT64 filling_fields(const struct filling *f, const struct scratch *room, UINT16 layer, UINT64 want,
+                      FWPS_INCOMING_VALUE0 *values);
+
+/* FWP_CONDITION_FLAG_* of the scene at its layer. */
+static inline UINT32 filling_flags(const struct filling *f)
+{
+    const struct scene *s = f->s;
+    const struct host_endpoint *e = s->endpoint;
+    UINT32 x = s->flags;
+
+    if (s->loopback) {
+        const bool container = f->owner != NULL && f->owner->package != NULL;
+
+        x |= FWP_CONDITION_FLAG_IS_LOOPBACK | (container ? FWP_CONDITION_FLAG_IS_APPCONTAINER_LOOPBACK
+                                                         : FWP_CONDITION_FLAG_IS_NON_APPCONTAINER_LOOPBACK);
+    }
+    if (s->reauthorize != 0)
+        x |= FWP_CONDITION_FLAG_IS_REAUTHORIZE;
+    if (e != NULL) {
+        x |= e->wildcard ? FWP_CONDITION_FLAG_IS_WILDCARD_BIND : 0;
+        x |= e->implicit_bind ? FWP_CONDITION_FLAG_IS_IMPLICIT_BIND : 0;
+        x |= e->raw ? FWP_CONDITION_FLAG_IS_RAW_ENDPOINT : 0;
+    }
+    return x & f->prepared->flags;
+}
+
+/* values_kept.c: which fields of a layer are filled how; once the getters are chosen. */
+void kept_prepare(struct prepared *p, const struct engine_layer *layer);
 
 #endif

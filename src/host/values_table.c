@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/indicate.h"
 #include "host/values.h"
 
 static const struct {
@@ -251,5 +250,8 @@ int values_prepare(struct scratch *room, const struct host_config *config)
         for (UINT16 id = 0; id < ENGINE_LAYER_COUNT; id++)
             if (config->settings[i].layer == NULL || config->settings[i].layer->id == id)
                 override_layer(room, &config->settings[i], id);
+    for (UINT16 id = 0; id < ENGINE_LAYER_COUNT; id++)
+        if (room->prepared[id].prepared)
+            kept_prepare(&room->prepared[id], engine_layer_by_id(id));
     return 0;
 }

@@ -37,8 +37,17 @@ static uint32_t pseudo_sum(const struct wire_packet *p)
     const uint32_t length = p->ip_length - (p->transport_at - p->ip_at);
     const uint8_t *header = p->frame + p->ip_at;
     const uint8_t rest[4] = {(uint8_t)(length >> 8), (uint8_t)length, 0, p->protocol};
-    const uint64_t sum = p->version == 4 ? wire_sum(header + 12, 8, 0) : wire_sum(header + 8, 32, 0);
+    uint64_t sum;
 
+    if (p->version == 4) { /* of each packet that goes out */
+        const uint32_t from = p->source.v4, to = p->destination.v4;
+        uint32_t x =
+            (from >> 16) + (from & 0xffff) + (to >> 16) + (to & 0xffff) + (length & 0xffff) + p->protocol;
+
+        x = (x >> 16) + (x & 0xffff);
+        return (x >> 16) + (x & 0xffff);
+    }
+    sum = wire_sum(header + 8, 32, 0);
     return (uint16_t)~wire_fold(wire_sum(rest, sizeof(rest), sum));
 }
 
