@@ -61,7 +61,8 @@ static void play(struct weir_process *browser, const uint8_t *in, const uint8_t 
 
             if (size > (size_t)(end - in))
                 size = (size_t)(end - in);
-            weir_deliver(machine, 1, in, size);
+            if (size != 0)
+                weir_deliver(machine, 1, in, size);
             in += size;
         }
     }

@@ -99,7 +99,8 @@ static void closed_meanwhile(void **state)
     weir_expect_clean(m->weir);
 }
 
-int main(void)
+/* A name, or a pattern, chooses: ./test_guard closed_meanwhile */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(permitted, setup, teardown),
@@ -107,5 +108,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(closed_meanwhile, setup, teardown),
     };
 
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
