@@ -130,6 +130,13 @@ void socket_leave_tables(struct stack_socket *k)
     k->bound = k->has_peer = false;
 }
 
+static void socket_disconnect(struct stack_socket *k)
+{
+    if (k->has_peer)
+        table_remove(&k->stack->connected, k, true);
+    k->has_peer = false;
+}
+
 void socket_unbind(struct stack_socket *k)
 {
     if (k->bound)
@@ -405,7 +412,12 @@ static int connect_tcp(struct stack_socket *k, const union wire_addr *to, uint16
     k->remote = *to;
     k->remote_port = port;
     error = socket_enter_tables(k, false, true);
-    return error != 0 ? error : tcp_connect(tcp_of(k));
+    if (error != 0)
+        return error;
+    error = tcp_connect(tcp_of(k));
+    if (error != 0)
+        socket_disconnect(k);
+    return error;
 }
 
 int stack_connect(struct stack_socket *k, const union wire_addr *to, uint16_t port)

@@ -182,6 +182,9 @@ bool tcp_window_is_news(const struct tcp_socket *t)
 
 int tcp_connect(struct tcp_socket *t)
 {
+    if (segments_push(&t->sent) == NULL) /* room for the SYN, which may have to wait */
+        return -ENOMEM;
+    t->sent.count = 0;
     t->iss = t->snd_una = t->snd_nxt = t->snd_max = tcp_first_sequence(t);
     tcp_set(t, TCP_SYN_SENT);
     tcp_begin(t, true);

@@ -119,11 +119,7 @@ void tcp_begin(struct tcp_socket *t, bool ask)
         tcp_end(t, STACK_REFUSED);
         return;
     }
-    g = segments_push(&t->sent);
-    if (g == NULL) {
-        tcp_end(t, STACK_TIMED_OUT);
-        return;
-    }
+    g = segments_push(&t->sent); /* tcp_connect() has made room */
     *g = (struct segment){.sequence = t->iss, .length = 1, .flags = WIRE_TCP_SYN};
     note_sent(t, g);
     t->snd_nxt = t->snd_max = t->iss + 1;

@@ -160,10 +160,115 @@ static void streams_arrive(void **state)
         one_run(i);
 }
 
+/* ---- many at once, by events alone ------------------------------------------------------------------------ */
+
+enum { MANY = 600, SAID = 3000 };
+
+struct talker { /* of a client's socket */
+    uint32_t sent, received;
+    bool done;
+};
+static unsigned talkers_done, servers_done;
+
+static void server_told(struct pipe_end *e, struct stack_socket *s, enum stack_event what)
+{
+    uint8_t bytes[700];
+    long n;
+
+    (void)e;
+    if (what == STACK_EVENT_ACCEPT) {
+        while ((s = stack_accept(s)) != NULL) {
+            stack_set_user(s, NULL);
+            server_told(e, s, STACK_EVENT_READABLE);
+        }
+        return;
+    }
+    if (what != STACK_EVENT_READABLE)
+        return;
+    while ((n = stack_receive(s, bytes, sizeof(bytes), NULL, NULL)) > 0)
+        assert_int_equal(stack_send(s, bytes, (size_t)n), n);
+    if (n == 0 && stack_state(s) == STACK_CLOSING) {
+        servers_done++;
+        stack_close(s);
+    }
+}
+
+static void client_told(struct pipe_end *e, struct stack_socket *s, enum stack_event what)
+{
+    struct talker *t = stack_user(s);
+    uint8_t bytes[SAID];
+    long n;
+
+    (void)e;
+    if (what == STACK_EVENT_WRITABLE && t->sent == 0) {
+        for (uint32_t i = 0; i < SAID; i++)
+            bytes[i] = byte_at((uintptr_t)t->sent + 1, 0, i);
+        t->sent = (uint32_t)stack_send(s, bytes, SAID);
+        assert_int_equal(t->sent, SAID);
+        assert_int_equal(stack_shutdown(s), 0);
+    }
+    while (what == STACK_EVENT_READABLE && (n = stack_receive(s, bytes, sizeof(bytes), NULL, NULL)) >= 0) {
+        for (long i = 0; i < n; i++)
+            assert_int_equal(bytes[i], byte_at(1, 0, t->received + (uint32_t)i));
+        t->received += (uint32_t)n;
+        if (n != 0)
+            continue;
+        assert_int_equal(t->received, SAID);
+        t->done = true;
+        talkers_done++;
+        stack_close(s);
+        break;
+    }
+}
+
+static bool all_done(void *ctx)
+{
+    (void)ctx;
+    return talkers_done == MANY && servers_done == MANY;
+}
+
+static void many_at_once(void **state)
+{
+    static const union wire_addr any;
+    static struct talker talkers[MANY];
+    const struct stack_config c = {.limits = {.backlog = MANY}, .data_retries = 40, .syn_retries = 20};
+    struct stack_counts counts;
+    struct stack_socket *s;
+    struct pipe l;
+
+    (void)state;
+    pipe_open(&l, 5, NULL, &c);
+    l.chaos = (struct pipe_chaos){.lose = 50, .reorder = 50};
+    l.end[0].told = client_told;
+    l.end[1].told = server_told;
+    for (uint8_t version = 4; version <= 6; version += 2) {
+        s = pipe_socket(&l, 1, version, WIRE_PROTOCOL_TCP);
+        assert_int_equal(stack_bind(s, &any, 7, false), 0);
+        assert_int_equal(stack_listen(s, MANY), 0);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        union wire_addr to = pipe_address(i % 2 == 0 ? 4 : 6, 1);
+
+        assert_int_equal(stack_open(l.end[0].stack, i % 2 == 0 ? 4 : 6, WIRE_PROTOCOL_TCP, &talkers[i], &s),
+                         0);
+        assert_int_equal(stack_connect(s, &to, 7), 0);
+    }
+    stack_counts(l.end[0].stack, &counts);
+    assert_int_equal(counts.sockets, MANY);
+    assert_true(pipe_until(&l, all_done, NULL, 3600 * PIPE_S));
+    pipe_run(&l, 600 * PIPE_S);
+    stack_counts(l.end[0].stack, &counts);
+    assert_int_equal(counts.sockets, 0);
+    stack_counts(l.end[1].stack, &counts);
+    assert_int_equal(counts.sockets, 2); /* they listen */
+    pipe_close(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_arrive),
+        cmocka_unit_test(many_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, say_which);
