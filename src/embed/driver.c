@@ -115,6 +115,13 @@ static void forget(struct embed *e, struct embed_driver *d)
     free(d);
 }
 
+/* So long DriverEntry and DriverUnload may take. The loader ends those that take 600 s of the world's time; in real time
+ * nobody wants to wait for that. */
+static uint64_t patience(const struct embed *e)
+{
+    return e->config.real_time ? embed_hang_ns(e) : LATE_NS;
+}
+
 /* ---- load ---------------------------------------------------------------------------------------------- */
 
 struct start {
@@ -194,12 +201,12 @@ static struct weir_driver *load(struct embed *e, const struct weir_driver_config
     d->handle = embed_handle_new(e, EMBED_DRIVER, d);
     if (d->handle != NULL) {
         embed_faults_watch(e, loader_driver_api(d->driver));
-        embed_beside(e, "DriverEntry", start, &s, LATE_NS);
+        embed_beside(e, "DriverEntry", start, &s, patience(e));
         if (NT_SUCCESS(s.status))
             return d->handle;
     }
     embed_error("%s", s.why.text);
-    embed_beside(e, "DriverUnload", stop, &(struct stop){.driver = d->driver}, LATE_NS);
+    embed_beside(e, "DriverUnload", stop, &(struct stop){.driver = d->driver}, patience(e));
     forget(e, d);
     return NULL;
 }
@@ -237,7 +244,7 @@ static int unload(struct embed *e, struct embed_driver *d)
 {
     struct stop s = {.driver = d->driver};
 
-    embed_beside(e, "DriverUnload", stop, &s, LATE_NS);
+    embed_beside(e, "DriverUnload", stop, &s, patience(e));
     forget(e, d);
     if (s.why.text[0] != '\0')
         embed_error("%s", s.why.text);

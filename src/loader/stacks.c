@@ -148,38 +148,40 @@ static struct site place_of(struct objects *o, const void *address, bool call)
 /* The walk's own frames, and how a fiber came to wait: nothing of the program's. */
 static bool is_ours(const struct site *s)
 {
-    static const char *const ours[] = {"visit",
+    static const char *const ours[] = {"loader_stacks_collect",
+                                       "visit",
+                                       "on_ask",
                                        "visited",
                                        "arrive",
+                                       "deadlock",
+                                       "next",
                                        "rt_fiber_switch",
                                        "rt_sim_run_others",
                                        "rt_sim_block",
-                                       "rt_sim_give_way",
-                                       "on_ask",
-                                       "loader_stacks_collect",
-                                       "backtrace",
-                                       "___interceptor_backtrace",
-                                       "deadlock",
-                                       "next"};
+                                       "rt_sim_give_way"};
     const struct elf_function *f = s->image != NULL ? elf_function_at(image_elf(s->image), s->at) : NULL;
+    const size_t size = f != NULL ? strcspn(f->name, ".") : 0; /* name.part.0 */
 
-    for (size_t i = 0; f != NULL && i < sizeof ours / sizeof ours[0]; i++)
-        if (strcmp(f->name, ours[i]) == 0)
+    if (f == NULL) /* a sanitizer's, the C library's */
+        return true;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strlen(ours[i]) == size && memcmp(f->name, ours[i], size) == 0)
             return true;
-    return false;
+    return strncmp(f->name, "__interceptor_", 14) == 0 || strncmp(f->name, "___interceptor_", 15) == 0;
 }
 
 static int first_shown(struct objects *o, const struct stack *s)
 {
     int first = 0;
 
-    for (int n = 0; n < s->depth && n < 12; n++) {
-        const struct site place = place_of(o, s->at[n], n != 0);
+    while (first < s->depth && first < 16) {
+        const struct site place = place_of(o, s->at[first], first != 0);
 
-        if (is_ours(&place))
-            first = n + 1;
+        if (!is_ours(&place))
+            return first;
+        first++;
     }
-    return first < s->depth ? first : 0;
+    return 0;
 }
 
 static void print_stack(struct objects *o, struct symbols *symbols, const struct stack *s, FILE *out)

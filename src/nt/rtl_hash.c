@@ -50,10 +50,10 @@ static ULONG index_of(PRTL_DYNAMIC_HASH_TABLE table, ULONG_PTR signature)
 
 BOOLEAN RtlCreateHashTableEx(PRTL_DYNAMIC_HASH_TABLE *HashTable, ULONG InitialSize, ULONG Shift, ULONG Flags)
 {
+    NT_FAIL_FALSE(RtlCreateHashTableEx);
     PRTL_DYNAMIC_HASH_TABLE table = *HashTable;
     ULONG size = InitialSize == 0 ? TABLE_SIZE_MIN : InitialSize, level = TABLE_SIZE_MIN;
 
-    NT_FAIL_FALSE(RtlCreateHashTableEx);
     if (size < TABLE_SIZE_MIN || size > TABLE_SIZE_MAX || Flags != 0)
         return FALSE;
     if (table == NULL)

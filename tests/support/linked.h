@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * linked: a driver that is linked into tests of weir.h: a device \\.\Linked with a control code for each thing that a
+ * driver may do or do wrong, and a callout at ALE_AUTH_CONNECT that goes by the remote port. It says what it does with
+ * DbgPrint.
+ */
+#ifndef WEIR_TESTS_LINKED_H
+#define WEIR_TESTS_LINKED_H
+
+#include <stdint.h>
+#include <weir.h>
+
+/* CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800 + n, METHOD_BUFFERED, FILE_ANY_ACCESS) */
+#define LINKED_CODE(n) (0x22u << 16 | (0x800u + (n)) << 2)
+enum {
+    LINKED_ECHO = LINKED_CODE(0),   /* the input, each byte inverted */
+    LINKED_WAIT = LINKED_CODE(1),   /* completed when LINKED_WAKE comes; can be cancelled */
+    LINKED_WAKE = LINKED_CODE(2),   /* all that wait, with the input's bytes */
+    LINKED_LATER = LINKED_CODE(3),  /* completed by a DPC of a timer, 50 ms later */
+    LINKED_NUMBER = LINKED_CODE(4), /* the parameter Number, four bytes */
+    LINKED_LEAK = LINKED_CODE(5),   /* takes memory and forgets it */
+    LINKED_SPIN = LINKED_CODE(6),   /* never returns */
+    LINKED_CALL = LINKED_CODE(7),   /* struct linked_call: calls that function */
+    LINKED_WORK = LINKED_CODE(8),   /* queues a work item (linked_work), which counts */
+    LINKED_COUNT = LINKED_CODE(9),  /* how often it ran, four bytes */
+    LINKED_DEAF = LINKED_CODE(10),  /* waits for an event that nobody sets, in the dispatch routine */
+};
+struct linked_call {
+    uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+                         uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+    uint64_t arguments; /* all of them */
+    uint64_t returned;
+};
+
+/* Remote ports of the callout. */
+enum {
+    LINKED_BLOCKS = 81, /* hard */
+    LINKED_PENDS = 82,  /* completed 100 ms later by its timer's work item: permit */
+    LINKED_KEEPS = 83,  /* pended and never completed */
+};
+
+struct _DRIVER_OBJECT;
+struct _UNICODE_STRING;
+int32_t linked_entry(struct _DRIVER_OBJECT *driver, struct _UNICODE_STRING *path);
+
+struct weir_driver *linked_load(struct weir *w);
+
+#endif
