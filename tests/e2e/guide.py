@@ -37,6 +37,8 @@ def install(work):
 
 def pattern(line, prefix):
     out = re.escape(line).replace("0xN", "0x[0-9a-f]+")
+    if out.endswith(re.escape(" ...")):
+        out = out[:-len(re.escape(" ..."))] + ".*"
     return re.compile(re.sub(r"(?<![A-Za-z_])N(?![A-Za-z_])", r"\\d+", out))
 
 
@@ -102,11 +104,11 @@ class Folder:
 
 
 def excerpt(name, body):
-    text, at = open(os.path.join(examples, name)).read(), 0
+    text, at = open(os.path.join(root if "/" in name else examples, name)).read(), 0
     for piece in body.split("...\n"):
         at = text.find(piece, at)
         if at < 0:
-            return "examples/guard/%s has not\n%s" % (name, piece)
+            return "%s has not\n%s" % (name, piece)
         at += len(piece)
     return None
 
@@ -123,6 +125,24 @@ def packages_known(text):
     missing = [p for line in named for p in line.split()
                if not re.search(r"[\" ]%s[\" ]" % re.escape(re.sub(r"rt-\d+-", "rt-", p)), known) and p != "ca-certificates"]
     return "scripts/install-deps does not know " + ", ".join(missing) if missing else None
+
+
+def function_lines(name, functions):
+    text = open(os.path.join(root, "doc/testing", name)).read()
+    found = [re.search(r"^[a-zA-Z_].*\b%s\(.*\)\n\{\n(?:.*\n)*?\}\n" % f, text, re.M) for f in functions]
+    return sum(m.group(0).count("\n") for m in found)
+
+
+def table(text):
+    """The table of lines, counted again: functions with what they call in the same file."""
+    mocks = sum(open(os.path.join(root, "doc/testing", f)).read().count("\n") for f in ("mocks.c", "mocks.h"))
+    counted = [(mocks, 0)]
+    for name, by_hand, here in (("classify.c", ["port_25_is_refused"], ["port_25_is_refused"]),
+                                ("unload.c", ["unloads_while_a_connect_waits", "clean"], ["unloads_while_a_connect_waits"]),
+                                ("faults.c", ["each_call_fails_once", "run", "clean"], ["each_call_fails_once", "run"])):
+        counted.append((function_lines("by_hand.c", by_hand), function_lines(name, here)))
+    said = [(int(a), int(b)) for a, b in re.findall(r"^\| .* \| (\d+) \| (\d+) \|$", text, re.M)]
+    return None if said == counted else "the table says %s, the files have %s" % (said, counted)
 
 
 def note(title, wrong):
@@ -169,6 +189,7 @@ with tempfile.TemporaryDirectory(prefix="weir-guide-") as work:
     here = Folder(work, prefix, libdir)
     follow(here, guide, "guide")
     note("GitHub Actions", actions(here))
+    note("lines of tests", table(guide))
     note("packages", packages_known(guide + open(os.path.join(examples, "github-actions.yml")).read()))
     if len(passed) + len(skipped) + len(failed) < 25:
         note("guide", "it has only %d blocks" % len(passed))
