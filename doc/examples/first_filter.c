@@ -3,7 +3,7 @@
  * A program that embeds Weir: it adds a sublayer and a filter through the documented user-mode API, as it would on
  * Windows, and lists what stands at the layer.
  *
- *   cc first_filter.c $(pkg-config --cflags --libs --static weir) -o first_filter && ./first_filter
+ *   cc first_filter.c $(pkg-config --cflags --libs weir) -o first_filter && ./first_filter
  */
 #include <stdio.h>
 

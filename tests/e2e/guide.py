@@ -82,6 +82,13 @@ class Folder:
         return subprocess.run([shell, "-c", script.replace("/usr/local", self.prefix)], cwd=self.at, env=self.env, text=True,
                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
 
+    def inside(self, name):
+        """The same with another folder."""
+        other = object.__new__(Folder)
+        other.__dict__.update(self.__dict__, at=os.path.join(self.at, name))
+        os.mkdir(other.at)
+        return other
+
     def lines(self, run):
         text = re.sub(r"^==\d+==", "==N==", run.stdout, flags=re.M).replace(self.at + "/", "")
         return [re.sub(r"==N==", "==0==", line) for line in text.rstrip("\n").split("\n")] if text.strip() else []
@@ -183,11 +190,22 @@ def actions(folder):
     return folder.script("rm -f guard.info results.xml\n" + own[1] + "\ntest -s guard.info && grep -q '<testsuite ' results.xml")
 
 
+def readme(folder):
+    text = open(os.path.join(root, "README.md"), encoding="utf-8").read()
+    block = re.search(r"(?:^    \$ cd examples/guard .*\n)(?:^    .*\n)+", text, re.M)
+    if not block:
+        return "README.md has no path to examples/guard"
+    shutil.copytree(os.path.join(root, "examples"), os.path.join(folder.at, "examples"))
+    body = re.sub(r"^    ", "", block.group(0), flags=re.M).replace("\\\n", " ")
+    return folder.console(body)
+
+
 with tempfile.TemporaryDirectory(prefix="weir-guide-") as work:
     prefix, libdir = install(work)
     guide = open(os.path.join(root, "doc/testing-drivers.md"), encoding="utf-8").read()
     here = Folder(work, prefix, libdir)
     follow(here, guide, "guide")
+    note("README.md", readme(here.inside("readme")))
     note("GitHub Actions", actions(here))
     note("lines of tests", table(guide))
     note("packages", packages_known(guide + open(os.path.join(examples, "github-actions.yml")).read()))
