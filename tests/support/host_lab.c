@@ -101,12 +101,14 @@ static void on_classified(void *ctx, const struct host_event *e)
     bool discard;
     const char *name = role_of(e->layer->id, &discard, &role);
     char what[128] = "";
+    unsigned n;
 
     engine_request_complete(e->request);
     m = e->request->metadata;
-    if (l->event_count == HOST_LAB_EVENTS)
+    n = __atomic_fetch_add(&l->event_count, 1, __ATOMIC_RELAXED);
+    if (n >= HOST_LAB_EVENTS)
         fail_msg("host_lab: too many events: %s", l->seen);
-    to = &l->events[l->event_count++];
+    to = &l->events[n];
     *to = (struct host_lab_event){.layer_id = e->layer->id,
                                   .cause = e->cause,
                                   .frame = e->frame,
@@ -137,8 +139,10 @@ static void on_classified(void *ctx, const struct host_event *e)
             if ((to->flags & flags[i].flag) != 0)
                 word(what, sizeof(what), flags[i].name);
     }
+    pthread_mutex_lock(&l->telling);
     append(l->seen, sizeof(l->seen), "%s%s%s%s%s%s", *l->seen != '\0' ? " " : "", name,
            discard ? "_DISCARD" : "", *what != '\0' ? "(" : "", what, *what != '\0' ? ")" : "");
+    pthread_mutex_unlock(&l->telling);
 }
 
 static void on_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
@@ -153,10 +157,12 @@ static void on_flow(void *ctx, enum host_flow_change change, const struct host_f
         [HOST_END_EVICTED] = "evicted", [HOST_END_ABORTED] = "aborted", [HOST_END_REPLACED] = "replaced"};
     struct host_lab *l = ctx;
 
+    pthread_mutex_lock(&l->telling);
     l->flow = *f;
     append(l->flows, sizeof(l->flows), "%s%s", *l->flows != '\0' ? " " : "", changes[change]);
     if (change == HOST_FLOW_DELETED)
         append(l->flows, sizeof(l->flows), "(%s)", ends[f->end]);
+    pthread_mutex_unlock(&l->telling);
 }
 
 static void on_stream(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, uint32_t lost)
@@ -225,6 +231,7 @@ void host_lab_open(struct host_lab *l, const struct host_config *config)
         .name = "loopback", .luid = 0x0018000001000000, .index = 2, .type = 24, .mtu = 65535};
 
     memset(l, 0, sizeof(*l));
+    pthread_mutex_init(&l->telling, NULL);
     l->now_ns = 1000 * 1000 * MS;
     l->next_filter = 1;
     l->next_callout = 1;

@@ -19,6 +19,8 @@
 #ifndef WEIR_TESTS_HOST_LAB_H
 #define WEIR_TESTS_HOST_LAB_H
 
+#include <pthread.h>
+
 #include "host/host.h"
 #include "packets.h"
 
@@ -59,6 +61,7 @@ struct host_lab_event {
 };
 
 struct host_lab {
+    pthread_mutex_t telling; /* classifies on two threads may be told of at once: `seen`, `flows` */
     struct engine *engine;
     struct host *host;
     struct host_config config;
