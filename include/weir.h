@@ -155,7 +155,8 @@ struct weir_driver_config {
  * A driver that is linked into the test is compiled by weir cc, which makes objects too:
  *     weir cc -c driver.c -o driver.o          with --coverage or --sanitize=... where the test is made with it
  * and its entry is declared as int32_t DriverEntry(struct _DRIVER_OBJECT *, struct _UNICODE_STRING *). Its variables
- * are the process's: engines with the same linked-in driver share them, where each has a copy of an image's.
+ * are the process's: engines with the same linked-in driver share them, and they keep their values from one load to
+ * the next, where an image is a fresh copy each time. Which one a driver needs that counts on zeroed variables.
  */
 struct weir_driver *weir_driver(struct weir *w, const char *image);
 struct weir_driver *weir_driver_with(struct weir *w, const struct weir_driver_config *config);

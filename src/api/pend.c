@@ -22,12 +22,12 @@
 
 NTSTATUS NTAPI FwpsPendOperation0(HANDLE completionHandle, HANDLE *completionContext)
 {
+    NT_FAIL_STATUS(FwpsPendOperation0);
     struct api_context *c = api_current();
     struct host *h = c != NULL ? api_host(c) : NULL;
     const void *site = __builtin_return_address(0);
     NTSTATUS status;
 
-    NT_FAIL_STATUS(FwpsPendOperation0);
     NT_IRQL_MAX(DISPATCH_LEVEL); /* PEND-16 */
     if (h == NULL)
         return STATUS_FWP_TCPIP_NOT_READY;

@@ -8,10 +8,10 @@
 
 PNDIS_GENERIC_OBJECT NTAPI NdisAllocateGenericObject(PDRIVER_OBJECT DriverObject, ULONG Tag, USHORT Size)
 {
+    NT_FAIL_NULL(NdisAllocateGenericObject);
     const size_t size = sizeof(NDIS_GENERIC_OBJECT) + Size;
     NDIS_GENERIC_OBJECT *o;
 
-    NT_FAIL_NULL(NdisAllocateGenericObject);
     (void)Tag;
     o = calloc(1, size);
     if (o == NULL)

@@ -146,11 +146,11 @@ NTSTATUS ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES O
 PVOID ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION CallbackFunction,
                          PVOID CallbackContext)
 {
+    NT_FAIL_NULL(ExRegisterCallback);
     struct nt_callback *c = (struct nt_callback *)CallbackObject;
     struct nt_registration *r, **at;
     bool refused = false;
 
-    NT_FAIL_NULL(ExRegisterCallback);
     NT_IRQL_MAX(APC_LEVEL);
     r = calloc(1, sizeof(*r));
     if (r == NULL)

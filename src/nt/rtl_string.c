@@ -269,9 +269,9 @@ NTSTATUS RtlValidateUnicodeString(ULONG Flags, PCUNICODE_STRING String)
 /* ---- duplicated, freed -------------------------------------------------------------------------------- */
 NTSTATUS RtlDuplicateUnicodeString(ULONG Flags, PCUNICODE_STRING StringIn, PUNICODE_STRING StringOut)
 {
+    NT_FAIL_STATUS(RtlDuplicateUnicodeString);
     size_t terminator = Flags & RTL_DUPLICATE_UNICODE_STRING_NULL_TERMINATE ? sizeof(WCHAR) : 0;
 
-    NT_FAIL_STATUS(RtlDuplicateUnicodeString);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     if (StringIn == NULL || StringOut == NULL || (Flags & ~3u) != 0 ||
         Flags == RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING ||

@@ -213,11 +213,11 @@ static void device_free(struct wdf_object *o)
 NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATTRIBUTES DeviceAttributes,
                          WDFDEVICE *Device)
 {
+    NT_FAIL_STATUS(WdfDeviceCreate);
     PWDFDEVICE_INIT init = *DeviceInit;
     DEVICE_OBJECT *object;
     void *o;
 
-    NT_FAIL_STATUS(WdfDeviceCreate);
     NT_IRQL_MAX(PASSIVE_LEVEL);
     *Device = NULL;
     if (init == NULL || !ledger_use(LEDGER_WDF_OBJECT, (uint64_t)(uintptr_t)init, NT_SITE))
