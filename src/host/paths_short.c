@@ -134,6 +134,7 @@ static __attribute__((noinline)) void tell(struct lane *l, const struct host_fra
     s.packet_direction = in ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
     s.reauthorize = 0;
     indicate_settled(&s, (enum host_layer)__builtin_ctz(role));
+    lane_enter(l); /* left while somebody was told; the caller leaves it again */
 }
 
 enum short_result short_way(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,
