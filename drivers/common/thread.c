@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* thread: a system thread is referenced while its handle is still good, so that its end can be waited for. */
+#include <ntifs.h> /* ZwWaitForSingleObject */
+
 #include "thread.h"
 
 void thread_init(struct thread *thread)
@@ -16,7 +18,11 @@ NTSTATUS thread_start(struct thread *thread, KSTART_ROUTINE *routine)
         return status;
     status = ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode,
                                        (void **)&thread->object, NULL);
-    NT_ASSERT(NT_SUCCESS(status)); /* the handle is a good one */
+    if (!NT_SUCCESS(status)) { /* it runs already */
+        thread->closing = TRUE;
+        thread_wake(thread);
+        ZwWaitForSingleObject(handle, FALSE, NULL);
+    }
     ZwClose(handle);
     return status;
 }
