@@ -44,6 +44,7 @@ struct window {
     struct capture_error error; /* result < 0 */
     uint64_t chains[WINDOW_CHAINS];
     struct refusal ports[WINDOW_PORTS];
+    bool refusals; /* there was one at all */
     uint64_t before[WINDOW];
     uint8_t answers[WINDOW]; /* enum answer_seen */
     struct host_frame frames[WINDOW];
@@ -110,7 +111,14 @@ bool locals_mac(const struct locals *l, const struct sighting *seen, size_t coun
 
 struct world;
 
+#define WRITTEN_LATER 8u /* a power of two */
+
 struct replay_run {
+    /* Packets that passed, whose bytes are on their way from memory: [done, put) at n % WRITTEN_LATER. Of a mapped
+     * file, where bytes stay; no drivers. */
+    struct capture_packet later[WRITTEN_LATER];
+    uint64_t later_put, later_done;
+    bool writes_later;
     const struct replay_config *config;
     struct capture *capture;
     struct capture_writer *writer;

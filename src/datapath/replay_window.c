@@ -74,6 +74,7 @@ static bool port_is(const struct refusal *r, uint8_t version, uint8_t protocol, 
 
 static void port_refused(struct window *w, uint64_t n, const struct tuple *t)
 {
+    w->refusals = true;
     w->ports[port_place(t->version, t->protocol, t->to, t->to_port)] = (struct refusal){
         .address = *t->to,
         .port = t->to_port,
@@ -86,8 +87,11 @@ static void port_refused(struct window *w, uint64_t n, const struct tuple *t)
 /* This host sends from the port: somebody is there. */
 static void port_shown(struct window *w, uint64_t n, const struct wire_packet *p)
 {
-    struct refusal *r = &w->ports[port_place(p->version, p->protocol, &p->source, p->source_port)];
+    struct refusal *r;
 
+    if (!w->refusals)
+        return;
+    r = &w->ports[port_place(p->version, p->protocol, &p->source, p->source_port)];
     if (port_is(r, p->version, p->protocol, &p->source, p->source_port))
         r->accepted = n + 1;
 }
