@@ -48,8 +48,8 @@ struct image {
     char *path;        /* of the file that gdb and addr2line find */
     const char *shown; /* its last part */
     char *service;     /* the driver's name, as the ledger has it; NULL: nobody's */
-    struct elf elf; /* the program's: of image_elf() alone */
-    void *handle;   /* NULL: the program itself, or gone */
+    struct elf elf;    /* the program's: of image_elf() alone */
+    void *handle;      /* NULL: the program itself, or gone */
     uintptr_t bias;
     uintptr_t from, to; /* mapped; from == to: gone */
     PDRIVER_INITIALIZE entry;

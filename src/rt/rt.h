@@ -88,8 +88,9 @@ struct rt_carried {
     void *hold;           /* host's: the innermost of them */
     void *ledger;         /* ledger's: locks held */
     const void *site;     /* api's: where the documented function that runs was called */
-    const char *doing;    /* nt's: "work item", ...: what of a driver's runs here; NULL: nothing, or nobody asks */
-    const void *routine;  /* ... its function */
+    const char
+        *doing; /* nt's: "work item", ...: what of a driver's runs here; NULL: nothing, or nobody asks */
+    const void *routine; /* ... its function */
 };
 struct rt_carried *rt_carried(void);
 

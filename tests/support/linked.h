@@ -26,8 +26,8 @@ enum {
     LINKED_DEAF = LINKED_CODE(10),  /* waits for an event that nobody sets, in the dispatch routine */
 };
 struct linked_call {
-    uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
-                         uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+    uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+                         uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
     uint64_t arguments; /* all of them */
     uint64_t returned;
 };
