@@ -104,7 +104,7 @@ struct host_knobs {
     bool shift_receive_offset; /* PKT-11: verifier mode */
     bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
     uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
-    bool long_way;         /* every packet is taken along all of its layers: for tests of the short way */
+    bool long_way;             /* every packet is taken along all of its layers: for tests of the short way */
     bool defer_completion; /* PEND-21, IRQL-09: what a completion brings about comes on the host's own thread
                             */
 };

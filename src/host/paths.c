@@ -86,8 +86,8 @@ static void busy_notice(struct lane *l)
     const UINT64 among = __atomic_load_n(&l->host->among, __ATOMIC_ACQUIRE),
                  generation = engine_callout_generation(l->host->config.engine);
 
-    if (__builtin_expect(l->busy_under == engine_version(l->host->config.engine) + 1 && l->busy_among == among &&
-                             l->busy_generation == generation,
+    if (__builtin_expect(l->busy_under == engine_version(l->host->config.engine) + 1 &&
+                             l->busy_among == among && l->busy_generation == generation,
                          1))
         return;
     l->busy_among = among;
@@ -390,8 +390,8 @@ static bool is_group(const struct host *h, uint8_t version, const union wire_add
 }
 
 /* host_local_at(), which the worker asks of the same own address nearly always. */
-static bool local_at(struct lane *l, uint8_t version, const union wire_addr *a, const struct host_interface *arrival,
-                     const struct host_interface **home)
+static bool local_at(struct lane *l, uint8_t version, const union wire_addr *a,
+                     const struct host_interface *arrival, const struct host_interface **home)
 {
     struct near *n = &l->near;
 

@@ -42,8 +42,8 @@ bool short_possible(const struct host_config *c)
 /* Those of the packet's layers that have filters. */
 static UINT32 asked(const struct lane *l, const struct wire_packet *p, bool in)
 {
-    const UINT32 way = layers_of[p->protocol == WIRE_PROTOCOL_TCP][in] |
-                       (p->mac_at != UINT32_MAX ? mac_layers_of[in] : 0);
+    const UINT32 way =
+        layers_of[p->protocol == WIRE_PROTOCOL_TCP][in] | (p->mac_at != UINT32_MAX ? mac_layers_of[in] : 0);
 
     return l->busy[p->version == 6] & way;
 }
@@ -169,7 +169,7 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
             roles = all;
     }
     if (result == SHORT_TCP && !in)
-        return result; /* the other layers are below */
+        return result;                   /* the other layers are below */
     if ((roles & ~l->depends[six]) != 0) /* the others count as they are told */
         __atomic_fetch_add(&l->host->counts.classified, (UINT64)__builtin_popcount(roles & ~l->depends[six]),
                            __ATOMIC_RELAXED);

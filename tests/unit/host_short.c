@@ -166,7 +166,8 @@ static void change_rule(struct world *w)
 /* A callout of the engine's, or one of another machine's, where the short way would pass. */
 static void add_callout(struct world *w)
 {
-    static const char *const where[] = {"ST", "DD", "ST ip_remote_port=443", "IT", "SPK", "OT ip_remote_port=1025"};
+    static const char *const where[] = {"ST", "DD",  "ST ip_remote_port=443",
+                                        "IT", "SPK", "OT ip_remote_port=1025"};
     struct host_lab_callout *c = &w->callouts[w->callout_count++];
 
     c->action = chance(w, 4) ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT;
@@ -277,8 +278,8 @@ static void some_frames(struct world *w)
         const bool by_us = next_packet(w, s, &p, text);
         size = chance(w, 80) ? packet_fragment(&p, 0, 16, bytes[n], sizeof(bytes[n]))
                              : packet_build(&p, bytes[n], sizeof(bytes[n]));
-        wire_parse(packet_link_type(p.link), bytes[n], (uint32_t)(chance(w, 80) ? any(w, (unsigned)size) : size),
-                   (uint32_t)size, &parsed[n]);
+        wire_parse(packet_link_type(p.link), bytes[n],
+                   (uint32_t)(chance(w, 80) ? any(w, (unsigned)size) : size), (uint32_t)size, &parsed[n]);
         w->now_ns += any(w, 3) * 1000000;
         frames[n] = (struct host_frame){.packet = &parsed[n],
                                         .number = ++w->frame,
@@ -332,8 +333,12 @@ static void something(struct world *w)
 static void make_side(struct world *w, struct side *s, bool long_way)
 {
     static const struct host_interface_desc one = {.name = "one", .luid = 1, .index = 1, .type = 6},
-                                            other = {.name = "other", .luid = 3, .index = 3, .type = 6,
-                                                     .weak_host_receive = true, .weak_host_send = true};
+                                            other = {.name = "other",
+                                                     .luid = 3,
+                                                     .index = 3,
+                                                     .type = 6,
+                                                     .weak_host_receive = true,
+                                                     .weak_host_send = true};
     const struct host_config config = {
         .engine = w->lab.engine,
         .knobs = {.long_way = long_way, .shorten_idle = w->x % 3 == 0, .trust_checksums = w->x % 5 == 0},
