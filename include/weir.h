@@ -102,8 +102,8 @@ struct weir_config {
     /* A line that a driver printed (DbgPrint); NULL: standard error. */
     void (*print)(void *ctx, const char *driver, const char *line);
     /* A misuse or an expectation that does not hold: a text of several lines, the last of which says how to run the
-     * same again. Called last, with nothing held: it may leave by longjmp(), as cmocka's fail_msg() does. NULL:
-     * standard error. */
+     * same again. Called last, with nothing held: it may leave by longjmp(), as cmocka's fail() does (which prints it
+     * before: fail_msg() would cut it at 1,023 bytes). NULL: standard error, and the test goes on. */
     void (*failed)(void *ctx, const char *text);
     void *ctx;
 };
