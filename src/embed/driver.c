@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "embed/internal.h"
+#include "embed/machine.h"
 
 #define LATE_NS 700000000000ull /* beyond what the loader allows DriverEntry and DriverUnload */
 
@@ -33,6 +33,7 @@ struct embed_drivers {
 /* ---- beside the world ---------------------------------------------------------------------------------- */
 
 struct beside {
+    struct embed *e;
     void (*fn)(void *arg);
     void *arg;
     atomic_bool done;
@@ -44,6 +45,7 @@ static void beside_main(void *arg)
 
     b->fn(b->arg);
     atomic_store(&b->done, true);
+    embed_world_wake(b->e);
 }
 
 static bool is_done(void *ctx)
@@ -55,7 +57,7 @@ static bool is_done(void *ctx)
 
 void embed_beside(struct embed *e, const char *name, void (*fn)(void *arg), void *arg, uint64_t patience_ns)
 {
-    struct beside b = {.fn = fn, .arg = arg};
+    struct beside b = {.e = e, .fn = fn, .arg = arg};
     struct rt_thread *thread;
 
     if (rt_thread_start(name, beside_main, &b, &thread) != 0) {

@@ -27,6 +27,7 @@
 #define SETTLE_MOST_NS   (600 * WEIR_SECOND)
 #define FILETIME_OF_1970 116444736000000000ull
 #define POLLED           64
+#define LOOK_NS          (5 * WEIR_MILLISECOND)
 #define MOST_NS          (36500ull * 86400 * WEIR_SECOND) /* no wait goes further: a century */
 
 struct embed_world {
@@ -183,6 +184,8 @@ void embed_settle_call(struct embed *e)
 
 bool embed_run_until(struct embed *e, uint64_t until_ns, bool (*done)(void *ctx), void *ctx)
 {
+    uint64_t to;
+
     for (;;) {
         if (done != NULL && done(ctx))
             return true;
@@ -190,7 +193,10 @@ bool embed_run_until(struct embed *e, uint64_t until_ns, bool (*done)(void *ctx)
             continue;
         if (embed_now(e) >= until_ns)
             return false;
-        go_to(e, least(until_ns, next_due(e, false)));
+        to = least(until_ns, next_due(e, false));
+        if (e->sim == NULL && done != NULL) /* what drivers' threads have done meanwhile is looked at */
+            to = least(to, embed_now(e) + LOOK_NS);
+        go_to(e, to);
     }
 }
 
