@@ -240,6 +240,7 @@ NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATTRIBUTES Dev
     struct wdf_device *d = o;
     ob_reference(object);
     d->device = object;
+    wdf_serial_init(&d->serial, wdf_passive(&d->o));
     d->o.stop = device_stop;
     d->o.free = device_free;
     d->init = *init;

@@ -86,6 +86,23 @@ static inline void wdf_unlock(const struct wdf_object *o)
     rt_mutex_unlock(wdf_room(o)->lock);
 }
 
+/* Callbacks of a device or a queue one at a time, where its synchronization scope says so; the thread that is
+ * in one may come again. passive: a wait lock; else a spin lock, and callbacks run at DISPATCH_LEVEL. */
+struct wdf_serial {
+    KSPIN_LOCK spin;
+    KEVENT free;
+    uintptr_t owner; /* 0: nobody */
+    unsigned depth;
+    KIRQL irql;
+    bool passive;
+};
+void wdf_serial_init(struct wdf_serial *s, bool passive);
+struct wdf_queue;
+/* Around a callback of the queue's. NULL: nothing is to be synchronized. */
+struct wdf_serial *wdf_serial_of_queue(struct wdf_queue *q);
+void wdf_serial_enter(struct wdf_serial *s);
+void wdf_serial_leave(struct wdf_serial *s);
+
 struct wdf_driver {
     struct wdf_object o;
     PFN_WDF_DRIVER_UNLOAD unload;
@@ -116,6 +133,7 @@ struct wdf_device {
     struct wdf_file *files; /* io lock */
     WCHAR *links[4];        /* symbolic links that it made */
     size_t link_units[4], link_count;
+    struct wdf_serial serial;
 };
 
 struct wdf_file {
@@ -145,6 +163,7 @@ struct wdf_queue {
     struct wdf_object o;
     struct wdf_device *device;
     WDF_IO_QUEUE_CONFIG config;
+    struct wdf_serial serial;
     struct wdf_request *first, *last;
     unsigned queued, presented;
     bool accepts, dispatches, running;

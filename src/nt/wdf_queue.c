@@ -88,13 +88,17 @@ void wdf_queue_left(struct wdf_queue *q)
  * --------------------------------------------------------------------------------------- */
 static void cancelled(struct wdf_queue *q, struct wdf_request *r)
 {
+    struct wdf_serial *serial = wdf_serial_of_queue(q);
+
     if (q->config.EvtIoCanceledOnQueue != NULL) {
         wdf_lock(&q->o);
         r->state = REQUEST_DRIVER; /* the driver completes it */
         r->presented = true;
         q->presented++;
         wdf_unlock(&q->o);
+        wdf_serial_enter(serial);
         q->config.EvtIoCanceledOnQueue((WDFQUEUE)q, (WDFREQUEST)r);
+        wdf_serial_leave(serial);
         return;
     }
     wdf_request_complete(r, STATUS_CANCELLED, 0);
@@ -275,8 +279,13 @@ void wdf_queue_run(struct wdf_queue *q)
         if (!go)
             break;
         struct wdf_request *r = next_request(q, NULL);
-        if (r != NULL)
+        if (r != NULL) {
+            struct wdf_serial *serial = wdf_serial_of_queue(q);
+
+            wdf_serial_enter(serial);
             present(q, r);
+            wdf_serial_leave(serial);
+        }
         if (alone) {
             wdf_lock(&q->o);
             q->running = false;
@@ -373,6 +382,7 @@ NTSTATUS WdfIoQueueCreate(WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config,
     q->o.stop = stop;
     q->device = d;
     q->config = *Config;
+    wdf_serial_init(&q->serial, wdf_passive(&q->o));
     q->accepts = q->dispatches = true;
     if (Config->DefaultQueue)
         d->default_queue = q;

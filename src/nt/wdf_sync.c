@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The framework's locks: a spin lock and a wait lock over the kernel's, in the ledger by those (LEDGER_LOCK)
- * as far as they are.
+ * as far as they are; and the one that it takes itself around callbacks (WDF_SYNCHRONIZATION_SCOPE): the
+ * device's or the queue's, inherited from the device and the driver where nothing is said.
  */
 #include "nt/fault.h"
 #include "nt/wdf_inside.h"
@@ -110,4 +111,61 @@ VOID WdfWaitLockRelease(WDFWAITLOCK Lock)
     w->owner = NULL;
     KeSetEvent(&w->free, IO_NO_INCREMENT, FALSE);
     KeLeaveCriticalRegion();
+}
+
+/* ---- synchronization scopes ------------------------------------------------------------------------------ */
+
+static WDF_SYNCHRONIZATION_SCOPE scope_of(const struct wdf_object *o)
+{
+    while (o != NULL && o->scope == WdfSynchronizationScopeInheritFromParent)
+        o = o->parent;
+    return o != NULL ? o->scope : WdfSynchronizationScopeNone;
+}
+
+void wdf_serial_init(struct wdf_serial *s, bool passive)
+{
+    KeInitializeSpinLock(&s->spin);
+    KeInitializeEvent(&s->free, SynchronizationEvent, TRUE);
+    s->passive = passive;
+}
+
+struct wdf_serial *wdf_serial_of_queue(struct wdf_queue *q)
+{
+    switch (scope_of(&q->o)) {
+    case WdfSynchronizationScopeDevice:
+        return &q->device->serial;
+    case WdfSynchronizationScopeQueue:
+        return &q->serial;
+    default:
+        return NULL;
+    }
+}
+
+void wdf_serial_enter(struct wdf_serial *s)
+{
+    const uintptr_t self = rt_self();
+    KIRQL irql = PASSIVE_LEVEL;
+
+    if (s == NULL)
+        return;
+    if (__atomic_load_n(&s->owner, __ATOMIC_RELAXED) != self) {
+        if (s->passive)
+            (void)KeWaitForSingleObject(&s->free, Executive, KernelMode, FALSE, NULL);
+        else
+            KeAcquireSpinLock(&s->spin, &irql);
+        s->irql = irql;
+        __atomic_store_n(&s->owner, self, __ATOMIC_RELAXED);
+    }
+    s->depth++;
+}
+
+void wdf_serial_leave(struct wdf_serial *s)
+{
+    if (s == NULL || --s->depth != 0)
+        return;
+    __atomic_store_n(&s->owner, 0, __ATOMIC_RELAXED);
+    if (s->passive)
+        KeSetEvent(&s->free, IO_NO_INCREMENT, FALSE);
+    else
+        KeReleaseSpinLock(&s->spin, s->irql);
 }

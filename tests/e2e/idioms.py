@@ -3,12 +3,14 @@
 """Small drivers, each with a thing that real ones do and that is easily got wrong (tests/idioms): `weir cc` compiles them
 with GCC and Clang, `weir replay` runs them; those that check themselves fail in DriverEntry if anything is not as on
 Windows. Those that misbehave end as documented. usage: idioms.py SOURCE-DIR WEIR SANITIZERS"""
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 root, weir, sanitizers = sys.argv[1:4]
 idioms = os.path.join(root, "tests/idioms")
@@ -48,7 +50,7 @@ def replay(image, *args):
 
 def good_drivers(cc):
     for name in ("wide.c", "formats.c", "includes.c", "tracing.c", "guarded.c", "longs.c", "plus.cpp", "versions.c", "kit.c",
-                 "microsoft.c", "tables.c", "network.c"):
+                 "microsoft.c", "tables.c", "network.c", "stacked.c", "collects.c", "scopes.c"):
         extra = ("microsoft.c", "microsoft2.c") if name == "microsoft.c" else ()
         image, r = compile_driver(cc, name, *extra)
         if not check("%s, %s compiles" % (name, cc), image is not None, r.stderr):
@@ -61,6 +63,9 @@ def good_drivers(cc):
             check("longs.c, %s: a warning a use" % cc, lines == wanted, "%s, expected %s" % (lines, wanted))
         ran = replay(image)
         check("%s, %s runs" % (name, cc), ran.returncode == 0, "exit status %d\n%s" % (ran.returncode, ran.stderr))
+        if name == "stacked.c":
+            check("error log, " + cc, re.search(r'error log: code 0xc0041234, value 0x7, status 0xc0000001, "stacked"$', ran.stderr,
+                                                re.M), ran.stderr)
 
 
 def refused_sources(cc):
@@ -99,6 +104,51 @@ def bad_drivers(cc):
             again = run(["replay", "-q", out])
             check("%s, %s: the output is whole" % (name, cc), again.returncode in (0, 1, 2) and os.path.getsize(out) > 20000,
                   "exit status %d, %s" % (again.returncode, again.stderr))
+
+
+CALLOUTS = [os.path.join(root, "drivers/common", f) for f in ("callouts.c", "parameters.c")]
+
+
+def events(path):
+    """The frames that JSON lines tell of; every line but a cut last one is whole."""
+    with open(path) as f:
+        lines = f.read().split("\n")
+    return [e for e in (json.loads(line) for line in lines[:-1]) if e.get("event") == "frame"]
+
+
+def falls(cc):
+    """A fault in the middle: what was decided until then is written, in the capture and in the JSON lines."""
+    image, r = compile_driver(cc, "falls", "falls.c", *CALLOUTS)
+    if not check("falls.c, %s compiles" % cc, image is not None, r.stderr):
+        return
+    out, log = os.path.join(work, "falls.pcapng"), os.path.join(work, "falls.jsonl")
+    ran = replay(image, "--param", "At=40", "-w", out, "--json", log)
+    at = re.search(r"a fault \(SIGSEGV, a NULL pointer\) at falls\.c:\d+ \(reads_it\); Weir was at packet (\d+)$", ran.stderr, re.M)
+    if not check("falls, " + cc, ran.returncode == 6 and at and int(at.group(1)) > 40, "%d %s" % (ran.returncode, ran.stderr)):
+        return
+    told = events(log)
+    check("falls, %s: the events up to there" % cc, [e["frame"] for e in told] == list(range(1, int(at.group(1)))), told[-1:])
+    written = sum(1 for e in told if e["written"])
+    again = run(["replay", "-q", "--json", log, out])
+    check("falls, %s: the output up to there" % cc, again.returncode in (0, 1) and len(events(log)) == written,
+          "%d of %d: %s" % (len(events(log)), written, again.stderr))
+
+
+def sleeps(cc):
+    """A callout that waits: as long as its machine's time says, and no longer than an hour of that."""
+    image, r = compile_driver(cc, "sleeps", "sleeps.c", *CALLOUTS)
+    if not check("sleeps.c, %s compiles" % cc, image is not None, r.stderr):
+        return
+    begun = time.monotonic()
+    ran = replay(image, "--param", "Minutes=50")
+    check("sleeps, %s: less than an hour" % cc, ran.returncode == 0 and "waited 3000 s" in ran.stderr,
+          "%d %s" % (ran.returncode, ran.stderr))
+    for title, value in (("more than an hour", "Minutes=70"), ("for ever", "Forever=1")):
+        ran = replay(image, "--param", value)
+        check("sleeps, %s: %s" % (cc, title), ran.returncode == 7 and "waited" not in ran.stderr and
+              re.search(r"^weir: replay: waits for what can never come; Weir was at packet \d+$", ran.stderr, re.M),
+              "%d %s" % (ran.returncode, ran.stderr))
+    check("sleeps, %s: at once" % cc, time.monotonic() - begun < 60, "%g s" % (time.monotonic() - begun))
 
 
 def two_of_one(cc):
@@ -167,7 +217,7 @@ def debug_information(cc):
 
 compilers = [c for c in ("gcc", "clang") if shutil.which(c) is not None]
 for compiler in compilers:
-    for part in (good_drivers, refused_sources, bad_drivers, two_of_one, parameters_and_seed, sanitized, covered,
+    for part in (good_drivers, refused_sources, bad_drivers, falls, sleeps, two_of_one, parameters_and_seed, sanitized, covered,
                  debug_information):
         part(compiler)
 for title, args, status in (("no source", ["cc"], 64), ("no file", ["cc", "nothing.c"], 66), ("no compiler", ["cc", "--cc=no-such", "faults.c"], 66),

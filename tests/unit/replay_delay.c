@@ -531,7 +531,7 @@ static void run_of(struct world *w)
 #define SECOND 1000000000ull
 
 /* Of a connect everything is late by as much, the repeated SYN too; another flow is not (PEND-35). */
-static void a_connect_is_late_as_a_whole(void **state)
+static void PEND_35_a_connect_is_late_as_a_whole(void **state)
 {
     struct world w = {.count = 6, .flows = {{.tcp = true, .out = true}, {.out = true}}};
 
@@ -550,7 +550,7 @@ static void a_connect_is_late_as_a_whole(void **state)
 }
 
 /* A SYN that comes in again is asked about at its own time (PEND-37); what follows waits. */
-static void a_repeated_syn_is_on_time(void **state)
+static void PEND_37_a_repeated_syn_is_on_time(void **state)
 {
     struct world w = {.count = 4, .flows = {{.tcp = true}}};
 
@@ -572,7 +572,7 @@ static void a_repeated_syn_is_on_time(void **state)
 }
 
 /* Further datagrams are asked about at their own time (PEND-36); each answer waits for what it answers. */
-static void datagrams_wait_for_their_own_request(void **state)
+static void PEND_36_datagrams_wait_for_their_own_request(void **state)
 {
     struct world w = {.count = 5, .flows = {{.out = true}}};
     static const bool first[] = {true, false, true, false, false};
@@ -944,9 +944,9 @@ static void fragments_are_refused_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_connect_is_late_as_a_whole),
-        cmocka_unit_test(a_repeated_syn_is_on_time),
-        cmocka_unit_test(datagrams_wait_for_their_own_request),
+        cmocka_unit_test(PEND_35_a_connect_is_late_as_a_whole),
+        cmocka_unit_test(PEND_37_a_repeated_syn_is_on_time),
+        cmocka_unit_test(PEND_36_datagrams_wait_for_their_own_request),
         cmocka_unit_test(segments_wait_for_what_they_acknowledge),
         cmocka_unit_test(the_answer_is_to_the_syn_before_it),
         cmocka_unit_test(a_bind_holds_its_frame_up),
