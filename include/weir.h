@@ -109,7 +109,8 @@ struct weir_config {
 };
 
 /* An engine with its management service running and built-in layers, no filters; a host, peers and wires. It becomes
- * current. The caller owns it. 0, -ENOMEM, -EINVAL. NULL: all defaults. */
+ * current. The caller owns it. 0; -ENOMEM, also where 1,024 are there; -EINVAL: the configuration makes no sense, which
+ * config.failed is told. NULL: all defaults. */
 int weir_create(struct weir **out);
 int weir_create_with(const struct weir_config *config, struct weir **out);
 
@@ -197,13 +198,16 @@ struct weir_socket *weir_socket(struct weir_process *p, enum weir_kind kind);
 struct weir_socket *weir_socket_raw(struct weir_process *p, unsigned protocol);
 /* 0; -EINPROGRESS: pended; -EACCES: refused; -EADDRINUSE, -EADDRNOTAVAIL. */
 int weir_bind(struct weir_socket *s, const char *address);
+/* The same; where the bind is still pended it follows as soon as that is permitted. */
 int weir_listen(struct weir_socket *s);
 /* Binds first where that was not done. TCP: -EINPROGRESS: begun, or pended; 0: UDP and others: the peer is set;
  * -EACCES, -ENETUNREACH, -EISCONN. */
 int weir_connect(struct weir_socket *s, const char *address);
 /* The oldest connection that is complete, owned by the same process; NULL: none now. */
 struct weir_socket *weir_accept(struct weir_socket *s);
-/* Bytes taken, or -EAGAIN, -ENOTCONN, -EPIPE, -ECONNRESET, -EACCES (UDP: refused), -EMSGSIZE, -ETIMEDOUT. */
+/* Bytes taken, or -EAGAIN (no room now; or the bind that it implied is pended: nothing was sent), -ENOTCONN, -EPIPE,
+ * -ECONNRESET, -ECONNREFUSED, -EACCES (UDP: refused), -EMSGSIZE, -ENETUNREACH, -ETIMEDOUT. A datagram that is pended
+ * counts as sent: whoever pended it injects it again. */
 long weir_send(struct weir_socket *s, const void *bytes, size_t size);
 long weir_send_to(struct weir_socket *s, const char *address, const void *bytes, size_t size);
 /* Bytes; 0: the other side has ended; -EAGAIN: nothing there; -ECONNRESET, -ECONNREFUSED, -ENOTCONN. from: NULL, or
@@ -268,7 +272,7 @@ void weir_tap(struct weir *w,
                           size_t size),
               void *ctx);
 /* The other end of the wire is this descriptor from now on (a TUN device's without packet information: an IP packet a
- * read, a write); the peer is gone. real_time only. It stays the caller's. */
+ * read, a write); the peer is gone, the wire has no delay of its own. real_time only. It stays the caller's. */
 int weir_attach(struct weir *w, uint32_t interface, int fd);
 
 /* ---- what happens to a machine ------------------------------------------------------------------------- */

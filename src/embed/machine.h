@@ -130,14 +130,14 @@ struct embed_socket {
     uint8_t protocol;               /* RAW's */
     struct stack_socket *at[2];     /* [1]: IPv6; NULL: not made yet, or none */
     struct host_endpoint *endpoint; /* the host's: what was bound by a call; NULL: none, or not the host's */
-    bool bound, accepted, listens; /* listens: it was asked for */
-    bool pended;          /* bind or listen waits for a driver */
-    bool refused;         /* by bind, listen, or connect before there was a connection */
-    enum embed_wish wish; /* what is to follow once it is bound */
-    struct embed_end to;  /* of EMBED_WISH_CONNECT */
-    int failed;           /* of what followed a pended bind; 0 or -errno */
-    enum weir_state told; /* the state that was last told as an event */
-    uint64_t held_frame;  /* gate.c's: the first packet of its connect waits; 0: none does */
+    bool bound, accepted, listens;  /* listens: it was asked for */
+    bool pended;                    /* bind or listen waits for a driver */
+    bool refused;                   /* by bind, listen, or connect before there was a connection */
+    enum embed_wish wish;           /* what is to follow once it is bound */
+    struct embed_end to;            /* of EMBED_WISH_CONNECT */
+    int failed;                     /* of what followed a pended bind; 0 or -errno */
+    enum weir_state told;           /* the state that was last told as an event */
+    uint64_t held_frame;            /* gate.c's: the first packet of its connect waits; 0: none does */
     struct embed_socket *held_next;
     /* What weir_wait_readable() found, for weir_receive(). */
     uint8_t *ahead;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -168,6 +169,36 @@ static void the_machine_s_own_time(void **state)
     assert_int_equal(weir_driver_unload(d), 0);
     assert_true(weir_expect_clean(w));
     weir_destroy(w);
+}
+
+/* The other end of a wire is a descriptor: a packet a read, a write. */
+static void an_attached_descriptor(void **state)
+{
+    static const uint8_t ping[] = {0x45, 0,  0, 29, 0, 7, 0, 0,    64,   1, 0x66, 0xd7, 10, 0,   0,
+                                   2,    10, 0, 0,  1, 8, 0, 0x83, 0xfd, 0, 1,    0,    1,  0x74};
+    struct weir *w = engine(&(struct weir_config){.real_time = true});
+    struct weir_socket *u = weir_socket(weir_process(w, "C:\\x.exe", NULL), WEIR_UDP);
+    uint8_t got[256];
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(weir_attach(w, 1, ends[0]), 0);
+    assert_int_equal(weir_send_to(u, "10.0.0.2:53", "query", 5), 5);
+    weir_run(w, WEIR_MILLISECOND);
+    assert_int_equal(read(ends[1], got, sizeof got), 33);
+    assert_memory_equal(got + 28, "query", 5);
+    assert_int_equal(write(ends[1], ping, sizeof ping), sizeof ping);
+    weir_run(w, 20 * WEIR_MILLISECOND);
+    assert_int_equal(read(ends[1], got, sizeof got), sizeof ping);
+    assert_int_equal(got[20], 0); /* an echo reply */
+    assert_int_equal(got[28], 0x74);
+    assert_int_equal(write(ends[1], "junk", 4), 4);
+    weir_run(w, 5 * WEIR_MILLISECOND);
+    weir_destroy(w);
+    assert_int_equal(write(ends[0], "x", 1), 1); /* it stayed the caller's */
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* ---- side by side ------------------------------------------------------------------------------------------ */
@@ -382,6 +413,7 @@ int main(void)
         cmocka_unit_test(a_machine_as_the_test_wants_it),
         cmocka_unit_test(virtual_time),
         cmocka_unit_test(the_machine_s_own_time),
+        cmocka_unit_test(an_attached_descriptor),
         cmocka_unit_test(several_in_one_thread),
         cmocka_unit_test(one_in_each_of_several_threads),
         cmocka_unit_test(the_same_seed_tells_the_same_story),
