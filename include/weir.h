@@ -336,7 +336,8 @@ struct weir_event {
     const char *local, *remote; /* "10.0.0.1:50000"; NULL */
     const char *text;           /* the whole of it, for people: one line */
 };
-/* Calls fn for each that is kept, oldest first; valid during the call. */
+/* Calls fn for each that is kept, oldest first; valid during the call. With WEIR_EVENTS=1 in the environment each is
+ * printed on standard error as it happens. */
 void weir_events(struct weir *w, void (*fn)(void *ctx, const struct weir_event *e), void *ctx);
 /* Which events are meant: what is zero or NULL does not matter. */
 struct weir_match {

@@ -33,6 +33,7 @@ struct places {
 
 struct embed_watch {
     struct rt_mutex *lock; /* real time; NULL: not needed */
+    bool aloud;            /* $WEIR_EVENTS: each record goes to standard error, too */
     struct embed_record **chunks;
     size_t chunk_count;
     uint64_t last;               /* number of the last record */
@@ -83,6 +84,15 @@ static struct embed_record *begin(struct embed *e)
     return r;
 }
 
+/* Locked. The record is whole; NULL: there is none. */
+static void finish(struct embed *e, const struct embed_record *r)
+{
+    char line[EMBED_LINE];
+
+    if (r != NULL && e->watch->aloud)
+        fprintf(stderr, "%s\n", embed_record_text(e, r, line));
+}
+
 /* Locked. Words that callers keep on their stacks; few are different. */
 static const char *intern(struct embed_watch *w, const char *text)
 {
@@ -114,6 +124,7 @@ int embed_watch_create(struct embed *e)
         free(w);
         return -ENOMEM;
     }
+    w->aloud = getenv("WEIR_EVENTS") != NULL;
     e->watch = w;
     e->made_ns = embed_now(e);
     return 0;
@@ -341,6 +352,7 @@ static void classified(void *ctx, const struct host_event *h)
          strncmp(r->layer, "ALE_AUTH_LISTEN", 15) == 0)) {
         struct embed_record asked = *r;
 
+        finish(e, r);
         r = begin(e);
         if (r != NULL) {
             asked.number = r->number;
@@ -348,6 +360,7 @@ static void classified(void *ctx, const struct host_event *h)
             r->kind = WEIR_EVENT_PENDED;
         }
     }
+    finish(e, r);
     unlock(w);
 }
 
@@ -367,6 +380,7 @@ void embed_watch_asked(struct embed *e, const struct engine_layer *l, const stru
         r->inbound = l->direction == 'i';
         r->note = "asked by weir_classify()";
     }
+    finish(e, r);
     unlock(e->watch);
 }
 
@@ -406,6 +420,7 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
         r->inbound = f->inbound;
         r->interface = f->interface_index;
     }
+    finish(e, r);
     unlock(e->watch);
 }
 
@@ -450,6 +465,7 @@ void embed_event(struct embed *e, const struct weir_event *event)
         take_end(event->remote, &r->remote, &r->remote_port, r);
         r->text = event->text != NULL ? strdup(event->text) : NULL;
     }
+    finish(e, r);
     unlock(w);
 }
 
@@ -486,5 +502,6 @@ void embed_event_packet(struct embed *e, const struct embed_packet_event *p)
             r->tcp_flags = wire.protocol == WIRE_PROTOCOL_TCP ? wire.tcp_flags : 0;
         }
     }
+    finish(e, r);
     unlock(w);
 }
