@@ -419,6 +419,7 @@ void *embed_enter(const char *call, enum embed_kind kind, const void *handle, st
                      s->object == NULL && s->ended_by != NULL ? s->ended_by : "");
         return NULL;
     }
+    embed_hang_arm(e);
     e->handles->call = call;
     atomic_store_explicit(&e->beats, atomic_load_explicit(&e->beats, memory_order_relaxed) + 1,
                           memory_order_relaxed);

@@ -13,6 +13,9 @@
  * where no driver's function is on the stack and no call of weir.h was made meanwhile, nothing is said. A process
  * that is traced is never ended.
  *
+ * A driver that faults ends the process as well (loader_crash_arm()): on Windows it stops the machine. Test frameworks
+ * set handlers of their own for each test, which say less, so each call of weir.h looks whether ours stand.
+ *
  * File-scope state: who is asked by the signal, as signals are the process's. One is asked at a time.
  */
 #include <errno.h>
@@ -212,6 +215,21 @@ static int start_watch(struct embed *e)
     return -err;
 }
 
+/* ---- faults -------------------------------------------------------------------------------------------- */
+
+static void say_again(void *ctx)
+{
+    char again[512];
+
+    embed_how_again(ctx, again, sizeof again);
+    fprintf(stderr, "%s\n", again);
+}
+
+void embed_hang_arm(struct embed *e)
+{
+    loader_crash_arm(say_again, e);
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 int embed_hang_create(struct embed *e)
@@ -233,6 +251,7 @@ void embed_hang_destroy(struct embed *e)
 
     if (h == NULL)
         return;
+    loader_crash_disarm(e);
     if (h->watching) {
         pthread_mutex_lock(&h->lock);
         h->stop = true;

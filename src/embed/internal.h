@@ -169,6 +169,8 @@ void embed_hang_destroy(struct embed *e);
 /* rt_sim_config.stuck, with the engine as ctx; watchdog_ns: embed_hang_ns(). */
 void embed_hang_stuck(void *ctx, const char *fiber, struct rt_context *context);
 uint64_t embed_hang_ns(const struct embed *e);
+/* A driver may run soon: its faults are to be told. Every call of weir.h. */
+void embed_hang_arm(struct embed *e);
 /* It will never come back: says so with every thread's stack, and ends the process (LOADER_EXIT_STUCK). */
 _Noreturn void embed_hang(struct embed *e, const char *what);
 

@@ -45,6 +45,7 @@ static struct {
     pid_t thread;
     void *stack;
     bool watching;
+    bool armed; /* ... by a test program */
     struct sigaction before[SIGNALS];
     char text[1024];
 } crash;
@@ -221,8 +222,15 @@ static _Noreturn void end_run(const char *driver, const char *what, const struct
         compose(driver, what, place, where);
     }
     tell();
+    if (crash.armed) {
+        fflush(stdout);
+        loader_stacks_collect(rt_sim_current(), "threads: this one", rt_current(), NULL);
+        loader_stacks_print(stderr);
+    }
     if (crash.flush != NULL)
         crash.flush(crash.ctx);
+    if (crash.armed)
+        fflush(NULL);
     _exit(status);
 }
 
@@ -402,4 +410,62 @@ void loader_crash_unwatch(void)
     crash.flush = NULL;
     crash.watching = false;
     loader_crash_doing(NULL, 0);
+}
+
+/* ---- in a test program ---------------------------------------------------------------------------------- */
+
+/* A test framework's handlers only say that there was a fault; a sanitizer's say more than ours. */
+static bool may_replace(const struct sigaction *a)
+{
+    void *at = NULL;
+    Dl_info info;
+
+    if ((a->sa_flags & SA_SIGINFO) == 0 && a->sa_handler == SIG_DFL)
+        return true;
+    memcpy(&at,
+           (a->sa_flags & SA_SIGINFO) != 0 ? (const void *)&a->sa_sigaction : (const void *)&a->sa_handler,
+           sizeof at);
+    return at != NULL && dladdr(at, &info) != 0 && info.dli_fname != NULL &&
+           strstr(info.dli_fname, "cmocka") != NULL;
+}
+
+/* Stacks that overflow need another one; the first thread's that asks, as long as the process. */
+static void alternate_stack(void)
+{
+    stack_t now, own = {.ss_size = STACK_BYTES};
+
+    if (crash.stack != NULL || sigaltstack(NULL, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
+        return;
+    crash.stack = malloc(STACK_BYTES);
+    own.ss_sp = crash.stack;
+    if (crash.stack != NULL)
+        sigaltstack(&own, NULL);
+}
+
+void loader_crash_arm(void (*last)(void *ctx), void *ctx)
+{
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK}, now;
+
+    if (crash.watching)
+        return;
+    crash.flush = last;
+    crash.ctx = ctx;
+    if (sigaction(SIGSEGV, NULL, &now) != 0 ||
+        ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault) || !may_replace(&now))
+        return;
+    loader_stacks_prepare();
+    alternate_stack();
+    crash.armed = true;
+    sigemptyset(&action.sa_mask);
+    action.sa_sigaction = on_fault;
+    for (unsigned n = 0; n < FAULTS; n++)
+        sigaction(faults[n], &action, &crash.before[n]);
+}
+
+void loader_crash_disarm(const void *ctx)
+{
+    if (crash.watching || crash.ctx != ctx)
+        return;
+    crash.flush = NULL;
+    crash.ctx = NULL;
 }

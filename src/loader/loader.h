@@ -139,6 +139,11 @@ enum {
  * five seconds. */
 int loader_crash_watch(void (*flush)(void *ctx), void *ctx); /* 0 or -ENOMEM */
 void loader_crash_unwatch(void);
+/* The same for a test program, whose framework sets handlers of its own for each test: called before drivers may run,
+ * as often as one likes (a system call). Nothing is done where a sanitizer's handler stands, or a program's own. The
+ * message has every thread's stack, then what last() writes (may be NULL; disarm: no longer). */
+void loader_crash_arm(void (*last)(void *ctx), void *ctx);
+void loader_crash_disarm(const void *ctx);
 /* What Weir is doing, for such a message: a text that outlives the run, and a number ("frame", 12); NULL:
  * nothing. */
 void loader_crash_doing(const char *what, uint64_t number);

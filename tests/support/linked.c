@@ -221,6 +221,8 @@ static void spin(void)
         ;
 }
 
+static volatile ULONG_PTR nowhere = 64;
+
 static NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_PTR *done)
 {
     const ULONG in = at->Parameters.DeviceIoControl.InputBufferLength;
@@ -266,6 +268,12 @@ static NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_
         return STATUS_SUCCESS;
     case LINKED_WORK:
         IoQueueWorkItem(s->counted, linked_work, DelayedWorkQueue, s);
+        return STATUS_SUCCESS;
+    case LINKED_FAULT:
+        *(volatile ULONG *)(ULONG_PTR)nowhere = 1;
+        return STATUS_SUCCESS;
+    case LINKED_STOP:
+        KeBugCheckEx(0xe2, 1, 2, 3, 4);
         return STATUS_SUCCESS;
     case LINKED_DEAF:
         return KeWaitForSingleObject(&s->never, Executive, KernelMode, FALSE, NULL);

@@ -24,6 +24,8 @@ enum {
     LINKED_WORK = LINKED_CODE(8),   /* queues a work item (linked_work), which counts */
     LINKED_COUNT = LINKED_CODE(9),  /* how often it ran, four bytes */
     LINKED_DEAF = LINKED_CODE(10),  /* waits for an event that nobody sets, in the dispatch routine */
+    LINKED_FAULT = LINKED_CODE(11), /* writes where there is no memory */
+    LINKED_STOP = LINKED_CODE(12),  /* KeBugCheckEx */
 };
 struct linked_call {
     uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
