@@ -337,6 +337,8 @@ static void serve_iperf(struct net_socket *control, struct net_socket *listener)
     before = net_now_ms();
     bytes = pump(data, control, sends, before + PATIENCE_MS);
     results(mine, sizeof(mine), bytes, (double)(net_now_ms() - before) / 1000);
+    net_close(data); /* its end is what a client that pulls reads up to */
+    data = NULL;
     if (say(control, EXCHANGE_RESULTS) && read_text(control, text, sizeof(text)) &&
         send_text(control, mine) && say(control, DISPLAY_RESULTS))
         (void)hear(control, IPERF_DONE);
