@@ -18,7 +18,7 @@
 #include "policy/policy.h"
 
 #define START_NS    1767225600000000000ull /* 2026-01-01 */
-#define FLOWS       65536u
+#define FLOWS       16384u
 #define SIM_STACK   (256u << 10)
 #define SIM_STACK_S (1024u << 10) /* with a sanitizer's run-time */
 
