@@ -19,7 +19,6 @@ enum kept_place {
     KEPT_REMOTE_ADDRESS,
     KEPT_REMOTE_ADDRESS_TYPE,
     KEPT_REMOTE_PORT,
-    KEPT_PACKET_DIRECTION,
     KEPT_CONNECTION_DIRECTION,
     KEPT_FLAGS,
     KEPT_REASON,
@@ -59,9 +58,9 @@ struct kept_owner {
  * filled anew while the rest is about the same interfaces in the same state.
  */
 struct kept {
-    const struct host_interface *interface, *local, *arrival, *next_hop;
-    UINT64 among;            /* host.among */
-    struct kept_owner owner; /* whose the fields of an owner are */
+    const struct host_interface *local, *arrival, *next_hop; /* the scene's interface is one of the two */
+    UINT64 among;                                            /* host.among */
+    struct kept_owner owner;                                 /* whose the fields of an owner are */
     UINT64 unknown;          /* of the fields that are kept: the interfaces' and the host's, */
     UINT64 unknown_of_owner; /* and the owner's */
     bool filled;             /* the above are those of `value` */

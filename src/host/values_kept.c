@@ -10,8 +10,8 @@
  *   values_keep() --another interface, another profile--> all fields
  *                 --else--> places | those of the owner, if it is another one | `each`
  *
- * What is kept belongs to one lane and one level: a classification inside another has values of its own, and
- * those that are deeper still fill all of them (indicate.c).
+ * What is kept belongs to one lane, one direction and one level: a classification inside another has values of
+ * its own, and those that are deeper still fill all of them (indicate.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ enum lasting {
     OF_EACH,      /* scene, packet, flow, endpoint */
     OF_OWNER,     /* ... and what it is made of */
     OF_PROFILE,   /* as OF_INTERFACE, unless the packet is asked about again */
-    OF_INTERFACE, /* the scene's interfaces, as they were when they were looked at */
+    OF_INTERFACE, /* the scene's interfaces, as they were when they were looked at, and its direction */
     OF_HOST,      /* nothing that changes */
 };
 
@@ -63,6 +63,7 @@ static const UINT8 lasting[GETTERS] = {
     [GET_INTERFACE_MAC] = OF_INTERFACE,
     [GET_MEDIUM] = OF_INTERFACE,
     [GET_PHYSICAL_MEDIUM] = OF_INTERFACE,
+    [GET_PACKET_DIRECTION] = OF_INTERFACE,
 };
 
 /* Where a getter's value is stored without asking; KEPT_PLACES: nowhere. */
@@ -83,8 +84,6 @@ static enum kept_place place_of(UINT8 get)
         return KEPT_REMOTE_ADDRESS_TYPE;
     case GET_REMOTE_PORT:
         return KEPT_REMOTE_PORT;
-    case GET_PACKET_DIRECTION:
-        return KEPT_PACKET_DIRECTION;
     case GET_CONNECTION_DIRECTION:
         return KEPT_CONNECTION_DIRECTION;
     case GET_FLAGS:
@@ -206,7 +205,6 @@ static void store(const struct filling *f, struct scratch *room, FWPS_INCOMING_V
         put_address(&values[place[KEPT_REMOTE_ADDRESS]].value, s, &s->remote);
         values[place[KEPT_REMOTE_PORT]].value.uint16 = s->remote_port;
     }
-    values[place[KEPT_PACKET_DIRECTION]].value.uint32 = s->packet_direction;
     values[place[KEPT_CONNECTION_DIRECTION]].value.uint32 = s->connection_direction;
     values[place[KEPT_REASON]].value.uint32 = s->reauthorize;
     values[place[KEPT_FLAGS]].value.uint32 = filling_flags(f);
@@ -255,7 +253,6 @@ static __attribute__((noinline)) void fill_all(struct kept *k, const struct fill
     const struct prepared *p = f->prepared;
 
     k->unknown = filling_fields(f, room, layer, p->all & ~(p->each | p->of_owner | p->of_profile), k->value);
-    k->interface = f->s->interface;
     k->local = f->local;
     k->arrival = f->arrival;
     k->next_hop = f->next_hop;
@@ -276,8 +273,7 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
         return NULL;
     filling_begin(&f, s, room, layer->id);
     if (__builtin_expect(!k->filled || k->any_remote != s->any_remote || k->among != among ||
-                             k->interface != s->interface || k->local != f.local || k->arrival != f.arrival ||
-                             k->next_hop != f.next_hop,
+                             k->local != f.local || k->arrival != f.arrival || k->next_hop != f.next_hop,
                          0))
         fill_all(k, &f, room, layer->id, among);
     else

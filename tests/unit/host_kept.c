@@ -29,12 +29,15 @@ static UINT32 pick(UINT32 below)
 
 static void random_packet(struct scene_lab *l)
 {
-    static const char *const four[] = {"10.0.0.1", "10.0.0.2", "10.0.1.7", "224.0.0.1", "10.0.1.255"};
-    static const char *const six[] = {"fe80::1", "fe80::2", "2001:db8::1", "ff02::1", "2001:db8::77"};
+    /* the last of six has the bits that 224.0.0.1 has, in memory */
+    static const char *const four[] = {"10.0.0.1",  "10.0.0.2",   "10.0.1.7", "0.0.0.0",
+                                       "224.0.0.1", "10.0.1.255", "224.0.0.1"};
+    static const char *const six[] = {
+        "fe80::1", "fe80::2", "2001:db8::1", "::", "ff02::1", "2001:db8::77", "100:e0::"};
     static const uint8_t protocols[] = {WIRE_PROTOCOL_TCP, WIRE_PROTOCOL_UDP, WIRE_PROTOCOL_ICMP};
     const char *const *addresses = pick(2) ? four : six;
-    struct packet p = {.src = addresses[pick(5)],
-                       .dst = addresses[pick(5)],
+    struct packet p = {.src = addresses[pick(7)],
+                       .dst = addresses[pick(7)],
                        .sport = (UINT16)(1 + pick(3)),
                        .dport = (UINT16)(1 + pick(3)),
                        .protocol = protocols[pick(3)],
@@ -62,6 +65,7 @@ static void random_scene(struct scene_lab *l)
         l->owner.unknown = pick(3) == 0 ? 1u << pick(16) : 0;
         l->owner.package = pick(3) == 0 ? &package : NULL;
         l->owner.app_id = pick(3) != 0 ? l->app : NULL;
+        l->owner.token = pick(3) != 0 ? l->owner.token : NULL;
         l->endpoint.wildcard = pick(4) == 0;
         l->endpoint.raw = pick(4) == 0;
         l->endpoint.promiscuous = pick(4) == 0;
@@ -137,14 +141,16 @@ static void compare(struct scene_lab *l, UINT16 id, enum host_layer role, bool d
     FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS];
     const uint32_t at = packet_offset(&l->scene, role, discard);
     UINT64 unknown, unknown_kept;
-    struct kept *k;
+    struct kept *k, *below;
 
     memset(value, 0xa5, sizeof(value));
     unknown = values_fill(&l->scene, layer, room->prepared[id].all, value, room);
     room->level = 1 + pick(KEPT_LEVELS);
     k = values_keep(&l->scene, layer, room, &unknown_kept);
-    room->level = 0;
     assert_non_null(k);
+    below = room->level > 1 ? room->kept[room->level - 2][id][scene_inbound(&l->scene)] : NULL;
+    assert_ptr_not_equal(k, below); /* who is below still reads his */
+    room->level = 0;
     if (unknown != unknown_kept)
         fail_msg("%s: unknown %llx, kept %llx", layer->name, (unsigned long long)unknown,
                  (unsigned long long)unknown_kept);

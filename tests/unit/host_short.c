@@ -147,6 +147,9 @@ static const char *const some_rules[] = {
     "permit AC",
     "permit RA ip_local_port=2001",
     "permit DD interface_index=1",
+    "block RES ip_local_port=2003",
+    "permit FE ip_remote_port=443",
+    "permit ST6",
 };
 
 static void change_rule(struct world *w)
@@ -166,12 +169,12 @@ static void change_rule(struct world *w)
 /* A callout of the engine's, or one of another machine's, where the short way would pass. */
 static void add_callout(struct world *w)
 {
-    static const char *const where[] = {"ST", "DD",  "ST ip_remote_port=443",
-                                        "IT", "SPK", "OT ip_remote_port=1025"};
+    static const char *const where[] = {
+        "ST", "DD", "ST ip_remote_port=443", "IT", "SPK", "OT ip_remote_port=1025", "FE"};
     struct host_lab_callout *c = &w->callouts[w->callout_count++];
 
     c->action = chance(w, 4) ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT;
-    host_lab_callout(&w->lab, where[any(w, 6)], c);
+    host_lab_callout(&w->lab, where[any(w, 7)], c);
     if (chance(w, 3))
         return;
     assert_int_equal(engine_callout_unregister(w->lab.engine, &c->key), STATUS_SUCCESS);
@@ -232,6 +235,8 @@ static bool next_packet(struct world *w, struct stream *s, struct packet *p, cha
                          .bad = chance(w, 50) ? PACKET_BAD_IP_SUM : 0};
     if (chance(w, 60))
         p->dst = s->six ? "ff02::1" : chance(w, 2) ? "224.0.0.251" : "10.0.0.255";
+    if (chance(w, 60)) /* to itself */
+        p->src = p->dst = s->six ? "fd00::1" : "10.0.0.1";
     return by_us;
 }
 
@@ -280,7 +285,7 @@ static void some_frames(struct world *w)
                              : packet_build(&p, bytes[n], sizeof(bytes[n]));
         wire_parse(packet_link_type(p.link), bytes[n],
                    (uint32_t)(chance(w, 80) ? any(w, (unsigned)size) : size), (uint32_t)size, &parsed[n]);
-        w->now_ns += any(w, 3) * 1000000;
+        w->now_ns += chance(w, 200) ? any(w, 70) * 1000000000ull : any(w, 3) * 1000000;
         frames[n] = (struct host_frame){.packet = &parsed[n],
                                         .number = ++w->frame,
                                         .time_ns = w->now_ns,
@@ -302,13 +307,14 @@ static void some_frames(struct world *w)
 
 static void something(struct world *w)
 {
-    union wire_addr a = {.v4 = 0x0a000100u + any(w, 4)};
+    const bool moves = chance(w, 3); /* the host's own address, to the other interface as well */
+    union wire_addr a = {.v4 = moves ? 0x0a000001u : 0x0a000100u + any(w, 4)};
     const unsigned what = any(w, 8), value = any(w, 3);
     const UINT64 wait = any(w, 70) * 1000000000ull;
 
     if (what == 0)
         w->now_ns += wait;
-    if (what == 1 && w->callout_count < 4 && chance(w, 4))
+    if (what == 1 && w->callout_count < 4 && chance(w, 2))
         add_callout(w);
     if (what == 2)
         change_rule(w);
@@ -320,7 +326,7 @@ static void something(struct world *w)
         if (what == 3)
             host_set_profile(s->host, 1, value);
         if (what == 4)
-            assert_int_equal(host_address_add(s->host, 1, 4, &a, 32, false), 0);
+            (void)host_address_add(s->host, moves ? 3 : 1, 4, &a, 32, false);
         if (what == 5)
             host_reauthorize(s->host, value == 0 ? FWP_CONDITION_REAUTHORIZE_REASON_POLICY_CHANGE
                                                  : FWP_CONDITION_REAUTHORIZE_REASON_SOCKET_PROPERTY_CHANGED);
