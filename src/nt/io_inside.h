@@ -188,6 +188,16 @@ struct io_key {
 };
 NTSTATUS registry_open(struct io_room *io, struct registry_key *key, struct io_key **out);
 
+/* A key while io->lock is held, and the handle that it came by, with a reference. */
+struct registry_held {
+    struct nt *k;
+    struct io_key *open; /* NULL: it came by its path */
+    struct registry_key *key;
+};
+/* By a handle: takes the lock. Failed: it has not. The key may be deleted. */
+NTSTATUS registry_hold(HANDLE handle, struct registry_held *out);
+void registry_let(struct registry_held *held);
+
 /* ---- the framework; wdf_driver.c
  * ------------------------------------------------------------------------------- */
 void wdf_driver_gone(struct io_driver *io); /* deletes what it still has */

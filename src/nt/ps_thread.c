@@ -5,6 +5,10 @@
  * the host, a test program's) is never told to end: its entry stays until another thread with the same
  * rt_self() comes, which is seen by its fresh rt_carried().
  *
+ * Who asks again is found without k->lock (asked_last()): each bucket of the table has a place for who asked
+ * last. Only a thread writes its own self there, so what it reads beside it is what it wrote, or what a thread
+ * that is no more wrote, whose entry its own rt_carried() does not know.
+ *
  * System threads (PsCreateSystemThread):
  *
  *   PsCreateSystemThread --> runs its routine --returns, or PsTerminateSystemThread--> signalled --> joined
@@ -31,9 +35,37 @@ struct nt_own_thread {
 
 struct _OBJECT_TYPE ob_type_thread = {.name = "Thread"};
 
+static unsigned bucket_number(uintptr_t self)
+{
+    return (self >> 4) * 0x9e3779b97f4a7c15ull >> 58;
+}
+
 static struct nt_thread **bucket_of(struct nt *k, uintptr_t self)
 {
-    return &k->threads[(self >> 4) * 0x9e3779b97f4a7c15ull >> 58];
+    return &k->threads[bucket_number(self)];
+}
+
+/* NULL: another one of the bucket, or not yet. */
+static struct nt_thread *asked_last(struct nt *k, const struct rt_carried *carried, uintptr_t self)
+{
+    struct nt_asked *a = &k->asked[bucket_number(self)];
+    struct nt_thread *t;
+
+    if (atomic_load_explicit(&a->self, memory_order_acquire) != self)
+        return NULL;
+    t = atomic_load_explicit(&a->thread, memory_order_acquire);
+    return t == carried->nt_thread && atomic_load_explicit(&a->self, memory_order_relaxed) == self ? t : NULL;
+}
+
+/* Under k->lock. t: the calling thread's; NULL: it is no more. */
+static void asks_now(struct nt *k, uintptr_t self, struct nt_thread *t)
+{
+    struct nt_asked *a = &k->asked[bucket_number(self)];
+
+    atomic_store_explicit(&a->self, 0, memory_order_release);
+    atomic_store_explicit(&a->thread, t, memory_order_release);
+    if (t != NULL)
+        atomic_store_explicit(&a->self, self, memory_order_release);
 }
 
 static struct nt_thread *thread_make(struct nt *k)
@@ -66,8 +98,10 @@ struct nt_thread *nt_thread_current(struct nt *k)
 {
     struct rt_carried *carried = rt_carried();
     uintptr_t self = rt_self();
-    struct nt_thread *t, *stale = NULL;
+    struct nt_thread *t = asked_last(k, carried, self), *stale = NULL;
 
+    if (t != NULL)
+        return t;
     rt_mutex_lock(k->lock);
     for (struct nt_thread **at = bucket_of(k, self); (t = *at) != NULL; at = &t->next) {
         if (t->self != self)
@@ -82,6 +116,7 @@ struct nt_thread *nt_thread_current(struct nt *k)
     if (t != NULL)
         thread_enter(k, t);
 out:
+    asks_now(k, self, t);
     rt_mutex_unlock(k->lock);
     if (stale != NULL)
         ob_dereference(stale);
@@ -173,6 +208,7 @@ static void thread_leave(struct nt *k, struct nt_thread *t)
             break;
         }
     }
+    asks_now(k, t->self, NULL);
     rt_mutex_unlock(k->lock);
     rt_carried()->nt_thread = NULL;
 }

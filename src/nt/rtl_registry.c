@@ -18,22 +18,15 @@ static const WCHAR *const bases[] = {
     [RTL_REGISTRY_USER] = u"\\Registry\\User\\.Default",
 };
 
-/* The key; under io->lock. With a handle, *open is to be given back. */
-static NTSTATUS find(struct nt *k, ULONG relative_to, const WCHAR *path, bool make, struct registry_key **out)
+/* A key by its path, held as by registry_hold(). */
+static NTSTATUS hold_path(ULONG relative_to, const WCHAR *path, bool make, struct registry_held *out)
 {
-    struct io_key *from = NULL;
+    ULONG base = relative_to & ~(ULONG)RTL_REGISTRY_OPTIONAL;
+    struct nt *k = nt_current();
     NTSTATUS status;
 
-    if (relative_to & RTL_REGISTRY_HANDLE) {
-        void *object;
-        status = ob_handle_object(k, (HANDLE)(uintptr_t)path, &ob_type_key, &object);
-        if (!NT_SUCCESS(status))
-            return status;
-        from = object;
-        *out = from->key; /* its handle keeps it */
-        return from->key->deleted ? STATUS_KEY_DELETED : STATUS_SUCCESS;
-    }
-    ULONG base = relative_to & ~(ULONG)RTL_REGISTRY_OPTIONAL;
+    if (k == NULL)
+        return make ? STATUS_UNSUCCESSFUL : STATUS_OBJECT_NAME_NOT_FOUND;
     if (base >= ARRAYSIZE(bases))
         return STATUS_INVALID_PARAMETER;
     size_t n = rtl_length(bases[base]), units = path == NULL ? 0 : rtl_length(path);
@@ -45,90 +38,82 @@ static NTSTATUS find(struct nt *k, ULONG relative_to, const WCHAR *path, bool ma
         whole[n++] = '\\';
     if (units > 0)
         memcpy(whole + n, path, units * sizeof *whole);
-    status = make ? registry_make(k->io, NULL, whole, n + units, out, NULL)
-                  : registry_find(k->io, NULL, whole, n + units, out);
+    *out = (struct registry_held){.k = k};
+    rt_mutex_lock(k->io->lock);
+    status = make ? registry_make(k->io, NULL, whole, n + units, &out->key, NULL)
+                  : registry_find(k->io, NULL, whole, n + units, &out->key);
+    if (!NT_SUCCESS(status))
+        registry_let(out);
     free(whole);
     return status;
 }
 
-/* A handle gives its reference back after the work. */
-static void done_with(ULONG relative_to, const WCHAR *path, struct nt *k)
+/* The key; to be let go if it is there. */
+static NTSTATUS hold(ULONG relative_to, const WCHAR *path, bool make, struct registry_held *out)
 {
-    void *object;
+    NTSTATUS status;
 
-    if (relative_to & RTL_REGISTRY_HANDLE &&
-        NT_SUCCESS(ob_handle_object(k, (HANDLE)(uintptr_t)path, &ob_type_key, &object))) {
-        ob_dereference(object);
-        ob_dereference(object);
+    if (!(relative_to & RTL_REGISTRY_HANDLE))
+        return hold_path(relative_to, path, make, out);
+    status = registry_hold((HANDLE)(uintptr_t)path, out);
+    if (NT_SUCCESS(status) && out->key->deleted) {
+        registry_let(out);
+        return STATUS_KEY_DELETED;
     }
+    return status;
 }
 
 NTSTATUS RtlCheckRegistryKey(ULONG RelativeTo, PWSTR Path)
 {
-    struct nt *k = nt_current();
-    struct registry_key *key;
+    struct registry_held held;
 
     NT_FAIL_STATUS(RtlCheckRegistryKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (k == NULL)
-        return STATUS_OBJECT_NAME_NOT_FOUND;
-    rt_mutex_lock(k->io->lock);
-    NTSTATUS status = find(k, RelativeTo, Path, false, &key);
-    rt_mutex_unlock(k->io->lock);
-    done_with(RelativeTo, Path, k);
+    NTSTATUS status = hold(RelativeTo, Path, false, &held);
+    if (NT_SUCCESS(status))
+        registry_let(&held);
     return status;
 }
 
 NTSTATUS RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path)
 {
-    struct nt *k = nt_current();
-    struct registry_key *key;
+    struct registry_held held;
 
     NT_FAIL_STATUS(RtlCreateRegistryKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (k == NULL)
-        return STATUS_UNSUCCESSFUL;
-    rt_mutex_lock(k->io->lock);
-    NTSTATUS status = find(k, RelativeTo, Path, true, &key);
-    rt_mutex_unlock(k->io->lock);
-    done_with(RelativeTo, Path, k);
+    NTSTATUS status = hold(RelativeTo, Path, true, &held);
+    if (NT_SUCCESS(status))
+        registry_let(&held);
     return status;
 }
 
 NTSTATUS RtlWriteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR ValueName, ULONG ValueType,
                                PVOID ValueData, ULONG ValueLength)
 {
-    struct nt *k = nt_current();
-    struct registry_key *key;
+    struct registry_held held;
 
     NT_FAIL_STATUS(RtlWriteRegistryValue);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (k == NULL)
-        return STATUS_UNSUCCESSFUL;
-    rt_mutex_lock(k->io->lock);
-    NTSTATUS status = find(k, RelativeTo, Path, true, &key);
-    if (NT_SUCCESS(status))
-        status =
-            registry_set(k->io, key, ValueName, rtl_length(ValueName), ValueType, ValueData, ValueLength);
-    rt_mutex_unlock(k->io->lock);
-    done_with(RelativeTo, Path, k);
+    NTSTATUS status = hold(RelativeTo, Path, true, &held);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = registry_set(held.k->io, held.key, ValueName, rtl_length(ValueName), ValueType, ValueData,
+                          ValueLength);
+    registry_let(&held);
     return status;
 }
 
 NTSTATUS RtlDeleteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR ValueName)
 {
-    struct nt *k = nt_current();
-    struct registry_key *key;
+    struct registry_held held;
 
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (k == NULL)
-        return STATUS_OBJECT_NAME_NOT_FOUND;
-    rt_mutex_lock(k->io->lock);
-    NTSTATUS status = find(k, RelativeTo, Path, false, &key);
-    if (NT_SUCCESS(status) && !registry_unset(key, ValueName, rtl_length(ValueName)))
+    NTSTATUS status = hold(RelativeTo, Path, false, &held);
+    if (!NT_SUCCESS(status))
+        return status;
+    if (!registry_unset(held.key, ValueName, rtl_length(ValueName)))
         status = STATUS_OBJECT_NAME_NOT_FOUND;
-    rt_mutex_unlock(k->io->lock);
-    done_with(RelativeTo, Path, k);
+    registry_let(&held);
     return status;
 }
 
@@ -139,15 +124,18 @@ struct copy { /* of a value, so that no lock is held while a routine runs */
     unsigned char *data; /* with a NUL character behind it */
 };
 
-static NTSTATUS copy_value(struct nt *k, ULONG relative_to, const WCHAR *path, const WCHAR *subkey,
-                           const WCHAR *name, bool unset, struct copy *out)
+static NTSTATUS copy_value(ULONG relative_to, const WCHAR *path, const WCHAR *subkey, const WCHAR *name,
+                           bool unset, struct copy *out)
 {
+    struct registry_held held;
     struct registry_key *key;
 
-    rt_mutex_lock(k->io->lock);
-    NTSTATUS status = find(k, relative_to, path, false, &key);
-    if (NT_SUCCESS(status) && subkey != NULL)
-        status = registry_find(k->io, key, subkey, rtl_length(subkey), &key);
+    NTSTATUS status = hold(relative_to, path, false, &held);
+    if (!NT_SUCCESS(status))
+        return status;
+    key = held.key;
+    if (subkey != NULL)
+        status = registry_find(held.k->io, key, subkey, rtl_length(subkey), &key);
     if (NT_SUCCESS(status)) {
         const struct registry_value *v = registry_value(key, name, rtl_length(name));
         if (v == NULL) {
@@ -162,8 +150,7 @@ static NTSTATUS copy_value(struct nt *k, ULONG relative_to, const WCHAR *path, c
                 registry_unset(key, name, rtl_length(name));
         }
     }
-    rt_mutex_unlock(k->io->lock);
-    done_with(relative_to, path, k);
+    registry_let(&held);
     return status;
 }
 
@@ -244,22 +231,17 @@ static NTSTATUS hand_over(const RTL_QUERY_REGISTRY_TABLE *entry, const WCHAR *na
 NTSTATUS RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGISTRY_TABLE QueryTable,
                                 PVOID Context, PVOID Environment)
 {
-    struct nt *k = nt_current();
+    struct registry_held held;
     const WCHAR *subkey = NULL;
     NTSTATUS status;
 
     NT_FAIL_STATUS(RtlQueryRegistryValues);
     (void)Environment; /* REG_EXPAND_SZ stays as it is: there are no variables */
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (k == NULL)
-        return STATUS_OBJECT_NAME_NOT_FOUND;
-    struct registry_key *key;
-    rt_mutex_lock(k->io->lock);
-    status = find(k, RelativeTo, Path, false, &key);
-    rt_mutex_unlock(k->io->lock);
-    done_with(RelativeTo, Path, k);
+    status = hold(RelativeTo, Path, false, &held);
     if (!NT_SUCCESS(status))
         return RelativeTo & RTL_REGISTRY_OPTIONAL ? STATUS_SUCCESS : status;
+    registry_let(&held);
     for (const RTL_QUERY_REGISTRY_TABLE *e = QueryTable;
          e->QueryRoutine != NULL || e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_DIRECT); e++) {
         if (e->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_TOPKEY))
@@ -279,7 +261,7 @@ NTSTATUS RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGIST
             continue;
         }
         struct copy v = {0};
-        status = copy_value(k, RelativeTo, Path, subkey, e->Name, e->Flags & RTL_QUERY_REGISTRY_DELETE, &v);
+        status = copy_value(RelativeTo, Path, subkey, e->Name, e->Flags & RTL_QUERY_REGISTRY_DELETE, &v);
         if (status == STATUS_OBJECT_NAME_NOT_FOUND) {
             ULONG type = e->DefaultType & ~(ULONG)RTL_QUERY_REGISTRY_TYPECHECK_MASK;
             if (e->Flags & RTL_QUERY_REGISTRY_REQUIRED)

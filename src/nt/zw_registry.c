@@ -60,16 +60,26 @@ static NTSTATUS open_key(POBJECT_ATTRIBUTES attributes, bool make, HANDLE *handl
     return status;
 }
 
-static NTSTATUS key_of(HANDLE handle, struct nt **k, struct io_key **out)
+NTSTATUS registry_hold(HANDLE handle, struct registry_held *out)
 {
-    void *object = NULL;
+    struct nt *k = nt_current();
+    void *object;
 
-    *k = nt_current();
-    if (*k == NULL)
+    if (k == NULL)
         return STATUS_INVALID_HANDLE;
-    NTSTATUS status = ob_handle_object(*k, handle, &ob_type_key, &object);
-    *out = object;
-    return status;
+    NTSTATUS status = ob_handle_object(k, handle, &ob_type_key, &object);
+    if (!NT_SUCCESS(status))
+        return status;
+    *out = (struct registry_held){.k = k, .open = object, .key = ((struct io_key *)object)->key};
+    rt_mutex_lock(k->io->lock);
+    return STATUS_SUCCESS;
+}
+
+void registry_let(struct registry_held *held)
+{
+    rt_mutex_unlock(held->k->io->lock);
+    if (held->open != NULL)
+        ob_dereference(held->open);
 }
 
 NTSTATUS ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
@@ -109,29 +119,25 @@ NTSTATUS ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRI
 
 NTSTATUS ZwDeleteKey(HANDLE KeyHandle)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
-    status = registry_delete(open->key);
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+    status = registry_delete(held.key);
+    registry_let(&held);
     return status;
 }
 
 NTSTATUS ZwFlushKey(HANDLE KeyHandle)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (NT_SUCCESS(status))
-        ob_dereference(open);
+        registry_let(&held);
     return status;
 }
 
@@ -263,23 +269,20 @@ NTSTATUS ZwQueryValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName,
                          KEY_VALUE_INFORMATION_CLASS KeyValueInformationClass, PVOID KeyValueInformation,
                          ULONG Length, PULONG ResultLength)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_FAIL_STATUS(ZwQueryValueKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
     const struct registry_value *v =
-        registry_value(open->key, ValueName->Buffer, ValueName->Length / sizeof(WCHAR));
-    status = open->key->deleted ? STATUS_KEY_DELETED
+        registry_value(held.key, ValueName->Buffer, ValueName->Length / sizeof(WCHAR));
+    status = held.key->deleted ? STATUS_KEY_DELETED
              : v == NULL
                  ? STATUS_OBJECT_NAME_NOT_FOUND
                  : value_information(v, KeyValueInformationClass, KeyValueInformation, Length, ResultLength);
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+    registry_let(&held);
     return status;
 }
 
@@ -287,103 +290,88 @@ NTSTATUS ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index,
                              KEY_VALUE_INFORMATION_CLASS KeyValueInformationClass, PVOID KeyValueInformation,
                              ULONG Length, PULONG ResultLength)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_FAIL_STATUS(ZwEnumerateValueKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
-    const struct registry_value *v = open->key->values;
+    const struct registry_value *v = held.key->values;
     while (v != NULL && Index-- > 0)
         v = v->next;
     status = v == NULL
                  ? STATUS_NO_MORE_ENTRIES
                  : value_information(v, KeyValueInformationClass, KeyValueInformation, Length, ResultLength);
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+    registry_let(&held);
     return status;
 }
 
 NTSTATUS ZwQueryKey(HANDLE KeyHandle, KEY_INFORMATION_CLASS KeyInformationClass, PVOID KeyInformation,
                     ULONG Length, PULONG ResultLength)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_FAIL_STATUS(ZwQueryKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
-    status = open->key->deleted
+    status = held.key->deleted
                  ? STATUS_KEY_DELETED
-                 : key_information(open->key, KeyInformationClass, KeyInformation, Length, ResultLength);
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+                 : key_information(held.key, KeyInformationClass, KeyInformation, Length, ResultLength);
+    registry_let(&held);
     return status;
 }
 
 NTSTATUS ZwEnumerateKey(HANDLE KeyHandle, ULONG Index, KEY_INFORMATION_CLASS KeyInformationClass,
                         PVOID KeyInformation, ULONG Length, PULONG ResultLength)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_FAIL_STATUS(ZwEnumerateKey);
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
-    struct registry_key *c = open->key->children;
+    struct registry_key *c = held.key->children;
     while (c != NULL && Index-- > 0)
         c = c->next;
     status = c == NULL ? STATUS_NO_MORE_ENTRIES
                        : key_information(c, KeyInformationClass, KeyInformation, Length, ResultLength);
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+    registry_let(&held);
     return status;
 }
 
 NTSTATUS ZwSetValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName, ULONG TitleIndex, ULONG Type, PVOID Data,
                        ULONG DataSize)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_FAIL_STATUS(ZwSetValueKey);
     (void)TitleIndex;
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
-    status = registry_set(k->io, open->key, ValueName->Buffer, ValueName->Length / sizeof(WCHAR), Type, Data,
-                          DataSize);
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+    status = registry_set(held.k->io, held.key, ValueName->Buffer, ValueName->Length / sizeof(WCHAR), Type,
+                          Data, DataSize);
+    registry_let(&held);
     return status;
 }
 
 NTSTATUS ZwDeleteValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName)
 {
-    struct io_key *open;
-    struct nt *k;
+    struct registry_held held;
 
     NT_IRQL_MAX(PASSIVE_LEVEL);
-    NTSTATUS status = key_of(KeyHandle, &k, &open);
+    NTSTATUS status = registry_hold(KeyHandle, &held);
     if (!NT_SUCCESS(status))
         return status;
-    rt_mutex_lock(k->io->lock);
-    status = registry_unset(open->key, ValueName->Buffer, ValueName->Length / sizeof(WCHAR))
+    status = registry_unset(held.key, ValueName->Buffer, ValueName->Length / sizeof(WCHAR))
                  ? STATUS_SUCCESS
                  : STATUS_OBJECT_NAME_NOT_FOUND;
-    rt_mutex_unlock(k->io->lock);
-    ob_dereference(open);
+    registry_let(&held);
     return status;
 }
 

@@ -319,6 +319,54 @@ static void time_moves_and_agrees(void **state)
     nt_lab_both(time_body, NULL);
 }
 
+/* ---- who is it? -----------------------------------------------------------------------------------------
+ */
+#define CROWD 100 /* more than the kernel's table of threads has buckets */
+
+struct asker {
+    struct nt_lab *lab;
+    PETHREAD thread;
+    HANDLE id;
+};
+
+/* Who it is stays the same while others ask, whether they are found in the same place or not. */
+static VOID asks_who(PVOID arg)
+{
+    struct asker *a = arg;
+
+    a->thread = PsGetCurrentThread();
+    a->id = PsGetCurrentThreadId();
+    for (unsigned i = 0; i < 200; i++) {
+        LAB_CHECK(a->lab, PsGetCurrentThread() == a->thread && PsGetCurrentThreadId() == a->id);
+        if (i % 50 == 0)
+            rt_yield();
+    }
+}
+
+static void crowd_body(struct nt_lab *lab)
+{
+    PETHREAD me = PsGetCurrentThread();
+    struct asker crowd[CROWD];
+    HANDLE threads[CROWD];
+
+    for (unsigned i = 0; i < CROWD; i++) {
+        crowd[i] = (struct asker){.lab = lab};
+        threads[i] = lab_thread(asks_who, &crowd[i]);
+    }
+    for (unsigned i = 0; i < CROWD; i++)
+        lab_join(threads[i]);
+    for (unsigned i = 0; i < CROWD; i++)
+        for (unsigned j = 0; j < i; j++)
+            assert_ptr_not_equal(crowd[i].id, crowd[j].id);
+    assert_ptr_equal(PsGetCurrentThread(), me);
+}
+
+static void a_crowd_knows_who_is_who(void **state)
+{
+    (void)state;
+    nt_lab_both(crowd_body, NULL);
+}
+
 /* ---- processors, stacks ---------------------------------------------------------------------------------
  */
 static VOID on_more_stack(PVOID parameter)
@@ -482,6 +530,7 @@ int main(void)
         cmocka_unit_test(drivers_are_told_of_processes),
         cmocka_unit_test(callbacks_reach_who_is_registered),
         cmocka_unit_test(time_moves_and_agrees),
+        cmocka_unit_test(a_crowd_knows_who_is_who),
         cmocka_unit_test(processors_and_stacks),
         cmocka_unit_test(prints_as_windows_does),
         cmocka_unit_test(what_stops_the_machine_is_reported),
