@@ -499,7 +499,7 @@ static void plain_frames_are_read_as_all(void **state)
 
     (void)state;
     for (unsigned n = 0; n < 60000; n++) {
-        uint8_t frame[256];
+        uint8_t bytes[256];
         const bool tcp = n % 3 != 0;
         struct packet p = {.protocol = tcp ? WIRE_PROTOCOL_TCP : WIRE_PROTOCOL_UDP,
                            .sport = 40000,
@@ -509,18 +509,18 @@ static void plain_frames_are_read_as_all(void **state)
                            .tcp_options = tcp && n % 2 ? stamp : NULL,
                            .tcp_options_size = tcp && n % 2 ? sizeof(stamp) : 0,
                            .padding = n % 5 == 0 ? 9 : 0};
-        size_t size = packet_build(&p, frame, sizeof(frame)), captured = size;
+        size_t size = packet_build(&p, bytes, sizeof(bytes)), captured = size;
         struct wire_packet a, b;
 
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
         for (unsigned k = 0; k < (x & 3); k++) /* something in the headers is another */
-            frame[14 + (x >> (8 + 8 * k)) % 54 % (size - 14)] = (uint8_t)(x >> (32 + 8 * k));
+            bytes[14 + (x >> (8 + 8 * k)) % 54 % (size - 14)] = (uint8_t)(x >> (32 + 8 * k));
         if (n % 7 == 0)
             captured = 14 + (x >> 40) % (size - 13);
-        wire_parse(WIRE_LINK_ETHERNET, frame, (uint32_t)captured, (uint32_t)size, &a);
-        wire_parse(WIRE_LINK_IPV4, frame + 14, (uint32_t)captured - 14, (uint32_t)size - 14, &b);
+        wire_parse(WIRE_LINK_ETHERNET, bytes, (uint32_t)captured, (uint32_t)size, &a);
+        wire_parse(WIRE_LINK_IPV4, bytes + 14, (uint32_t)captured - 14, (uint32_t)size - 14, &b);
         sound += a.reached == WIRE_TRANSPORT;
-        assert_ptr_equal(a.frame, frame);
+        assert_ptr_equal(a.frame, bytes);
         assert_int_equal(a.captured, captured);
         assert_int_equal(a.length, size);
         assert_int_equal(a.link_type, WIRE_LINK_ETHERNET);
