@@ -694,6 +694,7 @@ static void completed(struct delay *d, struct delay_piece *piece, const struct h
     h->stopped = false;
     delay_piece_forget(d, piece);
     piece->refused = !c->permitted;
+    piece->refused_by = c->refused_by;
     if (c->permitted)
         tcp_delayed(d, h->flow, piece->packet.time_ns, now_ns);
     schedule(d, h);
@@ -940,6 +941,7 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
         o->fate = HOST_BLOCKED;
         o->note = HOST_NOTE_NONE;
         o->layer = piece->outcome.layer;
+        o->filter_id = piece->refused_by;
     }
     if (!held && !kept && delay_idle(d))
         return true;

@@ -34,6 +34,7 @@ struct delay_piece {
     bool unwritten; /* told as passed, and yet to be written: a part of a datagram of which the rest is out */
     struct delay_piece *parts; /* later fragments of its datagram, whose fate is its own; by next */
     bool refused;              /* ... was, and it is fed again to be told so */
+    UINT64 refused_by;         /* the filter behind that; 0: none */
     bool kept, released;       /* by a driver */
     bool lost;                 /* what was injected for it was dropped: `outcome` says how */
     bool over;                 /* decided at the end of this instant, unless it is injected until then */

@@ -195,6 +195,7 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
 {
     const struct host_config *config = &l->host->config;
     struct host_completed c;
+    UINT64 refused_by = 0;
     bool asks, cancelled;
 
     lane_enter(l);
@@ -202,13 +203,14 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
     cancelled = op->cancelled;
     lane_leave(l);
     if (asks && op->kind == ALE_CONNECT)
-        ale_connect_completed(l, op);
+        refused_by = ale_connect_completed(l, op);
     else if (asks)
-        ale_endpoint_completed(l, op);
+        refused_by = ale_endpoint_completed(l, op);
     lane_enter(l);
     finish(l, op, &c);
     lane_leave(l);
     c.cancelled = cancelled; /* not because it has been asked */
+    c.refused_by = refused_by;
     if (config->completed != NULL)
         config->completed(config->ctx, &c);
 }

@@ -123,10 +123,10 @@ enum ale_result ale_ask_again(struct scene *s, UINT32 reasons, struct answer *a)
     return r;
 }
 
-void ale_connect_completed(struct lane *l, struct ale_operation *op)
+UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op)
 {
     UINT32 slot = op->flow_slot, policy = 0;
-    UINT64 id = op->flow_id;
+    UINT64 id = op->flow_id, refused_by = 0;
     enum ale_result r = ALE_PASS;
     struct ale_options o;
     struct scene s, t;
@@ -156,7 +156,7 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
     s.flow = f;
     lane_leave(l);
     if (f == NULL)
-        return;
+        return 0;
     t = s;
     t.reauthorize = FWP_CONDITION_REAUTHORIZE_REASON_CLASSIFY_COMPLETION;
 
@@ -175,10 +175,11 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
         ale_flow_lifetime(l, f, ALE_IDLE, false);
         ale_operations_cancel(l, f->operations); /* others that wait for it wait for nothing */
         r = ALE_BLOCKED;
+        refused_by = a.filter_id;
     }
     lane_leave(l);
     if (f == NULL)
-        return;
+        return 0;
     if (r == ALE_BLOCKED && again) {
         ale_tear_down(l, slot, id, HOST_END_REFUSED, NULL);
     } else if (r == ALE_BLOCKED) {
@@ -190,4 +191,5 @@ void ale_connect_completed(struct lane *l, struct ale_operation *op)
         if (!tcp && !known && !ale_establish(&s, false, &a))
             ale_tear_down(l, slot, id, HOST_END_ABORTED, NULL);
     }
+    return refused_by;
 }

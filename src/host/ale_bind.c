@@ -128,7 +128,7 @@ enum ale_result ale_endpoint_listen(struct lane *l, struct host_endpoint *e, con
     return settle(l, e, &s, ALE_LISTEN, true, a);
 }
 
-void ale_endpoint_completed(struct lane *l, struct ale_operation *op)
+UINT64 ale_endpoint_completed(struct lane *l, struct ale_operation *op)
 {
     struct host_endpoint *e = op->endpoint;
     struct ale_endpoint *x = ale_endpoint_of(e);
@@ -142,10 +142,11 @@ void ale_endpoint_completed(struct lane *l, struct ale_operation *op)
          ale_step(l, state, ALE_EVENT_REAUTHORIZE);
     lane_leave(l);
     if (!ok)
-        return;
+        return 0;
     ale_endpoint_scene(&s, l, e, NULL);
     s.flags = FWP_CONDITION_FLAG_IS_REAUTHORIZE; /* PEND-39: no reason, no handle */
     settle(l, e, &s, op->kind, false, &a);
+    return a.blocked ? a.filter_id : 0;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------

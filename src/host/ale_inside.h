@@ -235,8 +235,8 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
                                   struct answer *a);
 enum ale_result ale_endpoint_listen(struct lane *l, struct host_endpoint *e, const struct scene *from,
                                     struct answer *a);
-/* The second classify, after the completion (PEND-39). */
-void ale_endpoint_completed(struct lane *l, struct ale_operation *op);
+/* The second classify, after the completion (PEND-39). The filter that refused it; 0: none did. */
+UINT64 ale_endpoint_completed(struct lane *l, struct ale_operation *op);
 /* EC; RR and out of the tables: before and after what its flows' contexts are told (ALE-33). */
 void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from);
 void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct scene *from);
@@ -262,8 +262,9 @@ struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool re
 
 UINT64 ale_now(struct lane *l); /* lane not held */
 uint32_t ale_tick(const struct lane *l);
-/* The completion of a pended AC: the classify that PEND-17 describes. Lane not held. */
-void ale_connect_completed(struct lane *l, struct ale_operation *op);
+/* The completion of a pended AC: the classify that PEND-17 describes. The filter that refused it; 0: none did.
+ * Lane not held. */
+UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op);
 /* ale_ask.c: classifies the copy t; o: takes options; NULL: none may be set. Lane not held. */
 void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a);
 void ale_as_its_request(struct scene *s, const struct host_flow *f);

@@ -221,6 +221,7 @@ struct host_completed {
     enum host_operation operation; /* BIND: or listen */
     UINT64 frame;                  /* the datapath's number of the frame that began it; 0: none did */
     UINT64 flow_id;                /* 0: none; perhaps gone by now */
+    UINT64 refused_by; /* the filter behind the second classify's block; 0: permitted, or none was */
     bool permitted; /* the endpoint may go on, the flow is authorized. ACCEPT: never: who accepts injects the
                      * packet (PEND-24) */
     bool cancelled; /* it was not asked again: refused by others, or its subject has gone (PEND-11, 41) */

@@ -71,12 +71,13 @@ static void complete_one(bool deferred, FWP_ACTION_TYPE again)
 {
     const struct host_config config = {.knobs = {.defer_completion = deferred}, .completed = completed};
     struct pender *p = the_pender = calloc(1, sizeof(*p));
+    UINT64 filter;
 
     assert_non_null(p);
     host_lab_open(&p->lab, &config);
     p->again = again;
     p->callout = (struct host_lab_callout){.action = 0, .also = play, .ctx = p};
-    host_lab_callout(&p->lab, "AC", &p->callout);
+    filter = host_lab_callout(&p->lab, "AC", &p->callout);
     LAB_OUT(&p->lab, SYN_OUT);
     assert_int_equal(p->lab.outcome.fate, HOST_HELD);
     assert_int_equal(p->lab.outcome.layer->id, FWPS_LAYER_ALE_AUTH_CONNECT_V4); /* its own */
@@ -95,6 +96,7 @@ static void complete_one(bool deferred, FWP_ACTION_TYPE again)
     assert_int_equal(p->completed.frame, 1);
     assert_int_equal(p->completed.permitted, again == FWP_ACTION_PERMIT);
     assert_false(p->completed.cancelled);
+    assert_int_equal(p->completed.refused_by, again == FWP_ACTION_PERMIT ? 0 : filter);
     assert_int_equal(host_complete(p->lab.host, p->context), STATUS_INVALID_PARAMETER); /* once */
     LAB_OUT(&p->lab, SYN_OUT);
     assert_int_equal(p->lab.outcome.fate, again == FWP_ACTION_PERMIT ? HOST_PASSED : HOST_CONSEQUENCE);
