@@ -203,7 +203,9 @@ void short_note(struct scene *s, const struct host_outcome *out)
     lane_enter(l);
     if (path_flow(s) && !is_marked(l, s->flow, in) && is_plain(l, p, in) &&
         is_settled(l, s->flow, s->interface)) {
-        roles = asked(l, p, in) | (tcp ? l->busy[p->version == 6] & BIT(LAYER_ST) : 0);
+        roles = layers_of[tcp][in] | (tcp ? BIT(LAYER_ST) : 0);
+        roles |= mac_layers_of[in]; /* even if this one has no such header: another of the flow's may have */
+        roles &= l->busy[p->version == 6];
         roles &= ~l->settled[p->version == 6];
         type = in || tcp ? NlatUnicast : host_address_type(l->host, p->version, &p->destination);
         path_key(s, &key); /* not one that hears other peers' packets (ALE-08, 10) */

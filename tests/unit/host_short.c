@@ -48,7 +48,7 @@ struct world {
     uint64_t x;
     struct stream streams[FLOWS];
     UINT64 now_ns, frame;
-    char layers[RULES][8];
+    char layers[RULES][16];
     UINT64 rules[RULES]; /* 0: none */
     struct host_lab_callout callouts[4];
     unsigned callout_count, shortened;
@@ -150,6 +150,10 @@ static const char *const some_rules[] = {
     "block RES ip_local_port=2003",
     "permit FE ip_remote_port=443",
     "permit ST6",
+    "permit MAC_IN ether_type=2048",
+    "block MAC_IN ether_type=34525",
+    "permit MAC_OUT ether_type=34525",
+    "permit MAC_OUT_NATIVE",
 };
 
 static void change_rule(struct world *w)
@@ -163,7 +167,7 @@ static void change_rule(struct world *w)
     if (chance(w, 3))
         return;
     w->rules[n] = host_lab_rule(&w->lab, rule);
-    sscanf(rule, "%*s %7s", w->layers[n]);
+    sscanf(rule, "%*s %15s", w->layers[n]);
 }
 
 /* A callout of the engine's, or one of another machine's, where the short way would pass. */
