@@ -259,8 +259,13 @@ int weir_driver_unload(struct weir_driver *driver)
 {
     struct embed *e;
     struct embed_driver *d = EMBED_ENTER(EMBED_DRIVER, driver, &e);
+    int err;
 
-    return d != NULL ? unload(e, d) : -EINVAL;
+    if (d == NULL)
+        return -EINVAL;
+    err = unload(e, d);
+    embed_settle_call(e); /* what it completed goes on within the call */
+    return err;
 }
 
 void embed_drivers_destroy(struct embed *e)
