@@ -61,7 +61,7 @@ struct host_flow {
     uint8_t queue : 4;        /* which order it stands in: flow_order.c's */
     union {
         uint8_t original_icmp_type; /* of ICMP's */
-        uint8_t short_epoch;        /* of TCP's and UDP's: which FLOW_MARK_SHORT_* are about; paths_short.c's */
+        uint8_t short_epoch; /* of TCP's and UDP's: which FLOW_MARK_SHORT_* are about; paths_short.c's */
     };
     uint8_t reasons;         /* of the reauthorization due; ale.c maps them */
     uint8_t marks;           /* FLOW_MARK_* */

@@ -426,8 +426,7 @@ NTSTATUS host_reassemble_group(UINT16 family, NET_BUFFER_LIST *chain, NDIS_HANDL
     if (whole == NULL)
         return STATUS_NO_MEMORY;
     nb = whole->FirstNetBuffer; /* its front is memory of its own, in one piece */
-    header =
-        (uint8_t *)mm_mdl_map(nb->CurrentMdl) + nb->CurrentMdlOffset;
+    header = (uint8_t *)mm_mdl_map(nb->CurrentMdl) + nb->CurrentMdlOffset;
     memcpy(header, first.frame, front);
     fragment_header_of_whole(header, first.version, front, nb->DataLength - front,
                              first.version == 6 ? first.frame[first.fragment_header_at] : 0);
