@@ -111,7 +111,7 @@ void again_taken(const struct walk *w)
         h->again = calloc(1, sizeof(*h->again)); /* without memory nothing is remembered */
     if (h->again == NULL)
         return;
-    e = of_packet(w->packet, w->taker);
+    e = of_packet(w->packet != w->first ? &w->whole : w->packet, w->taker);
     e.length = ndis_history_length(w->history);
     e.handle = ndis_history_last(w->history);
     e.time_ns = h->now_ns;

@@ -114,6 +114,8 @@ static bool make(struct scene *s)
     if (add(w, p->frame, p->captured, p->ip_at) == NULL)
         return false;
     w->packet = p;
+    if (p != w->first)
+        w->whole = *p;
     say_beside(ndis_frame_list(w->frame), p, s->packet_direction == FWP_DIRECTION_OUTBOUND);
     if (s->loopback)
         ndis_frame_list(w->frame)->NblFlags |= NDIS_NBL_FLAGS_IS_LOOPBACK_PACKET;

@@ -29,7 +29,10 @@ struct walk {
     UINT64 number;                    /* the datapath's of the frame; 0: of none */
     const struct wire_packet *first;  /* the packet that it began with, */
     const struct wire_packet *packet; /* and that whose bytes `frame` has */
-    struct ndis_frame *frame;         /* NULL: no callout has looked at it */
+    struct wire_packet
+        whole; /* a copy of that where it is another than the first: what fragments made is gone when
+                               * the walk ends */
+    struct ndis_frame *frame; /* NULL: no callout has looked at it */
     struct ndis_frame *frames[WALK_FRAMES];
     unsigned count;
     struct ndis_origin *origin;   /* an injected packet's, or the first frame's; borrowed */
