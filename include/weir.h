@@ -368,8 +368,8 @@ struct weir_verdict {
 int weir_classify(struct weir *w, const char *layer, const struct weir_field *fields, size_t count,
                   struct weir_verdict *out);
 
-/* What drivers have taken on and not given back: "pended operation", "reference", "clone", "injection", ...; NULL:
- * all kinds. */
+/* What drivers have taken on and not given back: "pended operation", "NET_BUFFER_LIST reference",
+ * "NET_BUFFER_LIST clone", "injection", ... (as findings name them); NULL: all kinds. */
 uint64_t weir_outstanding(struct weir *w, const char *kind);
 /* What was left, closed twice or used after closing, so far: lines with driver, function and place. How many. fn may be
  * NULL. */

@@ -5,7 +5,7 @@
  * the host, a test program's) is never told to end: its entry stays until another thread with the same
  * rt_self() comes, which is seen by its fresh rt_carried().
  *
- * Who asks again is found without k->lock (asked_last()): each bucket of the table has a place for who asked
+ * In real time who asks again is found without k->lock (asked_last()): each bucket of the table has a place for who asked
  * last. Only a thread writes its own self there, so what it reads beside it is what it wrote, or what a thread
  * that is no more wrote, whose entry its own rt_carried() does not know.
  *
@@ -51,7 +51,9 @@ static struct nt_thread *asked_last(struct nt *k, const struct rt_carried *carri
     struct nt_asked *a = &k->asked[bucket_number(self)];
     struct nt_thread *t;
 
-    if (atomic_load_explicit(&a->self, memory_order_acquire) != self)
+    /* In a world k->lock is a place where another may be let in, and who shares a bucket is a matter of
+     * addresses: there it is always taken, so that the same seed gives the same run. */
+    if (rt_sim_current() != NULL || atomic_load_explicit(&a->self, memory_order_acquire) != self)
         return NULL;
     t = atomic_load_explicit(&a->thread, memory_order_acquire);
     return t == carried->nt_thread && atomic_load_explicit(&a->self, memory_order_relaxed) == self ? t : NULL;

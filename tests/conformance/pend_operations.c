@@ -489,6 +489,32 @@ static void PEND_41_closed_while_it_waits(void **state)
     assert_int_equal(l->found[LEDGER_TWICE] + l->found[LEDGER_UNKNOWN], 0);
 }
 
+static void complete_it(struct driver_lab_script *s, const struct driver_lab_call *c)
+{
+    struct keeper *k = s->ctx;
+
+    (void)c;
+    FwpsCompleteOperation0(k->contexts[0], NULL);
+}
+
+/* The closure comes before the flows' end, and its callout already completes into nothing. */
+static void PEND_41_completed_in_the_closure_itself(void **state)
+{
+    struct driver_lab *l = *state;
+    struct keeper *ac = keeper_at(l, "AC");
+    struct driver_lab_script *closes = SCRIPT(l, .then = complete_it, .ctx = ac);
+    const struct host_socket s = {.version = 4, .protocol = WIRE_PROTOCOL_UDP, .port = 4000};
+    struct host_endpoint *e;
+
+    driver_lab_callout(l, "EC", closes);
+    assert_int_equal(host_bind(l->host.host, &s, &e), STATUS_SUCCESS);
+    LAB_OUT(&l->host, .sport = 4000, .dport = 53);
+    assert_int_equal(ac->pended, 1);
+    host_close(l->host.host, e);
+    assert_int_equal(closes->calls, 1);
+    assert_int_equal(ac->reauthorized, 0);
+}
+
 static void PEND_43_not_at_flow_established(void **state)
 {
     struct driver_lab *l = *state;
@@ -621,6 +647,7 @@ int main(void)
         TEST(PEND_39_binds_and_listens_are_asked_again),
         TEST(PEND_40_bind_waits_and_may_be_refused),
         TEST(PEND_41_closed_while_it_waits),
+        TEST(PEND_41_completed_in_the_closure_itself),
         TEST(PEND_43_not_at_flow_established),
         TEST(PEND_45_not_where_classifies_are_pended),
         TEST(PEND_46_a_failed_pend_pends_nothing),
