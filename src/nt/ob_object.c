@@ -65,7 +65,9 @@ bool ob_is(const void *object, const struct _OBJECT_TYPE *type)
 
 void ob_reference(void *object)
 {
-    atomic_fetch_add(&header_of(object)->references, 1);
+    struct header *h = object; /* the caller has a reference: it is one */
+
+    atomic_fetch_add(&h[-1].references, 1);
 }
 
 bool ob_reference_unless_gone(void *object)
