@@ -221,6 +221,8 @@ static void say_again(void *ctx)
 {
     char again[512];
 
+    if (ctx == NULL) /* that engine has ended */
+        return;
     embed_how_again(ctx, again, sizeof again);
     fprintf(stderr, "%s\n", again);
 }

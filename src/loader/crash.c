@@ -16,6 +16,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,19 +41,29 @@ static struct {
     _Atomic uint64_t number;
     atomic_int ending; /* the exit status; 0: nobody ends it */
     atomic_bool told;
-    void (*flush)(void *ctx);
-    void *ctx;
+    void (*_Atomic flush)(void *ctx);
+    void *_Atomic ctx; /* flush's; armed: the engine that was entered last, in whichever thread */
     pid_t thread;
     void *stack;
     bool watching;
-    bool armed; /* ... by a test program */
+    atomic_bool armed;   /* ... by a test program */
+    pthread_mutex_t arm; /* held while its handlers are put in place; several threads have engines */
     struct sigaction before[SIGNALS];
     char text[1024];
-} crash;
+} crash = {.arm = PTHREAD_MUTEX_INITIALIZER};
 
 static int wake_signal(void)
 {
     return SIGRTMIN + 5;
+}
+
+/* What is to be written last of all, if somebody said so. */
+static void flush_last(void)
+{
+    void (*const flush)(void *ctx) = crash.flush;
+
+    if (flush != NULL)
+        flush(crash.ctx);
 }
 
 void crash_image_add(const struct image *i)
@@ -227,8 +238,7 @@ static _Noreturn void end_run(const char *driver, const char *what, const struct
         loader_stacks_collect(rt_sim_current(), "threads: this one", rt_current(), NULL);
         loader_stacks_print(stderr);
     }
-    if (crash.flush != NULL)
-        crash.flush(crash.ctx);
+    flush_last();
     if (crash.armed)
         fflush(NULL);
     _exit(status);
@@ -344,8 +354,7 @@ void loader_crash_hang(const char *text, const char *last)
     loader_stacks_print(stderr);
     if (last != NULL)
         fprintf(stderr, "%s\n", last);
-    if (crash.flush != NULL)
-        crash.flush(crash.ctx);
+    flush_last();
     fflush(NULL);
     _exit(LOADER_EXIT_STUCK);
 }
@@ -442,30 +451,38 @@ static void alternate_stack(void)
         sigaltstack(&own, NULL);
 }
 
+static bool is_ours(const struct sigaction *a)
+{
+    return (a->sa_flags & SA_SIGINFO) != 0 && a->sa_sigaction == on_fault;
+}
+
 void loader_crash_arm(void (*last)(void *ctx), void *ctx)
 {
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK}, now;
 
     if (crash.watching)
         return;
-    crash.flush = last;
     crash.ctx = ctx;
-    if (sigaction(SIGSEGV, NULL, &now) != 0 ||
-        ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault) || !may_replace(&now))
+    crash.flush = last;
+    if (sigaction(SIGSEGV, NULL, &now) != 0 || is_ours(&now) || !may_replace(&now))
         return;
-    loader_stacks_prepare();
-    alternate_stack();
-    crash.armed = true;
-    sigemptyset(&action.sa_mask);
-    action.sa_sigaction = on_fault;
-    for (unsigned n = 0; n < FAULTS; n++)
-        sigaction(faults[n], &action, &crash.before[n]);
+    pthread_mutex_lock(&crash.arm);
+    if (sigaction(SIGSEGV, NULL, &now) == 0 && !is_ours(&now)) {
+        loader_stacks_prepare();
+        alternate_stack();
+        crash.armed = true;
+        sigemptyset(&action.sa_mask);
+        action.sa_sigaction = on_fault;
+        for (unsigned n = 0; n < FAULTS; n++)
+            sigaction(faults[n], &action, &crash.before[n]);
+    }
+    pthread_mutex_unlock(&crash.arm);
 }
 
 void loader_crash_disarm(const void *ctx)
 {
-    if (crash.watching || crash.ctx != ctx)
-        return;
-    crash.flush = NULL;
-    crash.ctx = NULL;
+    void *it = (void *)(uintptr_t)ctx;
+
+    if (!crash.watching && atomic_compare_exchange_strong(&crash.ctx, &it, NULL))
+        crash.flush = NULL;
 }

@@ -38,7 +38,8 @@ struct state {
     LIST_ENTRY waiting;
     KEVENT work;
     void *thread;
-    BOOLEAN closing, going;
+    BOOLEAN going;
+    LONG closing; /* interlocked: the thread reads it */
     volatile LONG asked, asked_again;
 };
 
@@ -178,7 +179,7 @@ static void NTAPI work(void *context)
     struct operation *o;
     LARGE_INTEGER wait;
 
-    while (!s->closing) {
+    while (!InterlockedOr(&s->closing, 0)) {
         while ((o = take_due(s, FALSE, &wait)) != NULL)
             complete(s, o);
         KeWaitForSingleObject(&s->work, Executive, KernelMode, FALSE, wait.QuadPart != 0 ? &wait : NULL);
@@ -302,7 +303,7 @@ static NTSTATUS start_thread(struct state *s)
 static void stop(struct state *s)
 {
     if (s->thread != NULL) {
-        s->closing = TRUE;
+        InterlockedExchange(&s->closing, TRUE);
         KeSetEvent(&s->work, IO_NO_INCREMENT, FALSE);
         KeWaitForSingleObject(s->thread, Executive, KernelMode, FALSE, NULL);
         ObDereferenceObject(s->thread);
