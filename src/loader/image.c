@@ -27,8 +27,18 @@ static void set_shown(struct image *i)
     i->shown = slash != NULL ? slash + 1 : i->path;
 }
 
-/* A copy of the file that is another to the dynamic linker. */
-static void *open_copy(const struct image *i, struct loader_error *error)
+static struct image *image_new(void)
+{
+    struct image *i = calloc(1, sizeof *i);
+
+    if (i != NULL)
+        i->copy = -1;
+    return i;
+}
+
+/* A copy of the file that is another to the dynamic linker, which knows files by their names: the descriptor's number
+ * must not be another copy's while this one is mapped. */
+static void *open_copy(struct image *i, struct loader_error *error)
 {
     char name[64];
     void *handle = NULL;
@@ -50,7 +60,9 @@ static void *open_copy(const struct image *i, struct loader_error *error)
     } else {
         snprintf(error->text, sizeof error->text, "%s: cannot be copied: %s", i->shown, strerror(errno));
     }
-    if (fd >= 0)
+    if (handle != NULL)
+        i->copy = fd;
+    else if (fd >= 0)
         close(fd);
     return handle;
 }
@@ -143,7 +155,7 @@ static int map(struct image *i, struct loader_error *error)
 
 int image_open(const char *path, struct image **out, struct loader_error *error)
 {
-    struct image *i = calloc(1, sizeof *i);
+    struct image *i = image_new();
     void *slot;
     int err = -ENOMEM;
 
@@ -209,7 +221,7 @@ static int first_object(struct dl_phdr_info *info, size_t size, void *ctx)
 
 int image_open_program(struct image **out)
 {
-    struct image *i = calloc(1, sizeof *i);
+    struct image *i = image_new();
 
     *out = NULL;
     if (i == NULL)
@@ -247,7 +259,7 @@ static int object_at(struct dl_phdr_info *info, size_t size, void *ctx)
 
 struct image *image_open_at(const void *address)
 {
-    struct image *i = calloc(1, sizeof *i);
+    struct image *i = image_new();
     struct object o = {i, (uintptr_t)address};
 
     if (i == NULL)
@@ -282,6 +294,9 @@ void image_unmap(struct image *i)
     crash_image_remove(i);
     if (i->handle != NULL && !is_fuzzed(i))
         dlclose(i->handle);
+    if (i->copy >= 0)
+        close(i->copy);
+    i->copy = -1;
     i->handle = NULL;
     i->from = i->to = 0;
 }

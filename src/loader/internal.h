@@ -54,6 +54,7 @@ struct image {
     uintptr_t from, to; /* mapped; from == to: gone */
     PDRIVER_INITIALIZE entry;
     bool private_copy;
+    int copy; /* its descriptor, open as long as it is mapped: the dynamic linker goes by its name; -1: none */
     bool program;
     bool read; /* of the program: elf is there, or cannot be had */
 };

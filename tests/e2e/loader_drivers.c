@@ -205,22 +205,23 @@ static int remove_image(void **state)
 static void each_engine_has_its_own_copy(void **state)
 {
     struct loader_driver_config config = {.path = image};
-    struct loader_driver *d[3];
+    enum { LABS = 4 };
+    struct loader_driver *d[LABS + 1];
     struct loader_error error;
-    struct lab a, b;
+    struct lab lab[LABS];
 
     (void)state;
-    lab_begin(&a, false);
-    lab_begin(&b, false);
-    d[0] = load(&a, &config);
-    d[1] = load(&b, &config);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < LABS; i++) {
+        lab_begin(&lab[i], false);
+        d[i] = load(&lab[i], &config);
+    }
+    for (unsigned i = 0; i < LABS; i++)
         assert_int_equal(loader_driver_start(d[i], &error), STATUS_SUCCESS);
     assert_int_equal(loader_driver_unload(d[0], 0, &error), STATUS_SUCCESS);
-    d[2] = load(&a, &config);
-    assert_int_equal(loader_driver_start(d[2], &error), STATUS_SUCCESS);
-    lab_end(&b); /* unloads what is left */
-    lab_end(&a);
+    d[LABS] = load(&lab[0], &config);
+    assert_int_equal(loader_driver_start(d[LABS], &error), STATUS_SUCCESS);
+    for (unsigned i = LABS; i-- > 0;) /* unloads what is left */
+        lab_end(&lab[i]);
 }
 
 static void what_is_no_image_is_refused(void **state)
