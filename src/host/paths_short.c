@@ -10,9 +10,10 @@
  *                        +--went through, nothing special: short_note() says so in the flow
  *
  * A layer's answer is known if its filters test nothing (lane->settled); or if none asks a callout, and all that
- * they test stays as it is for a flow's packets of one direction (struct plan's `steady`): it permitted once, so it permits until something
- * else changes of what it was told: policy, addresses, a profile (lane->short_epoch, of which the flow keeps the
- * last byte). What changes of the flow itself is seen in the flow (ale_flow_step() takes the mark away).
+ * they test stays as it is for a flow's packets of one direction (struct plan's `steady`): it permitted once,
+ * so it permits until something else changes of what it was told: policy, addresses, a profile
+ * (lane->short_epoch, of which the flow keeps the last byte). What changes of the flow itself is seen in the
+ * flow (ale_flow_step() takes the mark away).
  * Two marks, one a direction, say that the answers of all layers on the way are known that have filters.
  *
  * The result is the long way's, to the counters; host_knobs.long_way takes everything along that one, and the
