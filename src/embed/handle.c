@@ -9,7 +9,7 @@
  * embed_enter() reads it against the table of live engines and the engine's own table of objects, so that what was
  * ended, is of another kind or was never a handle is told and not followed.
  *
- * File-scope state: the table of live engines (hang.c has the room's other one). It has to be there before any engine is
+ * File-scope state: the table of live engines (hang.c has another). It has to be there before any engine is
  * found: a handle is all that a call gets, and the thread that owns it must be known without touching an engine
  * that another thread may be about to end. It holds no pointer that is followed before the owner is known. Besides,
  * per thread: what weir_error() says.
