@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream: what the host's own files know of streams (host_stream.h tells the whole).
+ *
+ *   stream.c        pipelines: stages, queues, feeding, what an action does (STR-05..18, 29, 32..34)
+ *   stream_show.c   what a callout is shown: FWPS_STREAM_CALLOUT_IO_PACKET0 over lists in documented shapes (STR-01..04)
+ *   stream_inject.c injections, continuations (STR-17..26)
+ *   stream_wire.c   the sink of HOST_STREAM_SEGMENTS: positions in the source and in what is sent; segments rewritten
+ */
+#ifndef WEIR_HOST_STREAM_H
+#define WEIR_HOST_STREAM_H
+
+#include "host/host_stream.h"
+#include "host/internal.h"
+
+struct stream; /* a flow's: both directions */
+
+/* What comes out at a pipeline's end, in order. */
+struct stream_element {
+    const uint8_t *bytes; /* valid during the call */
+    uint32_t size;        /* it carries; 0: what it stands for was taken out */
+    uint32_t span;        /* source bytes it stands for; 0: injected */
+    bool same;            /* size == span, and these are the source's own bytes */
+    bool lost;            /* span bytes that nobody saw (a hole in the capture): neither shown nor edited; size 0 */
+    UINT32 flags;         /* HOST_STREAM_END behind it, _PUSH, _URGENT */
+    UINT64 filter_id;     /* size 0: that took it out; else 0 */
+};
+
+/* Where elements go. On the thread that is in the pipeline; no lane held. One for each host. */
+struct stream_sink {
+    void (*element)(struct host *h, struct stream *st, int dir, const struct stream_element *e);
+    void (*drop)(struct host *h, struct stream *st, UINT64 filter_id);
+    void (*hold)(struct host *h, struct stream *st, bool held); /* DEFER of what is received */
+};
+
+/* The scene's flow's pipeline, made if a callout filter matches at ST under today's policy; NULL: it has none and needs
+ * none, or no memory (counted). dir 0: sent by this host. Lane not held, the turn is ours. */
+struct stream *stream_of(struct scene *s);
+/* ... if it is there already. */
+struct stream *stream_find(struct host *h, UINT64 flow_id);
+UINT64 stream_flow(const struct stream *st);
+/* Can any of its stages change what passes (a callout filter that is no inspection, or a plain block)? */
+bool stream_may_edit(const struct stream *st);
+
+/* What a feed came to, for the frame that brought it. */
+struct stream_fed {
+    bool same;         /* all of it passed, at once, as it was, and nothing else did */
+    UINT64 waiting;    /* bytes of this direction that wait in the pipeline now */
+    UINT64 removed_by; /* all of it was taken out, by this filter; 0: not so */
+    UINT32 callout;    /* ... whose callout; 0: none's */
+    bool dropped;      /* the connection was */
+    bool depends;      /* on what is unknown */
+};
+/* `bytes` are the next of the source in this direction; lost: so many before them that nobody saw. flags: HOST_STREAM_*.
+ * The scene is that of the packet behind it (values, metadata, events); NULL packet: none is. Calls the sink. */
+void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size, uint32_t lost,
+                 UINT32 flags, struct stream_fed *out);
+/* The flow ends: what waits is handed over once more (STR-33) unless it was aborted, then all is freed. */
+void stream_end(struct host *h, UINT64 flow_id, bool aborted);
+
+/* A word of the sink's own for each stream (stream_wire.c's state); freed by it in sink_forget(). */
+void **stream_word(struct stream *st);
+
+/* ---- stream_wire.c: HOST_STREAM_SEGMENTS -------------------------------------------------------------------- */
+
+/* A TCP segment of a flow that has a pipeline, on its way; `fed` is what its own data came to. Returns what is to
+ * become of it: */
+enum wire_turn {
+    WIRE_AS_IT_IS,  /* goes on as it was */
+    WIRE_REWRITTEN, /* others have been, or will be, sent in its place: HOST_REWRITTEN */
+};
+/* ... of data that cannot be shown yet (out of order): withheld if something may still be edited. */
+
+#endif
