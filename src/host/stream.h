@@ -26,12 +26,20 @@ struct stream_element {
     UINT64 filter_id;     /* size 0: that took it out; else 0 */
 };
 
-/* Where elements go. On the thread that is in the pipeline; no lane held. One for each host. */
+/* Where elements go: host.stream_sink. On the thread that is in the pipeline; the turn is ours, no lane held. */
 struct stream_sink {
     void (*element)(struct host *h, struct stream *st, int dir, const struct stream_element *e);
+    /* Elements came that no stream_feed() brought (an injection, a continuation), and that was the last one of this
+     * batch. Once a batch, also for one without elements. */
+    void (*settled)(struct host *h, struct stream *st);
+    /* A callout dropped the connection: resets go both ways. The flow itself is ended by who calls this (from a
+     * stream_feed(): by the path, which reads `dropped`). */
     void (*drop)(struct host *h, struct stream *st, UINT64 filter_id);
     void (*hold)(struct host *h, struct stream *st, bool held); /* DEFER of what is received */
+    /* stream_end(): nothing comes any more (its last elements have come); what stream_word() points at goes now. */
+    void (*ended)(struct host *h, struct stream *st, bool aborted);
 };
+extern const struct stream_sink stream_wire_sink; /* HOST_STREAM_SEGMENTS */
 
 /* The scene's flow's pipeline, made if a callout filter matches at ST under today's policy; NULL: it has none and needs
  * none, or no memory (counted). dir 0: sent by this host. Lane not held, the turn is ours. */
@@ -58,17 +66,7 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
 /* The flow ends: what waits is handed over once more (STR-33) unless it was aborted, then all is freed. */
 void stream_end(struct host *h, UINT64 flow_id, bool aborted);
 
-/* A word of the sink's own for each stream (stream_wire.c's state); freed by it in sink_forget(). */
+/* A word of the sink's own for each stream, NULL at first; freed by it when it hears `ended`. */
 void **stream_word(struct stream *st);
-
-/* ---- stream_wire.c: HOST_STREAM_SEGMENTS -------------------------------------------------------------------- */
-
-/* A TCP segment of a flow that has a pipeline, on its way; `fed` is what its own data came to. Returns what is to
- * become of it: */
-enum wire_turn {
-    WIRE_AS_IT_IS,  /* goes on as it was */
-    WIRE_REWRITTEN, /* others have been, or will be, sent in its place: HOST_REWRITTEN */
-};
-/* ... of data that cannot be shown yet (out of order): withheld if something may still be edited. */
 
 #endif
