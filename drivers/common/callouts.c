@@ -91,6 +91,7 @@ NTSTATUS callouts_start(struct callout_set *set, DEVICE_OBJECT *device)
         callout.calloutKey = key_of(set, (UINT8)set->layers[i].id);
         callout.classifyFn = set->layers[i].classify;
         callout.notifyFn = notify;
+        callout.flowDeleteFn = set->flow_deleted;
         status = FwpsCalloutRegister(device, &callout, &set->ids[i]);
         if (!NT_SUCCESS(status))
             goto fail;

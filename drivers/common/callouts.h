@@ -28,6 +28,8 @@ struct callout_set {
     FWP_ACTION_TYPE action;
     const struct callout_layer *layers;
     UINT32 count; /* at most CALLOUTS_MOST */
+    /* Of all its callouts; NULL: none of them has contexts of flows. */
+    FWPS_CALLOUT_FLOW_DELETE_NOTIFY_FN0 flow_deleted;
     UINT32 ids[CALLOUTS_MOST];
     UINT32 registered;
     HANDLE engine;
@@ -37,7 +39,7 @@ struct callout_set {
 NTSTATUS callouts_start(struct callout_set *set, DEVICE_OBJECT *device);
 
 /* When this returns no classifyFn of the set is running nor will be. Also after a callouts_start() that
- * failed. */
+ * failed. What contexts of flows there are must be on their way out: it waits for the last (LIFE-04). */
 void callouts_stop(struct callout_set *set);
 
 #endif

@@ -27,6 +27,20 @@ ULONG text_count(const struct text_change *change, const UCHAR *data, ULONG size
     return count;
 }
 
+ULONG text_first(const struct text_change *change, const UCHAR *data, ULONG size, BOOLEAN *whole)
+{
+    for (ULONG at = 0; at < size && change->find_size != 0; at++) {
+        ULONG left = size - at < change->find_size ? size - at : change->find_size;
+
+        if (RtlEqualMemory(data + at, change->find, left)) {
+            *whole = (BOOLEAN)(left == change->find_size);
+            return at;
+        }
+    }
+    *whole = FALSE;
+    return size;
+}
+
 ULONG text_apply(const struct text_change *change, const UCHAR *from, ULONG size, UCHAR *to)
 {
     ULONG written = 0;

@@ -94,8 +94,8 @@ static NTSTATUS describe(const struct path *path, struct product *product)
     if (product->mdl == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;
     MmBuildMdlForNonPagedPool(product->mdl);
-    status = FwpsAllocateNetBufferAndNetBufferList(transform.pool, 0, 0, product->mdl, 0, product->size,
-                                                   &product->nbl);
+    status = FwpsAllocateNetBufferAndNetBufferList(transform.pool.handle, 0, 0, product->mdl, 0,
+                                                   product->size, &product->nbl);
     if (NT_SUCCESS(status) && path->secure) /* without the headers of IPsec (NBL-18) */
         status = FwpsConstructIpHeaderForTransportPacket(
             product->nbl, path->ip_header_size, path->family, path->remote, path->local,

@@ -22,33 +22,6 @@ struct transform transform;
 DRIVER_INITIALIZE DriverEntry;
 static DRIVER_UNLOAD unload;
 
-/* Lists made by FwpsAllocateNetBufferAndNetBufferList come from a pool of the driver's: with NET_BUFFERs,
- * without memory for data. */
-static NTSTATUS create_pool(DRIVER_OBJECT *driver)
-{
-    NET_BUFFER_LIST_POOL_PARAMETERS parameters = {0};
-
-    transform.ndis = NdisAllocateGenericObject(driver, DATAGRAM_TAG, 0);
-    if (transform.ndis == NULL)
-        return STATUS_INSUFFICIENT_RESOURCES;
-    parameters.Header.Type = NDIS_OBJECT_TYPE_DEFAULT;
-    parameters.Header.Revision = NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1;
-    parameters.Header.Size = NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1;
-    parameters.fAllocateNetBuffer = TRUE;
-    parameters.PoolTag = DATAGRAM_TAG;
-    transform.pool = NdisAllocateNetBufferListPool(transform.ndis, &parameters);
-    if (transform.pool != NULL)
-        return STATUS_SUCCESS;
-    NdisFreeGenericObject(transform.ndis);
-    return STATUS_INSUFFICIENT_RESOURCES;
-}
-
-static void free_pool(void)
-{
-    NdisFreeNetBufferListPool(transform.pool);
-    NdisFreeGenericObject(transform.ndis);
-}
-
 static void NTAPI unload(DRIVER_OBJECT *driver)
 {
     UNREFERENCED_PARAMETER(driver);
@@ -57,7 +30,7 @@ static void NTAPI unload(DRIVER_OBJECT *driver)
     worker_drain();
     FwpsInjectionHandleDestroy(transform.receive); /* waits for what is on its way */
     FwpsInjectionHandleDestroy(transform.send);
-    free_pool();
+    lists_free(&transform.pool);
     IoDeleteDevice(transform.device);
 }
 
@@ -84,12 +57,12 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *registry_path)
                             &transform.device);
     if (!NT_SUCCESS(status))
         return status;
-    status = create_pool(driver);
+    status = lists_create(&transform.pool, driver);
     if (!NT_SUCCESS(status))
         goto delete_device;
     status = FwpsInjectionHandleCreate(AF_UNSPEC, FWPS_INJECTION_TYPE_TRANSPORT, &transform.send);
     if (!NT_SUCCESS(status))
-        goto free_pool;
+        goto free_lists;
     status = FwpsInjectionHandleCreate(AF_UNSPEC, FWPS_INJECTION_TYPE_TRANSPORT, &transform.receive);
     if (!NT_SUCCESS(status))
         goto destroy_send;
@@ -105,8 +78,8 @@ destroy_receive:
     FwpsInjectionHandleDestroy(transform.receive);
 destroy_send:
     FwpsInjectionHandleDestroy(transform.send);
-free_pool:
-    free_pool();
+free_lists:
+    lists_free(&transform.pool);
 delete_device:
     IoDeleteDevice(transform.device);
     return status;

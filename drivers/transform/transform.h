@@ -18,6 +18,7 @@
 
 #include "../common/callouts.h"
 #include "../common/checksum.h"
+#include "../common/lists.h"
 #include "../common/path.h"
 #include "../common/text.h"
 #include "../common/thread.h"
@@ -46,8 +47,7 @@ struct product {
 
 struct transform {
     DEVICE_OBJECT *device;
-    NDIS_GENERIC_OBJECT *ndis;
-    NDIS_HANDLE pool;
+    struct list_pool pool;
     HANDLE send, receive;
     ULONG port;
     struct text_change text;
