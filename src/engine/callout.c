@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "engine/call.h"
 #include "engine/internal.h"
 
 static FWP_ACTION_TYPE action_of(UINT8 kind)
@@ -33,59 +34,21 @@ static enum engine_answer answer_of(FWP_ACTION_TYPE said)
 static const struct engine_asked continued = {
     {FWP_ACTION_CONTINUE, false, false}, ENGINE_ANSWER_CONTINUE, false};
 
-/* The documented versions differ in what they are given; the filter's layout is one (structs.tsv). */
-static void call(const struct engine_callout *c, const struct engine_request *q, const FWPS_FILTER3 *filter,
-                 UINT64 flow_context, FWPS_CLASSIFY_OUT0 *out)
-{
-    static const FWPS_INCOMING_METADATA_VALUES0 none;
-    const FWPS_INCOMING_METADATA_VALUES0 *meta = q->metadata != NULL ? q->metadata : &none;
-
-    switch (c->version) {
-    case 0:
-        c->classify.v0(q->values, meta, q->layer_data, (const FWPS_FILTER0 *)filter, flow_context, out);
-        break;
-    case 1:
-        c->classify.v1(q->values, meta, q->layer_data, q->classify_context, (const FWPS_FILTER1 *)filter,
-                       flow_context, out);
-        break;
-    case 2:
-        c->classify.v2(q->values, meta, q->layer_data, q->classify_context, (const FWPS_FILTER2 *)filter,
-                       flow_context, out);
-        break;
-    default:
-        c->classify.v3(q->values, meta, q->layer_data, q->classify_context, filter, flow_context, out);
-        break;
-    }
-}
-
 static struct engine_asked ask_registered(const struct engine_callout *c, const struct engine_request *q,
                                           const struct engine_entry *entry, const struct engine_filter *f,
                                           struct engine_arbitration *a)
 {
     FWPS_CLASSIFY_OUT0 shown, returned;
-    UINT64 context = 0;
     UINT32 conduct;
+    UINT64 context;
     struct engine_asked asked = continued;
-    struct rt_carried *me = rt_carried();
-    struct rt_context *before = rt_current();
-    uint8_t irql = me->irql;
 
-    if (q->flow != NULL)
-        context = q->flow->context(q->flow->ctx, q->values->layerId, f->fwps.action.calloutId);
-    if ((c->flags & FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW) && context == 0) /* CLS-22, 23 */
+    if (!engine_call_wanted(c, q, f, &context))
         return asked;
     engine_request_complete(q);
     engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
     engine_arb_show(a, shown.filterId, &returned); /* not copied: what was just written in pieces */
-    if (c->context != NULL)
-        rt_set_current(c->context);
-    if (q->irql > irql)
-        me->irql = q->irql;
-    me->in_classify++;
-    call(c, q, &f->fwps, context, &returned);
-    me->in_classify--;
-    me->irql = irql;
-    rt_set_current(before);
+    engine_call(c, q, f, context, &returned);
     if (entry->kind == ENGINE_ENTRY_INSPECTION && q->trace == NULL)
         return asked; /* whatever it said (ARB-19): only a trace wants to know */
     asked.step =
@@ -205,36 +168,6 @@ static struct engine_asked substitute(const struct engine_entry *entry, const st
     return asked;
 }
 
-/*
- * Counts the reader in, where unregistering will see it: with a barrier of its own in the count, or without
- * one in the reader's list (struct engine_reader). Either unregistering sees that, or the reader that the
- * registration has left its slot: then false, and it is counted out.
- */
-static bool enter(struct engine_reader *reader, const struct engine_callout_slot *slot,
-                  struct engine_registration *r, bool *listed)
-{
-    *listed = reader->cheap && reader->asks < ENGINE_ASKS;
-    if (*listed) {
-        atomic_store_explicit(&reader->asked[reader->asks++], r, memory_order_release);
-        atomic_signal_fence(memory_order_seq_cst);
-    } else {
-        atomic_fetch_add(&r->running, 1);
-    }
-    return atomic_load(&slot->registration) == r;
-}
-
-static void leave(struct engine_reader *reader, struct engine_registration *r, bool listed)
-{
-    if (!listed) {
-        engine_registration_leave(reader->engine, r);
-        return;
-    }
-    atomic_store_explicit(&reader->asked[--reader->asks], NULL, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(atomic_load_explicit(&r->leaving, memory_order_relaxed), 0))
-        engine_registration_left(reader->engine);
-}
-
 struct engine_asked engine_ask_callout(struct engine_reader *reader, const struct engine_request *q,
                                        const struct engine_entry *entry, const struct engine_filter *f,
                                        struct engine_arbitration *a)
@@ -245,12 +178,12 @@ struct engine_asked engine_ask_callout(struct engine_reader *reader, const struc
     bool listed;
 
     if (r != NULL) {
-        if (enter(reader, slot, r, &listed)) {
+        if (engine_enter(reader, slot, r, &listed)) {
             asked = ask_registered(&r->callout, q, entry, f, a);
-            leave(reader, r, listed);
+            engine_leave(reader, r, listed);
             return asked;
         }
-        leave(reader, r, listed); /* it went just now */
+        engine_leave(reader, r, listed); /* it went just now */
     }
     if (atomic_load_explicit(&slot->foreign, memory_order_relaxed))
         return ask_foreign(q, entry, f, a);

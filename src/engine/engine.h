@@ -346,6 +346,50 @@ NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_sna
 /* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */
 struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f);
 
+/* ---- one filter after the other -------------------------------------------------------------------- */
+
+/*
+ * For layers where no arbitration takes place (ST, ARB-26): who classifies walks the matching filters himself
+ * and asks each of them.
+ */
+enum engine_stage_kind {
+    ENGINE_STAGE_PERMIT,
+    ENGINE_STAGE_BLOCK,
+    ENGINE_STAGE_TERMINATING,
+    ENGINE_STAGE_UNKNOWN,
+    ENGINE_STAGE_INSPECTION,
+};
+struct engine_stage {
+    struct engine_filter *filter;     /* borrowed: engine_filter_ref() to keep it beyond the pin */
+    struct engine_callout_slot *slot; /* the engine's own, as long as it lives; NULL: a plain filter */
+    UINT32 sublayer;                  /* from 0, the heaviest; those without a matching filter count too */
+    enum engine_stage_kind kind;
+};
+/*
+ * The filters of a layer that match these values (layer->field_count of them), in order of evaluation, of a
+ * version that r has pinned. Writes at most `max`; returns how many there are. unknown: fields (bit = index) whose
+ * values are not known and hold FWP_EMPTY; *depends (may be NULL): some filter's match hangs on one of them.
+ */
+size_t engine_stages(const struct engine_snapshot *s, UINT16 layer_id, const FWPS_INCOMING_VALUE0 *values,
+                     UINT64 unknown, struct engine_stage *out, size_t max, bool *depends);
+
+enum engine_stage_answer {
+    ENGINE_STAGE_ASKED,      /* classifyFn returned: *out is what it made of it */
+    ENGINE_STAGE_NOT_ASKED,  /* it wants to be asked of flows with a context alone (CLS-22) */
+    ENGINE_STAGE_SUBSTITUTE, /* it is not registered: out->actionType is the substitute action (OBJ-22..24) */
+    ENGINE_STAGE_ASSUMED,    /* foreign, and supposed to have said out->actionType */
+    ENGINE_STAGE_FOREIGN,    /* foreign: nobody knows */
+};
+/*
+ * Asks a stage's callout with what *out shows it, on this stack; as a classify does: in its context, at
+ * q->irql, with its flow context, after engine_request_complete(). The caller has pinned a version that has the
+ * filter, holds no lock. Any IRQL <= DISPATCH_LEVEL.
+ */
+enum engine_stage_answer engine_stage_ask(struct engine_reader *r, const struct engine_request *q,
+                                          const struct engine_stage *stage, FWPS_CLASSIFY_OUT0 *out);
+/* Is the stage's callout registered, and with which flags? 0 where it is not. */
+bool engine_stage_registered(const struct engine_stage *stage, struct engine_reader *r, UINT32 *flags);
+
 /* ---- observing ------------------------------------------------------------------------------------- */
 
 /* bfe's event log listens here; called on the classifying thread after a verdict, under no lock but with the

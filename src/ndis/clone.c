@@ -15,6 +15,7 @@
 
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
+#include "ndis/slice.h"
 #include "nt/fault.h"
 
 #define ALIGNED(n) (((n) + MEMORY_ALLOCATION_ALIGNMENT - 1) & ~(size_t)(MEMORY_ALLOCATION_ALIGNMENT - 1))
@@ -187,6 +188,73 @@ VOID NTAPI NdisFreeCloneNetBufferList(NET_BUFFER_LIST *CloneNetBufferList, ULONG
 {
     (void)FreeCloneFlags; /* how it was made is known */
     ndis_nbl_free(CloneNetBufferList, NDIS_MADE_CLONE, NDIS_BY_NDIS, __builtin_return_address(0));
+}
+
+/* ---- clones of stream data */
+
+/* One list's part: of each buffer from *nb on, of the first one what is behind *skip. NULL: no memory. */
+static NET_BUFFER_LIST *stream_part(NET_BUFFER_LIST *list, NET_BUFFER *from, uint32_t skip, size_t *left,
+                                    NDIS_HANDLE list_pool, NDIS_HANDLE buffer_pool, const void *site)
+{
+    size_t buffers = 0, mdls = 0;
+    struct room r;
+
+    for (const NET_BUFFER *nb = from; nb != NULL; nb = nb->Next) {
+        buffers++;
+        mdls += mdls_of(nb);
+    }
+    if (!room_make(&r, buffers, mdls, 0))
+        return NULL;
+    for (const NET_BUFFER *nb = from; nb != NULL; nb = nb->Next, skip = 0) {
+        const size_t there = nb->DataLength > skip ? nb->DataLength - skip : 0;
+        const size_t size = there < *left ? there : *left;
+        MDL *chain = NULL, **end = &chain;
+
+        if (size == 0 && nb != from)
+            break;
+        if (share(&r, &end, nb, skip, size) == 0)
+            room_mdl(&r, &end, (uint8_t *)r.block, 0);
+        room_buffer(&r, chain, 0, size, buffer_pool);
+        *left -= size;
+    }
+    finish(&r, NDIS_MADE_STREAM_CLONE, NDIS_BY_FWPS, list_pool, LEDGER_STREAM_CLONE, site);
+    ndis_block_adopt(r.block, ndis_block_of(list));
+    return &r.block->nbl;
+}
+
+NTSTATUS ndis_stream_clone(NET_BUFFER_LIST *list, NET_BUFFER *nb, uint32_t skip, size_t size,
+                           NDIS_HANDLE list_pool, NDIS_HANDLE buffer_pool, NET_BUFFER_LIST **out,
+                           const void *site)
+{
+    NET_BUFFER_LIST *chain = NULL, **end = &chain;
+    NTSTATUS status = STATUS_INVALID_PARAMETER;
+
+    if (!pools_ok(list_pool, buffer_pool))
+        return status;
+    do {
+        if (ndis_block_of(list) == NULL)
+            goto fail;
+        *end = stream_part(list, nb, skip, &size, list_pool, buffer_pool, site);
+        if (*end == NULL) {
+            status = STATUS_NO_MEMORY;
+            goto fail;
+        }
+        end = &(*end)->Next;
+        list = list->Next;
+        nb = list != NULL ? list->FirstNetBuffer : NULL;
+        skip = 0;
+    } while (size != 0);
+    *out = chain;
+    return STATUS_SUCCESS;
+
+fail:
+    while (chain != NULL) {
+        NET_BUFFER_LIST *next = chain->Next;
+
+        ndis_nbl_free(chain, NDIS_MADE_CLONE, NDIS_BY_FWPS, site);
+        chain = next;
+    }
+    return status;
 }
 
 /* ---- fragments ------------------------------------------------------------------------------------------

@@ -159,12 +159,14 @@ bool ndis_nbl_meant_to_modify(const NET_BUFFER_LIST *nbl)
 
 static enum ledger_kind kind_of(enum ndis_made made)
 {
-    return made == NDIS_MADE_CLONE || made == NDIS_MADE_DEEP_CLONE ? LEDGER_NBL_CLONE : LEDGER_NBL;
+    return made == NDIS_MADE_STREAM_CLONE                            ? LEDGER_STREAM_CLONE
+           : made == NDIS_MADE_CLONE || made == NDIS_MADE_DEEP_CLONE ? LEDGER_NBL_CLONE
+                                                                     : LEDGER_NBL;
 }
 
 static bool same_kind(enum ndis_made made, enum ndis_made expected)
 {
-    if (made == NDIS_MADE_DEEP_CLONE)
+    if (made == NDIS_MADE_DEEP_CLONE || made == NDIS_MADE_STREAM_CLONE)
         made = NDIS_MADE_CLONE;
     if (made == NDIS_MADE_REASSEMBLED && expected == NDIS_MADE_OWN)
         return true; /* FwpsFreeNetBufferList0 frees FwpsReassembleForwardFragmentGroup0's */
@@ -176,7 +178,7 @@ void ndis_nbl_free(NET_BUFFER_LIST *nbl, enum ndis_made expected, enum ndis_by b
     struct ndis_block *b = ndis_block_of(nbl);
     struct ndis_pool *pool;
 
-    if (b == NULL || b->made == NDIS_MADE_FRAME) {
+    if (b == NULL || b->made == NDIS_MADE_FRAME || b->made == NDIS_MADE_STREAM) {
         if (b == NULL && !ledger_close(kind_of(expected), (uintptr_t)nbl, site))
             return; /* the ledger knew more of it */
         ledger_report(LEDGER_BUGCHECK, site,

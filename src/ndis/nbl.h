@@ -38,6 +38,8 @@ enum ndis_made {
     NDIS_MADE_OWN,        /* allocated by a driver, over MDLs of its own */
     NDIS_MADE_FRAGMENT,   /* NdisAllocateFragmentNetBufferList() */
     NDIS_MADE_REASSEMBLED,
+    NDIS_MADE_STREAM,       /* the host's: data of a stream (slice.h) */
+    NDIS_MADE_STREAM_CLONE, /* FwpsCloneStreamData0() */
 };
 enum ndis_made ndis_nbl_made(const NET_BUFFER_LIST *nbl);
 bool ndis_nbl_pool_fits(NDIS_HANDLE pool); /* of lists with a NET_BUFFER and without data (NBL-12) */
