@@ -187,7 +187,7 @@ enum weir_state {
     WEIR_CLOSING, /* one side has ended */
     WEIR_CLOSED,
     WEIR_REFUSED, /* access denied: by a filter or a callout */
-    WEIR_RESET,
+    WEIR_RESET,   /* by the other end; or by this one's policy, which ended the connection when it was asked again */
     WEIR_TIMED_OUT,
     WEIR_UNREACHABLE,
 };
@@ -206,11 +206,13 @@ int weir_connect(struct weir_socket *s, const char *address);
 /* The oldest connection that is complete, owned by the same process; NULL: none now. */
 struct weir_socket *weir_accept(struct weir_socket *s);
 /* Bytes taken, or -EAGAIN (no room now; or the bind that it implied is pended: nothing was sent), -ENOTCONN, -EPIPE,
- * -ECONNRESET, -ECONNREFUSED, -EACCES (UDP: refused), -EMSGSIZE, -ENETUNREACH, -ETIMEDOUT. A datagram that is pended
- * counts as sent: whoever pended it injects it again. */
+ * -ECONNRESET, -ECONNABORTED (this machine's policy ended the connection when it was asked about it again, or a driver by
+ * FwpsFlowAbort0: WSAECONNABORTED; the other end gets a reset), -ECONNREFUSED, -EACCES (UDP: refused), -EMSGSIZE,
+ * -ENETUNREACH, -ETIMEDOUT. A datagram that is pended counts as sent: whoever pended it injects it again. */
 long weir_send(struct weir_socket *s, const void *bytes, size_t size);
 long weir_send_to(struct weir_socket *s, const char *address, const void *bytes, size_t size);
-/* Bytes; 0: the other side has ended; -EAGAIN: nothing there; -ECONNRESET, -ECONNREFUSED, -ENOTCONN. from: NULL, or
+/* Bytes; 0: the other side has ended; -EAGAIN: nothing there; -ECONNRESET, -ECONNABORTED, -ECONNREFUSED, -ENOTCONN,
+ * -ETIMEDOUT. from: NULL, or
  * WEIR_ADDRESS bytes. */
 #define WEIR_ADDRESS 64
 long weir_receive(struct weir_socket *s, void *out, size_t size, char *from);

@@ -5,7 +5,7 @@
  *   program --> stack --send()--> host_frame(OUT) --PASSED--------------------------> wire (or loopback)
  *                  ^                              --HELD, the first of a connection-> STACK_HELD: it waits
  *                  |                              --refused by ALE------------------> STACK_DENIED
- *                  |                              --else gone: STACK_SENT, as a packet that was lost
+ *                  |                              --else gone: STACK_DROPPED, as a packet that was lost
  *   wire --> host_frame(IN) --PASSED, or the stack itself discards--> stack_input()
  *                           --else gone; or a driver has it
  *
@@ -13,6 +13,10 @@
  * the driver has completed the operation and the second classify is over. Permitted: stack_resume() makes the SYN
  * go out, through host_frame() once more, where the flow is authorized now. A datagram that is held is gone: who
  * pended it has a clone and injects that (PEND-34).
+ *
+ * Ends. A connection that policy has ended (ALE-26: a refused reauthorization; FwpsFlowAbort0) is ended in the stack too:
+ * its program's next call fails, its peer gets a reset. One that the stack gives up without a packet is ended with the
+ * host: its flow, its endpoint.
  *
  * The inbox. What the host tells comes on any thread, also within host_frame(): packets that drivers inject, and
  * completions. It is noted and carried out by the test's own thread, in the order in which it came, between two
@@ -29,13 +33,20 @@
 
 #define PACKET_MOST 65535u
 
-enum note_kind { NOTE_PACKET, NOTE_COMPLETED };
+enum note_kind { NOTE_PACKET, NOTE_COMPLETED, NOTE_TORN, NOTE_GONE };
+
+struct ends {
+    uint8_t version;
+    uint16_t local_port, remote_port;
+    union wire_addr local, remote;
+};
 
 struct note {
     struct note *next;
     enum note_kind kind;
     struct host_completed completed;
     bool inbound, loopback;
+    struct ends ends; /* TORN: by the host, GONE: in the stack */
     uint32_t interface, size;
     uint8_t bytes[];
 };
@@ -131,21 +142,24 @@ static enum stack_sent answer_of(struct embed_gate *g, const struct stack_packet
     switch (o->fate) {
     case HOST_HELD:
         if (!tcp || !p->begins || is_accept(o->layer))
-            return STACK_SENT;
+            return STACK_DROPPED;
         s->held_frame = g->frames;
         s->held_next = g->held;
         g->held = s;
         return STACK_HELD;
     case HOST_BLOCKED:
-        return s != NULL && is_ale(o->layer) && (p->begins || !tcp) ? STACK_DENIED : STACK_SENT;
+        if (!tcp && is_accept(o->layer) &&
+            !o->inbound) /* an answer, and what it answers is refused when asked again */
+            return STACK_DENIED;
+        return s != NULL && is_ale(o->layer) && (p->begins || !tcp) ? STACK_DENIED : STACK_DROPPED;
     case HOST_ABSORBED:
-        return tcp && is_ale(o->layer) && p->begins ? STACK_DENIED : STACK_SENT;
+        return tcp && is_ale(o->layer) && p->begins ? STACK_DENIED : STACK_DROPPED;
     case HOST_CONSEQUENCE:
         return p->begins && (o->note == HOST_NOTE_REFUSED_FLOW || o->note == HOST_NOTE_REFUSED_BIND)
                    ? STACK_DENIED
-                   : STACK_SENT;
+                   : STACK_DROPPED;
     default:
-        return STACK_SENT;
+        return STACK_DROPPED;
     }
 }
 
@@ -218,8 +232,8 @@ static bool reaches_stack(const struct host_outcome *o)
         return true;
     case HOST_STACK:
         return o->note != HOST_NOTE_SILENCED;
-    case HOST_CONSEQUENCE:
-        return o->note == HOST_NOTE_REFUSED_BIND;
+    case HOST_CONSEQUENCE: /* of a connection that policy has ended: there is none any more, which it says */
+        return o->note == HOST_NOTE_REFUSED_BIND || o->note == HOST_NOTE_ENDED_FLOW;
     default:
         return false;
     }
@@ -314,6 +328,39 @@ static void on_completed(void *ctx, const struct host_completed *c)
     n->completed = *c;
     put(e, n);
 }
+static void note_ends(struct embed *e, enum note_kind kind, const struct ends *ends)
+{
+    struct note *n;
+
+    while ((n = malloc(sizeof *n)) == NULL)
+        rt_yield();
+    n->kind = kind;
+    n->ends = *ends;
+    put(e, n);
+}
+
+void embed_gate_deleted(struct embed *e, const struct host_flow_info *f)
+{
+    const struct ends ends = {.version = f->version,
+                              .local = f->local,
+                              .remote = f->remote,
+                              .local_port = f->local_port,
+                              .remote_port = f->remote_port};
+
+    if (f->torn)
+        note_ends(e, NOTE_TORN, &ends);
+}
+
+static void on_gave_up(void *ctx, const struct stack_socket *k)
+{
+    struct ends ends;
+    uint8_t version;
+
+    stack_local(k, &ends.version, &ends.local, &ends.local_port);
+    stack_remote(k, &version, &ends.remote, &ends.remote_port);
+    note_ends(ctx, NOTE_GONE, &ends);
+}
+
 
 static struct embed_socket *held_by(struct embed_gate *g, uint64_t frame)
 {
@@ -335,11 +382,21 @@ void embed_gate_forget(struct embed *e, struct embed_socket *s)
 }
 
 static void carry_out(struct embed *e, const struct note *n)
+    const struct ends *at = &n->ends;
 {
     struct embed_socket *s;
     struct embed_interface *i;
 
-    if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
+    if (n->kind == NOTE_TORN) {
+        stack_advance(e->gate->stack, embed_now(e));
+        (void)stack_fail(e->gate->stack, at->version, &at->local, at->local_port, &at->remote,
+                         at->remote_port);
+    } else if (n->kind == NOTE_GONE) { /* not where another of these ends has begun meanwhile */
+        if (!stack_connected(e->gate->stack, at->version, &at->local, at->local_port, &at->remote,
+                             at->remote_port))
+            host_connection_gone(e->host, at->version, &at->local, at->local_port, &at->remote,
+                                 at->remote_port);
+    } else if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
         give(e, n->interface, n->bytes, n->size);
     } else if (n->kind == NOTE_PACKET) {
         i = embed_interface_towards(e, n->interface, n->bytes, n->size);
@@ -423,6 +480,7 @@ int embed_gate_create(struct embed *e)
                                         .forwarding = e->config.forwarding,
                                         .send = host_send,
                                         .told = embed_socket_told,
+                                        .gave_up = on_gave_up,
                                         .ctx = e};
 
     e->gate = calloc(1, sizeof *e->gate);

@@ -95,6 +95,8 @@ struct stack *embed_gate_stack(struct embed *e);
 void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size);
 /* What the host told meanwhile is carried out. False: nothing was told. */
 bool embed_gate_drain(struct embed *e);
+/* host_observer.flow's DELETED: what policy ended is ended in the stack, too. Any thread. */
+void embed_gate_deleted(struct embed *e, const struct host_flow_info *f);
 /* Its connect, if its first packet is held, is nobody's any more. */
 void embed_gate_forget(struct embed *e, struct embed_socket *s);
 

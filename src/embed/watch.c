@@ -397,7 +397,8 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
                                        [HOST_END_ENDPOINT] = "its endpoint was closed",
                                        [HOST_END_EVICTED] = "to make room",
                                        [HOST_END_ABORTED] = "aborted by a driver",
-                                       [HOST_END_REPLACED] = "replaced by another"};
+                                       [HOST_END_REPLACED] = "replaced by another",
+                                       [HOST_END_GIVEN_UP] = "given up: no answer"};
     struct embed *e = ctx;
     struct embed_record *r;
 
@@ -422,6 +423,8 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
     }
     finish(e, r);
     unlock(e->watch);
+    if (change == HOST_FLOW_DELETED)
+        embed_gate_deleted(e, f);
 }
 
 void embed_watch_host(struct embed *e, struct host_observer *observer)

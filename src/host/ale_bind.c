@@ -465,6 +465,30 @@ void host_close(struct host *h, struct host_endpoint *e)
     lane_leave(l);
 }
 
+void host_connection_gone(struct host *h, uint8_t version, const union wire_addr *local, UINT16 local_port,
+                          const union wire_addr *remote, UINT16 remote_port)
+{
+    struct lane *l = &h->lanes[0];
+    struct host_flow_key key;
+    struct host_flow *f;
+    TURN_OF(l);
+
+    memset(&key, 0, sizeof(key));
+    key.version = version;
+    key.protocol = WIRE_PROTOCOL_TCP;
+    key.local = *local;
+    key.remote = *remote;
+    key.local_port = local_port;
+    key.remote_port = remote_port;
+    lane_enter(l);
+    f = flow_table_find(l->flows, &key);
+    if (f != NULL && f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
+        f = NULL;
+    lane_leave(l);
+    if (f != NULL)
+        ale_end_flow(l, f, HOST_END_GIVEN_UP);
+}
+
 void host_release(struct host *h, struct host_endpoint *e)
 {
     struct lane *l = &h->lanes[0];

@@ -248,9 +248,10 @@ static void view_flow(struct scene *s, struct ale_view *v, struct host_flow *f)
         }
         return;
     }
-    if (tcp && s->follows && opened_in && !is_inbound(s) && s->packet != NULL &&
-        (s->packet->tcp_flags & WIRE_TCP_RST) != 0) {
-        /* Nobody is there any more for what was pended, and the stack says so: the packet layers alone. */
+    if (tcp && s->follows && (opened_in || f->marks & FLOW_MARK_TORN) && !is_inbound(s) &&
+        s->packet != NULL && (s->packet->tcp_flags & WIRE_TCP_RST) != 0) {
+        /* Nobody is there any more for what was pended, or the connection was torn down (ALE-26), and the stack says so:
+         * the packet layers alone. */
         s->flow = NULL;
         s->flow_id = 0;
         s->endpoint = NULL;

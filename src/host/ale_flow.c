@@ -284,6 +284,7 @@ void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end ho
         f = NULL;
     if (f != NULL) {
         ale_flow_info(l, f, how, &info);
+        info.torn = ale_is_tcp(f);
         f->marks |= ale_is_tcp(f) ? FLOW_MARK_TORN : FLOW_MARK_GONE;
         ale_operations_cancel(l, f->operations);
         ale_flow_lifetime(l, f, ALE_IDLE, false);

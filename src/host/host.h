@@ -172,7 +172,8 @@ enum host_flow_end {
     HOST_END_ENDPOINT,
     HOST_END_EVICTED,
     HOST_END_ABORTED,
-    HOST_END_REPLACED
+    HOST_END_REPLACED,
+    HOST_END_GIVEN_UP /* host_connection_gone() */
 };
 
 /* A flow for people: a copy. */
@@ -185,6 +186,7 @@ struct host_flow_info {
     UINT16 icmp_id;
     UINT32 interface_index;
     enum host_flow_end end;
+    bool torn;                      /* DELETED, TCP: by policy; its socket still stands and is to be aborted (ALE-26) */
     const struct host_owner *owner; /* NULL: unknown */
 };
 
@@ -391,6 +393,10 @@ void host_release(struct host *h, struct host_endpoint *e);
 UINT64 host_endpoint_id(const struct host_endpoint *e);
 
 /* ---- authorization, from outside
+/* The host's TCP has given up the connection between these ends, and no packet said so (nobody answers): what its end
+ * brings about comes now. None is there: nothing. By who gives frames. */
+void host_connection_gone(struct host *h, uint8_t version, const union wire_addr *local, UINT16 local_port,
+                          const union wire_addr *remote, UINT16 remote_port);
  * ------------------------------------------------------------------------------- */
 
 /* All flows that the reason concerns are reauthorized, at their next packet (ALE-21..23). Policy changes are

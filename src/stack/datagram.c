@@ -197,7 +197,7 @@ static void flush(struct stack_socket *k)
             ring_write(&k->out, 0, (const uint8_t *)&r, sizeof(r));
             continue;
         }
-        if (sent != STACK_SENT)
+        if (sent == STACK_HELD || sent == STACK_DENIED)
             k->error = -EACCES;
         record_pop(&k->out, &r, NULL, 0);
     }

@@ -187,8 +187,9 @@ struct tcp_socket {
     uint16_t peer_mss;           /* as said */
     /* sending */
     uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, snd_wnd_most;
-    uint32_t recover; /* in recovery until this is acknowledged */
-    uint32_t lost;    /* segments to send again */
+    uint32_t snd_left; /* the end of what has left this machine: where a reset is believed */
+    uint32_t recover;  /* in recovery until this is acknowledged */
+    uint32_t lost;     /* segments to send again */
     uint64_t serial, delivered;
     struct segments sent;
     uint8_t duplicates;
@@ -374,6 +375,10 @@ void tcp_abort(struct tcp_socket *t);
 void tcp_resume(struct tcp_socket *t, bool permitted);
 /* An ICMP error about a segment of this connection. */
 void tcp_error(struct tcp_socket *t, uint32_t sequence, bool too_big, int error);
+/* With an RST, because its host says so. */
+void tcp_fail(struct tcp_socket *t);
+/* tcp_end(), where no packet tells of it: config.gave_up is called. */
+void tcp_give_up(struct tcp_socket *t, enum stack_state state);
 /* The connection is over, for this reason; buffers go, nothing is sent. */
 void tcp_end(struct tcp_socket *t, enum stack_state state);
 bool tcp_is_under_way(const struct tcp_socket *t, uint32_t sequence);

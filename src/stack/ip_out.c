@@ -126,7 +126,7 @@ static enum stack_sent send_fragments(struct stack *s, const struct outgoing *o,
         p->size = front + n;
         sent = pass(s, p);
         memcpy(h, saved, front);
-        if (sent != STACK_SENT)
+        if (sent == STACK_HELD || sent == STACK_DENIED)
             break;
         p->begins = false;
     }

@@ -257,6 +257,29 @@ void stack_abort(struct stack_socket *k)
     stack_leave(s);
 }
 
+bool stack_connected(const struct stack *s, uint8_t version, const union wire_addr *local,
+                     uint16_t local_port, const union wire_addr *remote, uint16_t remote_port)
+{
+    struct stack_socket *k =
+        socket_find(s, version, WIRE_PROTOCOL_TCP, local, local_port, remote, remote_port);
+
+    return k != NULL && tcp_of(k)->tcp != TCP_TIME_WAIT;
+}
+
+bool stack_fail(struct stack *s, uint8_t version, const union wire_addr *local, uint16_t local_port,
+                const union wire_addr *remote, uint16_t remote_port)
+{
+    struct stack_socket *k =
+        socket_find(s, version, WIRE_PROTOCOL_TCP, local, local_port, remote, remote_port);
+
+    if (k == NULL)
+        return false;
+    stack_enter(s);
+    tcp_fail(tcp_of(k));
+    stack_leave(s);
+    return true;
+}
+
 /* ---- ports ---------------------------------------------------------------------------------------------- */
 
 static bool is_taken(const struct stack *s, const struct stack_socket *k, const union wire_addr *a,

@@ -52,9 +52,10 @@ struct stack_packet {
     bool forwarded; /* came in by another interface: the layers have seen it */
 };
 enum stack_sent {
-    STACK_SENT,   /* on its way; or dropped, and nobody is told */
-    STACK_HELD,   /* what it begins waits for a decision: stack_resume() */
-    STACK_DENIED, /* what it begins is refused: TCP STACK_REFUSED, UDP -EACCES of the send */
+    STACK_SENT,    /* on its way */
+    STACK_HELD,    /* what it begins waits for a decision: stack_resume() */
+    STACK_DENIED,  /* what it begins is refused: TCP STACK_REFUSED, UDP -EACCES of the send */
+    STACK_DROPPED, /* it has not left this machine, and nobody is told: as if a wire had lost it */
 };
 
 enum stack_event {
@@ -89,6 +90,9 @@ struct stack_config {
     uint32_t sequence;
     enum stack_sent (*send)(void *ctx, const struct stack_packet *p);
     void (*told)(void *ctx, struct stack_socket *s, enum stack_event e); /* may be NULL */
+    /* A TCP connection, owned or not, is given up, and no packet says so: nobody answers, an ICMP error, a peer that
+     * never ends. Called in the middle, for stack_local() and stack_remote() only. May be NULL. */
+    void (*gave_up)(void *ctx, const struct stack_socket *s);
     void *ctx;
 };
 int stack_create(const struct stack_config *config, struct stack **out); /* 0, -ENOMEM, -EINVAL */
@@ -124,7 +128,7 @@ enum stack_state {
     STACK_CLOSING,    /* we or they have ended; data may still come or go */
     STACK_CLOSED,     /* all done, both ways */
     STACK_REFUSED,    /* the answer of send() was STACK_DENIED, or stack_resume(false) */
-    STACK_RESET,      /* the peer reset it */
+    STACK_RESET,      /* the peer reset it, or stack_fail() */
     STACK_TIMED_OUT,  /* no answer */
     STACK_UNREACHABLE /* no route, or an ICMP error said so */
 };
@@ -147,17 +151,24 @@ int stack_connect(struct stack_socket *s, const union wire_addr *to, uint16_t po
  * What it received before is not told again: ask stack_receive(). */
 struct stack_socket *stack_accept(struct stack_socket *s);
 /* How many bytes were taken (TCP: as many as there is room for; UDP: all); -EAGAIN: no room now; -ENOTCONN, -EPIPE,
- * -ECONNRESET, -EACCES, -EMSGSIZE, -ENETUNREACH, -ETIMEDOUT. */
+ * -ECONNRESET, -ECONNABORTED, -EACCES, -EMSGSIZE, -ENETUNREACH, -ETIMEDOUT. */
 long stack_send(struct stack_socket *s, const void *bytes, size_t size);
 long stack_send_to(struct stack_socket *s, const union wire_addr *to, uint16_t port, const void *bytes,
                    size_t size);
-/* How many bytes; 0: TCP: the peer has ended; -EAGAIN: nothing there; -ECONNRESET, -ENOTCONN, -ECONNREFUSED
+/* How many bytes; 0: TCP: the peer has ended; -EAGAIN: nothing there; -ECONNRESET, -ECONNABORTED, -ENOTCONN, -ECONNREFUSED
  * (TCP: the SYN was answered by a reset; UDP: ICMP said so), -ETIMEDOUT. from, port: may be NULL. UDP: one datagram, what does not fit is lost. */
 long stack_receive(struct stack_socket *s, void *out, size_t size, union wire_addr *from, uint16_t *port);
 int stack_shutdown(struct stack_socket *s); /* nothing more will be sent: FIN after what is queued */
 /* The owner lets go: TCP goes on to its end by itself (with RST where data was not read), the handle is gone. */
 void stack_close(struct stack_socket *s);
 void stack_abort(struct stack_socket *s); /* RST at once; the handle is gone */
+/* The host ends the TCP connection between these ends, whoever's it is: RST; its owner finds STACK_RESET and, as Windows
+ * has it where the own machine ends one (WSAECONNABORTED), -ECONNABORTED. What was not read is gone. False: there is none. */
+bool stack_fail(struct stack *s, uint8_t version, const union wire_addr *local, uint16_t local_port,
+                const union wire_addr *remote, uint16_t remote_port);
+/* Is there such a connection, in whatever state but TIME_WAIT? */
+bool stack_connected(const struct stack *s, uint8_t version, const union wire_addr *local,
+                     uint16_t local_port, const union wire_addr *remote, uint16_t remote_port);
 /* Joins, leaves a multicast group: UDP datagrams to it are received. */
 int stack_membership(struct stack_socket *s, const union wire_addr *group, bool join);
 /* The decision about what was HELD: the SYN goes out (through send() again, not as what begins) or the connection is

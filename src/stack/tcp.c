@@ -185,7 +185,7 @@ int tcp_connect(struct tcp_socket *t)
     if (segments_push(&t->sent) == NULL) /* room for the SYN, which may have to wait */
         return -ENOMEM;
     t->sent.count = 0;
-    t->iss = t->snd_una = t->snd_nxt = t->snd_max = tcp_first_sequence(t);
+    t->iss = t->snd_una = t->snd_nxt = t->snd_max = t->snd_left = tcp_first_sequence(t);
     tcp_set(t, TCP_SYN_SENT);
     tcp_begin(t, true);
     return 0;
@@ -352,6 +352,23 @@ void tcp_abort(struct tcp_socket *t)
     stack_bury(&t->socket);
 }
 
+void tcp_fail(struct tcp_socket *t)
+{
+    if (is_synchronized(t))
+        tcp_send_reset(t);
+    t->socket.error = -ECONNABORTED;
+    tcp_end(t, STACK_RESET);
+}
+
+void tcp_give_up(struct tcp_socket *t, enum stack_state state)
+{
+    const struct stack_config *c = &t->socket.stack->config;
+
+    if (c->gave_up != NULL && !t->socket.dead)
+        c->gave_up(c->ctx, &t->socket);
+    tcp_end(t, state);
+}
+
 /* ---- what ICMP says ------------------------------------------------------------------------------------- */
 
 bool tcp_is_under_way(const struct tcp_socket *t, uint32_t sequence)
@@ -366,7 +383,7 @@ void tcp_error(struct tcp_socket *t, uint32_t sequence, bool too_big, int error)
         return;
     if (t->tcp == TCP_SYN_SENT) {
         if (!too_big)
-            tcp_end(t, STACK_UNREACHABLE);
+            tcp_give_up(t, STACK_UNREACHABLE);
         return;
     }
     if (!too_big || t->tcp == TCP_SYN_RECEIVED)

@@ -100,7 +100,7 @@ static void listen_input(struct tcp_socket *l, const struct arrival *a)
     t->listener = l;
     l->waiting++;
     learn(t, a);
-    t->iss = t->snd_una = t->snd_nxt = tcp_first_sequence(t);
+    t->iss = t->snd_una = t->snd_nxt = t->snd_left = tcp_first_sequence(t);
     t->snd_max = t->iss + 1;
     *g = (struct segment){.sequence = t->iss, .length = 1, .flags = WIRE_TCP_SYN};
     tcp_set(t, TCP_SYN_RECEIVED);

@@ -73,6 +73,9 @@ static enum stack_sent transmit(struct tcp_socket *t, uint8_t flags, uint32_t se
         k->answer = 0;
     sent = ip_send(k->stack, &o, size + length, 16, &why);
     k->asking = false;
+    length += syn + ((flags & WIRE_TCP_FIN) != 0);
+    if (sent == STACK_SENT && seq_lt(t->snd_left, sequence + length))
+        t->snd_left = sequence + length;
     return sent;
 }
 
@@ -115,7 +118,7 @@ void tcp_begin(struct tcp_socket *t, bool ask)
         k->held = true;
         return;
     }
-    if (sent != STACK_SENT) {
+    if (sent == STACK_HELD || sent == STACK_DENIED) {
         tcp_end(t, STACK_REFUSED);
         return;
     }
@@ -141,7 +144,7 @@ void tcp_send_probe(struct tcp_socket *t)
 void tcp_send_reset(struct tcp_socket *t)
 {
     t->socket.stack->counts.reset_sent++;
-    transmit(t, WIRE_TCP_RST, t->snd_nxt, 0, 0, false);
+    transmit(t, WIRE_TCP_RST, t->snd_left, 0, 0, false);
 }
 
 void tcp_answer_reset(struct stack *s, const struct wire_packet *p)

@@ -69,7 +69,7 @@ static void again(struct tcp_socket *t)
         t->tcp > TCP_SYN_RECEIVED && (head != NULL ? t->snd_wnd < head->length : t->snd_wnd == 0);
 
     if (t->tries++ >= most_tries(t)) {
-        tcp_end(t, STACK_TIMED_OUT);
+        tcp_give_up(t, STACK_TIMED_OUT);
         return;
     }
     t->backoff++;
@@ -95,7 +95,10 @@ void tcp_due(struct timer *timer)
     const uint64_t now = k->stack->now;
 
     if (t->end_at <= now) {
-        tcp_end(t, STACK_CLOSED);
+        if (t->tcp == TCP_TIME_WAIT)
+            tcp_end(t, STACK_CLOSED);
+        else
+            tcp_give_up(t, STACK_CLOSED);
         return;
     }
     if (t->ack_at <= now) {
