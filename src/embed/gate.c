@@ -22,7 +22,8 @@
  * completions. It is noted and carried out by the test's own thread, in the order in which it came, between two
  * steps of the pump or before the call returns.
  *
- * Everything on this machine is sent in answer to what was there: host_frame.follows.
+ * Everything on this machine is sent in answer to what was there, and what arrives has arrived, drivers' packets
+ * too: host_config.live.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -45,8 +46,8 @@ struct note {
     struct note *next;
     enum note_kind kind;
     struct host_completed completed;
-    bool inbound, loopback;
     struct ends ends; /* TORN: by the host, GONE: in the stack */
+    bool inbound, loopback;
     uint32_t interface, size;
     uint8_t bytes[];
 };
@@ -194,8 +195,7 @@ static enum stack_sent host_send(void *ctx, const struct stack_packet *p)
                             .number = ++g->frames,
                             .time_ns = embed_now(e),
                             .interface_index = p->interface,
-                            .way = HOST_WAY_OUT,
-                            .follows = true};
+                            .way = HOST_WAY_OUT};
     g->sending = s != NULL ? &s->process->owner : embed_system_owner(e);
     process = nt_process_attach(s != NULL ? s->process->id : 0);
     host_frame(e->host, &f, &o);
@@ -250,8 +250,7 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
                             .number = ++e->gate->frames,
                             .time_ns = embed_now(e),
                             .interface_index = i->index,
-                            .way = HOST_WAY_IN,
-                            .follows = true};
+                            .way = HOST_WAY_IN};
     host_frame(e->host, &f, &o);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED)
         tell_fate(e, &o, i->index, true, frame + LINK, size);
@@ -328,6 +327,7 @@ static void on_completed(void *ctx, const struct host_completed *c)
     n->completed = *c;
     put(e, n);
 }
+
 static void note_ends(struct embed *e, enum note_kind kind, const struct ends *ends)
 {
     struct note *n;
@@ -361,7 +361,6 @@ static void on_gave_up(void *ctx, const struct stack_socket *k)
     note_ends(ctx, NOTE_GONE, &ends);
 }
 
-
 static struct embed_socket *held_by(struct embed_gate *g, uint64_t frame)
 {
     for (struct embed_socket **at = &g->held; *at != NULL; at = &(*at)->held_next)
@@ -382,8 +381,8 @@ void embed_gate_forget(struct embed *e, struct embed_socket *s)
 }
 
 static void carry_out(struct embed *e, const struct note *n)
-    const struct ends *at = &n->ends;
 {
+    const struct ends *at = &n->ends;
     struct embed_socket *s;
     struct embed_interface *i;
 
@@ -465,6 +464,7 @@ void embed_gate_host(struct embed *e, struct host_config *config)
     config->emit = on_emit;
     config->lost = on_lost;
     config->completed = on_completed;
+    config->live = true;
     config->ctx = e;
 }
 

@@ -234,6 +234,13 @@ static void refuse(struct ale_view *v, enum host_note note)
 
 static void someone_there(struct scene *s, struct ale_view *v);
 
+static void begins_anew(struct scene *s, struct ale_view *v)
+{
+    needs(v, s);
+    if (is_inbound(s))
+        someone_there(s, v);
+}
+
 static void view_flow(struct scene *s, struct ale_view *v, struct host_flow *f)
 {
     bool opened_in = f->flags & FLOW_INBOUND, same_way = is_inbound(s) == opened_in, tcp = ale_is_tcp(f);
@@ -265,9 +272,7 @@ static void view_flow(struct scene *s, struct ale_view *v, struct host_flow *f)
             refuse(v, f->marks & FLOW_MARK_NO_BIND ? HOST_NOTE_REFUSED_BIND : HOST_NOTE_REFUSED_FLOW);
             return;
         }
-        needs(v, s);
-        if (is_inbound(s))
-            someone_there(s, v);
+        begins_anew(s, v);
         return;
     }
     if (f->marks & FLOW_MARK_TORN) {
@@ -286,6 +291,8 @@ static void view_flow(struct scene *s, struct ale_view *v, struct host_flow *f)
             refuse(v, f->marks & FLOW_MARK_NO_BIND ? HOST_NOTE_REFUSED_BIND : HOST_NOTE_REFUSED_FLOW);
         else if (same_way)
             needs(v, s);
+        else if (s->host->config.live) /* no answer to what was refused, but a flow of its own */
+            begins_anew(s, v);
         else
             refuse(v, HOST_NOTE_UNSENT_REQUEST);
         break;

@@ -258,6 +258,9 @@ struct host_config {
     const struct host_frame *(*following)(void *ctx, unsigned n);
     void (*completed)(void *ctx, const struct host_completed *c); /* may be NULL */
     void *ctx;                                                    /* of these */
+    /* What arrives has arrived, and who sends has a reason: nothing presupposes a packet that was dropped
+     * (HOST_NOTE_UNSENT_REQUEST, _SILENCED). Else (a replay) such frames are CONSEQUENCE. */
+    bool live;
     UINT64 start_ns;
     UINT64 seed; /* of the hash; 0: a fixed one. Outputs do not depend on it. */
 };
@@ -390,13 +393,13 @@ void host_close(struct host *h, struct host_endpoint *e);
 /* Its program has closed it, and TCP is still at saying farewell: drops the reference; EC and the rest come when the end
  * of its connection is seen, or now if it has none. */
 void host_release(struct host *h, struct host_endpoint *e);
-UINT64 host_endpoint_id(const struct host_endpoint *e);
-
-/* ---- authorization, from outside
 /* The host's TCP has given up the connection between these ends, and no packet said so (nobody answers): what its end
  * brings about comes now. None is there: nothing. By who gives frames. */
 void host_connection_gone(struct host *h, uint8_t version, const union wire_addr *local, UINT16 local_port,
                           const union wire_addr *remote, UINT16 remote_port);
+UINT64 host_endpoint_id(const struct host_endpoint *e);
+
+/* ---- authorization, from outside
  * ------------------------------------------------------------------------------- */
 
 /* All flows that the reason concerns are reauthorized, at their next packet (ALE-21..23). Policy changes are

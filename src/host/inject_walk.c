@@ -260,6 +260,7 @@ static void scene_begin(struct going *g, struct scene *s, bool inbound)
     s->packet = &g->packet;
     s->interface = g->interface;
     s->loopback = g->loopback;
+    s->follows = g->host->config.live;
     s->walk = &g->walk;
     path_scene(s, &g->packet, inbound);
     if (inbound)

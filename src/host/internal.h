@@ -205,7 +205,7 @@ struct scene {
     UINT64 discard_filter_id; /* indicate.c's: the filter that blocked */
     uint32_t stopped_at;      /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
     uint32_t path_mtu;
-    bool follows;    /* host_frame.follows */
+    bool follows;    /* host_frame.follows, host_config.live */
     bool any_remote; /* EC, LIS..: no remote end */
     UINT32 steady;   /* roles of layers that permitted, steadily: paths_short.c */
     struct ale_hold hold;

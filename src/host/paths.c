@@ -11,7 +11,7 @@
  * A frame that belongs to what was refused, held or never sent meets no layer, so the flow is looked up
  * before anything is classified (path_find()); the result serves the whole walk. Everything that a later
  * frame may presuppose is kept with the flow (FLOW_UNSENT_*), or by its tuple where there is no flow
- * (paths_memory.c).
+ * (paths_memory.c); of a live host nothing is (host_config.live): there the packets themselves are what follows.
  */
 #include <string.h>
 
@@ -322,8 +322,8 @@ void path_dropped(struct scene *s)
     const bool tcp = s->protocol == WIRE_PROTOCOL_TCP, in = path_inbound(s);
     struct host_flow_key key;
 
-    if (tcp && (s->packet->tcp_flags & WIRE_TCP_SYN) == 0)
-        return; /* the peer would send it again */
+    if (s->host->config.live || (tcp && (s->packet->tcp_flags & WIRE_TCP_SYN) == 0))
+        return; /* nothing follows from it; the peer would send it again */
     lane_enter(s->lane);
     if (path_flow(s)) {
         if (tcp ? (s->flow->flags & FLOW_ESTABLISHED) == 0 : in == ((s->flow->flags & FLOW_INBOUND) != 0))
@@ -583,7 +583,7 @@ static void scene_of(struct scene *s, struct lane *l, const struct host_frame *f
     s->frame = f->number;
     s->time_ns = l->host->now_ns;
     s->packet = f->packet;
-    s->follows = f->follows;
+    s->follows = f->follows || l->host->config.live;
     s->interface = a->interface;
     s->likely = a->flow;
 }

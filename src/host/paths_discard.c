@@ -64,7 +64,7 @@ void path_discard_nobody(struct scene *s, struct host_outcome *out)
             s->protocol == WIRE_PROTOCOL_UDP ? IpDiscardPortUnreachable : IpDiscardProtocolUnreachable, out);
     path_key(s, &key);
     lane_enter(s->lane);
-    if (silent)
+    if (silent && !s->host->config.live)
         memory_put(s->lane->memory, &key, MEMORY_SILENCED, s->time_ns, s->time_ns + SILENCE_NS);
     else
         memory_drop(s->lane->memory, &key, MEMORY_BIT(MEMORY_SILENCED));

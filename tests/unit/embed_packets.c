@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir.h: packets of drivers on a live machine: what is injected in the place of what was absorbed arrives, whatever it
+ * answers; where it leaves; what is in one piece for callouts and in fragments on the wire.
+ */
+#include <errno.h>
+
+#include <fwpmu.h>
+
+#include "courier.h"
+#include "embed_lab.h"
+
+static void load(struct embed_lab *l, const struct courier_errand *errands, size_t count)
+{
+    if (courier_load(l->w, errands, count) == NULL)
+        fail_msg("%s", weir_error());
+}
+#define LOAD(l, ...)                                                                                         \
+    load(l, (const struct courier_errand[]){__VA_ARGS__},                                                    \
+         sizeof((const struct courier_errand[]){__VA_ARGS__}) / sizeof(struct courier_errand))
+
+static struct weir_socket *bound(struct weir_process *p, const char *address)
+{
+    struct weir_socket *s = weir_socket(p, WEIR_UDP);
+
+    assert_int_equal(weir_bind(s, address), 0);
+    return s;
+}
+
+/* It reads `text`, from that end (NULL: whoever). */
+static void reads(struct weir_socket *s, const char *text, const char *from)
+{
+    char got[256], end[WEIR_ADDRESS] = "";
+    long n;
+
+    assert_true(weir_wait_readable(s, WEIR_SECOND));
+    n = weir_receive(s, got, sizeof got, end);
+    assert_int_equal(n, (long)strlen(text));
+    assert_memory_equal(got, text, strlen(text));
+    if (from != NULL)
+        assert_string_equal(end, from);
+}
+
+static void closes(struct embed_lab *l)
+{
+    weir_settle(l->w);
+    for (unsigned i = 0; i < COURIER_MOST; i++)
+        if (courier_errands[i].taken != 0 && !courier_errands[i].loses)
+            assert_int_equal(courier_errands[i].completed, courier_errands[i].taken);
+    assert_true(weir_expect(l->w, &(struct weir_match){.contains = "presupposes"}, 0));
+    embed_lab_close(l);
+}
+
+/* ---- what answers something that was absorbed ---------------------------------------------------------- */
+
+/* A datagram is absorbed and its answer is the driver's own: within classifyFn, or a little later. */
+static void an_answer_is_received(void **state)
+{
+    static const char *const there[] = {"10.0.0.9:53", "[fd00::9]:53"};
+
+    (void)state;
+    for (unsigned later = 0; later < 2; later++)
+        for (unsigned caller = 0; caller < 2; caller++)
+            for (unsigned six = 0; six < 2; six++) {
+                struct embed_lab l;
+                struct weir_socket *s;
+
+                embed_lab_open(&l, &(struct weir_config){.inject_in_caller = caller});
+                LOAD(&l, {.at = "DD",
+                          .remote = six ? "fd00::9" : "10.0.0.9",
+                          .answers = true,
+                          .find = "who?",
+                          .write = "mine",
+                          .later = later});
+                s = weir_socket(l.program, WEIR_UDP);
+                for (unsigned i = 0; i < 3; i++) {
+                    assert_int_equal(weir_send_to(s, there[six], "who?", 4), 4);
+                    reads(s, "mine", there[six]);
+                }
+                assert_int_equal(courier_errands[0].taken, 3);
+                closes(&l);
+            }
+}
+
+static void a_ping_is_answered(void **state)
+{
+    static const char *const there[] = {"10.0.0.9", "fd00::9"};
+
+    (void)state;
+    for (unsigned six = 0; six < 2; six++) {
+        struct embed_lab l;
+        struct weir_socket *s;
+
+        embed_lab_open(&l, NULL);
+        LOAD(&l, {.at = "DD", .remote = there[six], .answers = true, .later = true});
+        s = weir_socket(l.program, WEIR_PING);
+        assert_int_equal(weir_send_to(s, there[six], "echo", 4), 4);
+        reads(s, "echo", NULL);
+        closes(&l);
+    }
+}
+
+/* To another address, and its answers back under the old one; connected or not. */
+static void a_proxy_of_datagrams(void **state)
+{
+    static const char *const old[] = {"10.0.0.9", "fd00::9"}, *const new[] = {"10.0.0.2", "fd00::2"},
+                             *const there[] = {"10.0.0.9:53", "[fd00::9]:53"};
+
+    (void)state;
+    for (unsigned run = 0; run < 16; run++) {
+        const bool six = run & 1, later = run & 2, connected = run & 4, caller = run & 8;
+        struct weir_socket *s, *server;
+        char from[WEIR_ADDRESS], got[16];
+        struct embed_lab l;
+
+        embed_lab_open(&l, &(struct weir_config){.inject_in_caller = caller});
+        LOAD(&l, {.at = "DD", .remote = old[six], .becomes = new[six], .later = later},
+             {.at = "DD", .inbound = true, .remote = new[six], .becomes = old[six], .later = later});
+        server = bound(l.peer, ":53");
+        s = weir_socket(l.program, WEIR_UDP);
+        if (connected)
+            assert_int_equal(weir_connect(s, there[six]), 0);
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(connected ? weir_send(s, "who?", 4) : weir_send_to(s, there[six], "who?", 4), 4);
+            assert_true(weir_wait_readable(server, WEIR_SECOND));
+            assert_int_equal(weir_receive(server, got, sizeof got, from), 4);
+            assert_int_equal(weir_send_to(server, from, "mine", 4), 4);
+            reads(s, "mine", there[six]);
+        }
+        assert_int_equal(courier_errands[0].taken, 3);
+        assert_int_equal(courier_errands[1].taken, 3);
+        closes(&l);
+    }
+}
+
+/* What is lost is lost, and what arrives all the same arrives: nothing is a consequence of it. */
+static void what_arrives_has_arrived(void **state)
+{
+    struct weir_socket *s, *peer;
+    struct embed_lab l;
+
+    (void)state;
+    embed_lab_open(&l, NULL);
+    LOAD(&l, {.at = "OI", .remote = "10.0.0.2", .loses = true});
+    peer = bound(l.peer, "10.0.0.2:53");
+    s = bound(l.program, "10.0.0.1:5353");
+    assert_int_equal(weir_send_to(s, "10.0.0.2:53", "lost", 4), 4);
+    assert_int_equal(weir_send_to(peer, "10.0.0.1:5353", "unasked", 7), 7);
+    reads(s, "unasked", "10.0.0.2:53");
+    assert_false(weir_wait_readable(peer, WEIR_SECOND));
+    closes(&l);
+}
+
+/* A refused send is no answer's beginning, and an arrival that was refused forbids no send. */
+static void refused_one_way_and_not_the_other(void **state)
+{
+    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"block",
+                           .layerKey = FWPM_LAYER_ALE_AUTH_CONNECT_V4,
+                           .action = {.type = FWP_ACTION_BLOCK}};
+
+    (void)state;
+    for (unsigned in = 0; in < 2; in++) {
+        struct weir_socket *s, *peer;
+        struct embed_lab l;
+        HANDLE engine;
+
+        embed_lab_open(&l, NULL);
+        if (in)
+            filter.layerKey = FWPM_LAYER_ALE_AUTH_RECV_ACCEPT_V4;
+        assert_int_equal(FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, NULL, &engine), ERROR_SUCCESS);
+        assert_int_equal(FwpmFilterAdd0(engine, &filter, NULL, NULL), ERROR_SUCCESS);
+        assert_int_equal(FwpmEngineClose0(engine), ERROR_SUCCESS);
+        peer = bound(l.peer, "10.0.0.2:53");
+        s = bound(l.program, "10.0.0.1:5353");
+        if (in) {
+            assert_int_equal(weir_send_to(peer, "10.0.0.1:5353", "unasked", 7), 7);
+            assert_false(weir_wait_readable(s, WEIR_SECOND));
+            assert_int_equal(weir_send_to(s, "10.0.0.2:53", "mine", 4), 4);
+            reads(peer, "mine", NULL);
+            assert_int_equal(weir_send_to(peer, "10.0.0.1:5353", "answer", 6), 6);
+            reads(s, "answer", NULL); /* of the flow that was authorized */
+        } else {
+            assert_int_equal(weir_send_to(s, "10.0.0.2:53", "mine", 4), -EACCES);
+            assert_int_equal(weir_send_to(peer, "10.0.0.1:5353", "unasked", 7), 7);
+            reads(s, "unasked", NULL);
+            assert_int_equal(weir_send_to(s, "10.0.0.2:53", "answer", 6), 6);
+            reads(peer, "answer", NULL);
+        }
+        embed_lab_close(&l);
+    }
+}
+
+/* Each segment of a connection is absorbed where it leaves, and a copy of it goes. */
+static void segments_are_sent_again(void **state)
+{
+    (void)state;
+    for (unsigned run = 0; run < 8; run++) {
+        struct weir_socket *server, *s, *t;
+        const bool six = run & 1;
+        struct embed_lab l;
+        char bytes[3000], got[3000];
+        size_t n = 0;
+
+        embed_lab_open(&l, &(struct weir_config){.inject_in_caller = run & 2});
+        LOAD(&l, {.at = "OI", .remote = six ? "fd00::2" : "10.0.0.2", .later = run & 4});
+        server = embed_lab_serves(&l, ":80");
+        s = weir_socket(l.program, WEIR_TCP);
+        assert_int_equal(weir_connect(s, six ? "[fd00::2]:80" : "10.0.0.2:80"), -EINPROGRESS);
+        assert_true(weir_wait(s, WEIR_CONNECTED, WEIR_SECOND));
+        weir_run(l.w, 10 * WEIR_MILLISECOND);
+        t = weir_accept(server);
+        assert_non_null(t);
+        memset(bytes, 'x', sizeof bytes);
+        assert_int_equal(weir_send(s, bytes, sizeof bytes), sizeof bytes);
+        while (n < sizeof bytes && weir_wait_readable(t, WEIR_SECOND)) {
+            const long more = weir_receive(t, got, sizeof got, NULL);
+
+            assert_true(more > 0);
+            n += (size_t)more;
+        }
+        assert_int_equal(n, sizeof bytes);
+        assert_int_equal(weir_send(t, "answer", 6), 6);
+        reads(s, "answer", NULL);
+        weir_close(s);
+        weir_close(t);
+        assert_true(courier_errands[0].taken >= 5);
+        closes(&l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_is_received),
+        cmocka_unit_test(a_ping_is_answered),
+        cmocka_unit_test(a_proxy_of_datagrams),
+        cmocka_unit_test(what_arrives_has_arrived),
+        cmocka_unit_test(refused_one_way_and_not_the_other),
+        cmocka_unit_test(segments_are_sent_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
