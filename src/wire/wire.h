@@ -187,6 +187,21 @@ bool wire_verify(const struct wire_packet *p);
 uint64_t wire_sum(const uint8_t *bytes, size_t size, uint64_t sum);
 uint16_t wire_fold(uint64_t sum); /* the checksum to store, in host order */
 
+/* ---- fragments (split.c) ------------------------------------------------------------------------------- */
+
+/* A packet on its way to be cut; the caller's bytes stay as long as it is used. The members are split.c's. */
+struct wire_split {
+    const uint8_t *packet;
+    uint32_t size, mtu, id, header, at, before, field;
+    uint8_t version;
+    bool more;
+};
+/* `size` bytes from an IP header on, for a link of `mtu` bytes. id: of IPv6's pieces, and of IPv4's where the header
+ * says 0. False: it fits, may not be cut (don't fragment), or makes no sense; then there are no pieces. */
+bool wire_split_begin(struct wire_split *s, const uint8_t *packet, uint32_t size, uint32_t mtu, uint32_t id);
+/* The next piece, into room of mtu bytes; its size, 0: that was all. */
+uint32_t wire_split_next(struct wire_split *s, uint8_t *out);
+
 /* ---- addresses ----------------------------------------------------------------------------------------- */
 bool wire_addr_equal(const union wire_addr *a, const union wire_addr *b);
 bool wire_addr_is_multicast(uint8_t version, const union wire_addr *a);
