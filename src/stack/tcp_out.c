@@ -44,8 +44,9 @@ static enum stack_sent transmit(struct tcp_socket *t, uint8_t flags, uint32_t se
                          .begins = begins,
                          .keep_whole = true};
     uint8_t *h = ip_begin(k->stack, k->version, TCP_HEADER + MOST_OPTIONS + length);
+    const uint32_t left = t->snd_left;
     enum stack_sent sent;
-    uint32_t size;
+    uint32_t size, end;
     int why;
 
     if (h == NULL)
@@ -71,11 +72,13 @@ static enum stack_sent transmit(struct tcp_socket *t, uint8_t flags, uint32_t se
     k->asking = begins;
     if (begins)
         k->answer = 0;
+    end = sequence + length + syn + ((flags & WIRE_TCP_FIN) != 0);
+    if (seq_lt(t->snd_left, end))
+        t->snd_left = end;
     sent = ip_send(k->stack, &o, size + length, 16, &why);
     k->asking = false;
-    length += syn + ((flags & WIRE_TCP_FIN) != 0);
-    if (sent == STACK_SENT && seq_lt(t->snd_left, sequence + length))
-        t->snd_left = sequence + length;
+    if (sent != STACK_SENT && t->snd_left == end)
+        t->snd_left = left;
     return sent;
 }
 

@@ -492,7 +492,9 @@ static void a_change_of_policy(void **state)
         weir_expect_some(l.w, &(struct weir_match){.layer = "ALE_AUTH_CONNECT_V4", .contains = "again"}));
     (void)block(&FWPM_LAYER_ALE_AUTH_CONNECT_V4, 80, &FWPM_CONDITION_IP_REMOTE_PORT);
     assert_int_equal(weir_send(a, "after", 5), 5);
-    assert_false(weir_wait_readable(b, 10 * WEIR_SECOND));
+    assert_int_equal(weir_send(a, "more", 4), -ECONNABORTED);
+    assert_true(weir_wait_readable(b, 10 * WEIR_SECOND)); /* a reset */
+    assert_int_equal(weir_state(b), WEIR_RESET);
     weir_destroy(l.w);
 }
 
