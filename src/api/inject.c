@@ -2,8 +2,8 @@
 /*
  * FwpsInjectionHandle*, FwpsInject*Async and FwpsQueryPacketInjectionState (INJ): thin doors to
  * host_inject.h. Any thread; IRQL <= DISPATCH_LEVEL but for the handles' (PASSIVE_LEVEL).
- * STATUS_FWP_TCPIP_NOT_READY: the context has no host. Nothing is injected at
- * layer 2, into streams and into virtual switches yet: STATUS_NOT_SUPPORTED.
+ * STATUS_FWP_TCPIP_NOT_READY: the context has no host. Nothing is injected into streams and into virtual switches
+ * yet: STATUS_NOT_SUPPORTED.
  */
 #include "fwpmk.h"
 #include "fwpsk.h"
@@ -88,6 +88,20 @@ static NTSTATUS inject(struct host_injection *what)
                                     .site = SITE,                                                            \
                                     __VA_ARGS__})
 
+/* Every adapter has one NDIS port, the default one. */
+#define INJECT_FRAMES(what)                                                                                  \
+    (NdisPortNumber != 0 ? STATUS_INVALID_PARAMETER                                                          \
+                         : inject(&(struct host_injection){.kind = HOST_INJECT_##what,                       \
+                                                           .handle = injectionHandle,                        \
+                                                           .context = injectionContext,                      \
+                                                           .flags = flags,                                   \
+                                                           .layer = layerId,                                 \
+                                                           .interface_index = interfaceIndex,                \
+                                                           .list = netBufferLists,                           \
+                                                           .complete = completionFn,                         \
+                                                           .complete_context = completionContext,            \
+                                                           .site = SITE}))
+
 NTSTATUS NTAPI FwpsInjectNetworkSendAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
                                            COMPARTMENT_ID compartmentId, NET_BUFFER_LIST *netBufferList,
                                            FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
@@ -159,7 +173,7 @@ NTSTATUS NTAPI FwpsInjectTransportReceiveAsync0(HANDLE injectionHandle, HANDLE i
                   .sub_interface_index = subInterfaceIndex);
 }
 
-/* ---- not yet */
+/* ---- MAC */
 
 NTSTATUS NTAPI FwpsInjectMacReceiveAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
                                           UINT16 layerId, IF_INDEX interfaceIndex,
@@ -167,16 +181,7 @@ NTSTATUS NTAPI FwpsInjectMacReceiveAsync0(HANDLE injectionHandle, HANDLE injecti
                                           FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
 {
     NT_FAIL_STATUS(FwpsInjectMacReceiveAsync0);
-    (void)injectionHandle;
-    (void)injectionContext;
-    (void)flags;
-    (void)layerId;
-    (void)interfaceIndex;
-    (void)NdisPortNumber;
-    (void)netBufferLists;
-    (void)completionFn;
-    (void)completionContext;
-    return STATUS_NOT_SUPPORTED;
+    return INJECT_FRAMES(MAC_RECEIVE);
 }
 
 NTSTATUS NTAPI FwpsInjectMacSendAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
@@ -185,17 +190,10 @@ NTSTATUS NTAPI FwpsInjectMacSendAsync0(HANDLE injectionHandle, HANDLE injectionC
                                        FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
 {
     NT_FAIL_STATUS(FwpsInjectMacSendAsync0);
-    (void)injectionHandle;
-    (void)injectionContext;
-    (void)flags;
-    (void)layerId;
-    (void)interfaceIndex;
-    (void)NdisPortNumber;
-    (void)netBufferLists;
-    (void)completionFn;
-    (void)completionContext;
-    return STATUS_NOT_SUPPORTED;
+    return INJECT_FRAMES(MAC_SEND);
 }
+
+/* ---- not yet */
 
 NTSTATUS NTAPI FwpsInjectvSwitchEthernetIngressAsync0(
     HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags, void *reserved,

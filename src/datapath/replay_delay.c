@@ -565,7 +565,7 @@ static bool same_way(const struct wire_packet *a, const struct wire_packet *b)
     return a->version == b->version && a->reached == b->reached && a->protocol == b->protocol &&
            wire_addr_equal(&a->source, &b->source) && wire_addr_equal(&a->destination, &b->destination) &&
            a->source_port == b->source_port && a->destination_port == b->destination_port &&
-           a->icmp_id == b->icmp_id;
+           a->icmp_id == b->icmp_id && (a->version != 0 || a->ether_type == b->ether_type);
 }
 
 /* Whom a packet that a driver made itself stands for: one that its flow waits for; or one that nobody waits

@@ -174,7 +174,7 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
     static const struct emit_macs nobody;
     struct capture_packet p = {.number = e->origin, .process = UINT32_MAX};
     uint8_t link[EMIT_LINK], *bytes;
-    uint32_t size;
+    uint32_t size, head = 0; /* head: of the link header that stands before e->bytes */
 
     if (of != NULL &&
         e->unchanged) { /* the frame itself, later; other fragments of its datagram see to themselves */
@@ -186,15 +186,22 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
         p.interface = of->packet.interface;
     else if (e->interface_index != 0 && e->interface_index <= capture_interface_count(r->capture))
         p.interface = e->interface_index - 1;
-    size = emit_link(capture_interface(r->capture, p.interface)->link_type, e,
-                     p.interface < INTERFACES ? &w->macs[p.interface] : &nobody, link);
-    bytes = malloc((size_t)size + e->size + 1);
+    if (e->frame && capture_interface(r->capture, p.interface)->link_type == WIRE_LINK_ETHERNET) {
+        size = 0; /* as it is */
+        head = e->link_size;
+    } else if (e->version == 0) {
+        return 0; /* this file's frames have no such header */
+    } else {
+        size = emit_link(capture_interface(r->capture, p.interface)->link_type, e,
+                         p.interface < INTERFACES ? &w->macs[p.interface] : &nobody, link);
+    }
+    bytes = malloc((size_t)size + head + e->size + 1);
     if (bytes == NULL)
         return -ENOMEM;
     memcpy(bytes, link, size);
-    memcpy(bytes + size, e->bytes, e->size);
+    memcpy(bytes + size, e->bytes - head, head + e->size);
     p.bytes = bytes;
-    p.captured = p.length = size + e->size;
+    p.captured = p.length = size + head + e->size;
     p.time_ns = now;
     p.ticks = capture_ticks(r->capture->interfaces[p.interface], now);
     p.has_time = true;
@@ -228,7 +235,10 @@ static void on_emit(void *ctx, const struct host_emitted *e)
     UINT64 number;
     int result;
 
-    wire_parse_ip(e->bytes, e->size, e->size, &wire);
+    if (e->frame)
+        wire_parse(WIRE_LINK_ETHERNET, e->link, e->link_size + e->size, e->link_size + e->size, &wire);
+    else
+        wire_parse_ip(e->bytes, e->size, e->size, &wire);
     piece = delay_whose(w->delay, e->origin, &wire);
     result = put_emitted(r, e, piece, now);
     if (w->failed == 0)

@@ -272,7 +272,8 @@ static void put(struct embed *e, struct note *n)
 
 static void note_packet(struct embed *e, const struct host_emitted *p)
 {
-    struct note *n = p->bytes != NULL && p->size != 0 ? malloc(sizeof *n + p->size) : NULL;
+    /* A wire carries IP packets, and its link headers are its own: of a driver's frame the packet goes on. */
+    struct note *n = p->bytes != NULL && p->size != 0 && p->version != 0 ? malloc(sizeof *n + p->size) : NULL;
 
     if (n == NULL)
         return; /* lost, as on a wire */

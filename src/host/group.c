@@ -294,9 +294,11 @@ static NET_BUFFER_LIST *chain_of(const struct scene *s, struct piece *first, siz
     return ndis_frames_link(g->chain, *frames);
 }
 
-/* OI, if the knob has it, of a fragment that waited: as paths_forward() does for the last one. */
+/* OI, if the knob has it, and the MAC layers of what goes out, of a fragment that waited: as paths_forward() does for
+ * the last one. */
 static void goes_out(const struct scene *s, const struct piece *p, struct host_outcome *out)
 {
+    const bool in = path_inbound(s);
     struct scene one = *s;
     struct walk w;
 
@@ -308,7 +310,10 @@ static void goes_out(const struct scene *s, const struct piece *p, struct host_o
     one.interface = p->interface;
     one.next_hop = p->next_hop;
     one.packet_direction = FWP_DIRECTION_OUTBOUND;
-    (void)path_send_ip(&one, out);
+    if (s->host->config.knobs.forward_ip_layers && !path_step(&one, LAYER_OI, out))
+        return;
+    if (!in)
+        (void)path_send_link(&one, out);
 }
 
 /* The group's classify, and its verdict for those that waited. */
@@ -332,7 +337,7 @@ static bool decide(struct scene *s, struct piece *first, struct piece *own, stru
         if (p == own)
             continue;
         each = *out;
-        if (passed && s->host->config.knobs.forward_ip_layers)
+        if (passed)
             goes_out(s, p, &each);
         stayed = lane_rest(s->lane);
         end(s->lane, p, &each);

@@ -32,14 +32,17 @@
 struct host_emitted {
     const uint8_t *bytes; /* from the IP header on; valid during the call */
     uint32_t size;
-    uint8_t version; /* 4 or 6 */
+    uint8_t version; /* 4 or 6; a frame's that is not IP: 0 */
     bool inbound;    /* delivered to this host; else sent by it (forwarded: sent) */
     bool forwarded, loopback;
     UINT32 interface_index; /* it came in by, or goes out by; 0: nobody knows */
     UINT64 origin;          /* the datapath's number of the frame it stems from; 0: of none */
     const uint8_t *link;    /* that frame's link header; NULL: there is none */
     uint32_t link_size;
-    bool unchanged;   /* the bytes are the frame's own, */
+    bool
+        frame; /* it was injected with its own link header, an Ethernet's: `link`, and `bytes` stand behind it in one
+                 * piece, to the frame's end. To be written as it is */
+    bool unchanged;   /* the bytes are the frame's own (frame: and so is the header), */
     bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
     UINT64 flow_id;   /* 0: none */
     UINT64 time_ns;   /* now */
@@ -63,6 +66,8 @@ enum host_injection_kind {
     HOST_INJECT_TRANSPORT_SEND,
     HOST_INJECT_TRANSPORT_RECEIVE,
     HOST_INJECT_FORWARD,
+    HOST_INJECT_MAC_SEND,
+    HOST_INJECT_MAC_RECEIVE,
     HOST_INJECTION_KINDS
 };
 struct host_injection {
@@ -72,9 +77,12 @@ struct host_injection {
     UINT32 flags;
     UINT32 compartment, interface_index, sub_interface_index;
     UINT64 endpoint; /* transport send */
+    UINT16 layer;    /* MAC: the run-time id of the layer that it starts at again */
     /* Transport send: to whom; the list begins at its transport header. NULL: the list begins at its IP
      * header (INJ-21, 22). Read during the call. */
     const FWPS_TRANSPORT_SEND_PARAMS1 *send;
+    /* MAC: a chain; each is an injection of its own (INJ-30). A list of the host's own may be injected there, if the
+     * driver holds it: its whole frame then, and `complete` may be NULL (INJ-07). */
     NET_BUFFER_LIST *list;
     FWPS_INJECT_COMPLETE0 complete;
     void *complete_context;

@@ -12,6 +12,8 @@
  * zero. Who destroys a handle while he has the turn (from within a classify) walks what is queued himself:
  * the injector could not.
  *
+ * A chain of frames (INJ-30) is as many injections, accepted together or not at all, each completed by itself.
+ *
  * The injector's thread starts with the first handle, on the back end of who creates it. It sleeps when the
  * queue is empty and is woken once a burst. Locks: `lock` guards queue, handles and counts, and nothing is
  * called with it held. It may be taken with a lane's lock held by nobody.
@@ -42,8 +44,9 @@ struct injection_handle {
     UINT64 id; /* 0: free */
     UINT32 generation, types;
     UINT16 family;
-    bool closing;
+    bool closing, told; /* told: that its driver has no filter where it injects */
     UINT64 in_flight;
+    bool sum_told;              /* the walker's: injection_tell_sum() */
     struct ledger_party *party; /* whose it is; NULL: a program's */
 };
 
@@ -142,18 +145,25 @@ static void complete(struct host *h, struct injection *i, KIRQL irql)
 
     if (irql > before)
         me->irql = irql;
-    NET_BUFFER_LIST_STATUS(list) = i->status;
-    if (party != NULL)
+    if (list != NULL)
+        NET_BUFFER_LIST_STATUS(list) = i->status;
+    if (party != NULL && list != NULL)
         (void)ledger_close_for(party, LEDGER_INJECTION, (uintptr_t)list);
-    i->what.complete(i->what.complete_context, list, me->irql >= DISPATCH_LEVEL);
+    if (i->what.complete != NULL && list != NULL) /* STR-24: nothing was given, nothing comes back */
+        i->what.complete(i->what.complete_context, list, me->irql >= DISPATCH_LEVEL);
     me->irql = before;
     rt_set_current(context);
+    if (i->frame != NULL)
+        ndis_frame_let_go(i->frame);
+    stream_work_free(i->stream);
     ndis_history_unref(i->history);
     ndis_origin_unref(i->origin); /* its frame may be released now */
     rt_mutex_lock(j->lock);
-    j->counts.completed++;
+    j->counts.completed += !i->of_stream;
     j->in_flight--;
-    if (--i->of->in_flight == 0 || j->in_flight == 0)
+    if (i->of != NULL)
+        i->of->in_flight--;
+    if (j->in_flight == 0 || (i->of != NULL && i->of->in_flight == 0))
         rt_cond_broadcast(j->done);
     rt_mutex_unlock(j->lock);
     free(i->header);
@@ -193,7 +203,11 @@ static bool burst(struct host *h, KIRQL irql)
     for (struct injection *i = some; i != NULL; i = i->next) {
         struct rt_context *context = rt_set_current(i->context);
 
-        injection_walk(h, i, &j->room);
+        if (!i->of_stream)
+            injection_walk(h, i, &j->room);
+        else if (i->stream != NULL)
+            i->status = stream_injection(h, i->stream);
+        i->stream = NULL;
         rt_set_current(context);
     }
     me->irql = before;
@@ -303,8 +317,9 @@ NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HAND
     if (x != NULL) {
         x->types = types;
         x->family = family;
-        x->closing = false;
+        x->closing = x->told = false;
         x->in_flight = 0;
+        x->sum_told = false;
         x->party = ledger_current();
         *out = (HANDLE)(uintptr_t)x->id;
         j->counts.handles++;
@@ -383,6 +398,9 @@ static UINT32 type_of(enum host_injection_kind kind)
         return FWPS_INJECTION_TYPE_NETWORK;
     case HOST_INJECT_FORWARD:
         return FWPS_INJECTION_TYPE_FORWARD;
+    case HOST_INJECT_MAC_SEND:
+    case HOST_INJECT_MAC_RECEIVE:
+        return FWPS_INJECTION_TYPE_L2;
     default:
         return FWPS_INJECTION_TYPE_TRANSPORT;
     }
@@ -425,7 +443,18 @@ NTSTATUS injection_capped(struct host *h, const struct injection *i)
     return STATUS_HOPLIMIT_EXCEEDED;
 }
 
-static struct injection *injection_make(const struct host_injection *what)
+/* One of the chain's. NULL: out of memory. */
+bool injection_sum_was_told(const struct injection *i)
+{
+    return i->of->sum_told;
+}
+
+void injection_tell_sum(const struct injection *i)
+{
+    i->of->sum_told = true;
+}
+
+static struct injection *injection_make(const struct host_injection *what, NET_BUFFER_LIST *list)
 {
     struct injection *i = calloc(1, sizeof(*i));
     const FWPS_TRANSPORT_SEND_PARAMS1 *send = what->send;
@@ -433,6 +462,7 @@ static struct injection *injection_make(const struct host_injection *what)
     if (i == NULL)
         return NULL;
     i->what = *what;
+    i->what.list = list;
     i->what.send = NULL;
     i->context = rt_current();
     if (send != NULL && send->remoteAddress != NULL) {
@@ -441,34 +471,89 @@ static struct injection *injection_make(const struct host_injection *what)
     }
     if (send != NULL && send->headerIncludeHeader != NULL && send->headerIncludeHeaderLength != 0) {
         i->header = malloc(send->headerIncludeHeaderLength);
-        if (i->header == NULL) {
-            free(i);
-            return NULL;
-        }
+        if (i->header == NULL)
+            goto fail;
         memcpy(i->header, send->headerIncludeHeader, send->headerIncludeHeaderLength);
         i->header_size = send->headerIncludeHeaderLength;
     }
-    i->history =
-        ndis_history_add(ndis_history_of(what->list), (UINT64)(uintptr_t)what->handle, what->context);
-    if (i->history == NULL) {
+    i->history = ndis_history_add(ndis_history_of(list), (UINT64)(uintptr_t)what->handle, what->context);
+    if (i->history != NULL)
+        return i;
+fail:
+    free(i->header);
+    free(i);
+    return NULL;
+}
+
+static void injections_free(struct injection *first)
+{
+    for (struct injection *i = first, *next; i != NULL; i = next) {
+        next = i->next;
+        ndis_history_unref(i->history);
         free(i->header);
         free(i);
-        return NULL;
     }
-    return i;
 }
+
+/* All of the chain, or none: false. */
+static bool injections_make(const struct host_injection *what, struct injection **first)
+{
+    struct injection **end = first;
+
+    *first = NULL;
+    for (NET_BUFFER_LIST *list = what->list; list != NULL; list = list->Next) {
+        *end = injection_make(what, list);
+        if (*end == NULL) {
+            injections_free(*first);
+            return false;
+        }
+        end = &(*end)->next;
+    }
+    return true;
+}
+
+static bool is_mac(const struct host_injection *what)
+{
+    return what->kind == HOST_INJECT_MAC_SEND || what->kind == HOST_INJECT_MAC_RECEIVE;
+}
+
+static NTSTATUS check_list(const struct host_injection *what, const NET_BUFFER_LIST *list)
+{
+    const enum ndis_made made = ndis_nbl_made(list);
+
+    if (made == NDIS_MADE_NOT || (made == NDIS_MADE_FRAME && !is_mac(what)) || !ndis_nbl_sound(list))
+        return STATUS_INVALID_PARAMETER;
+    if (what->complete == NULL && (made != NDIS_MADE_FRAME || !is_mac(what)))
+        return STATUS_FWP_NULL_POINTER;
+    return STATUS_SUCCESS;
+}
+
+#define CHAIN_MOST 65536u /* longer ones bite their tail */
 
 /* What is wrong with the arguments; the handle's part is handle_check()'s. */
 static NTSTATUS check(const struct host_injection *what)
 {
-    if (what->list == NULL || what->complete == NULL)
+    NTSTATUS status = STATUS_SUCCESS;
+    unsigned count = 0;
+
+    if (what->list == NULL || (what->complete == NULL && !is_mac(what)))
         return STATUS_FWP_NULL_POINTER;
     if (what->flags != 0)
         return STATUS_INVALID_PARAMETER;
-    if (ndis_nbl_made(what->list) == NDIS_MADE_NOT || ndis_nbl_made(what->list) == NDIS_MADE_FRAME ||
-        what->list->Next != NULL || !ndis_nbl_sound(what->list))
+    if (!is_mac(what) && what->list->Next != NULL) {
+        if (what->kind == HOST_INJECT_FORWARD)
+            ledger_report(LEDGER_NOTE, what->site,
+                          "FwpsInjectForwardAsync: a fragment group is put together before it is injected");
         return STATUS_INVALID_PARAMETER;
-    return STATUS_SUCCESS;
+    }
+    if (is_mac(what) && (injection_mac_layer(what->layer) == LAYER_ROLES ||
+                         (what->kind == HOST_INJECT_MAC_RECEIVE) !=
+                             (injection_mac_layer(what->layer) == LAYER_MAC_IN ||
+                              injection_mac_layer(what->layer) == LAYER_MAC_IN_NATIVE)))
+        return STATUS_INVALID_PARAMETER;
+    for (const NET_BUFFER_LIST *list = what->list; list != NULL && NT_SUCCESS(status); list = list->Next)
+        status = count++ < CHAIN_MOST ? check_list(what, list) : STATUS_INVALID_PARAMETER;
+    return status;
 }
 
 static NTSTATUS handle_check(const struct injection_handle *x, const struct host_injection *what)
@@ -484,23 +569,42 @@ static NTSTATUS handle_check(const struct injection_handle *x, const struct host
     return STATUS_SUCCESS;
 }
 
+/* It is accepted; the list is its alone from now on. */
+static void accept(struct host *h, struct injection *i)
+{
+    NET_BUFFER_LIST *list = i->what.list;
+
+    list->Next = NULL;
+    if (ndis_nbl_made(list) == NDIS_MADE_FRAME) {
+        i->frame = ndis_frame_of(list);
+        ndis_frame_hold(i->frame);
+    }
+    i->origin = ndis_origin_ref(ndis_origin_of(list));
+    if (i->origin != NULL)
+        __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
+    if (i->origin != NULL && ndis_history_length(i->history) > 1)
+        __atomic_fetch_add(&i->origin->again, 1, __ATOMIC_RELAXED);
+    ndis_nbl_set_history(list, i->history);
+    ledger_open(LEDGER_INJECTION, (uintptr_t)list, 0, NULL, i->what.site);
+    i->status = injection_capped(h, i);
+}
+
 NTSTATUS host_inject(struct host *h, const struct host_injection *what)
 {
     struct injector *j = h->injector;
+    struct injection *first, *last = NULL;
     struct injection_handle *x;
-    struct injection *i;
     NTSTATUS status = check(what);
     bool wake;
 
     if (status != STATUS_SUCCESS)
         return status;
-    i = injection_make(what);
-    if (i == NULL)
+    if (!injections_make(what, &first))
         return STATUS_NO_MEMORY;
     rt_mutex_lock(j->lock);
     x = handle_of(j, what->handle);
     status = handle_check(x, what);
-    if (status == STATUS_SUCCESS) {
+    for (struct injection *i = first; i != NULL && status == STATUS_SUCCESS; i = i->next) {
         i->of = x;
         if (i->what.family == AF_UNSPEC)
             i->what.family = x->family;
@@ -510,22 +614,16 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
     }
     rt_mutex_unlock(j->lock);
     if (status != STATUS_SUCCESS) {
-        ndis_history_unref(i->history);
-        free(i->header);
-        free(i);
+        injections_free(first);
         return status;
     }
-    i->origin = ndis_origin_ref(ndis_origin_of(what->list));
-    if (i->origin != NULL)
-        __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
-    if (i->origin != NULL && ndis_history_length(i->history) > 1)
-        __atomic_fetch_add(&i->origin->again, 1, __ATOMIC_RELAXED);
-    ndis_nbl_set_history(what->list, i->history);
-    ledger_open(LEDGER_INJECTION, (uintptr_t)what->list, 0, NULL, what->site);
-    i->status = injection_capped(h, i);
+    for (struct injection *i = first; i != NULL; i = i->next) {
+        accept(h, i);
+        last = i;
+    }
     rt_mutex_lock(j->lock);
-    *j->tail = i;
-    j->tail = &i->next;
+    *j->tail = first;
+    j->tail = &last->next;
     wake = j->sleeps;
     j->sleeps = false; /* one wake-up a burst */
     rt_mutex_unlock(j->lock);
@@ -535,6 +633,93 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
     else if (wake)
         rt_cond_broadcast(j->work);
     return STATUS_SUCCESS;
+}
+
+bool injection_told(struct host *h, const struct injection *i)
+{
+    bool first;
+
+    rt_mutex_lock(h->injector->lock);
+    first = !i->of->told;
+    i->of->told = true;
+    rt_mutex_unlock(h->injector->lock);
+    return first;
+}
+
+/* ---- of streams: stream_inject.c's, in the same queue ------------------------------------------------------ */
+
+NTSTATUS injection_stream_begin(struct host *h, HANDLE handle, unsigned count, struct injection_handle **of)
+{
+    struct injector *j = h->injector;
+    NTSTATUS status = STATUS_SUCCESS;
+    struct injection_handle *x;
+
+    rt_mutex_lock(j->lock);
+    x = handle_of(j, handle);
+    if (x == NULL || (x->types & FWPS_INJECTION_TYPE_STREAM) == 0)
+        status = STATUS_FWP_INJECT_HANDLE_STALE; /* INJ-03 */
+    else if (x->closing)
+        status = STATUS_FWP_INJECT_HANDLE_CLOSING;
+    if (status == STATUS_SUCCESS) {
+        x->in_flight += count;
+        j->in_flight += count;
+        *of = x;
+    }
+    rt_mutex_unlock(j->lock);
+    return status;
+}
+
+bool injection_stream_begin_bare(struct host *h)
+{
+    struct injector *j = h->injector;
+    bool started;
+
+    rt_mutex_lock(j->lock);
+    started = j->thread != NULL || h->config.knobs.inject_in_caller ||
+              rt_thread_start("injector", injector_main, h, &j->thread) == 0;
+    j->in_flight += started;
+    rt_mutex_unlock(j->lock);
+    return started;
+}
+
+void injection_stream_cancel(struct host *h, struct injection_handle *of, unsigned count)
+{
+    struct injector *j = h->injector;
+
+    rt_mutex_lock(j->lock);
+    j->in_flight -= count;
+    of->in_flight -= count;
+    if (of->in_flight == 0 || j->in_flight == 0)
+        rt_cond_broadcast(j->done);
+    rt_mutex_unlock(j->lock);
+}
+
+void injection_stream_queue(struct host *h, struct injection *first)
+{
+    struct injector *j = h->injector;
+    struct injection *last = first;
+    bool wake;
+
+    for (struct injection *i = first; i != NULL; i = i->next) {
+        i->of_stream = true;
+        i->context = rt_current();
+        if (i->what.list != NULL) {
+            i->what.list->Next = NULL;
+            ledger_open(LEDGER_INJECTION, (uintptr_t)i->what.list, 0, NULL, i->what.site);
+        }
+        last = i;
+    }
+    rt_mutex_lock(j->lock);
+    *j->tail = first;
+    j->tail = &last->next;
+    wake = j->sleeps;
+    j->sleeps = false; /* one wake-up a burst */
+    rt_mutex_unlock(j->lock);
+    if (h->config.knobs.inject_in_caller)
+        while (turn_depth(&h->lanes[0]) < NESTED && burst(h, PASSIVE_LEVEL))
+            ;
+    else if (wake)
+        rt_cond_broadcast(j->work);
 }
 
 void host_injection_counts(struct host *h, struct host_injection_counts *out)

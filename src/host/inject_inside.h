@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inject's inside: what its two files share: inject.c (handles, queue, injector, completion), inject_walk.c
- * (one packet's way). */
+/* inject's inside: what its files share: inject.c (handles, queue, injector, completion), inject_walk.c (one packet's
+ * way), inject_frame.c (of a frame: from which MAC layer on). */
 #ifndef WEIR_HOST_INJECT_INSIDE_H
 #define WEIR_HOST_INJECT_INSIDE_H
 
@@ -17,11 +17,14 @@ struct injection {
     struct rt_context *context;   /* of who injected: current in completionFn */
     struct ndis_origin *origin;   /* a reference; NULL: of no frame */
     struct ndis_history *history; /* a reference: with this injection */
+    struct ndis_frame *frame;     /* `list` is the host's own: its frame, held; NULL */
     uint8_t remote[16];           /* of `send`, network order; */
     bool has_remote;              /* the list begins at its transport header */
     uint8_t *header;              /* headerIncludeHeader, copied */
     uint32_t header_size;
     NTSTATUS status;
+    bool of_stream;             /* its bytes go into a stream, not along the layers: `stream` has them, or */
+    struct stream_work *stream; /* NULL: they are there already */
 };
 
 /* Room for a packet that does not stand in one piece; the injector's, kept. */
@@ -36,9 +39,33 @@ void injector_destroy(struct host *h);
 /* Walks all of its packets: emits them or tells that they are lost, and says what its completion is to say.
  * The caller has the turn. */
 void injection_walk(struct host *h, struct injection *i, struct injection_room *room);
+/* That a driver injects with wrong checksums is told once for each handle. By who has the turn. */
+bool injection_sum_was_told(const struct injection *i);
+void injection_tell_sum(const struct injection *i);
 /* STATUS_HOPLIMIT_EXCEEDED, reported, if it has come again too often (INJ-17). */
 NTSTATUS injection_capped(struct host *h, const struct injection *i);
 /* Counts of the host's injections; any thread. */
 void injection_count(struct host *h, bool emitted);
+/* Of streams: so many injections are accepted for the handle (INJ-03), or one without a handle; or not, after all. */
+NTSTATUS injection_stream_begin(struct host *h, HANDLE handle, unsigned count, struct injection_handle **of);
+bool injection_stream_begin_bare(struct host *h);
+void injection_stream_cancel(struct host *h, struct injection_handle *of, unsigned count);
+/* They are queued: malloc'd, with what (list, complete, complete_context, site), of and stream set. */
+void injection_stream_queue(struct host *h, struct injection *first);
+/* stream_inject.c: the bytes go in; frees the work, or leaves it to who is in there. The caller has the turn. What its
+ * list's completion is to say. */
+NTSTATUS stream_injection(struct host *h, struct stream_work *w);
+void stream_work_free(struct stream_work *w);
+/* Once for each handle: true the first time. */
+bool injection_told(struct host *h, const struct injection *i);
+
+static inline bool injection_is_mac(const struct injection *i)
+{
+    return i->what.kind == HOST_INJECT_MAC_SEND || i->what.kind == HOST_INJECT_MAC_RECEIVE;
+}
+/* inject_frame.c: where the frame starts again. */
+enum host_layer injection_mac_layer(UINT16 layer);
+/* Has the driver a filter at the layer that it injects at (INJ-29)? The caller has the turn. */
+bool injection_has_filter(struct host *h, const struct injection *i);
 
 #endif

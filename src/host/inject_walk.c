@@ -7,6 +7,7 @@
  *   network send                 the same if it is somebody's here, else OT -> OI as a raw sender's;
  *                                to the host itself: then inbound (INJ-31)
  *   forward                      no layer (INJ-19)
+ *   MAC receive, MAC send        from the MAC layer on that it names; received: then as what arrives (inject_frame.c)
  *
  * The packet stands in one piece: in the list's own MDL if it does there, else in the injector's room, where
  * a transport send also gets its IP header: the one of the frame it stems from, as far as that still fits.
@@ -19,6 +20,7 @@
 #include "host/inject_inside.h"
 #include "host/paths.h"
 #include "host/walk.h"
+#include "ledger/ledger.h"
 #include "ws2def.h"
 
 #define DEFAULT_MTU 1500u
@@ -33,6 +35,7 @@ struct going {
     uint32_t size;
     const struct host_interface *interface;
     bool inbound, forwarded, loopback;
+    uint32_t link; /* MAC: the link header's size */
     struct walk walk;
     struct host_outcome out;
 };
@@ -182,6 +185,10 @@ static NTSTATUS get_bytes(struct going *g, const NET_BUFFER *nb)
 {
     uint8_t *to;
 
+    if (g->i->frame != NULL) { /* an original: all of it, wherever the last layer let it begin */
+        g->bytes = ndis_frame_bytes(g->i->frame, &g->size);
+        return STATUS_SUCCESS;
+    }
     if (g->i->what.kind == HOST_INJECT_TRANSPORT_SEND && (g->i->has_remote || g->i->header != NULL))
         return with_header(g, nb);
     g->size = nb->DataLength;
@@ -205,6 +212,58 @@ static bool is_group(const struct host *h, uint8_t version, const union wire_add
     return type == NlatMulticast || type == NlatBroadcast;
 }
 
+/* Does it go to where the packet went that it stems from? */
+static bool goes_as_origin(const struct going *g)
+{
+    struct wire_packet of = {0};
+
+    return header_of_origin(g, &of) != NULL && wire_addr_equal(&of.destination, &g->packet.destination);
+}
+
+/* By which one it leaves: the one that is named; as the packet it stems from if it goes to the same address; where the
+ * route to its destination leads; else as that packet all the same, or where its source is at home. */
+static const struct host_interface *outgoing(const struct going *g, UINT32 named)
+{
+    const struct ndis_origin *o = g->i->origin;
+    const struct wire_packet *p = &g->packet;
+    const struct host *h = g->host;
+    const struct host_interface *i = host_interface_by_index(h, named);
+
+    if (i == NULL && o != NULL && goes_as_origin(g))
+        i = host_interface_by_index(h, o->interface_index);
+    if (i == NULL)
+        i = host_route(h, p->version, &p->destination);
+    if (i == NULL && o != NULL)
+        i = host_interface_by_index(h, o->interface_index);
+    return i != NULL ? i : host_interface_of(h, p->version, &p->source);
+}
+
+/* What is sent with a sum that is not right, though that of the packet it stems from was: nobody makes it good (NBL-15).
+ * Told once a handle. */
+static void check_sum(const struct going *g)
+{
+    const struct ndis_origin *o = g->i->origin;
+    uint32_t came, ip_at;
+    const uint8_t *bytes;
+    struct wire_packet of;
+
+    if (g->host->config.knobs.trust_checksums || injection_sum_was_told(g->i) || wire_verify(&g->packet))
+        return;
+    if (o != NULL) {
+        bytes = ndis_frame_came(ndis_frame_of_origin(o), &came, &ip_at);
+        wire_parse_ip(bytes + ip_at, came - ip_at, came - ip_at, &of);
+        if (!wire_verify(&of))
+            return;
+    }
+    injection_tell_sum(g->i);
+    ledger_report(
+        LEDGER_NOTE, g->i->what.site,
+        g->packet.protocol == WIRE_PROTOCOL_UDP && g->packet.version == 6
+            ? "a packet was injected with a checksum that is not right (over IPv6 UDP must have one): "
+              "its receiver drops it"
+            : "a packet was injected with a checksum that is not right: its receiver drops it");
+}
+
 /* Interface, loopback; INJ-31, 32. */
 static NTSTATUS find_way(struct going *g)
 {
@@ -214,7 +273,7 @@ static NTSTATUS find_way(struct going *g)
     const struct host_interface *home = NULL;
     const bool to_us = host_local_at(h, p->version, &p->destination, NULL, &home);
     const bool from_us = host_local_at(h, p->version, &p->source, NULL, &home);
-    UINT32 index = g->i->what.interface_index;
+    const UINT32 named = g->i->what.interface_index;
     uint32_t mtu, came, ip_at;
 
     g->forwarded = g->i->what.kind == HOST_INJECT_FORWARD;
@@ -223,19 +282,17 @@ static NTSTATUS find_way(struct going *g)
     g->loopback = to_us && from_us && !g->forwarded;
     if (g->loopback && g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE)
         return STATUS_DATA_NOT_ACCEPTED;
-    if (index == 0 && o != NULL)
-        index = o->interface_index;
     g->interface = g->loopback ? host_loopback_interface(h) : NULL;
-    if (g->interface == NULL)
-        g->interface = host_interface_by_index(h, index);
-    if (g->interface == NULL && g->inbound)
-        g->interface = host_interface_of(h, p->version, &p->destination);
+    if (g->interface == NULL && (g->inbound || g->loopback)) {
+        g->interface = host_interface_by_index(h, named != 0 || o == NULL ? named : o->interface_index);
+        if (g->interface == NULL && g->inbound)
+            g->interface = host_interface_of(h, p->version, &p->destination);
+    }
+    if (!g->inbound)
+        check_sum(g);
     if (g->inbound || g->loopback)
         return STATUS_SUCCESS;
-    if (g->interface == NULL)
-        g->interface = host_route(h, p->version, &p->destination);
-    if (g->interface == NULL)
-        g->interface = host_interface_of(h, p->version, &p->source);
+    g->interface = outgoing(g, named);
     if (g->interface == NULL)
         return STATUS_HOST_UNREACHABLE;
     mtu = g->interface->desc.mtu != 0 ? g->interface->desc.mtu : DEFAULT_MTU;
@@ -248,7 +305,8 @@ static NTSTATUS find_way(struct going *g)
     return STATUS_SUCCESS;
 }
 
-static void scene_begin(struct going *g, struct scene *s, bool inbound)
+/* What stands in a scene whatever the packet is. */
+static void scene_blank(struct going *g, struct scene *s)
 {
     struct lane *l = &g->host->lanes[0];
 
@@ -262,13 +320,18 @@ static void scene_begin(struct going *g, struct scene *s, bool inbound)
     s->loopback = g->loopback;
     s->follows = g->host->config.live;
     s->walk = &g->walk;
+    path_busy(l);
+}
+
+static void scene_begin(struct going *g, struct scene *s, bool inbound)
+{
+    scene_blank(g, s);
     path_scene(s, &g->packet, inbound);
     if (inbound)
         s->group = is_group(g->host, g->packet.version, &g->packet.destination);
     if (!s->group && !g->loopback)
         (void)host_local_at(g->host, g->packet.version, inbound ? &g->packet.destination : &g->packet.source,
                             g->interface, &s->home);
-    path_busy(l);
 }
 
 static void go_in(struct going *g)
@@ -337,7 +400,81 @@ static void go_out(struct going *g)
     paths_in(&s, &g->out);
 }
 
+/* ---- frames (MAC) */
+
+/* Nothing behind an Ethernet's header says what this is, but the bytes are an IP packet: a list of
+ * INBOUND_MAC_FRAME_ETHERNET begins there, and has to be retreated first (INJ-21). */
+static bool begins_at_ip(const struct going *g)
+{
+    struct wire_packet p;
+
+    if (g->packet.version != 0)
+        return false;
+    wire_parse_ip(g->bytes, g->size, g->size, &p);
+    return p.version != 0 && p.reached >= WIRE_NETWORK;
+}
+
+static NTSTATUS walk_frame(struct going *g)
+{
+    const enum host_layer from = injection_mac_layer(g->i->what.layer);
+    const struct ndis_origin *o = g->i->origin;
+    struct scene s;
+
+    g->inbound = g->i->what.kind == HOST_INJECT_MAC_RECEIVE;
+    wire_parse(WIRE_LINK_ETHERNET, g->bytes, g->size, g->size, &g->packet);
+    g->link = g->packet.reached >= WIRE_LINK ? g->packet.ip_at : g->size;
+    if (g->packet.mac_at == UINT32_MAX || begins_at_ip(g)) {
+        ledger_report(LEDGER_NOTE, g->i->what.site,
+                      "a frame was injected that does not begin at its Ethernet header");
+        return STATUS_INVALID_PARAMETER;
+    }
+    g->interface = host_interface_by_index(g->host, g->i->what.interface_index);
+    if (g->interface == NULL && o != NULL)
+        g->interface = host_interface_by_index(g->host, o->interface_index);
+    if (g->interface == NULL)
+        return STATUS_INVALID_PARAMETER;
+    if (!injection_has_filter(g->host, g->i) && injection_told(g->host, g->i))
+        ledger_report(
+            LEDGER_NOTE, g->i->what.site,
+            "a frame was injected at a layer where its driver has no filter: on Windows nobody completes it");
+    if (o == NULL && g->packet.version != 0 &&
+        again_comes(g->host, &g->packet, g->i->context, g->i->history)) {
+        const NTSTATUS status = injection_capped(g->host, g->i);
+
+        if (status != STATUS_SUCCESS)
+            return status;
+    }
+    scene_blank(g, &s);
+    lane_back(&g->host->lanes[0], true);
+    if (g->inbound)
+        paths_frame_received(&s, from, &g->out);
+    else
+        paths_frame_sent(&s, from, &g->out);
+    (void)lane_rest(&g->host->lanes[0]);
+    return STATUS_SUCCESS;
+}
+
 /* ---- what became of it */
+
+/* A frame's: with its own link header. e->bytes are still all of it. */
+static void fill_frame(const struct going *g, struct host_emitted *e)
+{
+    const struct ndis_origin *o = g->i->origin;
+    const uint8_t *came;
+    uint32_t size, ip_at;
+
+    e->frame = true;
+    if (o != NULL) {
+        came = ndis_frame_came(ndis_frame_of_origin(o), &size, &ip_at);
+        e->origin = o->number;
+        e->unchanged = e->bytes != NULL && e->size == size && memcmp(came, e->bytes, size) == 0;
+    }
+    e->link = e->bytes;
+    e->link_size = g->link;
+    if (e->bytes != NULL)
+        e->bytes += g->link;
+    e->size -= g->link;
+}
 
 static void fill(const struct going *g, struct host_emitted *e)
 {
@@ -358,6 +495,10 @@ static void fill(const struct going *g, struct host_emitted *e)
     };
     if (g->walk.frame != NULL && g->walk.packet == &g->packet) /* what callouts left of it */
         e->bytes = ndis_frame_bytes(g->walk.frame, &size);
+    if (injection_is_mac(g->i)) {
+        fill_frame(g, e);
+        return;
+    }
     if (o == NULL)
         return;
     came = ndis_frame_came(ndis_frame_of_origin(o), &size, &ip_at);
@@ -381,6 +522,7 @@ static NTSTATUS status_of(const struct going *g)
     case HOST_BLOCKED:
         return STATUS_ACCESS_DENIED;
     case HOST_HELD:
+    case HOST_IGNORED: /* MAC: it was received, and is not for the IP layer */
         return STATUS_SUCCESS;
     case HOST_STACK:
         return g->out.module == FWPS_DISCARD_MODULE_TRANSPORT && g->out.reason == InetDiscardEndpointNotFound
@@ -399,6 +541,10 @@ static NTSTATUS walk_packet(struct going *g, const NET_BUFFER *nb)
 
     if (status != STATUS_SUCCESS)
         return status;
+    if (injection_is_mac(g->i)) {
+        status = walk_frame(g);
+        return status == STATUS_SUCCESS ? status_of(g) : status;
+    }
     wire_parse_ip(g->bytes, g->size, g->size, &g->packet);
     if (g->packet.version != version_of(g->i) || g->packet.reached < WIRE_NETWORK)
         return STATUS_INVALID_PARAMETER; /* INJ-21 */
@@ -441,7 +587,7 @@ static NTSTATUS one(struct host *h, const struct injection *i, struct injection_
         status = walk_packet(&g, nb);
     if (!NT_SUCCESS(status) && g.out.fate == HOST_PASSED)
         g.out.fate = HOST_STACK; /* it came to no layer */
-    through = g.out.fate == HOST_PASSED;
+    through = g.out.fate == HOST_PASSED || (injection_is_mac(i) && g.out.fate == HOST_IGNORED);
     fill(&g, &e);
     injection_count(h, through);
     if (through && c->emit != NULL)

@@ -210,6 +210,7 @@ struct scene {
     UINT32 steady;   /* roles of layers that permitted, steadily: paths_short.c */
     struct ale_hold hold;
     struct walk *walk;           /* the packet as callouts see it; NULL: they see none */
+    bool behind_native; /* a frame that was injected at the Ethernet layer: the native one is not met (INJ-10) */
     struct ale_options *options; /* NULL: none may be set here */
 };
 
@@ -581,6 +582,8 @@ struct host {
     uint8_t *changed;           /* bytes of the last frame that was changed in place */
     uint32_t changed_room;
     struct injector *injector; /* inject.c's */
+    struct streams *streams;   /* stream.c's */
+    const struct stream_sink *stream_sink; /* stream.h; where streams come out */
     struct again *again;       /* again.c's; NULL: nothing injected was ever absorbed */
     UINT64 next_tag;           /* FwpsNetBufferListGetTagForContext0 */
 };

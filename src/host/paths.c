@@ -151,11 +151,15 @@ static bool has_mac(const struct scene *s)
     return !s->loopback && s->packet->mac_at != UINT32_MAX;
 }
 
+bool path_receive_link(struct scene *s, struct host_outcome *out)
+{
+    return !has_mac(s) ||
+           ((s->behind_native || path_step(s, LAYER_MAC_IN_NATIVE, out)) && path_step(s, LAYER_MAC_IN, out));
+}
+
 bool path_receive(struct scene *s, struct host_outcome *out)
 {
-    if (has_mac(s) && (!path_step(s, LAYER_MAC_IN_NATIVE, out) || !path_step(s, LAYER_MAC_IN, out)))
-        return false;
-    return path_step(s, LAYER_II, out);
+    return path_receive_link(s, out) && path_step(s, LAYER_II, out);
 }
 
 bool path_send_link(struct scene *s, struct host_outcome *out)
@@ -514,13 +518,11 @@ static void not_ip(struct scene *s, bool in, struct host_outcome *out)
     out->fate = HOST_IGNORED;
     out->note = s->packet->cut ? HOST_NOTE_CUT : HOST_NOTE_NONE;
     out->fault = (enum wire_fault)s->packet->fault;
-    if (!has_mac(s))
-        return;
     s->packet_direction = in ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
     if (in)
-        (void)(path_step(s, LAYER_MAC_IN_NATIVE, out) && path_step(s, LAYER_MAC_IN, out));
+        (void)path_receive_link(s, out);
     else
-        (void)(path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
+        (void)path_send_link(s, out);
 }
 
 /* IP by what the link header says, but not enough of it to know more: 4, 6, or 0 if it is not. */
@@ -618,6 +620,78 @@ static __attribute__((noinline)) void rest_of_tcp(struct lane *l, const struct h
     walk_end(&w, out);
 }
 
+/* IP or not, the frame's whole way. The scene has all but its packet's tuple. */
+static void along(struct scene *s, enum course course, const struct host_interface *home, bool in,
+                  struct host_outcome *out)
+{
+    const struct wire_packet *p = s->packet;
+
+    if (p->version == 0) {
+        const uint8_t version = announced_version(p);
+
+        if (version == 0)
+            not_ip(s, in, out);
+        else
+            headless(s, version, in, out);
+        return;
+    }
+    switch (course) {
+    case COURSE_IN_GROUP:
+        s->group = true;
+        path_scene(s, p, true);
+        paths_in(s, out);
+        break;
+    case COURSE_IN:
+        path_scene(s, p, true);
+        s->home = home;
+        paths_in(s, out);
+        break;
+    case COURSE_OUT:
+        path_scene(s, p, false);
+        s->home = home;
+        paths_out(s, out);
+        break;
+    case COURSE_LOOPBACK:
+        loopback(s, out);
+        break;
+    case COURSE_THROUGH:
+        path_scene(s, p, in);
+        paths_forward(s, out);
+        break;
+    case COURSE_NOWHERE:
+        not_ip(s, in, out);
+        break;
+    }
+}
+
+void paths_frame_received(struct scene *s, enum host_layer from, struct host_outcome *out)
+{
+    const struct host_frame f = {.packet = s->packet, .way = HOST_WAY_IN};
+    const struct host_interface *home = NULL;
+    enum course course = COURSE_NOWHERE;
+
+    s->behind_native = from == LAYER_MAC_IN;
+    if (s->packet->version != 0)
+        course = course_of(s->lane, &f, s->interface, &home);
+    if (course == COURSE_LOOPBACK) /* it does not come from here, whatever it says */
+        course = COURSE_IN;
+    busy_notice(s->lane);
+    along(s, course, home, true, out);
+}
+
+void paths_frame_sent(struct scene *s, enum host_layer from, struct host_outcome *out)
+{
+    if (s->packet->version != 0)
+        path_scene(s, s->packet, false);
+    s->packet_direction = FWP_DIRECTION_OUTBOUND;
+    out->outbound = true;
+    busy_notice(s->lane);
+    if (from == LAYER_MAC_OUT)
+        (void)path_send_link(s, out);
+    else
+        (void)path_step(s, LAYER_MAC_OUT_NATIVE, out);
+}
+
 void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)
 {
     const struct wire_packet *p = f->packet;
@@ -627,6 +701,7 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     struct tcp_result r;
     struct scene s;
     struct walk w;
+    bool in;
 
     busy_notice(l);
     if (a->flow != NULL && l->short_on && (to_us || a->course == COURSE_OUT)) {
@@ -642,47 +717,11 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     scene_of(&s, l, f, a);
     walk_begin(&w, l->host, f->number, p);
     s.walk = &w;
-    if (p->version == 0) {
-        const bool in = way_of(f, s.interface) != HOST_WAY_OUT;
-        const uint8_t version = announced_version(p);
-
-        if (version == 0)
-            not_ip(&s, in, out);
-        else
-            headless(&s, version, in, out);
-        walk_end(&w, out);
-        return;
-    }
-    switch ((enum course)a->course) {
-    case COURSE_IN_GROUP:
-        s.group = true;
-        path_scene(&s, p, true);
-        paths_in(&s, out);
-        break;
-    case COURSE_IN:
-        path_scene(&s, p, true);
-        s.home = a->home;
-        paths_in(&s, out);
-        if (l->short_on)
-            short_note(&s, out);
-        break;
-    case COURSE_OUT:
-        path_scene(&s, p, false);
-        s.home = a->home;
-        paths_out(&s, out);
-        if (l->short_on)
-            short_note(&s, out);
-        break;
-    case COURSE_LOOPBACK:
-        loopback(&s, out);
-        break;
-    case COURSE_THROUGH:
-        path_scene(&s, p, way_of(f, s.interface) != HOST_WAY_OUT);
-        paths_forward(&s, out);
-        break;
-    case COURSE_NOWHERE:
-        not_ip(&s, way_of(f, s.interface) != HOST_WAY_OUT, out);
-        break;
-    }
+    in = to_us;
+    if (p->version == 0 || a->course == COURSE_THROUGH || a->course == COURSE_NOWHERE)
+        in = way_of(f, s.interface) != HOST_WAY_OUT; /* elsewhere addresses say it */
+    along(&s, (enum course)a->course, a->home, in, out);
+    if (p->version != 0 && l->short_on && (to_us || a->course == COURSE_OUT))
+        short_note(&s, out);
     walk_end(&w, out);
 }

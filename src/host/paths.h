@@ -37,9 +37,10 @@ void path_busy(struct lane *l);
 
 /* MAC layers and II; OI and MAC layers. */
 bool path_receive(struct scene *s, struct host_outcome *out);
-bool path_send(struct scene *s, struct host_outcome *out);      /* OT, OI, MAC layers */
-bool path_send_ip(struct scene *s, struct host_outcome *out);   /* without OT */
-bool path_send_link(struct scene *s, struct host_outcome *out); /* the MAC layers alone */
+bool path_receive_link(struct scene *s, struct host_outcome *out); /* the MAC layers alone */
+bool path_send(struct scene *s, struct host_outcome *out);         /* OT, OI, MAC layers */
+bool path_send_ip(struct scene *s, struct host_outcome *out);      /* without OT */
+bool path_send_link(struct scene *s, struct host_outcome *out);    /* the MAC layers alone */
 
 /* ale_find(), and whether the frame may go on: false: its flow was refused, is held, or it presupposes a
  * packet that was dropped; the outcome says so. */
@@ -69,6 +70,12 @@ static inline bool path_inbound(const struct scene *s)
 
 /* ale_find.c: the key of the scene's flow; as_reply: a reply's is its request's. */
 void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
+
+/* A frame that a driver injects: from this MAC layer on, up or down. The scene has host, lane, walk, packet, interface
+ * and times. Inbound: it comes from outside, whatever its addresses are. HOST_IGNORED: it got through the MAC layers,
+ * and is not for the host's IP layer. */
+void paths_frame_received(struct scene *s, enum host_layer from, struct host_outcome *out);
+void paths_frame_sent(struct scene *s, enum host_layer from, struct host_outcome *out);
 
 /* ---- paths_tcp.c, paths_icmp.c: after path_receive() or before path_send() */
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);

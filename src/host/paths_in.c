@@ -209,10 +209,13 @@ void paths_in(struct scene *s, struct host_outcome *out)
     out->inbound = true;
     if (p->ip_checksum_wrong && !s->loopback && !s->host->config.knobs.trust_checksums) {
         s->stopped_at = p->ip_at + 10;
-        path_discard_fault(s, WIRE_FAULT_IP_CHECKSUM, out);
+        if (path_receive_link(s, out)) /* the adapter's layers see every frame (OTH-04) */
+            path_discard_fault(s, WIRE_FAULT_IP_CHECKSUM, out);
         return;
     }
     if (p->reached < WIRE_NETWORK) {
+        if (!path_receive_link(s, out))
+            return;
         if (p->fault != WIRE_OK)
             path_discard_fault(s, (enum wire_fault)p->fault, out);
         else

@@ -226,6 +226,7 @@ void paths_out(struct scene *s, struct host_outcome *out)
     if (p->reached < WIRE_NETWORK) { /* nothing that OI could be asked with */
         out->note = p->cut ? HOST_NOTE_CUT : HOST_NOTE_NONE;
         out->fault = (enum wire_fault)p->fault;
+        (void)path_send_link(s, out);
         return;
     }
     if (p->fragment)

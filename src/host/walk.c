@@ -176,7 +176,7 @@ static void note_changes(struct walk *w, struct host_outcome *out)
     uint8_t *room;
     uint32_t size;
 
-    if (w->injected || out->fate != HOST_PASSED || w->packet != w->first)
+    if (w->injected || (out->fate != HOST_PASSED && out->fate != HOST_IGNORED) || w->packet != w->first)
         return;
     bytes = ndis_frame_bytes(w->frame, &size);
     if (size != w->first->captured || memcmp(bytes, w->first->frame, size) == 0)

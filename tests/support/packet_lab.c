@@ -87,6 +87,7 @@ void packet_lab_open(struct packet_lab *l, const struct host_config *config, boo
                      STATUS_SUCCESS);
     assert_int_equal(FwpsInjectionHandleCreate0(AF_UNSPEC, FWPS_INJECTION_TYPE_FORWARD, &l->forward),
                      STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectionHandleCreate0(AF_UNSPEC, FWPS_INJECTION_TYPE_L2, &l->l2), STATUS_SUCCESS);
     l->pool = NdisAllocateNetBufferListPool(NULL, &pool);
     assert_non_null(l->pool);
 }
@@ -110,6 +111,7 @@ void packet_lab_close(struct packet_lab *l)
     assert_int_equal(FwpsInjectionHandleDestroy0(l->net6), STATUS_SUCCESS);
     assert_int_equal(FwpsInjectionHandleDestroy0(l->transport), STATUS_SUCCESS);
     assert_int_equal(FwpsInjectionHandleDestroy0(l->forward), STATUS_SUCCESS);
+    assert_int_equal(FwpsInjectionHandleDestroy0(l->l2), STATUS_SUCCESS);
     NdisFreeNetBufferListPool(l->pool);
     driver_lab_close(&l->d);
     for (unsigned i = 0; i < l->taker_count; i++)
@@ -197,6 +199,10 @@ static ULONG to_ip(const struct driver_lab_call *c, enum host_injection_kind kin
 {
     ULONG size = 0;
 
+    if (kind == HOST_INJECT_MAC_RECEIVE || kind == HOST_INJECT_MAC_SEND) /* to the MAC header: PKT-08 */
+        return (c->metadata->currentL2MetadataValues & FWPS_L2_METADATA_FIELD_ETHERNET_MAC_HEADER_SIZE) != 0
+                   ? c->metadata->ethernetMacHeaderSize
+                   : 0;
     if (kind == HOST_INJECT_TRANSPORT_SEND || !inbound(c))
         return 0;
     if (c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_IP_HEADER_SIZE)
@@ -275,6 +281,7 @@ static void classify(struct driver_lab_script *s, const struct driver_lab_call *
     t->lists[n] = taken(t, c->packet);
     NdisAdvanceNetBufferListDataStart(c->packet, back, FALSE, NULL);
     t->originals[n] = c->packet;
+    t->layers[n] = c->values->layerId;
     t->endpoints[n] = (c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_TRANSPORT_ENDPOINT_HANDLE)
                           ? c->metadata->transportEndpointHandle
                           : 0;
@@ -297,6 +304,7 @@ struct taker *packet_lab_take(struct packet_lab *l, const char *layer, const str
     t->lab = l;
     if (t->handle == NULL)
         t->handle = t->kind == HOST_INJECT_FORWARD ? l->forward
+                    : t->kind == HOST_INJECT_MAC_RECEIVE || t->kind == HOST_INJECT_MAC_SEND ? l->l2
                     : t->kind == HOST_INJECT_TRANSPORT_SEND || t->kind == HOST_INJECT_TRANSPORT_RECEIVE
                         ? l->transport
                     : six ? l->net6
@@ -346,6 +354,14 @@ NTSTATUS packet_lab_give_only(struct packet_lab *l, struct taker *t, unsigned n)
         t->inject_status =
             FwpsInjectTransportReceiveAsync0(t->handle, context, NULL, 0, family, UNSPECIFIED_COMPARTMENT_ID,
                                              1, 0, nbl, packet_lab_completed, l);
+        break;
+    case HOST_INJECT_MAC_RECEIVE:
+        t->inject_status = FwpsInjectMacReceiveAsync0(t->handle, context, 0, t->layers[n], 1, 0, nbl,
+                                                      packet_lab_completed, l);
+        break;
+    case HOST_INJECT_MAC_SEND:
+        t->inject_status = FwpsInjectMacSendAsync0(t->handle, context, 0, t->layers[n], 1, 0, nbl,
+                                                   packet_lab_completed, l);
         break;
     default:
         t->inject_status = FwpsInjectForwardAsync0(t->handle, context, 0, family, UNSPECIFIED_COMPARTMENT_ID,

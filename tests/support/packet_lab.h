@@ -55,6 +55,7 @@ struct taker {
     UINT64 endpoints[LAB_PACKETS];
     HANDLE pended[LAB_PACKETS];
     UCHAR remotes[LAB_PACKETS][16];
+    UINT16 layers[LAB_PACKETS]; /* run-time ids: MAC injections name them */
     ULONG ip_header_size; /* of the last that was seen */
     UINT64 metadata;
     UINT32 interface_index;
@@ -67,7 +68,7 @@ struct packet_lab {
     struct driver_lab d;
     struct rt_sim *sim; /* NULL: the real back end */
     NDIS_HANDLE pool;
-    HANDLE net4, net6, transport, forward;
+    HANDLE net4, net6, transport, forward, l2;
     struct told *emitted[LAB_PACKETS], *lost[LAB_PACKETS];
     unsigned emitted_count, lost_count;
     struct released released[LAB_PACKETS];
