@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "host/stream_inside.h"
 
 /* ---- entries ----------------------------------------------------------------------------------------------
  */
@@ -40,6 +41,7 @@ static struct host_flow *flow_begin(struct scene *s, const struct host_flow_key 
         f = flow_table_add(l->flows, key);
     }
     if (f != NULL) {
+        streams_new_flow(l);
         f->id = l->host->next_flow_id++;
         f->state = ALE_NEW;
         f->flags = (inbound ? FLOW_INBOUND : 0) | (s->loopback ? FLOW_LOOPBACK : 0);

@@ -15,6 +15,7 @@
 #include "host/inject_inside.h"
 #include "host/internal.h"
 #include "host/paths.h"
+#include "host/stream_inside.h"
 #include "host/walk.h"
 
 /* The clock of idle flows counts in 1/64 s: nothing ends between two of its steps. */
@@ -25,6 +26,8 @@
 #define DEFAULT_DATAGRAMS       1024u
 #define DEFAULT_STREAM_BYTES    (16u << 20)
 #define DEFAULT_SEGMENTS_A_FLOW 256u
+#define DEFAULT_STREAM_BUFFER   (8u << 20) /* STR-10 */
+#define DEFAULT_STREAMS_BYTES   (256u << 20)
 
 static uint32_t or_default(uint32_t asked, uint32_t otherwise)
 {
@@ -39,6 +42,8 @@ static void limits_fill(struct host_limits *l)
     l->datagrams = or_default(l->datagrams, DEFAULT_DATAGRAMS);
     l->stream_bytes = or_default(l->stream_bytes, DEFAULT_STREAM_BYTES);
     l->segments_a_flow = or_default(l->segments_a_flow, DEFAULT_SEGMENTS_A_FLOW);
+    l->stream_buffer = or_default(l->stream_buffer, DEFAULT_STREAM_BUFFER);
+    l->streams_bytes = or_default(l->streams_bytes, DEFAULT_STREAMS_BYTES);
 }
 
 /* ---- life --------------------------------------------------------------------------------------------- */
@@ -108,6 +113,7 @@ int host_create(const struct host_config *config, struct host **out)
         return e;
     h->config = *config;
     h->limits = config->limits;
+    h->stream_sink = config->streams == HOST_STREAM_SOCKETS ? &stream_socket_sink : &stream_wire_sink;
     limits_fill(&h->limits);
     h->now_ns = config->start_ns;
     h->next_flow_id = h->next_endpoint_id = h->next_event = 1;
@@ -124,6 +130,8 @@ int host_create(const struct host_config *config, struct host **out)
     e = walk_create(h);
     if (e == 0)
         e = injector_create(h);
+    if (e == 0)
+        e = streams_create(h);
     if (e != 0)
         goto fail;
     *out = h;
@@ -138,6 +146,7 @@ void host_destroy(struct host *h)
     if (h == NULL)
         return;
     injector_destroy(h);
+    streams_destroy(h);
     for (size_t i = 0; i < h->lane_count; i++)
         lane_destroy(&h->lanes[i]);
     walk_destroy(h);
@@ -164,6 +173,7 @@ static void advance(struct host *h, UINT64 now_ns)
     if (now_ns <= before)
         return;
     h->now_ns = now_ns;
+    streams_reap(h);
     if (now_ns >> TICK_SHIFT == before >> TICK_SHIFT)
         return;
     for (size_t i = 0; i < h->lane_count; i++) {

@@ -89,6 +89,8 @@ struct host_limits {
     uint32_t datagrams;       /* 0: 1,024 under reassembly */
     uint32_t stream_bytes;    /* 0: 16 MiB of out-of-order segments held */
     uint32_t segments_a_flow; /* 0: 256 */
+    uint32_t stream_buffer;   /* 0: 8 MiB that a stream callout lets wait in one direction of a flow (STR-10) */
+    uint32_t streams_bytes;   /* 0: 256 MiB, of all of them together; what would be more is handed on */
 };
 
 /* Where the semantics say "knob". All zero is the default. */
@@ -101,6 +103,8 @@ struct host_knobs {
     bool verify_checksums;     /* transport checksums of inbound packets are checked: wire_verify() */
     bool trust_checksums;      /* no checksum is: wrong ones are taken for the capture's doing */
     uint32_t split_mdl;        /* PKT-19: MDLs of at most so many bytes; 0: one MDL */
+    uint32_t split_list;       /* STR-02: stream data in lists of at most so many bytes, chained; 0: as they came */
+    bool stream_need_new;      /* STR-09, verifier mode: countBytesRequired are so many bytes more than there are */
     bool shift_receive_offset; /* PKT-11: verifier mode */
     bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
     uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
@@ -229,6 +233,10 @@ struct host_completed {
     bool cancelled; /* it was not asked again: refused by others, or its subject has gone (PEND-11, 41) */
 };
 
+/* Where streams' bytes come from and go to (host_stream.h). */
+enum host_streams { HOST_STREAM_SEGMENTS, HOST_STREAM_SOCKETS };
+struct host_stream_sink;
+
 struct host_config {
     struct engine *engine;
     struct host_limits limits;
@@ -261,6 +269,8 @@ struct host_config {
     /* What arrives has arrived, and who sends has a reason: nothing presupposes a packet that was dropped
      * (HOST_NOTE_UNSENT_REQUEST, _SILENCED). Else (a replay) such frames are CONSEQUENCE. */
     bool live;
+    enum host_streams streams;
+    const struct host_stream_sink *stream_sink; /* HOST_STREAM_SOCKETS: outlives the host; gets `ctx` */
     UINT64 start_ns;
     UINT64 seed; /* of the hash; 0: a fixed one. Outputs do not depend on it. */
 };

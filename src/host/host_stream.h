@@ -93,6 +93,8 @@ struct host_stream_counts {
     UINT64 waiting;       /* of them: bytes that wait */
     UINT64 indicated, passed, removed, injected; /* bytes, ever */
     UINT64 limited;       /* times that a buffer limit was reached (STR-10) */
+    UINT64 handed;        /* times that a filter went, or a stream ended, while data waited: they were handed on */
+    UINT64 lost;          /* bytes that waited in a stream that was aborted */
     UINT64 dropped;       /* connections that callouts dropped */
     UINT64 rewritten;     /* segments that were replaced */
 };

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "host/indicate.h"
+#include "host/stream_inside.h"
 #include "host/walk.h"
 
 int scratch_create(struct host *h, struct scratch **out)
@@ -439,6 +440,31 @@ static UINT32 blocker(const struct host_answer *answer)
     return action != NULL && action->type & FWP_ACTION_FLAG_CALLOUT ? action->calloutId : 0;
 }
 
+static void asking_begin(struct asking *a, struct scene *s, const struct plan *plan, enum host_layer role,
+                         UINT16 layer, bool discard)
+{
+    struct scratch *room = s->lane->scratch;
+
+    a->s = s;
+    a->room = room;
+    a->layer = engine_layer_by_id(layer);
+    a->plan = plan;
+    a->version = plan->version;
+    a->generation = plan->generation;
+    a->tested = plan->tested;
+    a->count = plan->count;
+    a->ours = plan->ours;
+    a->role = role;
+    a->discard = discard;
+    a->complete = a->listening = false;
+    a->stream_frame = NULL;
+    a->kept = NULL;
+    a->filled = a->unknown = 0;
+    a->list = NULL;
+    a->packet = room->level < LEVELS ? room->packets[room->level] : NULL;
+    prepare_request(a);
+}
+
 /* Not inlined: the way past an empty layer needs none of this stack. */
 static __attribute__((noinline)) void question(struct scene *s, const struct engine_snapshot *snapshot,
                                                const struct plan *plan, bool discard, bool listens,
@@ -451,24 +477,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     const bool stayed = lane_rest(s->lane);
     struct asking a; /* 2 KiB of values, metadata: written as far as needed */
 
-    a.s = s;
-    a.room = room;
-    a.layer = engine_layer_by_id(out->layer);
-    a.plan = plan;
-    a.version = plan->version;
-    a.generation = plan->generation;
-    a.tested = plan->tested;
-    a.count = plan->count;
-    a.ours = plan->ours;
-    a.role = out->role;
-    a.discard = discard;
-    a.complete = a.listening = false;
-    a.stream_frame = NULL;
-    a.kept = NULL;
-    a.filled = a.unknown = 0;
-    a.list = NULL;
-    a.packet = room->level < LEVELS ? room->packets[room->level] : NULL;
-    prepare_request(&a);
+    asking_begin(&a, s, plan, out->role, out->layer, discard);
     room->level++;
     if (a.count != 0) {
         ask(&a, snapshot, &answer);
@@ -550,6 +559,63 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
     out->steady = plan->steady && !out->blocked && !out->depends && s->flags == 0 && s->reauthorize == 0 &&
                   !s->loopback && !engine_observes_permits(s->host->config.engine);
     engine_unpin(s->lane->reader);
+}
+
+/* ---- the stream layer's stages ----------------------------------------------------------------------------
+ */
+
+bool indicate_stream_asks(struct scene *s)
+{
+    const UINT16 id = layer_id(LAYER_ST, s->version);
+    const struct engine_snapshot *snapshot = engine_pin(s->lane->reader);
+    const bool asks = plan_of(s->lane->scratch, snapshot, id)->callouts;
+
+    engine_unpin(s->lane->reader);
+    return asks;
+}
+
+void indicate_count(const struct scene *s)
+{
+    count_classified(s);
+}
+
+void indicate_stream(struct scene *s,
+                     void (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a), void *ctx)
+{
+    struct scratch *room = s->lane->scratch;
+    const UINT16 id = layer_id(LAYER_ST, s->version);
+    const bool stayed = lane_rest(s->lane);
+    const struct engine_snapshot *snapshot = engine_pin(s->lane->reader);
+    const struct plan *plan = plan_of(room, snapshot, id);
+    const bool listens = observed(s->host, LAYER_ST, plan);
+    struct host_answer answer = {.verdict = {.action = FWP_ACTION_PERMIT,
+                                             .rights = FWPS_RIGHT_ACTION_WRITE,
+                                             .flags = ENGINE_VERDICT_IMPLICIT}};
+    struct stream_question q = {.snapshot = snapshot};
+    struct asking a;
+
+    asking_begin(&a, s, plan, LAYER_ST, id, false);
+    room->level++;
+    if (room->level <= KEPT_LEVELS)
+        keep_values(&a);
+    fill_values(&a, room->prepared[id].all);
+    a.s->layer_data = NULL;
+    a.complete = true;
+    if (a.kept != NULL) {
+        metadata_keep(s, LAYER_ST, false, UINT32_MAX, a.kept, room->prepared[id].metadata);
+        a.request.metadata = &a.kept->metadata;
+    } else {
+        metadata_fill(s, LAYER_ST, false, UINT32_MAX, &a.metadata);
+        a.request.metadata = &a.metadata;
+    }
+    q.request = &a.request;
+    q.unknown = a.unknown;
+    fn(ctx, &q, &answer);
+    if (listens && of_interest(&a, &answer))
+        tell(&a, &answer);
+    room->level--;
+    engine_unpin(s->lane->reader);
+    lane_back(s->lane, stayed);
 }
 
 /* ---- the doors ------------------------------------------------------------------------------------------

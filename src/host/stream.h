@@ -2,9 +2,11 @@
 /*
  * stream: what the host's own files know of streams (host_stream.h tells the whole).
  *
- *   stream.c        pipelines: stages, queues, feeding, what an action does (STR-05..18, 29, 32..34)
+ *   stream.c        the table of streams, their life, feeding
+ *   stream_stages.c which stages a flow has; stream_work.c: a stage at work: queues, what an action does
  *   stream_show.c   what a callout is shown: FWPS_STREAM_CALLOUT_IO_PACKET0 over lists in documented shapes (STR-01..04)
  *   stream_inject.c injections, continuations (STR-17..26)
+ *   stream_socket.c source and sink of HOST_STREAM_SOCKETS
  *   stream_wire.c   the sink of HOST_STREAM_SEGMENTS: positions in the source and in what is sent; segments rewritten
  */
 #ifndef WEIR_HOST_STREAM_H
@@ -39,7 +41,8 @@ struct stream_sink {
     /* stream_end(): nothing comes any more (its last elements have come); what stream_word() points at goes now. */
     void (*ended)(struct host *h, struct stream *st, bool aborted);
 };
-extern const struct stream_sink stream_wire_sink; /* HOST_STREAM_SEGMENTS */
+extern const struct stream_sink stream_wire_sink;   /* HOST_STREAM_SEGMENTS */
+extern const struct stream_sink stream_socket_sink; /* HOST_STREAM_SOCKETS: stream_socket.c */
 
 /* The scene's flow's pipeline, made if a callout filter matches at ST under today's policy; NULL: it has none and needs
  * none, or no memory (counted). dir 0: sent by this host. Lane not held, the turn is ours. */
@@ -65,6 +68,9 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
                  UINT32 flags, struct stream_fed *out);
 /* The flow ends: what waits is handed over once more (STR-33) unless it was aborted, then all is freed. */
 void stream_end(struct host *h, UINT64 flow_id, bool aborted);
+
+/* One more segment was replaced: host_stream_counts. */
+void stream_count_rewritten(struct host *h);
 
 /* A word of the sink's own for each stream, NULL at first; freed by it when it hears `ended`. */
 void **stream_word(struct stream *st);

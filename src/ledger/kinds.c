@@ -35,6 +35,7 @@ static const char *const names[LEDGER_KINDS] = {
     [LEDGER_IRP] = "IRP",
     [LEDGER_CALLBACK] = "callback registration",
     [LEDGER_WDF_OBJECT] = "WDF object",
+    [LEDGER_DEFERRED_STREAM] = "deferred stream",
 };
 
 const char *ledger_kind_name(enum ledger_kind k)

@@ -57,6 +57,7 @@ enum ledger_kind {
     LEDGER_IRP,      /* given to the driver and not completed */
     LEDGER_CALLBACK, /* process notify routines, ExRegisterCallback, shutdown notification */
     LEDGER_WDF_OBJECT,
+    LEDGER_DEFERRED_STREAM, /* FWPS_STREAM_ACTION_DEFER .. FwpsStreamContinue0 */
     LEDGER_KINDS
 };
 const char *ledger_kind_name(enum ledger_kind k); /* for people: "pended operation" */

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream: the table of streams, their life, and the door by which bytes come in (stream.h).
+ *
+ *   stream_of() -> no callout filter matches: NULL, remembered until policy or callouts change
+ *        +-> struct stream --stream_feed()--> stage 0 ... --> sink            --stream_end()--> dead --> reaped
+ *
+ * A stream is found by its flow's id by any thread (an injection); it is made, fed and freed by who has the turn.
+ * It ends when its flow does: what waits in it is shown once more, unless the flow was aborted (ALE-19), and goes
+ * on; then the sink hears of its end. From then on nothing is called for it. Its memory goes when nobody is in a
+ * pipeline and no injection refers to it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/ale_inside.h"
+#include "host/stream_inside.h"
+#include "host/walk.h"
+
+#define BUCKETS_FIRST 64u
+
+__attribute__((weak)) const struct stream_sink stream_wire_sink; /* until stream_wire.c is there */
+
+/* ---- the table */
+
+int streams_create(struct host *h)
+{
+    struct streams *all = calloc(1, sizeof(*all));
+
+    if (all == NULL)
+        return -ENOMEM;
+    h->streams = all;
+    return rt_mutex_create(&all->lock);
+}
+
+static struct stream **bucket(const struct streams *all, UINT64 id)
+{
+    return &all->buckets[(id * 0x9e3779b97f4a7c15ull >> 32) & (all->bucket_count - 1)];
+}
+
+/* The lock is held. */
+static struct stream *find(const struct streams *all, UINT64 id)
+{
+    struct stream *st = all->bucket_count != 0 ? *bucket(all, id) : NULL;
+
+    while (st != NULL && st->id != id)
+        st = st->chain;
+    return st;
+}
+
+static bool grow(struct streams *all)
+{
+    const UINT32 before = all->bucket_count, count = before != 0 ? before * 2 : BUCKETS_FIRST;
+    struct stream **old = all->buckets, **heads;
+
+    if (all->count < before)
+        return true;
+    heads = calloc(count, sizeof(struct stream *));
+    if (heads == NULL)
+        return before != 0;
+    all->buckets = heads;
+    all->bucket_count = count;
+    for (UINT32 i = 0; i < before; i++)
+        while (old[i] != NULL) {
+            struct stream *st = old[i];
+
+            old[i] = st->chain;
+            st->chain = *bucket(all, st->id);
+            *bucket(all, st->id) = st;
+        }
+    free(old);
+    return true;
+}
+
+static bool insert(struct streams *all, struct stream *st)
+{
+    bool ok;
+
+    rt_mutex_lock(all->lock);
+    ok = grow(all);
+    if (ok) {
+        st->chain = *bucket(all, st->id);
+        *bucket(all, st->id) = st;
+        all->count++;
+    }
+    rt_mutex_unlock(all->lock);
+    return ok;
+}
+
+struct stream *stream_hold(struct host *h, UINT64 flow_id)
+{
+    struct streams *all = h->streams;
+    struct stream *st;
+
+    rt_mutex_lock(all->lock);
+    st = find(all, flow_id);
+    if (st != NULL && (st->none || st->dropped))
+        st = NULL;
+    if (st != NULL)
+        st->inside++;
+    rt_mutex_unlock(all->lock);
+    return st;
+}
+
+void stream_let(struct stream *st)
+{
+    struct streams *all = st->host->streams;
+
+    rt_mutex_lock(all->lock);
+    st->inside--;
+    rt_mutex_unlock(all->lock);
+}
+
+/* ---- life */
+
+static void free_queue(struct stream *st, struct stream_chunk *c)
+{
+    while (c != NULL) {
+        struct stream_chunk *next = c->next;
+
+        stream_chunk_free(c);
+        c = next;
+    }
+    (void)st;
+}
+
+static void clear_dir(struct stream *st, int dir)
+{
+    struct streams *all = st->host->streams;
+    struct stream_dir *d = &st->dir[dir];
+    struct stream_run r = {.host = st->host, .st = st, .dir = dir, .asking = UINT_MAX};
+
+    for (UINT32 i = 0; d->set != NULL && i < d->set->count; i++) {
+        struct stream_place *p = &d->places[i];
+
+        if (p->waits == STREAM_DEFERS)
+            stream_owe(&r, i, false);
+        free_queue(st, p->head);
+        p->head = NULL;
+        p->tail = &p->head;
+    }
+    stream_count(&all->counts.waiting, (UINT64) - (INT64)d->waiting);
+    stream_count(&all->counts.lost, d->waiting);
+    d->waiting = 0;
+    free_queue(st, d->inbox);
+    d->inbox = NULL;
+    stream_drop_later(d);
+}
+
+static void stream_free(struct stream *st)
+{
+    struct streams *all = st->host->streams;
+
+    for (int dir = 0; dir < 2; dir++) {
+        struct stream_dir *d = &st->dir[dir];
+        UINT64 size = d->set != NULL ? d->set->count * sizeof(*d->places) : 0;
+
+        clear_dir(st, dir);
+        stream_count(&all->counts.memory, (UINT64) - (INT64)size);
+        stream_set_unref(all, d->set);
+        free(d->places);
+    }
+    stream_count(&all->counts.memory, (UINT64) - (INT64)sizeof(*st));
+    if (!st->none)
+        stream_count(&all->counts.streams, (UINT64)-1);
+    free(st->allowed);
+    free(st);
+}
+
+/* The sink hears of the end once. */
+static void tell_ended(struct stream *st)
+{
+    const struct stream_sink *sink = st->host->stream_sink;
+
+    if (!st->told && !st->none && sink != NULL && sink->ended != NULL)
+        sink->ended(st->host, st, st->aborted);
+    st->told = true;
+}
+
+void streams_reap(struct host *h)
+{
+    struct streams *all = h->streams;
+    struct stream *st, *due = NULL, **at;
+
+    if (all->active != 0 || __atomic_load_n(&all->dead, __ATOMIC_RELAXED) == NULL)
+        return;
+    rt_mutex_lock(all->lock);
+    for (at = &all->dead; (st = *at) != NULL;) {
+        if (st->inside != 0) {
+            at = &st->chain;
+            continue;
+        }
+        *at = st->chain;
+        st->chain = due;
+        due = st;
+    }
+    rt_mutex_unlock(all->lock);
+    while ((st = due) != NULL) {
+        due = st->chain;
+        tell_ended(st);
+        stream_free(st);
+    }
+}
+
+void streams_destroy(struct host *h)
+{
+    struct streams *all = h->streams;
+
+    if (all == NULL)
+        return;
+    for (UINT32 i = 0; i < all->bucket_count; i++)
+        while (all->buckets[i] != NULL) {
+            struct stream *st = all->buckets[i];
+
+            all->buckets[i] = st->chain;
+            st->chain = all->dead;
+            st->aborted = true;
+            all->dead = st;
+        }
+    while (all->dead != NULL) {
+        struct stream *st = all->dead;
+
+        all->dead = st->chain;
+        tell_ended(st);
+        stream_free(st);
+    }
+    free(all->buckets);
+    free(all->since);
+    if (all->lock != NULL)
+        rt_mutex_destroy(all->lock);
+    free(all);
+    h->streams = NULL;
+}
+
+/* The scene of a stream without a packet: what its first one was, and its flow and endpoint as they are. */
+void stream_scene(struct stream *st, int dir, struct scene *s)
+{
+    struct lane *l = &st->host->lanes[0];
+    struct host_flow *f;
+
+    memset(s, 0, sizeof(*s));
+    s->host = st->host;
+    s->lane = l;
+    s->time_ns = st->host->now_ns;
+    s->version = st->version;
+    s->protocol = WIRE_PROTOCOL_TCP;
+    s->local = st->local;
+    s->remote = st->remote;
+    s->local_port = st->local_port;
+    s->remote_port = st->remote_port;
+    s->interface = st->interface;
+    s->home = st->home;
+    s->loopback = st->loopback;
+    s->connection_direction = st->connection_direction;
+    s->packet_direction = dir == 0 ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
+    s->flow_id = st->id;
+    lane_enter(l);
+    f = ale_flow_at(l, st->slot, st->id);
+    if (f != NULL) {
+        s->flow = f;
+        s->endpoint = ale_endpoint_at(l, f->endpoint);
+    }
+    lane_leave(l);
+}
+
+static struct stream *make(struct scene *s)
+{
+    struct streams *all = s->host->streams;
+    struct stream *st = calloc(1, sizeof(*st));
+
+    if (st == NULL)
+        return NULL;
+    st->host = s->host;
+    st->id = s->flow_id;
+    st->version = s->version;
+    st->local = s->local;
+    st->remote = s->remote;
+    st->local_port = s->local_port;
+    st->remote_port = s->remote_port;
+    st->interface = s->interface;
+    st->home = s->home;
+    st->loopback = s->loopback;
+    st->connection_direction = s->connection_direction;
+    st->none = true;
+    for (int d = 0; d < 2; d++) {
+        st->dir[d].inbox_tail = &st->dir[d].inbox;
+        st->dir[d].later_tail = &st->dir[d].later;
+    }
+    lane_enter(s->lane);
+    if (s->flow != NULL && s->flow->id == s->flow_id)
+        st->slot = flow_table_slot(s->lane->flows, s->flow);
+    lane_leave(s->lane);
+    stream_count(&all->counts.memory, sizeof(*st));
+    if (!insert(all, st)) {
+        stream_free(st);
+        return NULL;
+    }
+    return st;
+}
+
+static void nothing(struct stream_run *r, void *ctx)
+{
+    (void)r;
+    (void)ctx;
+}
+
+/* The stages of both directions, if they may be others than they were. False: no memory. */
+static bool renew(struct scene *s, struct stream *st)
+{
+    struct host *h = s->host;
+    const UINT64 version = engine_version(h->config.engine);
+    const UINT64 generation = engine_callout_generation(h->config.engine);
+
+    if (st->dir[0].set != NULL && st->seen == version && st->seen_generation == generation)
+        return true;
+    for (int dir = 0; dir < 2; dir++)
+        if (st->dir[dir].run == NULL && !stream_enter(s, st, dir, nothing, NULL, NULL))
+            return false;
+    st->seen = version;
+    st->seen_generation = generation;
+    if (st->none && (st->dir[0].set->asks || st->dir[1].set->asks)) {
+        rt_mutex_lock(h->streams->lock);
+        st->none = false;
+        rt_mutex_unlock(h->streams->lock);
+        stream_count(&h->streams->counts.streams, 1);
+    }
+    return true;
+}
+
+struct stream *stream_find(struct host *h, UINT64 flow_id)
+{
+    struct streams *all = h->streams;
+    struct stream *st;
+
+    if (all->count == 0)
+        return NULL;
+    rt_mutex_lock(all->lock);
+    st = find(all, flow_id);
+    rt_mutex_unlock(all->lock);
+    return st != NULL && !st->none ? st : NULL;
+}
+
+struct stream *stream_of(struct scene *s)
+{
+    struct host *h = s->host;
+    struct streams *all = h->streams;
+    struct stream *st = NULL;
+
+    if (all->count == 0 && !indicate_stream_asks(s))
+        return NULL;
+    streams_reap(h);
+    if (s->flow_id == 0)
+        return NULL;
+    rt_mutex_lock(all->lock);
+    st = find(all, s->flow_id);
+    rt_mutex_unlock(all->lock);
+    if (st == NULL && indicate_stream_asks(s))
+        st = make(s);
+    if (st == NULL || !renew(s, st))
+        return NULL;
+    return st->none ? NULL : st;
+}
+
+UINT64 stream_flow(const struct stream *st)
+{
+    return st->id;
+}
+
+bool stream_may_edit(const struct stream *st)
+{
+    return st->dir[0].set->edits || st->dir[1].set->edits;
+}
+
+void **stream_word(struct stream *st)
+{
+    return &st->word;
+}
+
+void host_stream_counts(struct host *h, struct host_stream_counts *out)
+{
+    const UINT64 *from = (const UINT64 *)&h->streams->counts;
+    UINT64 *to = (UINT64 *)out;
+
+    _Static_assert(sizeof(*out) % sizeof(UINT64) == 0, "all of them are counters");
+    for (size_t i = 0; i < sizeof(*out) / sizeof(UINT64); i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    out->memory += out->waiting;
+}
+
+void stream_count_rewritten(struct host *h)
+{
+    stream_count(&h->streams->counts.rewritten, 1);
+}
+
+/* ---- feeding */
+
+struct feed {
+    const uint8_t *bytes;
+    uint32_t size, lost;
+    UINT32 flags;
+    bool no_memory;
+};
+
+static struct stream_chunk *hole(uint32_t span)
+{
+    struct stream_chunk *c = calloc(1, sizeof(*c));
+
+    if (c != NULL) {
+        c->kind = STREAM_HOLE;
+        c->span = span;
+        c->lost = true;
+    }
+    return c;
+}
+
+/* What is fed, as chunks. NULL: nothing, or no memory (*failed). */
+static struct stream_chunk *chunks_of(struct host *h, const struct feed *f, bool *failed)
+{
+    struct stream_chunk *first = NULL, **end = &first;
+    const UINT32 marks[2] = {f->flags & HOST_STREAM_END, f->flags & HOST_STREAM_ABORT};
+
+    *failed = true;
+    if (f->lost != 0) {
+        if ((*end = hole(f->lost)) == NULL)
+            goto fail;
+        end = &(*end)->next;
+    }
+    if (f->size != 0) {
+        if ((*end = stream_chunks(h, f->bytes, f->size, true, f->flags)) == NULL)
+            goto fail;
+        while (*end != NULL)
+            end = &(*end)->next;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (marks[i] == 0)
+            continue;
+        if ((*end = stream_mark(h, marks[i])) == NULL)
+            goto fail;
+        end = &(*end)->next;
+    }
+    *failed = false;
+    return first;
+fail:
+    while (first != NULL) {
+        struct stream_chunk *next = first->next;
+
+        stream_chunk_free(first);
+        first = next;
+    }
+    return NULL;
+}
+
+/* Nobody wants to see it: from the source to the sink without a copy. */
+static void straight(struct stream_run *r, const struct feed *f)
+{
+    const struct stream_sink *sink = r->host->stream_sink;
+    struct stream_dir *d = &r->st->dir[r->dir];
+    const UINT32 ends = f->flags & (HOST_STREAM_END | HOST_STREAM_ABORT);
+    struct stream_element e[3] = {
+        {.span = f->lost, .lost = true},
+        {.bytes = f->bytes, .size = f->size, .span = f->size, .same = true, .flags = f->flags & ~ends},
+        {.flags = ends},
+    };
+
+    for (int i = 0; i < 3; i++)
+        if ((e[i].span != 0 || (i == 2 && ends != 0)) && sink != NULL && sink->element != NULL)
+            sink->element(r->host, r->st, r->dir, &e[i]);
+    d->tally.same += f->size;
+    d->tally.runs += f->size != 0;
+    d->tally.holes += f->lost != 0;
+    d->tally.marks += ((ends & HOST_STREAM_END) != 0) + ((ends & HOST_STREAM_ABORT) != 0);
+    d->ended = d->ended || ends != 0;
+    stream_count(&r->host->streams->counts.passed, f->size);
+}
+
+static void feed_in(struct stream_run *r, void *ctx)
+{
+    const struct feed *f = ctx;
+    struct stream_chunk *c;
+    bool failed;
+
+    if (r->st->dir[r->dir].set->count == 0) {
+        straight(r, f);
+        return;
+    }
+    c = chunks_of(r->host, f, &failed);
+    if (failed) { /* it cannot be shown; it is not lost, though what waits is overtaken */
+        stream_count(&r->host->streams->counts.limited, 1);
+        straight(r, f);
+        return;
+    }
+    while (c != NULL) {
+        struct stream_chunk *next = c->next;
+
+        stream_append(r, 0, c);
+        c = next;
+    }
+    stream_work(r, 0);
+}
+
+static void report_fed(const struct stream *st, int dir, const struct feed *f, struct stream_fed *out)
+{
+    const struct stream_dir *d = &st->dir[dir];
+    const struct stream_tally *t = &d->tally;
+    const UINT32 marks = ((f->flags & HOST_STREAM_END) != 0) + ((f->flags & HOST_STREAM_ABORT) != 0);
+
+    out->dropped = st->dropped;
+    out->waiting = d->waiting;
+    out->same = !st->dropped && d->waiting == 0 && t->same == f->size && t->injected == 0 &&
+                t->removed == 0 && t->removed_by == 0 && t->holes == (f->lost != 0) && t->marks == marks;
+    if ((f->size != 0 || marks != 0) && d->waiting == 0 && t->removed_by != 0 && !t->several &&
+        t->same + t->injected + t->marks == 0 && !st->dropped)
+        out->removed_by = t->removed_by;
+    for (UINT32 i = 0; out->removed_by != 0 && i < d->set->count; i++)
+        if (d->set->stages[i].filter_id == out->removed_by)
+            out->callout = d->set->stages[i].callout;
+}
+
+void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
+                 uint32_t lost, UINT32 flags, struct stream_fed *out)
+{
+    struct feed f = {.bytes = bytes, .size = size, .lost = lost, .flags = flags};
+    struct stream_dir *d = &st->dir[dir];
+    struct stream_chunk *c;
+    bool failed;
+
+    *out = (struct stream_fed){.dropped = st->dropped};
+    if (st->dropped || st->gone)
+        return;
+    if (d->run != NULL) { /* on this very thread: from a callout, or the sink */
+        c = chunks_of(s->host, &f, &failed);
+        *d->inbox_tail = c;
+        while (*d->inbox_tail != NULL)
+            d->inbox_tail = &(*d->inbox_tail)->next;
+        out->waiting = d->waiting + size;
+        return;
+    }
+    if (!stream_enter(s, st, dir, feed_in, &f, &out->depends))
+        return;
+    report_fed(st, dir, &f, out);
+}
+
+/* ---- the end */
+
+/* What waits is shown once more: nothing comes behind it, and nothing can be deferred (STR-33). */
+static void flush(struct stream_run *r, void *ctx)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+
+    (void)ctx;
+    if (d->waiting != 0)
+        stream_count(&r->host->streams->counts.handed, 1);
+    for (UINT32 i = 0; i < d->set->count; i++)
+        d->places[i].marked = d->places[i].closes = true;
+    for (UINT32 i = d->set->count; i-- > 0;)
+        stream_work(r, i);
+}
+
+static bool holds_something(const struct stream_dir *d)
+{
+    for (UINT32 i = 0; d->set != NULL && i < d->set->count; i++)
+        if (d->places[i].head != NULL)
+            return true;
+    return false;
+}
+
+void stream_end(struct host *h, UINT64 flow_id, bool aborted)
+{
+    struct streams *all = h->streams;
+    struct stream *st, **at;
+    struct scene s;
+    bool mine;
+
+    if (__atomic_load_n(&all->count, __ATOMIC_RELAXED) == 0)
+        return;
+    mine = turn_is_mine(&h->lanes[0]);
+    rt_mutex_lock(all->lock);
+    st = find(all, flow_id);
+    if (st != NULL)
+        st->inside++;
+    rt_mutex_unlock(all->lock);
+    if (st == NULL)
+        return;
+    for (int dir = 0; mine && !aborted && !st->dropped && dir < 2; dir++)
+        if (st->dir[dir].run == NULL && holds_something(&st->dir[dir])) {
+            stream_scene(st, dir, &s);
+            (void)stream_enter(&s, st, dir, flush, NULL, NULL);
+        }
+    rt_mutex_lock(all->lock);
+    st->inside--;
+    if (!st->gone) {
+        for (at = bucket(all, flow_id); *at != st;)
+            at = &(*at)->chain;
+        *at = st->chain;
+        st->chain = all->dead;
+        all->dead = st;
+        __atomic_store_n(&all->count, all->count - 1, __ATOMIC_RELAXED);
+        st->aborted = aborted;
+        __atomic_store_n(&st->gone, true, __ATOMIC_RELEASE);
+    }
+    rt_mutex_unlock(all->lock);
+    if (mine)
+        streams_reap(h);
+}

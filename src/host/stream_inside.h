@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * streams' inside: what the files of the stream layer share (stream.h has the list of them).
+ *
+ *   struct streams      the host's: all streams by flow id, when each filter came (STR-28), counts
+ *   struct stream       a flow's: two directions, what is needed to classify without a packet
+ *   struct stream_set   the stages that apply to a direction: shared by all streams with the same filters
+ *   struct stream_place what one stage of one direction holds: a queue of chunks, and why it waits
+ *   struct stream_run   somebody in a direction's pipeline, on his stack
+ *
+ * Who may touch what. A direction's queues belong to who runs it; running needs the host's turn, so there is one
+ * thread at a time, which may come back into it from a callout. The table, `gone` and `inside` are under
+ * streams.lock, so that any thread may ask whether a flow has a stream, or end it. What a stream that has ended
+ * still holds is freed by who next has the turn and is in no pipeline (streams_reap()).
+ */
+#ifndef WEIR_HOST_STREAM_INSIDE_H
+#define WEIR_HOST_STREAM_INSIDE_H
+
+#include "host/stream.h"
+#include "ndis/slice.h"
+
+/* ---- stages (stream_stages.c) */
+
+struct stream_stage {
+    struct engine_stage is; /* its filter: a reference */
+    UINT64 filter_id;
+    UINT32 callout; /* 0: a plain filter */
+    UINT32 next;    /* the first stage of a following sublayer */
+};
+struct stream_set {
+    struct stream_set *chain; /* streams.sets */
+    UINT32 references, count;
+    bool depends; /* some filter's match hangs on what is unknown */
+    bool edits;   /* some stage may change what passes */
+    bool asks;    /* some stage has a callout */
+    struct stream_stage stages[];
+};
+#define STREAM_STAGES 64u /* lighter ones of a longer list are not asked: counted */
+
+/* ---- what moves */
+
+enum stream_kind {
+    STREAM_DATA, /* size bytes of the store from `at` on; span: as many, or 0 if it was injected */
+    STREAM_HOLE, /* span bytes of the source that are no longer, or never were, there */
+    STREAM_MARK, /* the direction's end, or its reset */
+};
+struct stream_chunk {
+    struct stream_chunk *next;
+    struct ndis_store *store; /* a reference */
+    struct ndis_slice *slice; /* its list: made when it is first shown */
+    uint32_t begin, at, size; /* [begin, at) have gone on already; the list shows them still (STR-01) */
+    uint32_t span;
+    UINT32 through; /* stages before this one have permitted it: it passes them unasked */
+    UINT32 flags;   /* HOST_STREAM_* */
+    UINT64 filter_id;
+    uint8_t kind; /* enum stream_kind */
+    bool lost;
+};
+
+enum stream_wait { STREAM_GOES, STREAM_NEEDS, STREAM_DEFERS };
+struct stream_place {
+    struct stream_chunk *head, **tail;
+    UINT64 bytes;  /* of data in the queue */
+    UINT64 missed; /* STR-29 */
+    UINT32 chunks;
+    UINT32 need;   /* STREAM_NEEDS: so many bytes are to be there */
+    uint8_t waits; /* enum stream_wait */
+    bool fresh;    /* bytes came since it began to wait */
+    bool again;    /* continued: asked once more */
+    bool marked;   /* a mark is in the queue */
+    bool closes;   /* nothing can be deferred any more: a reset, or the flow's end */
+    bool ended;    /* a mark has gone through */
+    bool allowed;  /* STR-16 */
+    bool asking;
+    bool took; /* it has taken bytes out: injects later, perhaps */
+};
+
+/* ---- streams */
+
+/* What came out in one feed, for struct stream_fed. */
+struct stream_tally {
+    UINT64 same, removed, injected; /* bytes */
+    UINT64 removed_by;
+    UINT32 marks, holes, runs;
+    bool several; /* filters took bytes out */
+};
+
+struct stream_run;
+struct stream_work; /* stream_inject.c's */
+struct stream_dir {
+    struct stream_set *set; /* NULL: not looked at yet */
+    struct stream_place *places;
+    UINT64 version, generation;               /* of policy and callouts that `set` is of */
+    struct stream_run *run;                   /* the innermost; NULL: nobody is in here */
+    uintptr_t thread;                         /* whose; atomic: others look whether it is theirs */
+    UINT64 waiting;                           /* bytes in queues */
+    struct stream_chunk *inbox, **inbox_tail; /* fed while somebody was inside */
+    struct stream_work *later, **later_tail;  /* injected then */
+    struct stream_tally tally;
+    bool held;  /* the sink was told to hold (STR-14) */
+    bool ended; /* its end has come out, or its reset has come in */
+};
+
+struct stream {
+    struct stream *chain; /* of its bucket, then of the dead */
+    struct host *host;
+    UINT64 id;
+    struct stream_dir dir[2];
+    void *word;
+    UINT32 slot; /* its flow's, in the table of flows */
+    UINT32 inside;
+    bool gone;    /* out of the table: nothing is to be called for it. Atomic */
+    bool dropped; /* STR-13 */
+    bool aborted, told;
+    bool none;                    /* no callout filter matches: it is here to remember that */
+    UINT64 seen, seen_generation; /* engine_version() then, and of callouts */
+    /* as its scene was when it began */
+    uint8_t version;
+    bool loopback;
+    UINT16 local_port, remote_port;
+    union wire_addr local, remote;
+    const struct host_interface *interface, *home;
+    FWP_DIRECTION connection_direction;
+    UINT32 allowed_count;
+    UINT32 *allowed; /* callouts that answered ALLOW_CONNECTION */
+};
+
+/* When a callout filter was first seen here: flows with a lower id were there before it. */
+struct stream_since {
+    UINT64 filter_id, flow_id;
+    bool registered, seen;
+};
+
+struct streams {
+    struct rt_mutex *lock;
+    struct stream **buckets;
+    UINT32 bucket_count, count;
+    struct stream *dead;
+    unsigned active; /* runs on the stack of who has the turn */
+    struct stream_set *sets;
+    struct stream_since *since;
+    size_t since_count, since_room;
+    UINT64 since_version, since_generation;
+    struct host_stream_counts counts; /* atomic, each */
+    UINT64 unseen;                    /* stages beyond STREAM_STAGES */
+};
+
+struct stream_run {
+    struct host *host;
+    struct stream *st;
+    int dir;
+    struct stream_run *outer;
+    struct scene *s;
+    const struct engine_request *request;
+    unsigned asking; /* the stage whose callout runs, while one does; UINT_MAX */
+    bool depends;
+};
+
+void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot);
+static inline bool streams_any(const struct host *h)
+{
+    return h->streams != NULL && __atomic_load_n(&h->streams->count, __ATOMIC_RELAXED) != 0;
+}
+/* Before a flow gets its id: were filters added since the last one did (STR-28)? */
+static inline void streams_new_flow(struct lane *l)
+{
+    struct host *h = l->host;
+
+    if (__builtin_expect(engine_version(h->config.engine) != h->streams->since_version ||
+                             engine_callout_generation(h->config.engine) != h->streams->since_generation,
+                         0)) {
+        streams_notice_slow(h, engine_pin(l->reader));
+        engine_unpin(l->reader);
+    }
+}
+
+int streams_create(struct host *h); /* h->streams: 0 or -ENOMEM */
+void streams_destroy(struct host *h);
+/* Who has the turn and is in no pipeline: frees what has ended. */
+void streams_reap(struct host *h);
+/* A reference that keeps it from being freed; NULL: no such flow has one. Any thread. */
+struct stream *stream_hold(struct host *h, UINT64 flow_id);
+void stream_let(struct stream *st);
+/* The scene of a stream without a packet. */
+void stream_scene(struct stream *st, int dir, struct scene *s);
+static inline bool stream_stopped(const struct stream *st)
+{
+    return __atomic_load_n(&st->gone, __ATOMIC_ACQUIRE) || st->dropped;
+}
+
+/* stream_stages.c. The direction's stages under the run's policy; what a stage that goes held is handed on. False: no
+ * memory, they are as they were. */
+bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot, UINT64 unknown);
+void stream_set_unref(struct streams *all, struct stream_set *set);
+/* Filters and callouts of ST are compared with those known: to be called before a flow gets its id. */
+static inline void streams_notice(struct host *h, const struct engine_snapshot *snapshot)
+{
+    if (engine_snapshot_version(snapshot) != h->streams->since_version ||
+        engine_callout_generation(h->config.engine) != h->streams->since_generation)
+        streams_notice_slow(h, snapshot);
+}
+
+/* stream_work.c. The pipeline itself: somebody is inside. */
+void stream_append(struct stream_run *r, unsigned k, struct stream_chunk *c);
+void stream_put(struct stream_run *r, struct stream_place *p, unsigned k, struct stream_chunk *c);
+struct stream_chunk *stream_pop(struct stream_run *r, struct stream_place *p);
+void stream_out(struct stream_run *r, struct stream_chunk *c); /* to the sink; freed */
+void stream_owe(struct stream_run *r, unsigned k, bool opens); /* a deferral */
+void stream_hold_again(struct stream_run *r);                  /* the sink hears whether some place defers */
+void stream_work(struct stream_run *r, unsigned k);
+void stream_chunk_free(struct stream_chunk *c);
+/* Enters: fn runs with the pipeline its own, the stages up to date; then what came meanwhile. s: a scene of the
+ * stream's. */
+bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
+                  void *ctx, bool *depends);
+/* Bytes as chunks; NULL: no memory. source: they stand for themselves. */
+struct stream_chunk *stream_chunks(struct host *h, const uint8_t *bytes, uint32_t size, bool source,
+                                   UINT32 flags);
+struct stream_chunk *stream_mark(struct host *h, UINT32 flags);
+/* A finding against the driver of a stage's callout. */
+void stream_report(struct stream_run *r, unsigned k, bool bugcheck, const char *text);
+
+/* stream_show.c */
+struct stream_shown {
+    FWPS_STREAM_CALLOUT_IO_PACKET0 io;
+    FWPS_STREAM_DATA0 data;
+    UINT64 size;
+};
+/* The run of data that stands at the head of the stage's queue, or its mark. False: no memory. */
+bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out);
+void stream_hide(struct stream_run *r, unsigned k);
+
+/* stream_inject.c */
+void stream_later(struct stream_run *r);      /* what was injected while somebody was inside */
+void stream_drop_later(struct stream_dir *d); /* ... is not, any more */
+
+/* indicate.c: fn with a request that has the values and metadata that the scene's callouts see at ST. The policy is
+ * pinned. What fn writes into *answer is told to the observer. */
+struct stream_question {
+    const struct engine_snapshot *snapshot;
+    struct engine_request *request;
+    UINT64 unknown; /* fields */
+};
+void indicate_stream(struct scene *s,
+                     void (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a),
+                     void *ctx);
+/* Has ST filters that ask callouts? Cheap. */
+bool indicate_stream_asks(struct scene *s);
+void indicate_count(const struct scene *s); /* one classification more */
+
+static inline void stream_count(UINT64 *counter, UINT64 by)
+{
+    __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream_stages: which stages a direction of a flow has: the filters that match it at ST, in order of evaluation.
+ * Computed when its first data come and anew when policy or callouts have changed; between the two a set stands.
+ *
+ *   engine_stages() -> without those that came later than the flow (STR-28) -> a set that others share, or a new one
+ *        -> if it is another than before: each place that stays keeps what it holds; what a place that goes holds
+ *           is behind all that places further down hold, and goes on to the next that stays, or to the sink
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/stream_inside.h"
+
+/* ---- when filters came (STR-28) */
+
+static struct stream_since *since_of(struct streams *all, UINT64 filter_id)
+{
+    for (size_t i = 0; i < all->since_count; i++)
+        if (all->since[i].filter_id == filter_id)
+            return &all->since[i];
+    return NULL;
+}
+
+static struct stream_since *since_add(struct streams *all, UINT64 filter_id)
+{
+    struct stream_since *more;
+
+    if (all->since_count == all->since_room) {
+        const size_t room = all->since_room != 0 ? all->since_room * 2 : 16;
+
+        more = realloc(all->since, room * sizeof(*more));
+        if (more == NULL)
+            return NULL;
+        all->since = more;
+        all->since_room = room;
+    }
+    more = &all->since[all->since_count++];
+    *more = (struct stream_since){.filter_id = filter_id};
+    return more;
+}
+
+static void notice_layer(struct host *h, const struct engine_snapshot *snapshot, UINT16 layer)
+{
+    struct streams *all = h->streams;
+    const struct engine_filter *const *filters;
+    const size_t n = engine_snapshot_filters(snapshot, layer, &filters);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct engine_filter_desc *desc = engine_filter_desc(filters[i]);
+        struct stream_since *since;
+        bool registered;
+
+        if ((desc->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) == 0)
+            continue;
+        registered = engine_callout_state(h->config.engine, &desc->callout_key) == ENGINE_CALLOUT_REGISTERED;
+        since = since_of(all, desc->fwps->filterId);
+        if (since == NULL) {
+            since = since_add(all, desc->fwps->filterId);
+            if (since == NULL)
+                continue; /* taken for one that was always there */
+            since->flow_id = h->next_flow_id;
+        } else if (registered && !since->registered) {
+            since->flow_id = h->next_flow_id;
+        }
+        since->registered = registered;
+        since->seen = true;
+    }
+}
+
+void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot)
+{
+    struct streams *all = h->streams;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < all->since_count; i++)
+        all->since[i].seen = false;
+    notice_layer(h, snapshot, layer_id(LAYER_ST, 4));
+    notice_layer(h, snapshot, layer_id(LAYER_ST, 6));
+    for (size_t i = 0; i < all->since_count; i++)
+        if (all->since[i].seen)
+            all->since[kept++] = all->since[i];
+    all->since_count = kept;
+    all->since_version = engine_snapshot_version(snapshot);
+    all->since_generation = engine_callout_generation(h->config.engine);
+}
+
+/* Is the flow one that the stage's callout sees? */
+static bool joins(struct stream_run *r, const struct engine_stage *stage)
+{
+    const struct stream_since *since;
+    UINT32 flags;
+
+    if (stage->slot == NULL)
+        return true;
+    since = since_of(r->host->streams, engine_filter_fwps(stage->filter)->filterId);
+    if (since == NULL || since->flow_id <= r->st->id)
+        return true;
+    return engine_stage_registered(stage, r->s->lane->reader, &flags) &&
+           (flags & FWP_CALLOUT_FLAG_ALLOW_MID_STREAM_INSPECTION) != 0;
+}
+
+/* ---- sets */
+
+static bool is_set(const struct stream_set *set, const struct engine_stage *stages, UINT32 count,
+                   bool depends)
+{
+    if (set->count != count || set->depends != depends)
+        return false;
+    for (UINT32 i = 0; i < count; i++)
+        if (set->stages[i].is.filter != stages[i].filter || set->stages[i].is.sublayer != stages[i].sublayer)
+            return false;
+    return true;
+}
+
+/* With a reference more; NULL: no memory. */
+static struct stream_set *set_of(struct streams *all, const struct engine_stage *stages, UINT32 count,
+                                 bool depends)
+{
+    struct stream_set *set;
+
+    for (set = all->sets; set != NULL; set = set->chain)
+        if (is_set(set, stages, count, depends)) {
+            set->references++;
+            return set;
+        }
+    set = calloc(1, sizeof(*set) + count * sizeof(set->stages[0]));
+    if (set == NULL)
+        return NULL;
+    set->references = 1;
+    set->count = count;
+    set->depends = depends;
+    for (UINT32 i = count; i-- > 0;) {
+        const FWPS_FILTER3 *f = engine_filter_fwps(stages[i].filter);
+        struct stream_stage *stage = &set->stages[i];
+
+        stage->is = stages[i];
+        engine_filter_ref(stage->is.filter);
+        stage->filter_id = f->filterId;
+        stage->callout = stages[i].slot != NULL ? f->action.calloutId : 0;
+        stage->next =
+            i + 1 < count && stages[i + 1].sublayer == stages[i].sublayer ? set->stages[i + 1].next : i + 1;
+        set->edits = set->edits ||
+                     (stages[i].kind != ENGINE_STAGE_PERMIT && stages[i].kind != ENGINE_STAGE_INSPECTION);
+        set->asks = set->asks || stages[i].slot != NULL;
+    }
+    set->chain = all->sets;
+    all->sets = set;
+    return set;
+}
+
+void stream_set_unref(struct streams *all, struct stream_set *set)
+{
+    struct stream_set **at = &all->sets;
+
+    if (set == NULL || --set->references != 0)
+        return;
+    while (*at != set)
+        at = &(*at)->chain;
+    *at = set->chain;
+    for (UINT32 i = 0; i < set->count; i++)
+        engine_filter_unref(set->stages[i].is.filter);
+    free(set);
+}
+
+/* ---- from one set to the next */
+
+static UINT32 place_of(const struct stream_set *set, UINT64 filter_id)
+{
+    for (UINT32 i = 0; i < set->count; i++)
+        if (set->stages[i].filter_id == filter_id)
+            return i;
+    return UINT32_MAX;
+}
+
+/* What was permitted up to an old stage is, up to the first that stays of those behind. */
+static UINT32 through_of(const struct stream_set *from, const struct stream_set *to, UINT32 through)
+{
+    if (through == 0)
+        return 0;
+    for (UINT32 i = through; i < from->count; i++) {
+        const UINT32 at = place_of(to, from->stages[i].filter_id);
+
+        if (at != UINT32_MAX)
+            return at;
+    }
+    return to->count;
+}
+
+static bool is_allowed(const struct stream *st, UINT32 callout)
+{
+    for (UINT32 i = 0; i < st->allowed_count; i++)
+        if (st->allowed[i] == callout && callout != 0)
+            return true;
+    return false;
+}
+
+static void keep(struct stream_place *to, struct stream_place *from)
+{
+    *to = *from;
+    if (to->head == NULL)
+        to->tail = &to->head;
+    from->head = NULL;
+    from->tail = &from->head;
+}
+
+/* The places of the old set give up what they hold, the last one first. */
+static void move(struct stream_run *r, struct stream_set *to, struct stream_place *places)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_set *from = d->set;
+    UINT32 next = UINT32_MAX; /* the place that what goes is given to; UINT32_MAX: the sink */
+
+    for (UINT32 i = from->count; i-- > 0;) {
+        struct stream_place *p = &d->places[i];
+        const UINT32 at = place_of(to, from->stages[i].filter_id);
+
+        for (struct stream_chunk *c = p->head; c != NULL; c = c->next)
+            c->through = through_of(from, to, c->through);
+        if (at != UINT32_MAX) {
+            keep(&places[at], p);
+            next = at;
+            continue;
+        }
+        if (p->head != NULL) { /* STR-27 */
+            stream_report(
+                r, i, false,
+                "a stream filter went while data of a stream waited for its callout: they were handed on");
+            stream_count(&r->host->streams->counts.handed, 1);
+        }
+        if (p->waits == STREAM_DEFERS)
+            stream_owe(r, i, false);
+        while (p->head != NULL) {
+            struct stream_chunk *c = stream_pop(r, p);
+
+            if (next != UINT32_MAX)
+                stream_put(r, &places[next], next, c);
+            else
+                stream_out(r, c);
+        }
+    }
+}
+
+static void put(struct stream_run *r, struct stream_set *set, struct stream_place *places)
+{
+    struct streams *all = r->host->streams;
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *before = d->places;
+    struct stream_set *was = d->set;
+
+    for (UINT32 i = 0; i < set->count; i++) {
+        places[i].tail = &places[i].head;
+        places[i].allowed = is_allowed(r->st, set->stages[i].callout);
+    }
+    if (was != NULL)
+        move(r, set, places);
+    rt_mutex_lock(all->lock); /* others look whether a callout is here */
+    d->set = set;
+    d->places = places;
+    rt_mutex_unlock(all->lock);
+    stream_count(&all->counts.memory,
+                 set->count * sizeof(*places) - (was != NULL ? was->count : 0) * sizeof(*places));
+    stream_set_unref(all, was);
+    free(before);
+    stream_hold_again(r);
+    for (UINT32 i = set->count; i-- > 0;)
+        stream_work(r, i);
+}
+
+bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot, UINT64 unknown)
+{
+    struct streams *all = r->host->streams;
+    struct stream_dir *d = &r->st->dir[r->dir];
+    const UINT16 layer = layer_id(LAYER_ST, r->st->version);
+    const UINT64 version = engine_snapshot_layer_version(snapshot, layer);
+    const UINT64 generation = engine_callout_generation(r->host->config.engine);
+    struct engine_stage stages[STREAM_STAGES];
+    struct stream_place *places;
+    struct stream_set *set;
+    size_t n, count = 0;
+    bool depends;
+
+    if (d->set != NULL && d->version == version && d->generation == generation)
+        return true;
+    streams_notice(r->host, snapshot);
+    n = engine_stages(snapshot, layer, r->request->values->incomingValue, unknown, stages, STREAM_STAGES,
+                      &depends);
+    if (n > STREAM_STAGES) {
+        stream_count(&all->unseen, n - STREAM_STAGES);
+        n = STREAM_STAGES;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (joins(r, &stages[i]))
+            stages[count++] = stages[i];
+    set = set_of(all, stages, (UINT32)count, depends);
+    if (set == NULL)
+        return false;
+    if (set == d->set) {
+        set->references--;
+    } else {
+        places = calloc(count != 0 ? count : 1, sizeof(*places));
+        if (places == NULL) {
+            stream_set_unref(all, set);
+            return false;
+        }
+        d->version = version;
+        d->generation = generation;
+        put(r, set, places);
+        return true;
+    }
+    d->version = version;
+    d->generation = generation;
+    return true;
+}

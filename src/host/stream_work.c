@@ -1,0 +1,823 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream_work: the pipeline: what comes to a stage, what its answer does (STR-05..18, 29, 32..34).
+ *
+ *   stream_append(k) -> place k's queue -> stream_work(k): ask -> leading bytes go on: append, work(k + 1) -> ... sink
+ *                          ^                      |
+ *                          +-- NEED_MORE, DEFER --+   waits, until enough came, the end, the limit, or Continue
+ *
+ * A place's queue has in order: data that it is asked about; data that a heavier filter of its sublayer permitted
+ * (`through`), which only keep their turn; holes, where bytes were taken out or never seen; and at last a mark. What it
+ * is asked about is the run of data from the head to the first that it is not asked about.
+ *
+ * Depth first: what one stage lets go has reached the sink, or waits further down, before the stage is asked again.
+ * A callout may come back in from its classify, on the same thread, behind its own stage (stream_inject.c); nobody
+ * else does: what is fed or injected meanwhile waits in the direction's inbox.
+ *
+ * After each call of foreign code the stream may have ended (`gone`) or been dropped: then nothing more is touched
+ * but to be freed by who left last.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/stream_inside.h"
+#include "host/walk.h"
+#include "ledger/ledger.h"
+
+#define SMALL    4096u  /* what waits and is smaller is put together, */
+#define TOGETHER 16384u /* so much of it */
+#define CHUNK    256u   /* what a chunk costs beside its bytes */
+
+/* ---- chunks */
+
+void stream_chunk_free(struct stream_chunk *c)
+{
+    ndis_slice_done(c->slice);
+    ndis_store_unref(c->store);
+    free(c);
+}
+
+static uint32_t odd_size(uint32_t split, uint32_t n)
+{
+    const uint32_t odds = (split + 1) / 2;
+
+    return 2 * ((odds - 1 + n * 3) % odds) + 1;
+}
+
+static struct stream_chunk *chunk_over(struct ndis_store *store, uint32_t at, uint32_t size, bool source,
+                                       UINT32 flags)
+{
+    struct stream_chunk *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return NULL;
+    c->store = ndis_store_ref(store);
+    c->begin = c->at = at;
+    c->size = size;
+    c->span = source ? size : 0;
+    c->flags = flags & ~(UINT32)(HOST_STREAM_END | HOST_STREAM_ABORT);
+    return c;
+}
+
+struct stream_chunk *stream_chunks(struct host *h, const uint8_t *bytes, uint32_t size, bool source,
+                                   UINT32 flags)
+{
+    const uint32_t split = h->config.knobs.split_list;
+    struct stream_chunk *first = NULL, **end = &first;
+    struct ndis_store *store = ndis_store_take(size);
+
+    if (store == NULL)
+        return NULL;
+    memcpy(store->bytes, bytes, size);
+    store->used = size;
+    for (uint32_t at = 0, n = 0; at < size; n++) {
+        uint32_t part = split != 0 ? odd_size(split, n) : size;
+
+        part = part < size - at ? part : size - at;
+        *end = chunk_over(store, at, part, source, flags);
+        if (*end == NULL)
+            goto fail;
+        end = &(*end)->next;
+        at += part;
+    }
+    ndis_store_unref(store);
+    return first;
+fail:
+    ndis_store_unref(store);
+    while (first != NULL) {
+        struct stream_chunk *next = first->next;
+
+        stream_chunk_free(first);
+        first = next;
+    }
+    return NULL;
+}
+
+struct stream_chunk *stream_mark(struct host *h, UINT32 flags)
+{
+    struct stream_chunk *c = calloc(1, sizeof(*c));
+
+    (void)h;
+    if (c != NULL) {
+        c->kind = STREAM_MARK;
+        c->flags = flags & (HOST_STREAM_END | HOST_STREAM_ABORT);
+    }
+    return c;
+}
+
+/* ---- the sink */
+
+static void count_waiting(struct stream_run *r, INT64 by)
+{
+    r->st->dir[r->dir].waiting += (UINT64)by;
+    stream_count(&r->host->streams->counts.waiting, (UINT64)by);
+}
+
+void stream_out(struct stream_run *r, struct stream_chunk *c)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_tally *t = &d->tally;
+    const struct stream_sink *sink = r->host->stream_sink;
+    struct stream_element e = {.span = c->span, .flags = c->flags, .lost = c->lost};
+
+    if (c->kind == STREAM_DATA) {
+        e.bytes = c->store->bytes + c->at;
+        e.size = c->size;
+        e.same = c->span == c->size;
+        if (e.same) {
+            t->same += c->size;
+            stream_count(&r->host->streams->counts.passed, c->size);
+        } else {
+            t->injected += c->size;
+        }
+        t->runs++;
+    } else if (c->kind == STREAM_HOLE) {
+        e.flags = 0;
+        e.filter_id = c->filter_id;
+        t->holes++;
+        if (!c->lost)
+            t->removed += c->span;
+    } else {
+        t->marks++;
+        d->ended = true;
+    }
+    if (sink != NULL && sink->element != NULL)
+        sink->element(r->host, r->st, r->dir, &e);
+    stream_chunk_free(c);
+}
+
+/* ---- queues */
+
+/* Small data behind small data of the same sort: false, it is to be queued by itself. */
+static bool put_together(struct stream_place *p, struct stream_chunk *c)
+{
+    struct stream_chunk *last = p->head;
+
+    if (p->waits == STREAM_GOES || c->kind != STREAM_DATA || c->size >= SMALL || last == NULL)
+        return false;
+    last = (struct stream_chunk *)((char *)p->tail - offsetof(struct stream_chunk, next));
+    if (last->kind != STREAM_DATA || last->through != c->through || (last->span == 0) != (c->span == 0) ||
+        ((last->flags ^ c->flags) & HOST_STREAM_URGENT) != 0 || last->store->capacity != TOGETHER ||
+        last->at + last->size != last->store->used || last->store->capacity - last->store->used < c->size ||
+        (last->slice != NULL && ndis_slice_held(last->slice)))
+        return false;
+    memcpy(last->store->bytes + last->store->used, c->store->bytes + c->at, c->size);
+    last->store->used += c->size;
+    last->size += c->size;
+    last->span += c->span;
+    last->flags |= c->flags;
+    return true;
+}
+
+/* What will wait goes to where others can stand behind it. */
+static void make_room(struct stream_place *p, struct stream_chunk *c)
+{
+    struct ndis_store *store;
+
+    if (p->waits == STREAM_GOES || c->kind != STREAM_DATA || c->size >= SMALL || c->slice != NULL)
+        return;
+    store = ndis_store_take(TOGETHER);
+    if (store == NULL)
+        return;
+    memcpy(store->bytes, c->store->bytes + c->at, c->size);
+    store->used = c->size;
+    ndis_store_unref(c->store);
+    c->store = store;
+    c->begin = c->at = 0;
+}
+
+void stream_put(struct stream_run *r, struct stream_place *p, unsigned k, struct stream_chunk *c)
+{
+    c->next = NULL;
+    if (c->kind == STREAM_HOLE)
+        p->missed += c->span;
+    else if (c->kind == STREAM_MARK) {
+        p->marked = true;
+        p->closes = p->closes || (c->flags & HOST_STREAM_ABORT) != 0;
+    } else if (c->through > k)
+        p->missed += c->size;
+    else
+        p->fresh = true;
+    if (c->kind == STREAM_DATA) {
+        p->bytes += c->size;
+        count_waiting(r, c->size);
+    }
+    if (put_together(p, c)) {
+        stream_chunk_free(c);
+        return;
+    }
+    make_room(p, c);
+    *p->tail = c;
+    p->tail = &c->next;
+    p->chunks++;
+}
+
+void stream_append(struct stream_run *r, unsigned k, struct stream_chunk *c)
+{
+    stream_put(r, &r->st->dir[r->dir].places[k], k, c);
+}
+
+struct stream_chunk *stream_pop(struct stream_run *r, struct stream_place *p)
+{
+    struct stream_chunk *c = p->head;
+
+    p->head = c->next;
+    if (p->head == NULL)
+        p->tail = &p->head;
+    c->next = NULL;
+    p->chunks--;
+    if (c->kind == STREAM_DATA) {
+        p->bytes -= c->size;
+        count_waiting(r, -(INT64)c->size);
+    } else if (c->kind == STREAM_MARK) {
+        p->ended = true;
+    }
+    return c;
+}
+
+/* The first `size` bytes of the head, which has more; the rest stays. NULL: no memory. */
+static struct stream_chunk *pop_some(struct stream_run *r, struct stream_place *p, uint32_t size)
+{
+    struct stream_chunk *c = p->head, *some = chunk_over(c->store, c->at, size, c->span != 0, c->flags);
+
+    if (some == NULL)
+        return NULL;
+    some->through = c->through;
+    some->flags &= ~(UINT32)HOST_STREAM_PUSH; /* of the last byte */
+    c->at += size;
+    c->size -= size;
+    if (c->span != 0)
+        c->span -= size;
+    p->bytes -= size;
+    count_waiting(r, -(INT64)size);
+    return some;
+}
+
+/* On to what comes behind stage k; the caller works there. */
+static void pass(struct stream_run *r, unsigned k, struct stream_chunk *c)
+{
+    if (k + 1 < r->st->dir[r->dir].set->count)
+        stream_append(r, k + 1, c);
+    else
+        stream_out(r, c);
+}
+
+static void onward(struct stream_run *r, unsigned k)
+{
+    if (k + 1 < r->st->dir[r->dir].set->count)
+        stream_work(r, k + 1);
+}
+
+/* ---- what is wrong */
+
+void stream_report(struct stream_run *r, unsigned k, bool bugcheck, const char *text)
+{
+    const struct stream_stage *stage = &r->st->dir[r->dir].set->stages[k];
+    struct rt_context *driver = engine_filter_driver(r->host->config.engine, stage->is.filter);
+    struct rt_context *before = rt_set_current(driver);
+
+    ledger_report(bugcheck ? LEDGER_BUGCHECK : LEDGER_NOTE, NULL, text);
+    rt_set_current(before);
+}
+
+/* What a stage that deferred owes (STR-14). */
+void stream_owe(struct stream_run *r, unsigned k, bool opens)
+{
+    const struct stream_stage *stage = &r->st->dir[r->dir].set->stages[k];
+    const UINT16 layer = layer_id(LAYER_ST, r->st->version);
+    const UINT64 key = host_context_key(r->st->id, layer, stage->callout);
+    struct rt_context *driver = engine_filter_driver(r->host->config.engine, stage->is.filter);
+    struct ledger_party *party = driver != NULL ? driver->party : NULL;
+
+    if (party == NULL)
+        return;
+    if (opens)
+        ledger_open_for(party, LEDGER_DEFERRED_STREAM, key, 0, NULL, NULL);
+    else
+        (void)ledger_close_for(party, LEDGER_DEFERRED_STREAM, key);
+}
+
+/* ---- asking */
+
+enum verdict { GO_ON, PERMIT, BLOCK, NEED_MORE, DEFER, DROP, ALLOW, NOTHING };
+
+/* The action, where the streamAction is NONE (STR-06, 32, 34; CLS-05). */
+static enum verdict verdict_of_action(struct stream_run *r, unsigned k, FWP_ACTION_TYPE action)
+{
+    const struct stream_stage *stage = &r->st->dir[r->dir].set->stages[k];
+
+    if (stage->is.kind == ENGINE_STAGE_INSPECTION)
+        return GO_ON; /* ARB-19: whatever it says */
+    switch (action) {
+    case FWP_ACTION_PERMIT:
+        return PERMIT;
+    case FWP_ACTION_BLOCK:
+        return BLOCK;
+    case FWP_ACTION_CONTINUE:
+    case FWP_ACTION_NONE:
+    case FWP_ACTION_NONE_NO_MATCH:
+        return GO_ON;
+    case 0:
+        stream_report(r, k, false, "a stream callout left actionType as it was: taken as CONTINUE");
+        return GO_ON;
+    default:
+        stream_report(r, k, false, "a stream callout answered an unknown action: taken as BLOCK");
+        return BLOCK;
+    }
+}
+
+static enum verdict verdict_of(struct stream_run *r, unsigned k, const struct stream_shown *shown,
+                               const FWPS_CLASSIFY_OUT0 *out, UINT32 flags)
+{
+    const struct stream_stage *stage = &r->st->dir[r->dir].set->stages[k];
+    const FWPS_STREAM_CALLOUT_IO_PACKET0 *io = &shown->io;
+
+    if (io->countBytesRequired != 0 && io->streamAction != FWPS_STREAM_ACTION_NEED_MORE_DATA)
+        stream_report(r, k, false, "countBytesRequired without FWPS_STREAM_ACTION_NEED_MORE_DATA: ignored");
+    switch (io->streamAction) {
+    case FWPS_STREAM_ACTION_NONE:
+        return verdict_of_action(r, k, out->actionType);
+    case FWPS_STREAM_ACTION_NEED_MORE_DATA:
+        if ((flags & FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA) != 0) {
+            stream_report(r, k, false, "NEED_MORE_DATA where NO_MORE_DATA was said: taken as PERMIT");
+            return PERMIT;
+        }
+        if ((flags & FWPS_CLASSIFY_OUT_FLAG_BUFFER_LIMIT_REACHED) != 0) {
+            stream_report(r, k, false, "NEED_MORE_DATA where BUFFER_LIMIT_REACHED was said: taken as PERMIT");
+            return PERMIT;
+        }
+        if (io->countBytesRequired == 0)
+            stream_report(r, k, false, "NEED_MORE_DATA with countBytesRequired 0: taken as one byte more");
+        return NEED_MORE;
+    case FWPS_STREAM_ACTION_DEFER:
+        if (r->dir == 0) {
+            stream_report(r, k, false, "DEFER of data that are sent: taken as PERMIT");
+            return PERMIT;
+        }
+        if ((flags & FWPS_CLASSIFY_OUT_FLAG_BUFFER_LIMIT_REACHED) != 0) {
+            stream_report(r, k, false, "DEFER where BUFFER_LIMIT_REACHED was said: taken as PERMIT");
+            return PERMIT;
+        }
+        if (r->st->dir[r->dir].places[k].closes) {
+            stream_report(r, k, false, "DEFER where the stream has ended: taken as PERMIT");
+            return PERMIT;
+        }
+        return DEFER;
+    case FWPS_STREAM_ACTION_DROP_CONNECTION:
+        if (stage->is.kind != ENGINE_STAGE_INSPECTION)
+            return DROP;
+        stream_report(r, k, false, "DROP_CONNECTION by an inspection callout: ignored");
+        return GO_ON;
+    case FWPS_STREAM_ACTION_ALLOW_CONNECTION:
+        return ALLOW;
+    default:
+        stream_report(r, k, false, "an unknown streamAction: taken as NONE");
+        return verdict_of_action(r, k, out->actionType);
+    }
+}
+
+/* Asks stage k about what it is shown. *enforced: so many leading bytes the verdict is about. */
+static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *enforced, UINT32 *need)
+{
+    struct stream *st = r->st;
+    struct stream_dir *d = &st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+    const struct stream_stage *stage = &d->set->stages[k];
+    struct engine_request q = *r->request;
+    FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE, .flags = flags};
+    enum engine_stage_answer answered;
+    struct stream_shown shown;
+    enum verdict v;
+
+    *enforced = 0;
+    if (!stream_show(r, k,
+                     &shown)) { /* nobody can be asked: it goes on, as where memory is short elsewhere */
+        stream_hide(r, k);
+        stream_count(&r->host->streams->counts.limited, 1);
+        *enforced = p->bytes;
+        return GO_ON;
+    }
+    *enforced = shown.size;
+    q.layer_data = &shown.io;
+    p->fresh = p->again = false;
+    p->asking = true;
+    r->asking = k;
+    indicate_count(r->s);
+    stream_count(&r->host->streams->counts.indicated, shown.size);
+    answered = engine_stage_ask(r->s->lane->reader, &q, &stage->is, &out);
+    ale_classified(r->s);
+    r->asking = UINT_MAX;
+    p->asking = false;
+    stream_hide(r, k);
+    if (stream_stopped(st))
+        return NOTHING;
+    switch (answered) {
+    case ENGINE_STAGE_NOT_ASKED:
+        return GO_ON;
+    case ENGINE_STAGE_FOREIGN:
+        r->depends = r->depends || stage->is.kind != ENGINE_STAGE_INSPECTION;
+        return GO_ON;
+    case ENGINE_STAGE_SUBSTITUTE:
+    case ENGINE_STAGE_ASSUMED:
+        return verdict_of_action(r, k, out.actionType);
+    case ENGINE_STAGE_ASKED:
+        break;
+    }
+    p->missed = 0;
+    v = verdict_of(r, k, &shown, &out, flags);
+    if (v == NEED_MORE || v == DEFER || v == DROP || v == ALLOW) {
+        *need = shown.io.countBytesRequired;
+        return v;
+    }
+    if (shown.io.streamAction == FWPS_STREAM_ACTION_NONE && shown.io.countBytesEnforced != 0) {
+        if (shown.io.countBytesEnforced > shown.size)
+            stream_report(r, k, false, "countBytesEnforced is more than was indicated: taken as all of it");
+        else
+            *enforced = shown.io.countBytesEnforced;
+    }
+    return v;
+}
+
+/* ---- what an answer does */
+
+/* It is taken out: what is left of it, NULL: nothing (it stood for nothing). */
+static struct stream_chunk *removed(struct stream_run *r, unsigned k, struct stream_chunk *c)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    const struct stream_stage *stage = &d->set->stages[k];
+
+    stream_count(&r->host->streams->counts.removed, c->size);
+    d->places[k].took = true;
+    if (d->tally.removed_by != 0 && d->tally.removed_by != stage->filter_id)
+        d->tally.several = true;
+    d->tally.removed_by = stage->filter_id;
+    if (c->span == 0) {
+        stream_chunk_free(c);
+        return NULL;
+    }
+    ndis_slice_done(c->slice);
+    ndis_store_unref(c->store);
+    c->slice = NULL;
+    c->store = NULL;
+    c->kind = STREAM_HOLE;
+    c->size = 0;
+    c->flags = 0;
+    c->filter_id = stage->filter_id;
+    return c;
+}
+
+/* The first `size` bytes of the queue's data, with the holes in front of and between them. */
+static void settle(struct stream_run *r, unsigned k, UINT64 size, enum verdict v)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+
+    while (size != 0 && p->head != NULL) {
+        struct stream_chunk *c = p->head;
+
+        if (c->kind == STREAM_DATA && c->size > size) {
+            c = pop_some(r, p, (uint32_t)size);
+            if (c == NULL) /* all of it, then: fails as it does without memory everywhere */
+                c = stream_pop(r, p);
+        } else {
+            c = stream_pop(r, p);
+        }
+        if (c->kind == STREAM_DATA) {
+            size -= c->size < size ? c->size : size;
+            if (v == BLOCK)
+                c = removed(r, k, c);
+            else if (v == PERMIT)
+                c->through = d->set->stages[k].next;
+        }
+        if (c != NULL)
+            pass(r, k, c);
+    }
+    onward(r, k);
+}
+
+void stream_hold_again(struct stream_run *r)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    const struct stream_sink *sink = r->host->stream_sink;
+    bool held = false;
+
+    for (unsigned i = 0; i < d->set->count; i++)
+        held = held || d->places[i].waits == STREAM_DEFERS;
+    if (d->held == held || r->dir == 0)
+        return;
+    d->held = held;
+    if (sink != NULL && sink->hold != NULL)
+        sink->hold(r->host, r->st, held);
+}
+
+static void waits(struct stream_run *r, unsigned k, enum stream_wait how)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+    const bool deferred = p->waits == STREAM_DEFERS;
+
+    __atomic_store_n(&p->waits, (uint8_t)how,
+                     __ATOMIC_RELAXED); /* host_stream_continue() looks from anywhere */
+    if (deferred == (how == STREAM_DEFERS))
+        return;
+    stream_owe(r, k, !deferred);
+    stream_hold_again(r);
+}
+
+static void drop(struct stream_run *r, unsigned k)
+{
+    struct stream *st = r->st;
+    const struct stream_sink *sink = r->host->stream_sink;
+
+    st->dropped = true;
+    stream_count(&r->host->streams->counts.dropped, 1);
+    if (sink != NULL && sink->drop != NULL)
+        sink->drop(r->host, st, st->dir[r->dir].set->stages[k].filter_id);
+}
+
+/* STR-16: of both directions, as long as the flow lives. */
+static void allow(struct stream_run *r, unsigned k)
+{
+    struct stream *st = r->st;
+    const UINT32 callout = st->dir[r->dir].set->stages[k].callout;
+    UINT32 *more = realloc(st->allowed, (st->allowed_count + 1) * sizeof(*more));
+
+    if (more != NULL) {
+        st->allowed = more;
+        st->allowed[st->allowed_count++] = callout;
+    }
+    for (int d = 0; d < 2; d++)
+        for (unsigned i = 0; st->dir[d].set != NULL && i < st->dir[d].set->count; i++)
+            if (st->dir[d].set->stages[i].callout == callout && callout != 0)
+                st->dir[d].places[i].allowed = true;
+}
+
+/* ---- a stage at work */
+
+static bool limit_reached(const struct stream_run *r, const struct stream_place *p)
+{
+    const struct host_limits *l = &r->host->limits;
+    const struct streams *all = r->host->streams;
+
+    return p->bytes >= l->stream_buffer || (UINT64)p->chunks * CHUNK >= 2ull * l->stream_buffer ||
+           __atomic_load_n(&all->counts.waiting, __ATOMIC_RELAXED) > l->streams_bytes;
+}
+
+/* How much the place would be asked about. */
+static UINT64 run_of(const struct stream_place *p, unsigned k)
+{
+    UINT64 size = 0;
+
+    for (const struct stream_chunk *c = p->head; c != NULL; c = c->next) {
+        if (c->kind == STREAM_HOLE)
+            continue;
+        if (c->kind == STREAM_MARK || c->through > k)
+            break;
+        size += c->size;
+    }
+    return size;
+}
+
+/* Data are at the head: is the stage asked about them now, and how? */
+static bool is_due(struct stream_run *r, unsigned k, UINT32 *flags)
+{
+    struct stream_place *p = &r->st->dir[r->dir].places[k];
+
+    *flags = 0;
+    if (p->waits == STREAM_GOES)
+        return true;
+    if (p->waits == STREAM_DEFERS && p->again)
+        return true;
+    if (limit_reached(r, p)) {
+        *flags = FWPS_CLASSIFY_OUT_FLAG_BUFFER_LIMIT_REACHED;
+        stream_count(&r->host->streams->counts.limited, 1);
+        return true;
+    }
+    if (p->waits == STREAM_NEEDS && p->fresh && p->bytes >= p->need && run_of(p, k) >= p->need)
+        return true;
+    if (p->waits == STREAM_NEEDS ? !p->marked : !p->closes)
+        return false;
+    *flags = FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA; /* STR-33 */
+    return true;
+}
+
+static UINT32 need_of(const struct stream_run *r, const struct stream_place *p, unsigned k, UINT32 required)
+{
+    if (!r->host->config.knobs.stream_need_new || required == 0)
+        return required;
+    return required + (UINT32)run_of(p, k);
+}
+
+/* What needs no asking at the head goes on. True: it did. */
+static bool goes_by(struct stream_run *r, unsigned k)
+{
+    const struct stream_stage *stage = &r->st->dir[r->dir].set->stages[k];
+    struct stream_place *p = &r->st->dir[r->dir].places[k];
+    struct stream_chunk *c = p->head;
+
+    if (c->kind == STREAM_HOLE || (c->kind == STREAM_DATA && c->through > k)) {
+        pass(r, k, stream_pop(r, p));
+        onward(r, k);
+        return true;
+    }
+    if (!p->allowed && stage->is.slot != NULL)
+        return false;
+    if (p->waits != STREAM_GOES)
+        waits(r, k, STREAM_GOES);
+    c = stream_pop(r, p);
+    if (stage->is.kind == ENGINE_STAGE_BLOCK && c->kind == STREAM_DATA)
+        c = removed(r, k, c);
+    else if (stage->is.kind == ENGINE_STAGE_BLOCK &&
+             (c->flags & HOST_STREAM_ABORT) == 0) { /* STR-32: stays half open */
+        r->st->dir[r->dir].tally.removed_by = stage->filter_id;
+        stream_chunk_free(c);
+        c = NULL;
+    } else if (stage->is.kind != ENGINE_STAGE_INSPECTION) {
+        c->through = stage->next;
+    }
+    if (c != NULL)
+        pass(r, k, c);
+    onward(r, k);
+    return true;
+}
+
+/* The mark is at the head: nothing waits in front of it. False: it is deferred. */
+static bool mark_goes(struct stream_run *r, unsigned k)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+    const bool reset = (p->head->flags & HOST_STREAM_ABORT) != 0;
+    struct stream_chunk *c;
+    UINT64 enforced;
+    UINT32 need = 0;
+    enum verdict v;
+
+    if (p->waits == STREAM_DEFERS && !p->again && !reset)
+        return false;
+    v = ask(r, k, FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA, &enforced, &need);
+    if (v == NOTHING)
+        return false;
+    if (v == DEFER && !reset) {
+        waits(r, k, STREAM_DEFERS);
+        return false;
+    }
+    waits(r, k, STREAM_GOES);
+    if (v == DROP) {
+        drop(r, k);
+        return false;
+    }
+    if (v == ALLOW)
+        allow(r, k);
+    c = stream_pop(r, p);
+    if (v == BLOCK && !reset) { /* STR-32: half open until it is injected */
+        d->tally.removed_by = d->set->stages[k].filter_id;
+        stream_chunk_free(c);
+        p->took = true;
+        return true;
+    }
+    if (v == PERMIT || v == ALLOW)
+        c->through = d->set->stages[k].next;
+    pass(r, k, c);
+    onward(r, k);
+    return true;
+}
+
+/* A mark that is permitted is behind the sublayer, too; it waits for its turn like data. */
+static bool mark_is_through(const struct stream_place *p, unsigned k)
+{
+    return p->head->kind == STREAM_MARK && p->head->through > k;
+}
+
+void stream_work(struct stream_run *r, unsigned k)
+{
+    struct stream *st = r->st;
+    struct stream_dir *d = &st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+    UINT64 enforced;
+    UINT32 flags, need = 0;
+    enum verdict v;
+
+    while (p->head != NULL && !p->asking && !stream_stopped(st)) {
+        if (mark_is_through(p, k)) {
+            pass(r, k, stream_pop(r, p));
+            onward(r, k);
+            continue;
+        }
+        if (goes_by(r, k))
+            continue;
+        if (p->head->kind == STREAM_MARK) {
+            if (!mark_goes(r, k))
+                return;
+            continue;
+        }
+        if (!is_due(r, k, &flags))
+            return;
+        v = ask(r, k, flags, &enforced, &need);
+        switch (v) {
+        case NOTHING:
+            return;
+        case NEED_MORE:
+            p->need = need_of(r, p, k, need);
+            waits(r, k, STREAM_NEEDS);
+            break;
+        case DEFER:
+            waits(r, k, STREAM_DEFERS);
+            break;
+        case DROP:
+            waits(r, k, STREAM_GOES);
+            drop(r, k);
+            return;
+        case ALLOW:
+            allow(r, k);
+            waits(r, k, STREAM_GOES);
+            settle(r, k, enforced, d->set->stages[k].is.kind == ENGINE_STAGE_INSPECTION ? GO_ON : PERMIT);
+            break;
+        default:
+            waits(r, k, STREAM_GOES);
+            settle(r, k, enforced, v);
+            break;
+        }
+    }
+}
+
+/* ---- who is inside -------------------------------------------------------------------------------------- */
+
+struct entering {
+    struct stream_run run;
+    void (*fn)(struct stream_run *r, void *ctx);
+    void *ctx;
+    bool ok;
+};
+
+/* What was fed or injected while somebody was inside. */
+static void meanwhile(struct stream_run *r)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+
+    while ((d->inbox != NULL || d->later != NULL) && !stream_stopped(r->st)) {
+        struct stream_chunk *c = d->inbox;
+
+        d->inbox = NULL;
+        d->inbox_tail = &d->inbox;
+        while (c != NULL) {
+            struct stream_chunk *next = c->next;
+
+            if (d->set->count != 0) {
+                stream_append(r, 0, c);
+            } else {
+                c->next = NULL;
+                stream_out(r, c);
+            }
+            c = next;
+        }
+        if (d->set->count != 0)
+            stream_work(r, 0);
+        stream_later(r);
+    }
+}
+
+static void inside(void *ctx, const struct stream_question *q, struct host_answer *a)
+{
+    struct entering *e = ctx;
+    struct stream_run *r = &e->run;
+    struct stream_dir *d = &r->st->dir[r->dir];
+
+    r->request = q->request;
+    e->ok = stream_stages(r, q->snapshot, q->unknown) || d->set != NULL;
+    if (!e->ok)
+        return;
+    r->depends = d->set->depends;
+    e->fn(r, e->ctx);
+    meanwhile(r);
+    a->depends = r->depends;
+    if (d->tally.removed_by != 0 && d->tally.same + d->tally.injected + d->tally.marks == 0 &&
+        d->waiting == 0) {
+        a->verdict.action = FWP_ACTION_BLOCK;
+        a->verdict.filter_id = d->tally.removed_by;
+    }
+}
+
+bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
+                  void *ctx, bool *depends)
+{
+    struct host *h = s->host;
+    struct stream_dir *d = &st->dir[dir];
+    struct entering e = {
+        .run = {.host = h, .st = st, .dir = dir, .s = s, .asking = UINT_MAX}, .fn = fn, .ctx = ctx};
+    const FWP_DIRECTION way = s->packet_direction;
+
+    s->packet_direction = dir == 0 ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
+    d->tally = (struct stream_tally){0};
+    d->run = &e.run;
+    __atomic_store_n(&d->thread, rt_self(), __ATOMIC_RELAXED);
+    h->streams->active++;
+    indicate_stream(s, inside, &e);
+    h->streams->active--;
+    __atomic_store_n(&d->thread, 0, __ATOMIC_RELAXED);
+    d->run = NULL;
+    s->packet_direction = way;
+    if (depends != NULL)
+        *depends = e.run.depends;
+    return e.ok;
+}
