@@ -2,8 +2,7 @@
 /*
  * FwpsInjectionHandle*, FwpsInject*Async and FwpsQueryPacketInjectionState (INJ): thin doors to
  * host_inject.h. Any thread; IRQL <= DISPATCH_LEVEL but for the handles' (PASSIVE_LEVEL).
- * STATUS_FWP_TCPIP_NOT_READY: the context has no host. Nothing is injected into streams and into virtual switches
- * yet: STATUS_NOT_SUPPORTED.
+ * STATUS_FWP_TCPIP_NOT_READY: the context has no host.
  */
 #include "fwpmk.h"
 #include "fwpsk.h"
@@ -11,6 +10,7 @@
 #include "api/api.h"
 #include "api/internal.h"
 #include "host/host_inject.h"
+#include "host/host_vswitch.h"
 #include "ledger/ledger.h"
 #include "nt/fault.h"
 
@@ -193,7 +193,7 @@ NTSTATUS NTAPI FwpsInjectMacSendAsync0(HANDLE injectionHandle, HANDLE injectionC
     return INJECT_FRAMES(MAC_SEND);
 }
 
-/* ---- not yet */
+/* ---- virtual switches */
 
 NTSTATUS NTAPI FwpsInjectvSwitchEthernetIngressAsync0(
     HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags, void *reserved,
@@ -201,34 +201,20 @@ NTSTATUS NTAPI FwpsInjectvSwitchEthernetIngressAsync0(
     NDIS_SWITCH_NIC_INDEX vSwitchSourceNicIndex, NET_BUFFER_LIST *netBufferLists,
     FWPS_INJECT_COMPLETE completionFn, HANDLE completionContext)
 {
-    (void)injectionHandle;
-    (void)injectionContext;
-    (void)flags;
-    (void)reserved;
-    (void)vSwitchId;
-    (void)vSwitchSourcePortId;
-    (void)vSwitchSourceNicIndex;
-    (void)netBufferLists;
-    (void)completionFn;
-    (void)completionContext;
-    return STATUS_NOT_SUPPORTED;
-}
+    struct host *h = current_host();
 
-NTSTATUS NTAPI FwpsStreamInjectAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
-                                      UINT64 flowId, UINT32 calloutId, UINT16 layerId, UINT32 streamFlags,
-                                      NET_BUFFER_LIST *netBufferList, SIZE_T dataLength,
-                                      FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
-{
-    NT_FAIL_STATUS(FwpsStreamInjectAsync0);
-    (void)injectionHandle;
-    (void)injectionContext;
-    (void)flags;
-    (void)flowId;
-    (void)calloutId;
-    (void)layerId;
-    (void)streamFlags;
-    (void)netBufferList;
-    (void)dataLength;
-    (void)completionContext;
-    return completionFn == NULL ? STATUS_FWP_NULL_POINTER : STATUS_NOT_SUPPORTED;
+    if (reserved != NULL)
+        return STATUS_INVALID_PARAMETER;
+    return inject(&(struct host_injection){.kind = HOST_INJECT_VSWITCH,
+                                           .handle = injectionHandle,
+                                           .context = injectionContext,
+                                           .flags = flags,
+                                           .layer = FWPS_LAYER_INGRESS_VSWITCH_ETHERNET,
+                                           .vswitch = h != NULL ? host_vswitch_by_id(h, vSwitchId) : NULL,
+                                           .source_port = vSwitchSourcePortId,
+                                           .source_nic = vSwitchSourceNicIndex,
+                                           .list = netBufferLists,
+                                           .complete = completionFn,
+                                           .complete_context = completionContext,
+                                           .site = SITE});
 }

@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams: reading the data of an indication (STR-02). Cloning them and going on later are still to come and
- * say so; FwpsStreamInjectAsync0 stands with the other injections.
+ * Streams: the data of an indication read and cloned (STR-02, 19, 30), put in (STR-17..26), gone on with after they were
+ * deferred (STR-14): thin doors to ndis/slice.h and host/host_stream.h.
  *
  * The data begin at dataOffset: in its list, in its buffer, that many bytes behind the beginning of the
  * buffer's data; they go on through the buffer's successors and the list's.
  */
 #include "fwpsk.h"
 
+#include "api/api.h"
 #include "api/internal.h"
+#include "host/host_stream.h"
+#include "ledger/ledger.h"
+#include "ndis/slice.h"
 #include "nt/fault.h"
 #include "nt/irql.h"
 #include "nt/mdl.h"
+
+#define SITE __builtin_return_address(0)
+
+static struct host *current_host(void)
+{
+    struct api_context *c = api_current();
+
+    return c != NULL ? api_host(c) : NULL;
+}
+
+/* ---- the data of an indication ---------------------------------------------------------------------------- */
 
 /* NULL list: at the end. */
 static void next_buffer(NET_BUFFER_LIST **list, NET_BUFFER **nb)
@@ -73,44 +88,79 @@ void NTAPI FwpsCopyStreamDataToBuffer0(const FWPS_STREAM_DATA0 *calloutStreamDat
     *bytesCopied = (SIZE_T)(to - (UCHAR *)buffer);
 }
 
+/* Trimmed to what is indicated (STR-30). The clones keep the data, whatever becomes of the stream. */
 NTSTATUS NTAPI FwpsCloneStreamData0(FWPS_STREAM_DATA0 *calloutStreamData, NDIS_HANDLE netBufferListPoolHandle,
                                     NDIS_HANDLE netBufferPoolHandle, ULONG allocateCloneFlags,
                                     NET_BUFFER_LIST **netBufferListChain)
 {
+    const FWPS_STREAM_DATA_OFFSET0 *at;
+    NET_BUFFER_LIST *list;
+
     NT_FAIL_STATUS(FwpsCloneStreamData0);
-    (void)calloutStreamData;
-    (void)netBufferListPoolHandle;
-    (void)netBufferPoolHandle;
-    (void)allocateCloneFlags;
     NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (netBufferListChain != NULL)
-        *netBufferListChain = NULL;
-    return STATUS_NOT_SUPPORTED;
+    if (calloutStreamData == NULL || netBufferListChain == NULL)
+        return STATUS_FWP_NULL_POINTER;
+    *netBufferListChain = NULL;
+    at = &calloutStreamData->dataOffset;
+    list = at->netBufferList != NULL ? at->netBufferList : calloutStreamData->netBufferListChain;
+    if (allocateCloneFlags != 0 || list == NULL)
+        return STATUS_INVALID_PARAMETER;
+    return ndis_stream_clone(list, at->netBuffer != NULL ? at->netBuffer : NET_BUFFER_LIST_FIRST_NB(list),
+                             at->netBufferOffset, calloutStreamData->dataLength, netBufferListPoolHandle,
+                             netBufferPoolHandle, netBufferListChain, SITE);
 }
 
-/* Of clones that FwpsCloneStreamData0 does not make yet. */
+/* A chain of such clones that were not injected. What is none is a finding, and is left alone. */
 void NTAPI FwpsDiscardClonedStreamData0(NET_BUFFER_LIST *netBufferListChain, UINT32 allocateCloneFlags,
                                         BOOLEAN dispatchLevel)
 {
-    (void)allocateCloneFlags;
-    (void)dispatchLevel;
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    while (netBufferListChain != NULL) {
-        NET_BUFFER_LIST *next = NET_BUFFER_LIST_NEXT_NBL(netBufferListChain);
+    const void *site = SITE;
 
-        NET_BUFFER_LIST_NEXT_NBL(netBufferListChain) = NULL;
-        FwpsFreeCloneNetBufferList0(netBufferListChain, 0);
+    (void)allocateCloneFlags;
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (dispatchLevel && rt_carried()->irql < DISPATCH_LEVEL) /* IRQL-05 */
+        ledger_report(LEDGER_NOTE, site, "FwpsDiscardClonedStreamData: dispatchLevel below DISPATCH_LEVEL");
+    while (netBufferListChain != NULL) {
+        const bool ours = ndis_nbl_made(netBufferListChain) != NDIS_MADE_NOT;
+        NET_BUFFER_LIST *next = ours ? NET_BUFFER_LIST_NEXT_NBL(netBufferListChain) : NULL;
+
+        ndis_nbl_free(netBufferListChain, NDIS_MADE_CLONE, NDIS_BY_FWPS, site);
         netBufferListChain = next;
     }
 }
 
+/* ---- putting in, going on ----------------------------------------------------------------------------------- */
+
+NTSTATUS NTAPI FwpsStreamInjectAsync0(HANDLE injectionHandle, HANDLE injectionContext, UINT32 flags,
+                                      UINT64 flowId, UINT32 calloutId, UINT16 layerId, UINT32 streamFlags,
+                                      NET_BUFFER_LIST *netBufferList, SIZE_T dataLength,
+                                      FWPS_INJECT_COMPLETE0 completionFn, HANDLE completionContext)
+{
+    struct host *h = current_host();
+    const struct host_stream_injection what = {.handle = injectionHandle,
+                                               .context = injectionContext,
+                                               .flow_id = flowId,
+                                               .callout_id = calloutId,
+                                               .layer_id = layerId,
+                                               .flags = flags,
+                                               .stream_flags = streamFlags,
+                                               .list = netBufferList,
+                                               .size = dataLength,
+                                               .complete = completionFn,
+                                               .complete_context = completionContext,
+                                               .site = SITE};
+
+    NT_FAIL_STATUS(FwpsStreamInjectAsync0);
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    return h != NULL ? host_stream_inject(h, &what) : STATUS_FWP_TCPIP_NOT_READY;
+}
+
 NTSTATUS NTAPI FwpsStreamContinue0(UINT64 flowId, UINT32 calloutId, UINT16 layerId, UINT32 streamFlags)
 {
+    struct host *h = current_host();
+
     NT_FAIL_STATUS(FwpsStreamContinue0);
-    (void)flowId;
-    (void)calloutId;
-    (void)layerId;
-    (void)streamFlags;
     NT_IRQL_MAX(DISPATCH_LEVEL);
-    return STATUS_NOT_SUPPORTED;
+    return h != NULL ? host_stream_continue(h, flowId, calloutId, layerId, streamFlags, SITE)
+                     : STATUS_FWP_TCPIP_NOT_READY;
 }
