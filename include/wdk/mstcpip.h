@@ -63,6 +63,23 @@ FORCEINLINE BOOLEAN INETADDR_ISLOOPBACK(const SOCKADDR *a)
     return a->sa_family == AF_INET6 && IN6ADDR_ISLOOPBACK((const SOCKADDR_IN6 *)(const void *)a);
 }
 
+FORCEINLINE void IN4ADDR_SETLOOPBACK(PSOCKADDR_IN a)
+{
+    const IN_ADDR loopback = IN4ADDR_LOOPBACK_INIT;
+
+    __builtin_memset(a, 0, sizeof *a);
+    a->sin_family = AF_INET;
+    a->sin_addr = loopback;
+}
+/* The port is 0 afterwards. */
+FORCEINLINE void INETADDR_SETLOOPBACK(PSOCKADDR a)
+{
+    if (a->sa_family == AF_INET6)
+        IN6ADDR_SETLOOPBACK((PSOCKADDR_IN6)(void *)a);
+    else
+        IN4ADDR_SETLOOPBACK((PSOCKADDR_IN)(void *)a);
+}
+
 FORCEINLINE void INETADDR_SET_ADDRESS(PSOCKADDR a, const UCHAR *address)
 {
     if (a->sa_family == AF_INET6)

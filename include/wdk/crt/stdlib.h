@@ -9,7 +9,7 @@
 #include "wchar.h"
 
 #ifndef min
-#ifndef __cplusplus
+#ifndef NOMINMAX
 #define min(a, b) (((a) < (b)) ? (a) : (b))
 #define max(a, b) (((a) > (b)) ? (a) : (b))
 #endif
