@@ -502,6 +502,8 @@ static void write_summary(struct run *r, const struct replay_result *x, const ch
     json_object_set_new(o, "written", json_integer((json_int_t)x->written));
     json_object_set_new(o, "blocked_kept", json_integer((json_int_t)x->blocked_kept));
     json_object_set_new(o, "sums", replay_sums_json(&x->sums));
+    if (r->drivers != NULL)
+        json_object_set_new(o, "streams", replay_streams_json(x));
     json_object_set_new(o, "local", locals_json(x));
     json_object_set_new(o, "guessed", json_boolean(x->guessed));
     if (error != NULL)
@@ -550,8 +552,10 @@ static void print_table(struct run *r, const struct replay_result *x)
     struct who_counts who;
 
     report_tally_print(r->tally, &x->counts, r->o->shared.verbose, out);
-    if (r->drivers != NULL)
+    if (r->drivers != NULL) {
         replay_sums_print(&x->sums, out);
+        replay_streams_print(x, out);
+    }
     fputc('\n', out);
     print_locals(x, out);
     if (r->wrong_sums * 2 > r->inbound)

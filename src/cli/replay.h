@@ -85,6 +85,9 @@ void drivers_destroy(struct drivers *d);
 bool replay_sums_hold(const struct replay_sums *s);
 void replay_sums_print(const struct replay_sums *s, FILE *out);
 json_t *replay_sums_json(const struct replay_sums *s);
+/* What stream callouts did to TCP's bytes; nothing where none saw any. */
+void replay_streams_print(const struct replay_result *x, FILE *out);
+json_t *replay_streams_json(const struct replay_result *x);
 
 /* ---- who (who.c): owners of endpoints ---------------------------------------------------------------- */
 

@@ -215,6 +215,8 @@ static bool is_written(const struct replay_config *config, enum host_fate fate, 
         return true;
     case HOST_STACK:
         return !config->stack_drops;
+    case HOST_REWRITTEN: /* its numbers are not those of what is written */
+        return false;
     default:
         return *kept = config->keep_blocked;
     }
@@ -399,7 +401,8 @@ static void sum_up(struct replay_run *r)
     s->out += c->fates[HOST_PASSED] + c->fates[HOST_IGNORED];
     s->dropped += c->fates[HOST_BLOCKED];
     *(r->config->stack_drops ? &s->dropped : &s->out) += c->fates[HOST_STACK];
-    s->absorbed = c->fates[HOST_ABSORBED];
+    s->absorbed = c->fates[HOST_ABSORBED] + s->absorbed_made;
+    s->rewritten = c->fates[HOST_REWRITTEN] + s->rewritten_injected;
     s->consequence = c->fates[HOST_CONSEQUENCE];
     s->held = c->fates[HOST_HELD];
 }
@@ -436,6 +439,8 @@ int replay_run(const struct replay_config *config, struct replay_result *out, st
         result = result == 0 ? ended : result;
     }
     host_counts(r.host, &out->counts);
+    host_stream_counts(r.host, &out->streams);
+    host_rewrite_counts(r.host, &out->rewrites);
     sum_up(&r);
 out:
     if (r.writer != NULL) {

@@ -24,6 +24,7 @@
 #include "datapath/capture.h"
 #include "host/host.h"
 #include "host/host_inject.h"
+#include "host/host_stream.h"
 #include "rt/rt.h"
 
 /* What happens at a time of the capture (--at): a policy that comes in force; or something that the host is
@@ -59,16 +60,17 @@ struct replay_drivers {
 
 /* A packet of a driver's (host_inject.h). */
 struct replay_injected {
-    const struct host_emitted *packet;
-    const struct host_outcome *lost; /* NULL: it got through */
-    uint64_t time_ns;                /* as written */
+    const struct host_emitted *packet; /* ->rewritten: the host made it in the place of frames */
+    const struct host_outcome *lost;   /* NULL: it got through */
+    uint64_t time_ns;                  /* as written */
     bool stands; /* for the capture's frame packet->origin, whose fate it is: not counted as injected */
     bool written;
 };
 
 /*
- * Where all packets are: in + injected == out + dropped + absorbed + consequence + held.
- * A frame whose clone was injected and got through is `out` once, and not `injected`.
+ * Where all packets are: in + injected + made == out + dropped + absorbed + consequence + held + rewritten.
+ * A frame whose clone was injected and got through is `out` once, and not `injected`. Of a connection that stream callouts
+ * edit no frame is `out`: it is `rewritten`, and the packets that go in its place are `made`.
  */
 struct replay_sums {
     uint64_t in;       /* frames of the capture */
@@ -77,6 +79,9 @@ struct replay_sums {
     uint64_t dropped;  /* blocked by policy or a callout, frames and injected; discarded with --stack-drops */
     uint64_t absorbed; /* taken by a callout, and never given back */
     uint64_t consequence;
+    uint64_t made;                              /* packets of rewritten connections */
+    uint64_t rewritten;                         /* frames of rewritten connections */
+    uint64_t absorbed_made, rewritten_injected; /* of `absorbed`, of `rewritten`: no frames */
     uint64_t held;       /* at the end nobody had decided; or it waited for a decision and had to give way */
     uint64_t reinjected; /* of `out`: frames whose clone went out */
     uint64_t delayed;    /* of `out`: frames later than they were captured */
@@ -126,6 +131,8 @@ struct replay_result {
     uint64_t read, written, blocked_kept; /* written: packets of drivers too */
     struct host_counts counts;            /* fates and notes: of each frame the last */
     struct replay_sums sums;
+    struct host_stream_counts streams;
+    struct host_rewrite_counts rewrites;
     const struct replay_local *locals; /* what was taken for local; the replay's until replay_free() */
     size_t local_count;
     bool guessed;

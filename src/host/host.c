@@ -277,7 +277,7 @@ const char *host_fate_name(enum host_fate f)
     static const char *const names[HOST_FATES] = {
         [HOST_PASSED] = "passed",     [HOST_IGNORED] = "ignored", [HOST_BLOCKED] = "blocked",
         [HOST_ABSORBED] = "absorbed", [HOST_HELD] = "held",       [HOST_CONSEQUENCE] = "consequence",
-        [HOST_STACK] = "stack",
+        [HOST_STACK] = "stack",       [HOST_REWRITTEN] = "rewritten",
     };
 
     return (unsigned)f < HOST_FATES ? names[f] : "?";

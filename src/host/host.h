@@ -324,6 +324,8 @@ enum host_fate {
     HOST_HELD,        /* its authorization is pended */
     HOST_CONSEQUENCE, /* would never have been sent */
     HOST_STACK,       /* the stack itself discards it: module, reason */
+    HOST_REWRITTEN,   /* of a TCP connection whose stream callouts edit: others stand for it (host_emitted.rewritten), or
+                       * none. layer, filter_id: who took all of its data out, if that was one */
     HOST_FATES
 };
 const char *host_fate_name(enum host_fate f); /* "passed", "blocked", ..., "stack" */

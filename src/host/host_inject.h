@@ -43,6 +43,7 @@ struct host_emitted {
         frame; /* it was injected with its own link header, an Ethernet's: `link`, and `bytes` stand behind it in one
                  * piece, to the frame's end. To be written as it is */
     bool unchanged;   /* the bytes are the frame's own (frame: and so is the header), */
+    bool rewritten;   /* made in the place of frames of a connection that stream callouts edit; `origin` is the newest */
     bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
     UINT64 flow_id;   /* 0: none */
     UINT64 time_ns;   /* now */

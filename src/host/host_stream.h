@@ -52,6 +52,14 @@
 NTSTATUS host_stream_feed(struct host *h, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size,
                           UINT32 flags, UINT64 *held);
 
+/* Is the connection between these ends shown to a callout at the stream layer (or would be with its next bytes)? Then its
+ * flow's id: its bytes are to be fed. PASSIVE or DISPATCH, needs no lock, takes the turn. */
+bool host_stream_wanted(struct host *h, uint8_t version, const union wire_addr *local, UINT16 local_port,
+                        const union wire_addr *remote, UINT16 remote_port, UINT64 *flow_id);
+/* Both ends (HOST_STREAM_END) have come out at the sink and been dealt with: if TCP is through as well, the flow ends now.
+ * A flow whose ends have not both come out is kept when TCP is through. */
+void host_stream_over(struct host *h, UINT64 flow_id);
+
 struct host_stream_sink {
     /* In order. On the thread that feeds or on the injector's; no lane held. flags: HOST_STREAM_END behind the bytes. */
     void (*bytes)(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, UINT32 flags);
@@ -99,5 +107,21 @@ struct host_stream_counts {
     UINT64 rewritten;     /* segments that were replaced */
 };
 void host_stream_counts(struct host *h, struct host_stream_counts *out);
+
+/* HOST_STREAM_SEGMENTS: connections whose segments are replaced. */
+struct host_rewrite_counts {
+    UINT64 made;       /* packets */
+    UINT64 again;      /* of them: repeat what was sent */
+    UINT64 swallowed;  /* segments that nothing was sent for */
+    UINT64 evicted;    /* bytes that could not be kept until they were acknowledged */
+    UINT64 unwindowed; /* bytes that were sent beyond the window, for want of room or at the end */
+    UINT64 late;       /* bytes that came behind an end or a reset: nowhere to go */
+    UINT64 forgotten;  /* edits whose place was forgotten, for want of room */
+    UINT64 unchanged;  /* edits of loopback connections, which are not carried out */
+};
+/* As host_counts(). */
+void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out);
+/* The run is over: what windows keep back goes. Takes the turn; PASSIVE. */
+void host_stream_flush(struct host *h);
 
 #endif

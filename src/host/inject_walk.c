@@ -526,6 +526,7 @@ static NTSTATUS status_of(const struct going *g)
         return STATUS_SUCCESS;
     case HOST_STACK:
         return g->out.module == FWPS_DISCARD_MODULE_TRANSPORT && g->out.reason == InetDiscardEndpointNotFound
+    case HOST_REWRITTEN: /* what goes in its place has gone */
                    ? STATUS_NOT_FOUND
                : g->out.module == FWPS_DISCARD_MODULE_NETWORK && g->out.reason == IpDiscardPortUnreachable
                    ? STATUS_NOT_FOUND

@@ -26,6 +26,7 @@
 
 #include "host/flow_table.h"
 #include "host/host.h"
+#include "host/rewrite.h"
 #include "rt/rt.h"
 
 /* ---- layers by role (layers.c)
@@ -121,6 +122,7 @@ struct host_endpoint {
     bool classified; /* has had an initial AC or RA indication: EC is due (ALE-32) */
     UINT32 assigned; /* RR due: successful resource assignments (ALE-31) */
     union wire_addr local, remote;
+    union wire_addr connected; /* TCP: the address that its connect was from, where `local` is the wildcard */
     UINT16 local_port, remote_port;
     UINT32 interface_index;
     struct ale_operation *operation; /* bind or listen under way; NULL */
@@ -582,6 +584,10 @@ struct host {
     uint8_t *changed;           /* bytes of the last frame that was changed in place */
     uint32_t changed_room;
     struct injector *injector; /* inject.c's */
+    struct vswitches *vswitches; /* vswitch.c's */
+    struct stream_wire *wires;           /* stream_wire.c's */
+    struct rewrite_counts wire_counts;
+    UINT64 wire_unchanged; /* edits that are not carried out: of loopback */
     struct streams *streams;   /* stream.c's */
     const struct stream_sink *stream_sink; /* stream.h; where streams come out */
     struct again *again;       /* again.c's; NULL: nothing injected was ever absorbed */

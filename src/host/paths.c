@@ -267,7 +267,7 @@ static void begun(struct scene *s)
 
     path_key(s, &key);
     lane_enter(s->lane);
-    memory_drop(m, &key, MEMORY_BIT(MEMORY_RESET + 1) - MEMORY_BIT(MEMORY_SILENCED));
+    memory_drop(m, &key, MEMORY_BIT(MEMORY_REWRITTEN) | (MEMORY_BIT(MEMORY_RESET + 1) - MEMORY_BIT(MEMORY_SILENCED)));
     lane_leave(s->lane);
 }
 

@@ -6,6 +6,7 @@
  *   paths_in.c       inbound: packet layers, fragments, transport; datagrams, multicast
  *   paths_out.c      outbound: datagrams, fragments
  *   paths_tcp.c      both ways of a TCP segment: ALE, stream layers, the connection's end
+ *   paths_stream.c   the stream layer of flows whose callouts may edit
  *   paths_icmp.c     ICMP errors, which quote a packet and never meet ALE
  *   paths_forward.c  what passes through
  *   paths_discard.c  what the stack itself discards, where and why
@@ -93,6 +94,21 @@ void path_tcp_going_out(struct scene *s, struct tcp_result *r, struct host_outco
 
 /* ---- paths_short.c */
 
+/* ---- paths_stream.c */
+
+struct stream;
+struct stream_wire;
+/* The pipeline of the scene's flow, where streams are fed with segments or by sockets; NULL: it has none. */
+struct stream *path_stream(struct scene *s);
+/* All that the segment set in order goes through it; r gathers the events. False: a callout dropped the connection, and the
+ * outcome says so. True: path_stream_end() may follow, and wire_done(*w) must. The lane is not held. */
+bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, struct stream_wire **w,
+                      struct host_outcome *out);
+/* Does the segment itself go on? Else the outcome says what became of it. */
+bool path_stream_end(struct scene *s, struct stream_wire *w, struct tcp_result *r, struct host_outcome *out);
+/* TCP refused it, and the discard layer has heard of it. */
+void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_result *r, struct host_outcome *out);
+
 /* Could any packet take it, with this configuration? */
 bool short_possible(const struct host_config *c);
 /* All marks are void. With the lane held. */
@@ -130,6 +146,7 @@ enum memory_kind {
     MEMORY_FRAGMENT,     /* what became of a datagram that was sent in fragments (the key says which) */
 };
 /* With the lane held. `kind` until `until`; a note that is there already is put off. */
+    MEMORY_REWRITTEN,    /* besides CLOSED, RESET: its numbers are not the capture's any more */
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
                 UINT64 until);
 /* What is the fate of all fragments of a datagram, and frames between which they stand. */

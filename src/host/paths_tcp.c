@@ -15,6 +15,7 @@
  * Its tuple is remembered for a while: what comes late meets the packet layers alone.
  */
 #include "host/paths.h"
+#include "host/stream_wire.h"
 
 static bool bare_syn(const struct wire_packet *p)
 {
@@ -101,13 +102,28 @@ static bool stream_steps(struct scene *s, struct tcp_result *r, struct host_outc
 
 /* ---- the connection's end */
 
-static void ended(struct scene *s, UINT32 events)
+/* Streams fed by sockets hear of a reset from here, and may outlast TCP: bytes and ends are with callouts yet. */
+static bool stays(struct scene *s, bool reset)
+{
+    const bool sockets = s->host->config.streams == HOST_STREAM_SOCKETS;
+    struct stream *st = sockets && s->flow != NULL ? stream_find(s->host, s->flow_id) : NULL;
+    struct stream_fed fed;
+
+    if (st == NULL)
+        return false;
+    if (!reset)
+        return stream_socket_stays(st);
+    stream_feed(s, st, path_inbound(s) ? 1 : 0, NULL, 0, 0, HOST_STREAM_ABORT, &fed);
+    return false;
+}
+
+static void ended_so(struct scene *s, UINT32 events, bool rewritten)
 {
     const bool reset = (events & TCP_RESET_NOW) != 0;
     struct host_flow *f = NULL;
     struct host_flow_key key;
 
-    if ((events & (TCP_RESET_NOW | TCP_CLOSED_NOW)) == 0)
+    if ((events & (TCP_RESET_NOW | TCP_CLOSED_NOW)) == 0 || stays(s, reset))
         return;
     lane_enter(s->lane);
     if (path_flow(s)) {
@@ -115,6 +131,8 @@ static void ended(struct scene *s, UINT32 events)
         path_key(s, &key);
         memory_put(s->lane->memory, &key, reset ? MEMORY_RESET : MEMORY_CLOSED, s->time_ns,
                    s->time_ns + CLOSED_NS);
+        if (rewritten)
+            memory_put(s->lane->memory, &key, MEMORY_REWRITTEN, s->time_ns, s->time_ns + CLOSED_NS);
     }
     lane_leave(s->lane);
     if (f == NULL)
@@ -123,8 +141,18 @@ static void ended(struct scene *s, UINT32 events)
     s->flow = NULL;
 }
 
+static void ended(struct scene *s, UINT32 events)
+{
+    ended_so(s, events, false);
+}
+
+void path_connection_closed(struct scene *s)
+{
+    ended(s, TCP_CLOSED_NOW);
+}
+
 /* What comes after the end, or resets what was not there: the packet layers alone. */
-enum late { NOT_LATE, LATE, LATE_RESET };
+enum late { NOT_LATE, LATE, LATE_RESET, LATE_REWRITTEN };
 
 static enum late is_late(struct scene *s)
 {
@@ -138,7 +166,9 @@ static enum late is_late(struct scene *s)
     path_key(s, &key);
     lane_enter(s->lane);
     kinds = memory_kinds(m, &key, s->time_ns);
-    if ((kinds & MEMORY_BIT(MEMORY_CLOSED)) != 0)
+    if ((kinds & MEMORY_BIT(MEMORY_REWRITTEN)) != 0)
+        late = LATE_REWRITTEN;
+    else if ((kinds & MEMORY_BIT(MEMORY_CLOSED)) != 0)
         late = LATE;
     else if ((kinds & MEMORY_BIT(MEMORY_RESET)) != 0)
         late = LATE_RESET;
@@ -192,15 +222,38 @@ static bool established(struct scene *s, UINT32 events, struct host_outcome *out
     return false;
 }
 
+/* Where streams are fed by sockets, who has a pipeline has been asked there. */
+static bool by_sockets(const struct scene *s)
+{
+    return s->host->config.streams == HOST_STREAM_SOCKETS;
+}
+
 void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome *out)
 {
+    struct stream_wire *w;
+    struct stream *st;
+
     if (__builtin_expect((r->events & TCP_REFUSED) != 0, 0)) {
         path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, r->reason, out);
+        if ((st = path_stream(s)) != NULL && !by_sockets(s))
+            path_stream_refused(s, st, r, out);
         return;
     }
-    if (r->events == 0 || !established(s, r->events, out))
+    if (r->events != 0 && !established(s, r->events, out))
         return;
-    (void)stream_steps(s, r, out);
+    st = path_stream(s);
+    if (st == NULL && r->events == 0)
+        return;
+    if (st != NULL && !by_sockets(s)) {
+        if (!path_stream_feed(s, st, r, &w, out))
+            return;
+        (void)path_stream_end(s, w, r, out);
+        ended_so(s, r->events, wire_is_on(w));
+        wire_done(w);
+        return;
+    }
+    if (st == NULL)
+        (void)stream_steps(s, r, out);
     ended(s, r->events);
 }
 
@@ -211,6 +264,11 @@ void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
     enum late late;
 
     late = is_late(s);
+    if (late == LATE_REWRITTEN) {
+        if (path_step(s, LAYER_IT, out))
+            out->fate = HOST_REWRITTEN;
+        return;
+    }
     if (late == LATE_RESET && (s->packet->tcp_flags & WIRE_TCP_RST) == 0) {
         path_discard(s, LAYER_IT, FWPS_DISCARD_MODULE_TRANSPORT, InetDiscardEndpointNotFound, out);
         return;
@@ -232,30 +290,79 @@ void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
     path_tcp_went_in(s, &r, out);
 }
 
-void path_tcp_going_out(struct scene *s, struct tcp_result *r, struct host_outcome *out)
+/* An outbound segment at the stream layer. False: it is at its end. *w: path_stream_end() is still to come. */
+static bool stream_out(struct scene *s, struct tcp_result *r, struct stream_wire **w,
+                       struct host_outcome *out)
 {
-    if (r->events != 0 && (!established(s, r->events, out) || !stream_steps(s, r, out))) {
-        ended(s, r->events);
+    struct stream *st;
+
+    *w = NULL;
+    if (r->events != 0 && !established(s, r->events, out))
+        return false;
+    st = path_stream(s);
+    if (st == NULL)
+        return r->events == 0 || stream_steps(s, r, out);
+    return by_sockets(s) || path_stream_feed(s, st, r, w, out);
+}
+
+/* What is below it. */
+static void send_out(struct scene *s, struct stream_wire *w, struct tcp_result *r, struct host_outcome *out)
+{
+    if (!path_stream_end(s, w, r, out)) {
+        ended_so(s, r->events, wire_is_on(w));
+        wire_done(w);
         return;
     }
     if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
         path_dropped(s);
+    } else {
+        lane_enter(s->lane);
+        path_passed(s);
+        lane_leave(s->lane);
+    }
+    ended_so(s, r->events, wire_is_on(w));
+    wire_done(w);
+}
+
+void path_tcp_going_out(struct scene *s, struct tcp_result *r, struct host_outcome *out)
+{
+    struct stream_wire *w;
+
+    if (!stream_out(s, r, &w, out)) {
         ended(s, r->events);
         return;
     }
+    send_out(s, w, r, out);
+}
+
+/* A SYN has gone out: TCP hears of it. */
+static void opened(struct scene *s, UINT64 before, struct tcp_result *r, struct host_outcome *out)
+{
+    struct stream_wire *w = NULL;
+
     lane_enter(s->lane);
+    segment(s, before, r);
     path_passed(s);
     lane_leave(s->lane);
-    ended(s, r->events);
+    if ((r->events & TCP_REFUSED) == 0 && stream_out(s, r, &w, out))
+        (void)path_stream_end(s, w, r, out);
+    ended_so(s, r->events, wire_is_on(w));
+    wire_done(w);
 }
 
 void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
     const bool opens = (s->packet->tcp_flags & WIRE_TCP_SYN) != 0;
     UINT64 before = flow_before(s);
+    struct stream_wire *w = NULL;
     struct tcp_result r = {0};
+    enum late late = is_late(s);
 
-    if (is_late(s) != NOT_LATE) {
+    if (late == LATE_REWRITTEN) {
+        out->fate = HOST_REWRITTEN;
+        return;
+    }
+    if (late != NOT_LATE) {
         (void)path_send(s, out);
         return;
     }
@@ -269,28 +376,25 @@ void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
         lane_enter(s->lane);
         segment(s, before, &r);
         lane_leave(s->lane);
-        before = flow_before(s);
-        if (r.events != 0 && (!established(s, r.events, out) || !stream_steps(s, &r, out))) {
+        if (!stream_out(s, &r, &w, out)) {
             ended(s, r.events);
             return;
         }
     }
-    if (v->need == ALE_NEED_REAUTHORIZE && !path_authorize(s, v, out))
-        return;
-    s->reauthorize = 0;
-    if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
-        path_dropped(s);
-        ended(s, r.events);
+    if (v->need == ALE_NEED_REAUTHORIZE && !path_authorize(s, v, out)) {
+        wire_done(w);
         return;
     }
-    lane_enter(s->lane);
-    if (opens)
-        segment(s, before, &r);
-    path_passed(s);
-    lane_leave(s->lane);
-    if (opens && r.events != 0 && (r.events & TCP_REFUSED) == 0 && established(s, r.events, out))
-        (void)stream_steps(s, &r, out);
-    ended(s, r.events);
+    s->reauthorize = 0;
+    if (!opens) {
+        send_out(s, w, &r, out);
+        return;
+    }
+    if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
+        path_dropped(s);
+        return;
+    }
+    opened(s, before, &r, out);
 }
 
 /* Below TCP itself: it has said what it had to when the segment first came by, but for a SYN, which opens a
@@ -312,12 +416,11 @@ void path_tcp_injected(struct scene *s, struct ale_view *v, struct host_outcome 
         path_dropped(s);
         return;
     }
+    if (opens) {
+        opened(s, before, &r, out);
+        return;
+    }
     lane_enter(s->lane);
-    if (opens)
-        segment(s, before, &r);
     path_passed(s);
     lane_leave(s->lane);
-    if (opens && r.events != 0 && (r.events & TCP_REFUSED) == 0 && established(s, r.events, out))
-        (void)stream_steps(s, &r, out);
-    ended(s, r.events);
 }

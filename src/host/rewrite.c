@@ -683,6 +683,25 @@ bool rewrite_segment(struct rewrite *r, int dir, const struct wire_packet *p)
     return true;
 }
 
+bool rewrite_is_ahead(const struct rewrite *r, int dir, const struct wire_packet *p)
+{
+    const struct rewrite_half *h = &r->half[dir];
+    const uint64_t from = rewrite_position(p->tcp_seq, h->top);
+    uint32_t there = p->captured > p->data_at ? p->captured - p->data_at : 0;
+
+    if (r->on || !h->known || p->reached != WIRE_TRANSPORT ||
+        (p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_RST)) != 0)
+        return false;
+    if (there > p->data_length)
+        there = p->data_length;
+    return from > h->in || from + there > h->in;
+}
+
+bool rewrite_keeps_end(const struct rewrite *r)
+{
+    return (r->half[0].source_fin && !r->half[0].fin) || (r->half[1].source_fin && !r->half[1].fin);
+}
+
 /* ---- without one ---------------------------------------------------------------------------------------- */
 
 static void go_on(struct rewrite *r, bool force)

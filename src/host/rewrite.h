@@ -48,7 +48,8 @@ struct rewrite_sent {
     const uint8_t *bytes; /* valid during the call */
     uint32_t size;
     uint32_t ip_at; /* the link header's size; 0: there is none */
-    uint32_t data;  /* bytes of the stream that it carries */
+    uint16_t link_type;
+    uint32_t data; /* bytes of the stream that it carries */
 };
 
 struct rewrite_counts {
@@ -103,6 +104,11 @@ void rewrite_withhold(struct rewrite *r);
 bool rewrite_segment(struct rewrite *r, int dir, const struct wire_packet *p);
 /* ... or it goes nowhere: it was seen, and others (policy) have dropped it. */
 void rewrite_abandon(struct rewrite *r);
+
+/* Is some of it ahead of what the pipeline has been given? */
+bool rewrite_is_ahead(const struct rewrite *r, int dir, const struct wire_packet *p);
+/* Of a direction the source has ended, and that has not come out of the pipeline. */
+bool rewrite_keeps_end(const struct rewrite *r);
 
 /* Elements came that no segment brought, and that is all of them for now. */
 void rewrite_settle(struct rewrite *r);

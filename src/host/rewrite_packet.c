@@ -312,6 +312,9 @@ bool packet_send(struct rewrite *r, int dir, const struct packet_wish *w)
     sent.bytes = r->room;
     sent.size = size;
     sent.ip_at = h->link;
+    sent.link_type = h->link != 0 || h->link_type == WIRE_LINK_IPV4 || h->link_type == WIRE_LINK_IPV6
+                         ? h->link_type
+                         : WIRE_LINK_RAW;
     r->packets[dir]++;
     r->config.counts->made++;
     r->config.send(r->config.ctx, &sent);

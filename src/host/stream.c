@@ -21,8 +21,6 @@
 
 #define BUCKETS_FIRST 64u
 
-__attribute__((weak)) const struct stream_sink stream_wire_sink; /* until stream_wire.c is there */
-
 /* ---- the table */
 
 int streams_create(struct host *h)

@@ -367,7 +367,9 @@ void report_events_injected(struct report_events *e, const struct host_emitted *
     number_member(o, "flow", p->flow_id);
     if (stands)
         flag_member(o, "stands", true);
-    if (!p->unchanged)
+    if (p->rewritten)
+        flag_member(o, "made", true);
+    else if (!p->unchanged)
         flag_member(o, "changed", true);
     if (lost != NULL && lost->layer != NULL)
         text_member(o, "layer", lost->layer->name);

@@ -391,7 +391,8 @@ static void count_flow(struct report_tally *t, UINT64 id, const struct host_outc
     struct tally_flow *r;
 
     x->layer = NULL;
-    x->through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED;
+    x->through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED ||
+                 o->fate == HOST_REWRITTEN;
     if (o->fate != HOST_BLOCKED && (o->fate != HOST_ABSORBED || o->layer == NULL || !authorizes(o->layer)))
         return;
     r = find(t, id);
@@ -408,7 +409,7 @@ void report_tally_frame(struct report_tally *t, const struct wire_packet *p, con
         count_flow(t, o->flow_id, o);
     if (o->sender_flow_id != 0)
         count_flow(t, o->sender_flow_id, o);
-    if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED)
+    if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED && o->fate != HOST_REWRITTEN)
         count_drop(t, p != NULL ? p->length : 0, o, written, false);
 }
 

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream_wire: the sink of streams whose source are segments (a replay): what comes out of a pipeline goes on as TCP.
+ *
+ *   paths_stream.c: segment --wire_see--> struct rewrite (rewrite.h): as it came, or others in its place
+ *                       data --wire_feed--> pipeline --element--------> rewrite --on_send--> outbound: SPK, OT, OI, MAC
+ *                                                                                     inbound: it has passed them
+ *   injector: an injection, a continuation --> pipeline --element, settled--> rewrite      |
+ *                                                                                          v
+ *                                                                         host_config.emit(), or lost()
+ *
+ * A flow's segments go as they came until one does not come out of the pipeline as it went in: bytes taken out, put in,
+ * kept, or ahead of a hole where a stage may still edit what is in the hole. From then on the flow is rewritten, for
+ * good (rewrite.h). Flows that are only inspected never are.
+ *
+ * What is sent for a segment has that frame's number as origin, host_emitted.rewritten, and its time; what an injection
+ * sets free has the number of the newest frame of its direction and the host's time. Outbound packets walk the layers
+ * below the stream layer as any packet of the host's does, with flow and endpoint: other callouts see what is sent, may
+ * change, take or block it. Inbound ones have been through II, IT and SPK as they came.
+ *
+ * The end. A connection that the source has closed (both FINs acknowledged) lives on as long as an end is kept in the
+ * pipeline (a driver blocked the FIN, and injects it later): the flow ends when it has come out (end_flow()).
+ *
+ * Not here: loopback. A connection of the host with itself is two flows, each with a pipeline; what the one sends would
+ * have to be what the other receives. Its pipelines are shown the bytes, and what they change is not carried out (counted:
+ * `unchanged`).
+ *
+ * Life: struct stream_wire hangs on stream_word(); made with the flow's first segment (a SYN has the MSS), freed when the
+ * stream has ended and nobody is in on_send(). All of it needs the turn.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/ale_inside.h"
+#include "host/host_inject.h"
+#include "host/paths.h"
+#include "host/rewrite.h"
+#include "host/stream_inside.h"
+#include "host/stream_wire.h"
+#include "host/walk.h"
+
+struct stream_wire {
+    struct stream_wire *next, **at; /* of the host's */
+    struct host *host;
+    struct stream *st; /* NULL: it has ended */
+    struct rewrite *rewrite;
+    struct scene *scene; /* of the segment that is worked on; NULL: none is */
+    UINT64 flow_id, dropped_by;
+    UINT64 number[2]; /* of the newest frame of each direction */
+    UINT32 interface_index;
+    unsigned inside; /* calls that may send */
+    bool ends;       /* the source has ended it: see wire_may_end() */
+};
+
+static struct stream_wire *wire_of(struct stream *st)
+{
+    return *stream_word(st);
+}
+
+static void wire_free(struct stream_wire *w)
+{
+    *w->at = w->next;
+    if (w->next != NULL)
+        w->next->at = w->at;
+    rewrite_destroy(w->rewrite);
+    free(w);
+}
+
+static void enter(struct stream_wire *w)
+{
+    w->inside++;
+}
+
+static void leave(struct stream_wire *w)
+{
+    if (--w->inside == 0 && w->st == NULL)
+        wire_free(w);
+}
+
+/* ---- what is sent --------------------------------------------------------------------------------------- */
+
+static void fill(const struct stream_wire *w, const struct rewrite_sent *sent, const struct wire_packet *p,
+                 struct host_emitted *e)
+{
+    *e = (struct host_emitted){
+        .bytes = sent->bytes + sent->ip_at,
+        .size = sent->size - sent->ip_at,
+        .version = p->version,
+        .inbound = sent->dir == 1,
+        .interface_index = w->interface_index,
+        .origin = w->number[sent->dir],
+        .link = sent->ip_at != 0 ? sent->bytes : NULL,
+        .link_size = sent->ip_at,
+        .rewritten = true,
+        .flow_id = w->flow_id,
+        .time_ns = w->host->now_ns,
+    };
+}
+
+/* Below the stream layer. False: it ends there. */
+static bool walk_out(struct stream_wire *w, const struct wire_packet *p, struct walk *walk,
+                     struct host_outcome *o)
+{
+    struct scene s;
+
+    if (w->scene != NULL)
+        s = *w->scene;
+    else
+        stream_scene(w->st, 0, &s);
+    s.frame = w->number[0];
+    s.walk = walk;
+    s.classify_context = s.layer_data = NULL;
+    s.steady = s.reauthorize = s.flags = s.metadata_flags = 0;
+    s.stream = NULL;
+    s.stream_size = 0;
+    s.stream_flags = 0;
+    path_scene(&s, p, false);
+    path_busy(s.lane);
+    return path_step(&s, LAYER_SPK, o) && path_send(&s, o);
+}
+
+static void on_send(void *ctx, const struct rewrite_sent *sent)
+{
+    struct stream_wire *w = ctx;
+    struct host *h = w->host;
+    struct lane *l = &h->lanes[0];
+    struct host_outcome o = {.flow_id = w->flow_id, .inbound = sent->dir == 1, .outbound = sent->dir == 0};
+    struct wire_packet p;
+    struct host_emitted e;
+    struct walk walk;
+    uint32_t size;
+    bool through = true, stayed;
+
+    wire_parse(sent->link_type, sent->bytes, sent->size, sent->size, &p);
+    walk_begin(&walk, h, w->number[sent->dir], &p);
+    if (sent->dir == 0 && (w->scene != NULL || w->st != NULL))
+        through = walk_out(w, &p, &walk, &o);
+    fill(w, sent, &p, &e);
+    if (walk.frame != NULL && walk.packet == &p) /* what callouts left of it */
+        e.bytes = ndis_frame_bytes(walk.frame, &size) + sent->ip_at;
+    stayed = lane_rest(l);
+    if (through && h->config.emit != NULL)
+        h->config.emit(h->config.ctx, &e);
+    else if (!through && h->config.lost != NULL)
+        h->config.lost(h->config.ctx, &e, &o);
+    lane_back(l, stayed);
+    walk_end(&walk, &o);
+}
+
+/* ---- the sink ------------------------------------------------------------------------------------------- */
+
+static void on_element(struct host *h, struct stream *st, int dir, const struct stream_element *e)
+{
+    const struct rewrite_element element = {
+        .bytes = e->bytes,
+        .size = e->size,
+        .span = e->span,
+        .same = e->same,
+        .lost = e->lost,
+        .end = (e->flags & HOST_STREAM_END) != 0,
+    };
+    struct stream_wire *w = wire_of(st);
+
+    (void)h;
+    if (w != NULL && (e->size != 0 || e->span != 0 || element.end))
+        rewrite_element(w->rewrite, dir, &element);
+}
+
+/* The flow, whose source has ended before. */
+static void end_flow(struct host *h, UINT64 flow_id)
+{
+    struct lane *l = &h->lanes[0];
+    struct host_flow *f;
+
+    lane_enter(l);
+    f = flow_table_by_id(l->flows, flow_id);
+    if (f != NULL && (f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE)) != 0)
+        f = NULL;
+    if (f != NULL) {
+        memory_put(l->memory, &f->key, MEMORY_CLOSED, h->now_ns, h->now_ns + CLOSED_NS);
+        memory_put(l->memory, &f->key, MEMORY_REWRITTEN, h->now_ns, h->now_ns + CLOSED_NS);
+    }
+    lane_leave(l);
+    if (f != NULL)
+        ale_end_flow(l, f, HOST_END_CLOSED);
+}
+
+static void on_settled(struct host *h, struct stream *st)
+{
+    struct stream_wire *w = wire_of(st);
+
+    if (w == NULL || w->scene != NULL) /* within a segment: what it sends comes with that */
+        return;
+    enter(w);
+    rewrite_settle(w->rewrite);
+    if (w->ends && w->st != NULL && rewrite_is_over(w->rewrite)) {
+        w->ends = false;
+        end_flow(h, w->flow_id);
+    }
+    leave(w);
+}
+
+static void on_drop(struct host *h, struct stream *st, UINT64 filter_id)
+{
+    struct stream_wire *w = wire_of(st);
+
+    (void)h;
+    if (w == NULL)
+        return;
+    w->dropped_by = filter_id;
+    enter(w);
+    rewrite_reset(w->rewrite);
+    leave(w);
+}
+
+/* Torn down by an abort, or because it was refused when it was asked again? Then both ends hear of it. */
+static bool is_torn(struct host *h, UINT64 flow_id)
+{
+    struct lane *l = &h->lanes[0];
+    const struct host_flow *f;
+    bool torn;
+
+    lane_enter(l);
+    f = flow_table_by_id(l->flows, flow_id);
+    torn = f != NULL && (f->marks & FLOW_MARK_TORN) != 0;
+    lane_leave(l);
+    return torn;
+}
+
+static void on_ended(struct host *h, struct stream *st, bool aborted)
+{
+    struct stream_wire *w = wire_of(st);
+
+    if (w == NULL)
+        return;
+    *stream_word(st) = NULL;
+    enter(w);
+    if (!aborted)
+        rewrite_flush(w->rewrite);
+    else if (is_torn(h, w->flow_id) && rewrite_is_on(w->rewrite))
+        rewrite_reset(w->rewrite);
+    w->st = NULL;
+    leave(w);
+}
+
+const struct stream_sink stream_wire_sink = {
+    .element = on_element,
+    .settled = on_settled,
+    .drop = on_drop,
+    .ended = on_ended,
+};
+
+/* ---- segments ------------------------------------------------------------------------------------------- */
+
+static struct stream_wire *wire_make(struct scene *s, struct stream *st)
+{
+    struct host *h = s->host;
+    struct stream_wire *w;
+    const struct rewrite_config config = {.send = on_send, .counts = &h->wire_counts};
+
+    if (s->loopback || h->config.emit == NULL)
+        return NULL;
+    w = calloc(1, sizeof(*w));
+    if (w == NULL)
+        return NULL;
+    w->host = h;
+    w->st = st;
+    w->flow_id = s->flow_id;
+    struct rewrite_config own = config;
+    own.ctx = w;
+    w->rewrite = rewrite_create(&own);
+    if (w->rewrite == NULL) {
+        free(w);
+        return NULL;
+    }
+    w->next = h->wires;
+    w->at = &h->wires;
+    if (w->next != NULL)
+        w->next->at = &w->next;
+    h->wires = w;
+    *stream_word(st) = w;
+    return w;
+}
+
+struct stream_wire *wire_see(struct scene *s, struct stream *st, const uint32_t next[2], const bool known[2])
+{
+    const int dir = s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1;
+    struct stream_wire *w = wire_of(st);
+
+    if (w == NULL)
+        w = wire_make(s, st);
+    if (w == NULL)
+        return NULL;
+    enter(w);
+    w->scene = s;
+    w->number[dir] = s->frame;
+    w->interface_index = s->interface != NULL ? s->interface->desc.index : 0;
+    for (int d = 0; d < 2; d++)
+        if (known[d])
+            rewrite_place(w->rewrite, d, next[d]);
+    rewrite_see(w->rewrite, dir, s->packet);
+    return w;
+}
+
+void wire_feed(struct scene *s, struct stream *st, struct stream_wire *w, int dir, const uint8_t *bytes,
+               uint32_t size, uint32_t lost, UINT32 flags, struct stream_fed *out)
+{
+    if (w != NULL)
+        rewrite_feed(w->rewrite, dir, bytes, size, lost, (flags & HOST_STREAM_END) != 0);
+    stream_feed(s, st, dir, bytes, size, lost, flags, out);
+    if (w != NULL)
+        rewrite_fed(w->rewrite, dir);
+    else if (!out->same)
+        s->host->wire_unchanged++;
+}
+
+bool wire_segment(struct scene *s, struct stream_wire *w)
+{
+    const int dir = s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1;
+    bool rewritten;
+
+    if (w == NULL)
+        return false;
+    if (w->st != NULL && rewrite_is_ahead(w->rewrite, dir, s->packet) && stream_may_edit(w->st))
+        rewrite_withhold(w->rewrite);
+    rewritten = rewrite_segment(w->rewrite, dir, s->packet);
+    if (rewritten)
+        stream_count_rewritten(s->host);
+    return rewritten;
+}
+
+void wire_done(struct stream_wire *w)
+{
+    if (w == NULL)
+        return;
+    w->scene = NULL;
+    rewrite_abandon(w->rewrite);
+    leave(w);
+}
+
+UINT64 wire_dropped_by(const struct stream_wire *w)
+{
+    return w != NULL ? w->dropped_by : 0;
+}
+
+bool wire_is_on(const struct stream_wire *w)
+{
+    return w != NULL && rewrite_is_on(w->rewrite);
+}
+
+bool wire_may_end(struct stream_wire *w)
+{
+    if (w == NULL || w->st == NULL || !rewrite_is_on(w->rewrite) || rewrite_is_over(w->rewrite) ||
+        !rewrite_keeps_end(w->rewrite))
+        return true;
+    w->ends = true;
+    return false;
+}
+
+/* ---- the host's ----------------------------------------------------------------------------------------- */
+
+void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out)
+{
+    const struct rewrite_counts *c = &h->wire_counts;
+
+    *out = (struct host_rewrite_counts){.made = c->made,
+                                        .again = c->again,
+                                        .swallowed = c->swallowed,
+                                        .evicted = c->evicted,
+                                        .unwindowed = c->unwindowed,
+                                        .late = c->late,
+                                        .forgotten = c->forgotten,
+                                        .unchanged = h->wire_unchanged};
+}
+
+void host_stream_flush(struct host *h)
+{
+    struct stream_wire *w, *next;
+    TURN_OF(&h->lanes[0]);
+
+    w = h->wires;
+
+    for (; w != NULL; w = next) {
+        enter(w);
+        rewrite_flush(w->rewrite);
+        next = w->next;
+        leave(w);
+    }
+}
