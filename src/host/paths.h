@@ -79,6 +79,8 @@ void paths_frame_received(struct scene *s, enum host_layer from, struct host_out
 void paths_frame_sent(struct scene *s, enum host_layer from, struct host_outcome *out);
 
 /* ---- paths_tcp.c, paths_icmp.c: after path_receive() or before path_send() */
+/* A connection that TCP was through with earlier; its scene has no packet. */
+void path_connection_closed(struct scene *s);
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out);
 /* Of packets that a driver sends, below the transport that made them: after path_find() (INJ-11). */
@@ -91,8 +93,6 @@ void path_icmp_error_out(struct scene *s, struct host_outcome *out);
  * ALE. Inbound: it has been refreshed. Outbound: OT and what is below are still to come. */
 void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome *out);
 void path_tcp_going_out(struct scene *s, struct tcp_result *r, struct host_outcome *out);
-
-/* ---- paths_short.c */
 
 /* ---- paths_stream.c */
 
@@ -108,6 +108,8 @@ bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, 
 bool path_stream_end(struct scene *s, struct stream_wire *w, struct tcp_result *r, struct host_outcome *out);
 /* TCP refused it, and the discard layer has heard of it. */
 void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_result *r, struct host_outcome *out);
+
+/* ---- paths_short.c */
 
 /* Could any packet take it, with this configuration? */
 bool short_possible(const struct host_config *c);
@@ -144,9 +146,9 @@ enum memory_kind {
     MEMORY_CLOSED,       /* a TCP connection ended: what comes late belongs to it */
     MEMORY_RESET,        /* ... by RST */
     MEMORY_FRAGMENT,     /* what became of a datagram that was sent in fragments (the key says which) */
+    MEMORY_REWRITTEN,    /* besides CLOSED, RESET: its numbers are not the capture's any more */
 };
 /* With the lane held. `kind` until `until`; a note that is there already is put off. */
-    MEMORY_REWRITTEN,    /* besides CLOSED, RESET: its numbers are not the capture's any more */
 void memory_put(struct memory *m, const struct host_flow_key *k, enum memory_kind kind, UINT64 now,
                 UINT64 until);
 /* What is the fate of all fragments of a datagram, and frames between which they stand. */

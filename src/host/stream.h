@@ -69,6 +69,10 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
 /* The flow ends: what waits is handed over once more (STR-33) unless it was aborted, then all is freed. */
 void stream_end(struct host *h, UINT64 flow_id, bool aborted);
 
+/* HOST_STREAM_SOCKETS, TCP is through: do ends still wait in the pipeline, or with who took them? Then host_stream_over()
+ * ends the flow. */
+bool stream_socket_stays(struct stream *st);
+
 /* One more segment was replaced: host_stream_counts. */
 void stream_count_rewritten(struct host *h);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "host/paths.h"
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
@@ -19,10 +20,34 @@ static const struct host_stream_sink *sink_of(const struct host *h)
     return h->config.stream_sink != NULL ? h->config.stream_sink : &nobody;
 }
 
+/* The stream's word: which directions' ends have come out, and whether TCP is through. */
+#define OVER(dir) ((uintptr_t)1 << (dir))
+#define THROUGH   ((uintptr_t)4)
+
+static void mark(struct stream *st, uintptr_t bit)
+{
+    void **word = stream_word(st);
+
+    *word = (void *)((uintptr_t)*word | bit);
+}
+
+static bool is_marked(struct stream *st, uintptr_t bits)
+{
+    return ((uintptr_t)*stream_word(st) & bits) == bits;
+}
+
+bool stream_socket_stays(struct stream *st)
+{
+    mark(st, THROUGH);
+    return !is_marked(st, OVER(0) | OVER(1));
+}
+
 static void element(struct host *h, struct stream *st, int dir, const struct stream_element *e)
 {
     const UINT32 flags = e->flags & (HOST_STREAM_END | HOST_STREAM_ABORT);
 
+    if ((flags & HOST_STREAM_END) != 0)
+        mark(st, OVER(dir));
     if (sink_of(h)->bytes != NULL && (e->size != 0 || flags != 0))
         sink_of(h)->bytes(h->config.ctx, st->id, dir == 0, e->bytes, e->size, e->flags);
 }
@@ -104,4 +129,42 @@ NTSTATUS host_stream_feed(struct host *h, UINT64 flow_id, bool out, const uint8_
         ale_tear_down(&h->lanes[0], flow_table_slot(h->lanes[0].flows, s.flow), flow_id, HOST_END_ABORTED,
                       NULL);
     return STATUS_SUCCESS;
+}
+
+bool host_stream_wanted(struct host *h, uint8_t version, const union wire_addr *local, UINT16 local_port,
+                        const union wire_addr *remote, UINT16 remote_port, UINT64 *flow_id)
+{
+    struct lane *l = &h->lanes[0];
+    const struct host_flow *f;
+    struct host_flow_key key;
+    struct scene s;
+    TURN_OF(l);
+
+    *flow_id = 0;
+    if ((l->busy[version == 6] >> LAYER_ST & 1) == 0 && !streams_any(h))
+        return false;
+    memset(&key, 0, sizeof(key));
+    key.version = version;
+    key.protocol = WIRE_PROTOCOL_TCP;
+    key.local = *local;
+    key.remote = *remote;
+    key.local_port = local_port;
+    key.remote_port = remote_port;
+    lane_enter(l);
+    f = flow_table_find(l->flows, &key);
+    if (f != NULL && (f->flags & FLOW_ESTABLISHED) != 0)
+        *flow_id = f->id;
+    lane_leave(l);
+    return *flow_id != 0 && scene_of(h, *flow_id, true, &s) && stream_of(&s) != NULL;
+}
+
+void host_stream_over(struct host *h, UINT64 flow_id)
+{
+    struct stream *st;
+    struct scene s;
+    TURN_OF(&h->lanes[0]);
+
+    st = stream_find(h, flow_id);
+    if (st != NULL && is_marked(st, THROUGH | OVER(0) | OVER(1)) && scene_of(h, flow_id, true, &s))
+        path_connection_closed(&s);
 }
