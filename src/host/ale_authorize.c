@@ -469,6 +469,7 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
             }
         }
     } else if (tcp) {
+        ale_endpoint_of(e)->connected = s->local;
         e->remote = s->remote;
         e->remote_port = s->remote_port;
     }

@@ -187,6 +187,7 @@ struct ale_endpoint {
     bool live, hashed, is_explicit, lingers, closed;
     uint8_t bind, listen; /* enum ale_state */
     UINT32 operations;    /* binds and listens that wait, as host_flow.operations */
+    union wire_addr connected; /* TCP: the address that its connect was from, where its own is the wildcard */
     struct ale_group *groups;
     UINT64 answers, loose; /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
     UINT32 answers_slot, loose_slot;

@@ -122,7 +122,6 @@ struct host_endpoint {
     bool classified; /* has had an initial AC or RA indication: EC is due (ALE-32) */
     UINT32 assigned; /* RR due: successful resource assignments (ALE-31) */
     union wire_addr local, remote;
-    union wire_addr connected; /* TCP: the address that its connect was from, where `local` is the wildcard */
     UINT16 local_port, remote_port;
     UINT32 interface_index;
     struct ale_operation *operation; /* bind or listen under way; NULL */
