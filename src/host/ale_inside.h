@@ -183,8 +183,8 @@ struct ale_group {
 struct ale_endpoint {
     _Alignas(64) struct host_endpoint e; /* first; with what says that it lives two cache lines */
     UINT32 slot;                         /* > 0 */
-    UINT32 next, port_next;              /* chains of its key and of its port; free ones by next */
     bool live, hashed, is_explicit, lingers, closed;
+    UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
     uint8_t bind, listen; /* enum ale_state */
     UINT32 operations;    /* binds and listens that wait, as host_flow.operations */
     union wire_addr connected; /* TCP: the address that its connect was from, where its own is the wildcard */
