@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redirection, virtual switches, virtual tunnel interfaces: functions that a driver may be linked against and
+ * Redirection, virtual tunnel interfaces: functions that a driver may be linked against and
  * that fail as documented until there is something behind them. Those that return nothing take handles which
  * nobody can have been given; that they are called all the same is reported.
  */
@@ -125,51 +125,6 @@ NTSTATUS NTAPI FwpsQueryConnectionSioFormatRedirectRecords0(HANDLE RedirectRecor
     if (BytesTransferred != NULL)
         *BytesTransferred = 0;
     return STATUS_NOT_FOUND;
-}
-
-void NTAPI FwpsReferencevSwitchPacketContext0(HANDLE packetContext)
-{
-    (void)packetContext;
-    no_such_handle(__func__, SITE);
-}
-
-void NTAPI FwpsDereferencevSwitchPacketContext0(HANDLE packetContext)
-{
-    (void)packetContext;
-    no_such_handle(__func__, SITE);
-}
-
-NTSTATUS NTAPI FwpsvSwitchEventsSubscribe0(const GUID *providerGuid, void *notifyContext, UINT32 flags,
-                                           void *reserved,
-                                           const FWPS_VSWITCH_EVENT_DISPATCH_TABLE0 *eventDispatchTable,
-                                           UINT32 *subscriptionId)
-{
-    (void)providerGuid;
-    (void)notifyContext;
-    (void)flags;
-    (void)reserved;
-    (void)eventDispatchTable;
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (subscriptionId != NULL)
-        *subscriptionId = 0;
-    return STATUS_NOT_SUPPORTED;
-}
-
-void NTAPI FwpsvSwitchEventsUnsubscribe0(UINT32 subscriptionId, UINT32 flags, void *reserved)
-{
-    (void)subscriptionId;
-    (void)flags;
-    (void)reserved;
-    no_such_handle(__func__, SITE);
-}
-
-void NTAPI FwpsvSwitchNotifyComplete0(void *completionContext, NTSTATUS status, UINT32 flags, void *reserved)
-{
-    (void)completionContext;
-    (void)status;
-    (void)flags;
-    (void)reserved;
-    no_such_handle(__func__, SITE);
 }
 
 NTSTATUS NTAPI FwpsVirtualIfTunnelInfoGet0(const FWPS_INCOMING_METADATA_VALUES0 *metadata,

@@ -16,6 +16,7 @@
 #include "host/internal.h"
 #include "host/paths.h"
 #include "host/stream_inside.h"
+#include "host/vswitch.h"
 #include "host/walk.h"
 
 /* The clock of idle flows counts in 1/64 s: nothing ends between two of its steps. */
@@ -132,6 +133,8 @@ int host_create(const struct host_config *config, struct host **out)
         e = injector_create(h);
     if (e == 0)
         e = streams_create(h);
+    if (e == 0)
+        e = vswitches_create(h);
     if (e != 0)
         goto fail;
     *out = h;
@@ -146,6 +149,7 @@ void host_destroy(struct host *h)
     if (h == NULL)
         return;
     injector_destroy(h);
+    vswitches_destroy(h);
     streams_destroy(h);
     for (size_t i = 0; i < h->lane_count; i++)
         lane_destroy(&h->lanes[i]);

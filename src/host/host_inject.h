@@ -42,9 +42,9 @@ struct host_emitted {
     bool
         frame; /* it was injected with its own link header, an Ethernet's: `link`, and `bytes` stand behind it in one
                  * piece, to the frame's end. To be written as it is */
-    bool unchanged;   /* the bytes are the frame's own (frame: and so is the header), */
     bool rewritten;   /* made in the place of frames of a connection that stream callouts edit; `origin` is the newest */
     bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
+    bool unchanged;   /* the bytes are the frame's own (frame: and so is the header), */
     UINT64 flow_id;   /* 0: none */
     UINT64 time_ns;   /* now */
 };
@@ -70,6 +70,7 @@ enum host_injection_kind {
     HOST_INJECT_MAC_SEND,
     HOST_INJECT_MAC_RECEIVE,
     HOST_INJECTION_KINDS
+    HOST_INJECT_VSWITCH, /* into a switch's ingress; what gets through is told by its deliver(), not by emit() */
 };
 struct host_injection {
     enum host_injection_kind kind;
@@ -77,12 +78,15 @@ struct host_injection {
     UINT16 family; /* AF_UNSPEC: the handle's (network) */
     UINT32 flags;
     UINT32 compartment, interface_index, sub_interface_index;
-    UINT64 endpoint; /* transport send */
-    UINT16 layer;    /* MAC: the run-time id of the layer that it starts at again */
+    UINT64 endpoint;              /* transport send */
+    UINT16 layer;                 /* MAC, vSwitch: the run-time id of the layer that it starts at again */
+    struct host_vswitch *vswitch; /* vSwitch: NULL: STATUS_INVALID_PARAMETER */
+    UINT32 source_port;
+    UINT16 source_nic;
     /* Transport send: to whom; the list begins at its transport header. NULL: the list begins at its IP
      * header (INJ-21, 22). Read during the call. */
     const FWPS_TRANSPORT_SEND_PARAMS1 *send;
-    /* MAC: a chain; each is an injection of its own (INJ-30). A list of the host's own may be injected there, if the
+    /* MAC, vSwitch: a chain; each is an injection of its own (INJ-30). A list of the host's own may be injected there, if the
      * driver holds it: its whole frame then, and `complete` may be NULL (INJ-07). */
     NET_BUFFER_LIST *list;
     FWPS_INJECT_COMPLETE0 complete;

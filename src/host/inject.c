@@ -401,6 +401,8 @@ static UINT32 type_of(enum host_injection_kind kind)
     case HOST_INJECT_MAC_SEND:
     case HOST_INJECT_MAC_RECEIVE:
         return FWPS_INJECTION_TYPE_L2;
+    case HOST_INJECT_VSWITCH:
+        return FWPS_INJECTION_TYPE_VSWITCH_TRANSPORT;
     default:
         return FWPS_INJECTION_TYPE_TRANSPORT;
     }
@@ -517,13 +519,19 @@ static bool is_mac(const struct host_injection *what)
     return what->kind == HOST_INJECT_MAC_SEND || what->kind == HOST_INJECT_MAC_RECEIVE;
 }
 
+/* Frames: they may come in chains, and be originals. */
+static bool is_frame(const struct host_injection *what)
+{
+    return is_mac(what) || what->kind == HOST_INJECT_VSWITCH;
+}
+
 static NTSTATUS check_list(const struct host_injection *what, const NET_BUFFER_LIST *list)
 {
     const enum ndis_made made = ndis_nbl_made(list);
 
-    if (made == NDIS_MADE_NOT || (made == NDIS_MADE_FRAME && !is_mac(what)) || !ndis_nbl_sound(list))
+    if (made == NDIS_MADE_NOT || (made == NDIS_MADE_FRAME && !is_frame(what)) || !ndis_nbl_sound(list))
         return STATUS_INVALID_PARAMETER;
-    if (what->complete == NULL && (made != NDIS_MADE_FRAME || !is_mac(what)))
+    if (what->complete == NULL && (made != NDIS_MADE_FRAME || !is_frame(what)))
         return STATUS_FWP_NULL_POINTER;
     return STATUS_SUCCESS;
 }
@@ -536,16 +544,18 @@ static NTSTATUS check(const struct host_injection *what)
     NTSTATUS status = STATUS_SUCCESS;
     unsigned count = 0;
 
-    if (what->list == NULL || (what->complete == NULL && !is_mac(what)))
+    if (what->list == NULL || (what->complete == NULL && !is_frame(what)))
         return STATUS_FWP_NULL_POINTER;
     if (what->flags != 0)
         return STATUS_INVALID_PARAMETER;
-    if (!is_mac(what) && what->list->Next != NULL) {
+    if (!is_frame(what) && what->list->Next != NULL) {
         if (what->kind == HOST_INJECT_FORWARD)
             ledger_report(LEDGER_NOTE, what->site,
                           "FwpsInjectForwardAsync: a fragment group is put together before it is injected");
         return STATUS_INVALID_PARAMETER;
     }
+    if (what->kind == HOST_INJECT_VSWITCH && what->vswitch == NULL)
+        return STATUS_INVALID_PARAMETER;
     if (is_mac(what) && (injection_mac_layer(what->layer) == LAYER_ROLES ||
                          (what->kind == HOST_INJECT_MAC_RECEIVE) !=
                              (injection_mac_layer(what->layer) == LAYER_MAC_IN ||

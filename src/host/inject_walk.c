@@ -19,6 +19,7 @@
 #include "host/again.h"
 #include "host/inject_inside.h"
 #include "host/paths.h"
+#include "host/vswitch.h"
 #include "host/walk.h"
 #include "ledger/ledger.h"
 #include "ws2def.h"
@@ -414,6 +415,15 @@ static bool begins_at_ip(const struct going *g)
     return p.version != 0 && p.reached >= WIRE_NETWORK;
 }
 
+/* INJ-29. */
+static void look_for_filter(struct host *h, const struct injection *i)
+{
+    if (!injection_has_filter(h, i) && injection_told(h, i))
+        ledger_report(
+            LEDGER_NOTE, i->what.site,
+            "a frame was injected at a layer where its driver has no filter: on Windows nobody completes it");
+}
+
 static NTSTATUS walk_frame(struct going *g)
 {
     const enum host_layer from = injection_mac_layer(g->i->what.layer);
@@ -433,10 +443,7 @@ static NTSTATUS walk_frame(struct going *g)
         g->interface = host_interface_by_index(g->host, o->interface_index);
     if (g->interface == NULL)
         return STATUS_INVALID_PARAMETER;
-    if (!injection_has_filter(g->host, g->i) && injection_told(g->host, g->i))
-        ledger_report(
-            LEDGER_NOTE, g->i->what.site,
-            "a frame was injected at a layer where its driver has no filter: on Windows nobody completes it");
+    look_for_filter(g->host, g->i);
     if (o == NULL && g->packet.version != 0 &&
         again_comes(g->host, &g->packet, g->i->context, g->i->history)) {
         const NTSTATUS status = injection_capped(g->host, g->i);
@@ -519,6 +526,7 @@ static NTSTATUS status_of(const struct going *g)
     case HOST_PASSED:
     case HOST_ABSORBED: /* somebody else has it now */
         return STATUS_SUCCESS;
+    case HOST_REWRITTEN: /* what goes in its place has gone */
     case HOST_BLOCKED:
         return STATUS_ACCESS_DENIED;
     case HOST_HELD:
@@ -526,7 +534,6 @@ static NTSTATUS status_of(const struct going *g)
         return STATUS_SUCCESS;
     case HOST_STACK:
         return g->out.module == FWPS_DISCARD_MODULE_TRANSPORT && g->out.reason == InetDiscardEndpointNotFound
-    case HOST_REWRITTEN: /* what goes in its place has gone */
                    ? STATUS_NOT_FOUND
                : g->out.module == FWPS_DISCARD_MODULE_NETWORK && g->out.reason == IpDiscardPortUnreachable
                    ? STATUS_NOT_FOUND
@@ -571,6 +578,36 @@ static NTSTATUS walk_packet(struct going *g, const NET_BUFFER *nb)
 }
 
 static NTSTATUS one(struct host *h, const struct injection *i, struct injection_room *room,
+/* Through a virtual switch: who gets it is told by the switch's own callback. */
+static NTSTATUS one_vswitch(struct host *h, const struct injection *i, struct injection_room *room,
+                            const NET_BUFFER *nb)
+{
+    struct going g = {.host = h, .i = i, .room = room};
+    struct host_vswitch_outcome out = {.fate = HOST_STACK};
+    NTSTATUS status = i->status;
+
+    if (status == STATUS_SUCCESS)
+        status = get_bytes(&g, nb);
+    if (status == STATUS_SUCCESS) {
+        const struct vswitch_walk w = {.bytes = g.bytes,
+                                       .size = g.size,
+                                       .number = i->origin != NULL ? i->origin->number : 0,
+                                       .source_port = i->what.source_port,
+                                       .source_nic = i->what.source_nic,
+                                       .nic_given = true,
+                                       .origin = i->origin,
+                                       .history = i->history};
+
+        look_for_filter(h, i);
+        vswitch_walk(h, i->what.vswitch, &w, &out);
+        status = out.fate == HOST_BLOCKED   ? STATUS_ACCESS_DENIED
+                 : out.fate == HOST_IGNORED ? STATUS_INVALID_PARAMETER /* shorter than its header: INJ-21 */
+                                            : STATUS_SUCCESS;
+    }
+    injection_count(h, out.fate == HOST_PASSED);
+    return status;
+}
+
                     const NET_BUFFER *nb)
 {
     struct going g = {.host = h, .i = i, .room = room};
@@ -604,7 +641,8 @@ void injection_walk(struct host *h, struct injection *i, struct injection_room *
     NTSTATUS worst = i->status;
 
     for (const NET_BUFFER *nb = i->what.list->FirstNetBuffer; nb != NULL; nb = nb->Next) {
-        const NTSTATUS status = one(h, i, room, nb);
+        const NTSTATUS status =
+            i->what.kind == HOST_INJECT_VSWITCH ? one_vswitch(h, i, room, nb) : one(h, i, room, nb);
 
         if (NT_SUCCESS(worst))
             worst = status;

@@ -207,6 +207,32 @@ static const uint8_t *mac_at(const struct scene *s, bool destination_address)
     return p->frame + p->mac_at + (destination_address ? 0 : 6);
 }
 
+/* OTH-05. Numbers of interface types are IANA's: Ethernet, Wi-Fi, the two kinds of mobile broadband. What they are
+ * cannot be told of others: they give Ethernet frames. A machine's own Wi-Fi Direct and VM traffic is in no capture. */
+static UINT32 l2_flags(UINT32 type, const struct wire_packet *p)
+{
+    UINT32 x = FWP_CONDITION_L2_IS_NATIVE_ETHERNET;
+
+    switch (type) {
+    case IF_TYPE_IEEE80211:
+        x = FWP_CONDITION_L2_IS_WIFI;
+        break;
+    case IF_TYPE_WWANPP:
+    case IF_TYPE_WWANPP2:
+        x = FWP_CONDITION_L2_IS_MOBILE_BROADBAND;
+        break;
+    default:
+        break;
+    }
+    if (type == IF_TYPE_ETHERNET_CSMACD || type == IF_TYPE_IEEE80211 || type == IF_TYPE_WWANPP || type == IF_TYPE_WWANPP2)
+        x |= FWP_CONDITION_L2_IF_CONNECTOR_PRESENT;
+    if (p != NULL && p->fault != WIRE_OK)
+        x |= FWP_CONDITION_L2_IS_MALFORMED_PACKET;
+    if (p != NULL && p->fragment)
+        x |= FWP_CONDITION_L2_IS_IP_FRAGMENT_GROUP;
+    return x;
+}
+
 static void put_l2(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
 {
     static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -250,8 +276,7 @@ static void put_l2(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
                               : NdisPhysicalMediumUnspecified);
         break;
     default:
-        put32(v, (type == 71 ? FWP_CONDITION_L2_IS_WIFI : FWP_CONDITION_L2_IS_NATIVE_ETHERNET) |
-                     (p != NULL && p->fault != WIRE_OK ? FWP_CONDITION_L2_IS_MALFORMED_PACKET : 0));
+        put32(v, l2_flags(type, p));
         break;
     }
 }

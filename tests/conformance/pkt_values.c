@@ -317,7 +317,8 @@ static void data_link_addresses_have_kinds(void **state)
     assert_int_equal(scene_number(s, CONDITION(VLAN_ID)), 0);
     scene_lab_indicate(l, LAYER_MAC_OUT_NATIVE);
     assert_int_equal(scene_number(s, CONDITION(NDIS_MEDIA_TYPE)), NdisMedium802_3);
-    assert_int_equal(scene_number(s, CONDITION(L2_FLAGS)), FWP_CONDITION_L2_IS_NATIVE_ETHERNET);
+    assert_int_equal(scene_number(s, CONDITION(L2_FLAGS)),
+                     FWP_CONDITION_L2_IS_NATIVE_ETHERNET | FWP_CONDITION_L2_IF_CONNECTOR_PRESENT);
 }
 
 /* ---- what is not known; settings; the judge -------------------------------------------------------------
