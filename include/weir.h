@@ -33,6 +33,11 @@
  * Threads. An engine belongs to the thread that created it; a process may have many engines, in one thread or
  * several, which do not see each other. Callbacks come on that thread, from within the calls.
  *
+ * Assertions. A function that Weir calls (a tap, a rule's, a linked-in driver's) may fail an assertion, which leaves it by
+ * longjmp(), as cmocka's do: the test has failed with its own message. The engine is in the midst of something then: every
+ * call but weir_destroy() is a misuse, and weir_destroy() puts it aside as it is: its drivers are not unloaded, and what
+ * it has is kept until the process ends. Other engines, also those made later, are as good as ever.
+ *
  * Handles are owned by their engine and end with it; weir_close() and the others end them sooner. A handle that is no
  * longer valid, a call from another thread, an argument that makes no sense is a misuse: it is told to
  * weir_config.failed (standard error) with the call's name and what is wrong, changes nothing, and the call returns
@@ -95,9 +100,9 @@ struct weir_config {
     bool shuffle;          /* ready threads run in an order that the seed decides */
     uint32_t preempt;      /* n: switch threads at a scheduling point with a chance of 1 in n; 0: never */
     uint64_t
-        hang_ns; /* so much real time in which nothing moves, in a driver's function or while the test asks
-                            * and lets no time go by: then the process ends with a message and every thread's stack,
-                            * exit status 7. Not in a debugger. 0: 20 s */
+        hang_ns; /* so much real time in which a driver's function neither waits nor returns (others may run meanwhile), or the
+                            * test asks and lets no time go by: then, before twice as much is over, the process ends with a
+                            * message and every thread's stack, exit status 7. Not in a debugger. 0: 20 s */
     uint32_t keep_events; /* the last so many events are kept; 0: 65,536 */
     /* A line that a driver printed (DbgPrint); NULL: standard error. */
     void (*print)(void *ctx, const char *driver, const char *line);

@@ -175,6 +175,7 @@ static enum stack_sent host_send(void *ctx, const struct stack_packet *p)
     struct host_outcome o;
     struct host_frame f;
     const uint8_t *bytes;
+    const void *out;
     uint64_t process;
 
     if (p->size > PACKET_MOST)
@@ -198,7 +199,9 @@ static enum stack_sent host_send(void *ctx, const struct stack_packet *p)
                             .way = HOST_WAY_OUT};
     g->sending = s != NULL ? &s->process->owner : embed_system_owner(e);
     process = nt_process_attach(s != NULL ? s->process->id : 0);
+    out = embed_calls_out();
     host_frame(e->host, &f, &o);
+    embed_is_back(out);
     (void)nt_process_attach(process);
     g->sending = before;
     bytes = g->frame + LINK;
@@ -244,6 +247,7 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     struct wire_packet wire;
     struct host_outcome o;
     struct host_frame f;
+    const void *out;
 
     wire_parse(WIRE_LINK_ETHERNET, frame, LINK + size, LINK + size, &wire);
     f = (struct host_frame){.packet = &wire,
@@ -251,7 +255,9 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
                             .time_ns = embed_now(e),
                             .interface_index = i->index,
                             .way = HOST_WAY_IN};
+    out = embed_calls_out();
     host_frame(e->host, &f, &o);
+    embed_is_back(out);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED)
         tell_fate(e, &o, i->index, true, frame + LINK, size);
     if (reaches_stack(&o))

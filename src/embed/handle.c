@@ -18,6 +18,10 @@
  * the handle's engine; fibers of the one that was left sleep meanwhile. A call from a thread of a driver's (a fiber
  * of the engine's own world, or in real time another thread) is a misuse: it is written to standard error at once,
  * and told to config.failed with the owner's next call, for that one may leave by longjmp().
+ *
+ * Left. A failed assertion in a function that Weir has called (a tap, a rule's, a classifyFn that is linked in) leaves it
+ * by longjmp(), perhaps from another fiber's stack. The next call notices (rt_left()): the engine is through, its world
+ * is abandoned, and weir_destroy() puts it aside as it is.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -344,6 +348,29 @@ void embed_again(struct embed *e)
         api_set_current(e->context);
 }
 
+/* The engine whose call was left stays as it is, for ever: half of a packet's way, locks, other threads' stacks. */
+static void notice_left(void)
+{
+    struct embed *e;
+
+    if (!rt_left())
+        return;
+    e = around();
+    for (unsigned i = 0; e == NULL && i < ENGINES; i++) { /* real time */
+        struct embed *one =
+            atomic_load(&live[i].thread) == this_thread() ? atomic_load(&live[i].engine) : NULL;
+
+        e = one != NULL && one->sim == NULL && one->left == NULL ? one : NULL;
+    }
+    if (e != NULL) {
+        e->left = e->handles->call != NULL ? e->handles->call : "a call";
+        (void)api_set_current(NULL);
+        if (e->sim != NULL)
+            rt_sim_abandon(e->sim);
+    }
+    *rt_carried() = (struct rt_carried){0};
+}
+
 static const char *an(const char *word)
 {
     return strchr("aeiou", word[0]) != NULL ? "an" : "a";
@@ -392,6 +419,18 @@ void *embed_enter(const char *call, enum embed_kind kind, const void *handle, st
         return NULL;
     }
     e = atomic_load(&l->engine);
+    notice_left();
+    if (e->left != NULL) { /* its world is not entered any more */
+        if (strcmp(call, "weir_destroy") != 0) {
+            misuse(call,
+                   "%s was left by longjmp() in its midst (a failed assertion in a function that it called): "
+                   "all that is possible is weir_destroy()",
+                   e->left);
+            return NULL;
+        }
+        *out = e;
+        return e;
+    }
     if (!is_own(e)) {
         embed_failed(e, call, "called from a driver's thread: the engine belongs to the test's own");
         return NULL;

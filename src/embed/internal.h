@@ -74,6 +74,8 @@ struct embed {
     _Atomic uint64_t beats;          /* calls of weir.h; for hang.c */
     struct question *question;       /* classify.c: the one that is being asked; NULL: none */
     uint64_t questions;              /* ... and how many handles it has given out */
+    const char *left;                /* the call in whose midst it was left by longjmp(); NULL: none */
+    struct embed *next_left;         /* weir.c: of those that were destroyed so */
 };
 
 /* ---- handle.c ------------------------------------------------------------------------------------------ */
@@ -90,6 +92,19 @@ void *embed_enter(const char *call, enum embed_kind kind, const void *handle, st
 /* Makes e the current engine of this thread and enters its world: after a function of the test's was called, which may
  * have used another. */
 void embed_again(struct embed *e);
+/* Between the two a function of the test's may be called, also a driver's that is linked in; if one is left by longjmp(),
+ * the engine is through (embed_enter()). */
+static inline const void *embed_calls_out(void)
+{
+    const void *before = rt_carried()->called;
+
+    rt_carried()->called = __builtin_frame_address(0);
+    return before;
+}
+static inline void embed_is_back(const void *before)
+{
+    rt_carried()->called = before;
+}
 /* Tells a misuse or a failed expectation: text as printf's; adds the call, and how to run it again. May not return. */
 void embed_failed(struct embed *e, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -61,6 +61,7 @@ static bool fits(struct embed *e, struct rule *r, const struct embed_interface *
                  const struct wire_packet *p)
 {
     const struct weir_rule_config *c = &r->is;
+    const void *out;
     bool is;
 
     if ((c->interface != 0 && c->interface != i->index) ||
@@ -75,7 +76,9 @@ static bool fits(struct embed *e, struct rule *r, const struct embed_interface *
         return false;
     if (c->only == NULL)
         return true;
+    out = embed_calls_out();
     is = c->only(c->ctx, p->frame, p->captured);
+    embed_is_back(out);
     embed_again(e);
     return is;
 }

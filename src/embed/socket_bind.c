@@ -54,8 +54,10 @@ static int bind_host(struct embed_socket *s, const struct embed_end *to, uint16_
         .owner = &s->process->owner,
     };
     uint64_t before = embed_socket_act_as(s);
+    const void *out = embed_calls_out();
     NTSTATUS status = host_bind(s->e->host, &socket, &s->endpoint);
 
+    embed_is_back(out);
     (void)nt_process_attach(before);
     return outcome(s, status);
 }

@@ -10,6 +10,7 @@
  * the world's, too.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ static int make_world(struct embed *e)
                                       .shuffle = e->config.shuffle,
                                       .preempt = e->config.preempt,
                                       .stack_bytes = loader_sanitized() ? SIM_STACK_S : SIM_STACK,
-                                      .watchdog_ns = embed_hang_ns(e),
+                                      .watchdog_ns = embed_hang_ns(e) / 4 * 3,
                                       .stuck = embed_hang_stuck,
                                       .ctx = e};
     struct rt_sim *world;
@@ -232,11 +233,33 @@ int weir_create(struct weir **out)
     return weir_create_with(NULL, out);
 }
 
+/* It was left in the middle of a call: nothing of it can be trusted to end in order, or to be nobody's. It is kept, so that
+ * what it has is no leak; its drivers are not unloaded. */
+static void put_aside(struct embed *e)
+{
+    static _Atomic(struct embed *) left;
+    struct embed *first = atomic_load(&left);
+
+    fprintf(stderr,
+            "weir_destroy: %s was left by longjmp() in its midst: the engine is put aside as it is, no "
+            "driver was unloaded\n",
+            e->left);
+    embed_hang_destroy(e);
+    embed_handles_destroy(e);
+    do
+        e->next_left = first;
+    while (!atomic_compare_exchange_weak(&left, &first, e));
+}
+
 void weir_destroy(struct weir *w)
 {
     struct embed *e;
 
-    if (w != NULL && EMBED_ENTER(EMBED_ENGINE, w, &e) != NULL)
+    if (w == NULL || EMBED_ENTER(EMBED_ENGINE, w, &e) == NULL)
+        return;
+    if (e->left != NULL)
+        put_aside(e);
+    else
         unmake(e);
 }
 

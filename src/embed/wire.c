@@ -36,7 +36,8 @@ struct flight {
     uint32_t interface, size, room;
     size_t at; /* in the heap */
     bool to_host;
-    uint8_t frame[]; /* LINK bytes, then the packet */
+    struct flight *under; /* what was being sent when this one was: a tap may send */
+    uint8_t frame[];      /* LINK bytes, then the packet */
 };
 
 struct embed_wires {
@@ -54,7 +55,8 @@ struct embed_wires {
     void *tap_ctx;
     struct capture *capture; /* the interfaces, for the writer */
     struct capture_writer *writer;
-    unsigned captured; /* interfaces that it knows */
+    unsigned captured;   /* interfaces that it knows */
+    struct flight *sent; /* with rules and the tap; found here, should they be left by longjmp() */
 };
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -392,13 +394,19 @@ void embed_wire_send(struct embed *e, struct embed_interface *i, bool to_host, c
     embed_wire_link(i, to_host, f->frame);
     if (size >= 40 || (bytes[0] >> 4 == 4 && size >= 20))
         group_mac(f->frame + LINK, f->frame);
+    f->under = w->sent;
+    w->sent = f;
     ruling = embed_rules_ask(w->rules, i, to_host, f->frame + LINK, size);
     event.verdict = ruling.verdict;
     embed_event_packet(e, &event);
     if (w->tap != NULL) {
+        const void *out = embed_calls_out();
+
         w->tap(w->tap_ctx, i->index, way, f->frame + LINK, size);
+        embed_is_back(out);
         embed_again(e);
     }
+    w->sent = f->under;
     if (w->writer != NULL)
         write_down(e, i, f);
     carry_out(e, &ruling, f);

@@ -27,6 +27,7 @@
 #define SETTLE_MOST_NS   (600 * WEIR_SECOND)
 #define FILETIME_OF_1970 116444736000000000ull
 #define POLLED           64
+#define READ_MOST        64u /* packets of one descriptor's at a time */
 #define LOOK_NS          (5 * WEIR_MILLISECOND)
 #define MOST_NS          (36500ull * 86400 * WEIR_SECOND) /* no wait goes further: a century */
 
@@ -113,6 +114,22 @@ static uint64_t next_due(struct embed *e, bool lasting)
 
 /* ---- real time ----------------------------------------------------------------------------------------- */
 
+/* What is there, at most so much that the rest gets its turn. The descriptor may be a blocking one: it is asked first. */
+static void read_all(struct embed *e, struct embed_interface *i)
+{
+    struct pollfd fd = {.fd = i->fd, .events = POLLIN};
+    uint8_t packet[65536];
+
+    for (unsigned count = 0; count < READ_MOST; count++) {
+        ssize_t size = read(i->fd, packet, sizeof packet);
+
+        if (size > 0)
+            embed_wire_send(e, i, true, packet, (uint32_t)size);
+        if (size <= 0 || i->fd < 0 || poll(&fd, 1, 0) != 1 || (fd.revents & POLLIN) == 0)
+            return;
+    }
+}
+
 /* Sleeps until then, or until somebody has something; reads what attached descriptors have. */
 static void sleep_until(struct embed *e, uint64_t until_ns)
 {
@@ -121,7 +138,6 @@ static void sleep_until(struct embed *e, uint64_t until_ns)
     const uint64_t now = embed_now(e), left = until_ns > now ? until_ns - now : 0;
     const struct timespec wait = {.tv_sec = (time_t)(left / WEIR_SECOND),
                                   .tv_nsec = (long)(left % WEIR_SECOND)};
-    uint8_t packet[65536];
     uint64_t count;
     nfds_t n = 1;
 
@@ -134,12 +150,9 @@ static void sleep_until(struct embed *e, uint64_t until_ns)
         return;
     if (fds[0].revents != 0)
         (void)!read(fds[0].fd, &count, sizeof count);
-    for (nfds_t k = 1; k < n; k++) {
-        ssize_t size = fds[k].revents & POLLIN ? read(fds[k].fd, packet, sizeof packet) : 0;
-
-        if (size > 0)
-            embed_wire_send(e, of[k], true, packet, (uint32_t)size);
-    }
+    for (nfds_t k = 1; k < n; k++)
+        if (fds[k].revents & POLLIN)
+            read_all(e, of[k]);
 }
 
 /* ---- the pump ------------------------------------------------------------------------------------------ */

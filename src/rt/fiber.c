@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fibers: their memory, their stacks, their first and last step, and the switch from one to another.
+ * Fibers: their memory, their first and last step, and the switch from one to another.
  *
- * A stack is a mapping with a page below it that nobody may touch. Fiber records and up to RT_SPARE_STACKS
- * stacks are kept for the next fiber. A fiber cannot give back the stack it runs on: it ends by switching
+ * Fiber records and stacks (stacks.c) are kept for the next fiber. A fiber cannot give back the stack it runs on: it ends by switching
  * away, and whoever runs next gives it back (world->reap).
  *
  * A switch, in order: context and carried of the one that leaves go out of rt_here, the other's come in; ASan
@@ -13,51 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "rt/sim.h"
-
-/* ---- stacks -------------------------------------------------------------------------------------------- */
-
-static int stack_get(struct rt_sim *s, struct rt_stack *out)
-{
-    size_t size = s->config.stack_bytes;
-    unsigned char *at;
-
-    if (s->spare_count != 0) {
-        *out = s->spare_stacks[--s->spare_count];
-        return 0;
-    }
-    at = mmap(NULL, s->page + size, PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (at == MAP_FAILED)
-        return -ENOMEM;
-    if (mprotect(at, s->page, PROT_NONE) != 0) { /* a process may have only so many mappings */
-        munmap(at, s->page + size);
-        return -EAGAIN;
-    }
-    *out = (struct rt_stack){at + s->page, size};
-    if (s->sanitizers.root != NULL)
-        s->sanitizers.root(out->low, out->size);
-    return 0;
-}
-
-static void stack_unmap(struct rt_sim *s, struct rt_stack stack)
-{
-    if (s->sanitizers.unroot != NULL)
-        s->sanitizers.unroot(stack.low, stack.size);
-    munmap(stack.low - s->page, s->page + stack.size);
-}
-
-static void stack_put(struct rt_sim *s, struct rt_stack stack)
-{
-    if (s->sanitizers.unpoison != NULL) /* frames that were left and never returned from */
-        s->sanitizers.unpoison(stack.low, stack.size);
-    if (s->spare_count < RT_SPARE_STACKS)
-        s->spare_stacks[s->spare_count++] = stack;
-    else
-        stack_unmap(s, stack);
-}
 
 /* ---- the switch ---------------------------------------------------------------------------------------- */
 
@@ -68,7 +24,7 @@ static void reap(struct rt_sim *s)
     if (f == NULL)
         return;
     s->reap = NULL;
-    stack_put(s, f->stack);
+    rt_stack_put(s, f->stack);
     f->stack.low = NULL;
     if (s->sanitizers.tsan_switch != NULL)
         s->sanitizers.tsan_destroy(f->tsan);
@@ -157,6 +113,8 @@ void rt_fiber_switch(struct rt_fiber *me, struct rt_fiber *to)
     atomic_store_explicit(&s->running, to, memory_order_release); /* with its name, for the watchdog */
     atomic_store_explicit(&s->beats, atomic_load_explicit(&s->beats, memory_order_relaxed) + 1,
                           memory_order_relaxed);
+    atomic_store_explicit(&to->turns, atomic_load_explicit(&to->turns, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     s->left = me;
     if (s->sanitizers.start_switch != NULL)
         s->sanitizers.start_switch(ended ? NULL : &me->fake_stack, to->stack.low, to->stack.size);
@@ -226,7 +184,7 @@ int rt_fiber_create(struct rt_sim *s, const char *name, void (*fn)(void *arg), v
     else if ((f = malloc(sizeof(*f))) == NULL)
         return -ENOMEM;
     memset(f, 0, sizeof(*f));
-    rc = stack_get(s, &f->stack);
+    rc = rt_stack_get(s, &f->stack);
     if (rc != 0) {
         f->next = s->spare_fibers;
         s->spare_fibers = f;
@@ -266,7 +224,7 @@ void rt_fibers_destroy(struct rt_sim *s)
         if (f->stack.low != NULL) { /* never ended */
             if (s->sanitizers.tsan_switch != NULL)
                 s->sanitizers.tsan_destroy(f->tsan);
-            stack_put(s, f->stack);
+            rt_stack_put(s, f->stack);
         }
         free(f);
     }
@@ -276,7 +234,5 @@ void rt_fibers_destroy(struct rt_sim *s)
         s->spare_fibers = f->next;
         free(f);
     }
-    while (s->spare_count != 0)
-        stack_unmap(s, s->spare_stacks[--s->spare_count]);
-    free(s->spare_stacks);
+    rt_stacks_end(s);
 }

@@ -13,6 +13,11 @@ void rt_waits_for(const char *what)
         atomic_store_explicit(&rt_here.fiber->waits, what, memory_order_relaxed);
 }
 
+const char *rt_fiber_name(void)
+{
+    return rt_here.fiber != NULL ? rt_here.fiber->thread.name : NULL;
+}
+
 void rt_point(void)
 {
     if (rt_here.fiber != NULL)

@@ -49,6 +49,8 @@ void rt_cond_broadcast(struct rt_cond *c);
 struct rt_thread;
 /* Which thread this is: unlike that of every other that runs. Any IRQL. */
 uintptr_t rt_self(void);
+/* What the calling fiber was started as ("main": a world's first); NULL: it is none. Signal handlers may. */
+const char *rt_fiber_name(void);
 int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out);
 /* And frees it. One that was started in a world is joined there, or has ended. */
 void rt_thread_join(struct rt_thread *t);
@@ -91,6 +93,7 @@ struct rt_carried {
     const char
         *doing; /* nt's: "work item", ...: what of a driver's runs here; NULL: nothing, or nobody asks */
     const void *routine; /* ... its function */
+    const void *called;  /* embed's: the frame that has called a function of the test's; NULL: none has. rt_left() */
 };
 struct rt_carried *rt_carried(void);
 
@@ -113,10 +116,11 @@ struct rt_sim_config {
     bool shuffle;      /* ready fibers run in an order that the seed decides; else first ready, first run */
     uint32_t preempt;  /* 0: never at scheduling points; n: with a chance of 1 in n */
     uint32_t stack_bytes; /* of a fiber; 0: 256 KiB, with a guard page */
-    /* The watchdog: an OS thread. `stuck` is called from it when one fiber has run for so long (real time)
-     * without a switch or a point that moves time; it may write and end the process. 0: none. `stuck` is also
-     * called, on the world's own thread, when nobody can ever run again: then for the first fiber. It may
-     * call rt_sim_fibers(). */
+    /* The watchdog: an OS thread, one for all worlds. `stuck` is called from it when for so long (real time; at most a half
+     * more) a fiber has neither waited nor ended in all of its turns, or the others have run on while the first waits for
+     * them and less than a millisecond went by: for that fiber, for the one that runs. It may write and end the process.
+     * 0: none. `stuck` is also called, on the world's own thread, when nobody can ever run again: then for the first fiber. It
+     * may call rt_sim_fibers(). */
     uint64_t watchdog_ns;
     void (*stuck)(void *ctx, const char *fiber, struct rt_context *context);
     void *ctx;
@@ -157,6 +161,12 @@ void rt_waits_for(const char *what);
 void rt_sim_hold(struct rt_sim *s, bool (*held)(void *ctx, const struct rt_carried *carried), void *ctx);
 /* The calling fiber, not the first, is held from now on: returns when rt_sim_hold() has let it go. */
 void rt_sim_stand_aside(void);
+
+/* Has a longjmp() left what runs here: the stack of the calling fiber, or below the frame that rt_carried()->called
+ * names? Then nothing of its world may go on. */
+bool rt_left(void);
+/* The calling thread, on its own stack again, leaves that world for good: fibers, locks, waits stay as they are, for ever. */
+void rt_sim_abandon(struct rt_sim *s);
 
 /* A place where another may be let in: interlocked operations, barriers, YieldProcessor, IRQL changes, time
  * queries. Real: nothing, one predictable branch. */

@@ -115,6 +115,40 @@ void rt_sim_leave(struct rt_sim *s)
     atomic_store(&s->inside, false);
 }
 
+__attribute__((noinline)) bool rt_left(void)
+{
+    const uintptr_t at = (uintptr_t)__builtin_frame_address(0);
+    const struct rt_fiber *me = rt_here.fiber;
+
+    if (me != NULL && me != &me->world->first)
+        return at - (uintptr_t)me->stack.low >= me->stack.size;
+    return rt_here.carried.called != NULL && at > (uintptr_t)rt_here.carried.called; /* stacks grow down */
+}
+
+void rt_sim_abandon(struct rt_sim *s)
+{
+    const struct rt_fiber *me = rt_here.fiber;
+
+    rt_watchdog_stop(s);
+    if (me == NULL || me->world != s)
+        return;
+    if (me != &s->first && s->sanitizers.start_switch != NULL) { /* no switch: only that we are there */
+        const void *low;
+        size_t size;
+
+        s->sanitizers.start_switch(NULL, s->first.stack.low, s->first.stack.size);
+        s->sanitizers.finish_switch(s->first.fake_stack, &low, &size);
+        if (s->sanitizers.unpoison != NULL) /* frames that were left; as ASan itself does at a longjmp() */
+            s->sanitizers.unpoison(s->first.stack.low, s->first.stack.size);
+    }
+    if (me != &s->first && s->sanitizers.tsan_switch != NULL)
+        s->sanitizers.tsan_switch(s->first.tsan, 0);
+    rt_here.carried = s->outside;
+    rt_here.fiber = NULL;
+    atomic_store_explicit(&rt_here.current, NULL, memory_order_relaxed);
+    atomic_store(&s->inside, false);
+}
+
 struct rt_sim *rt_sim_current(void)
 {
     return rt_here.fiber == NULL ? NULL : rt_here.fiber->world;
@@ -150,11 +184,14 @@ void rt_sim_settle(struct rt_sim *s, uint64_t until_ns)
         if (rt_here.fiber != &s->first)
             return;
         s->until = until_ns;
+        rt_fiber_waited(&s->first);
         atomic_store_explicit(&s->first.state, RT_SETTLING, memory_order_relaxed);
         rt_sim_run_others(&s->first);
         if (rt_sim_now(s) > until_ns) /* queries move it, too */
             return;
     }
+    if (until_ns != now)
+        rt_fiber_waited(&s->first);
     rt_sim_set_now(s, until_ns);
 }
 

@@ -5,9 +5,10 @@
  *   sim.c        a world from its making to its end; time, settling
  *   sim_run.c    who runs next: the ready queue, the deadlines, the switch; deadlock; spinning
  *   sim_wait.c   the simulated half of mutexes, conditions, threads
- *   fiber.c      stacks, and the first and last step of a fiber
+ *   fiber.c      the first and last step of a fiber
+ *   stacks.c     their stacks
  *   sanitize.c   what ASan, LSan and TSan are told of all this
- *   watchdog.c   the OS thread that sees a fiber spin
+ *   watchdog.c   the OS thread that sees a fiber spin, of all worlds
  *   switch*      from one stack to another
  *
  * A fiber's states, and who moves it:
@@ -60,15 +61,19 @@ struct rt_fiber {
     struct rt_fibers *queue;         /* that it waits in; NULL: none */
     struct rt_fiber *before, *after; /* in it */
     struct rt_fiber *joiner;
-    size_t timer;                 /* its place in world->timers, or RT_NO_TIMER */
-    _Atomic(const char *) waits;  /* by rt_waits_for(); NULL: not said */
-    _Atomic enum rt_wait wait;    /* what for, as rt itself knows it */
-    struct rt_fiber *next, *prev; /* world->fibers, in the order they were started */
-    bool begun;                   /* its stack has something on it */
-    bool held;                    /* rt_sim_hold() */
-    bool aside;                   /* ... and it would be ready: it stands in no queue */
-    void *fake_stack;             /* ASan's */
-    void *tsan;                   /* TSan's */
+    size_t timer;                     /* its place in world->timers, or RT_NO_TIMER */
+    _Atomic(const char *) waits;      /* by rt_waits_for(); NULL: not said */
+    _Atomic enum rt_wait wait;        /* what for, as rt itself knows it */
+    struct rt_fiber *next, *prev;     /* world->fibers, in the order they were started */
+    _Atomic uint64_t turns;           /* how often it was switched to */
+    _Atomic uint64_t waited;          /* ... and waited, settled, for what is not only a change of memory */
+    uint64_t seen_turns, seen_waited; /* the watchdog's: as it found them last */
+    unsigned seen_still;
+    bool begun;       /* its stack has something on it */
+    bool held;        /* rt_sim_hold() */
+    bool aside;       /* ... and it would be ready: it stands in no queue */
+    void *fake_stack; /* ASan's */
+    void *tsan;       /* TSan's */
 };
 
 struct rt_timer {
@@ -167,6 +172,13 @@ static inline void rt_sim_set_now(struct rt_sim *s, uint64_t now)
     atomic_store_explicit(&s->clock.now, now, memory_order_relaxed);
 }
 
+/* It lets go of its turn because it waits: the watchdog sees that it does not spin. */
+static inline void rt_fiber_waited(struct rt_fiber *me)
+{
+    atomic_store_explicit(&me->waited, atomic_load_explicit(&me->waited, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 /* A place where the running fiber may lose its turn. */
 static inline void rt_sim_point(struct rt_fiber *me)
 {
@@ -182,6 +194,11 @@ void rt_fiber_switch(struct rt_fiber *me, struct rt_fiber *to);
 void rt_fibers_destroy(struct rt_sim *s); /* all of them, and the pools */
 /* What it waits for, in words; NULL: it could run. Any thread. */
 const char *rt_fiber_waits_for(struct rt_fiber *f);
+
+/* ---- stacks.c ------------------------------------------------------------------------------------------ */
+int rt_stack_get(struct rt_sim *s, struct rt_stack *out); /* 0, -ENOMEM, -EAGAIN */
+void rt_stack_put(struct rt_sim *s, struct rt_stack stack);
+void rt_stacks_end(struct rt_sim *s); /* the world's spare ones */
 
 /* ---- sanitize.c ---------------------------------------------------------------------------------------- */
 void rt_sanitizers_find(struct rt_sanitizers *s);

@@ -256,8 +256,10 @@ void rt_sim_run_others(struct rt_fiber *me)
 
 enum rt_woken rt_sim_block(struct rt_fiber *me, uint64_t deadline_ns, enum rt_wait what)
 {
-    set_state(me, RT_WAITING);
+    if (what != RT_WAIT_SPIN)
+        rt_fiber_waited(me);
     atomic_store_explicit(&me->wait, what, memory_order_relaxed);
+    set_state(me, RT_WAITING);
     if (deadline_ns != RT_FOREVER)
         add_timer(me, deadline_ns);
     rt_sim_run_others(me);

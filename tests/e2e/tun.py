@@ -3,7 +3,8 @@
 """A host on a TUN device in a network namespace of its own talks with real programs, in both roles, on IPv4 and IPv6,
 over a wire that is good and over one that loses 10 % each way and reorders as much.
 
-    tun.py PROGRAM LABEL [LOSS...]        LOSS in 1000 each way, 0 and 100; PROGRAM FD LOSS SEED WHAT... (tun_stack.c, tun_weir.c)
+    tun.py PROGRAM LABEL [LOSS...]        LOSS in 1000 each way; none, or a full run: 0 and 100
+                                          PROGRAM FD LOSS SEED WHAT... (tun_stack.c, tun_weir.c)
 
 The namespace is made by this script for itself (unshare) and ends with it; only 10.9.0.0/24 and fd09::/64 are in it.
 Real ends: 10.9.0.1, the kernel's; ours: 10.9.0.2. Speaks TAP. What cannot be had here (namespaces, TUN, a program) is a
@@ -224,7 +225,8 @@ def main():
         web = nginx(folder) if shutil.which("nginx") else None
         try:
             time.sleep(0.3)
-            for loss in [int(word) for word in sys.argv[3:]] or (0, 100):
+            full = "WEIR_CASES" in os.environ  # scripts/test --full sets it
+            for loss in (not full and [int(word) for word in sys.argv[3:]]) or (0, 100):
                 as_server(tun, loss, folder, rates)
                 as_client(tun, loss, rates)
         finally:

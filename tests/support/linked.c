@@ -27,7 +27,7 @@ struct state {
     IRP *later_irp;
     PIO_WORKITEM item, counted;
     volatile LONG count;
-    KEVENT never;
+    KEVENT never, ball[2];
     HANDLE engine;
     UINT32 callout;
 };
@@ -36,6 +36,52 @@ static void *volatile left; /* so that what is left is no leak of the test progr
 static const GUID key = {0x2f0a0c1b, 0x77a5, 0x4f0e, {0x93, 0x1f, 0x6a, 0x20, 0x0b, 0x55, 0x9c, 0x01}};
 static UNICODE_STRING name = {28, 30, (WCHAR *)u"\\Device\\Linked"};
 static UNICODE_STRING link_name = {36, 38, (WCHAR *)u"\\DosDevices\\Linked"};
+
+void (*linked_hook)(void);
+
+/* ---- what does not come back --------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) void poll(void)
+{
+    static volatile LONG stop;
+
+    while (InterlockedCompareExchange(&stop, 0, 0) == 0)
+        ;
+}
+
+static void NTAPI polls(void *context)
+{
+    (void)context;
+    poll();
+}
+
+static void play(struct state *s, unsigned me)
+{
+    for (;;) {
+        KeSetEvent(&s->ball[!me], IO_NO_INCREMENT, FALSE);
+        KeWaitForSingleObject(&s->ball[me], Executive, KernelMode, FALSE, NULL);
+    }
+}
+
+static void NTAPI plays_first(void *context)
+{
+    play(context, 0);
+}
+
+static void NTAPI plays_second(void *context)
+{
+    play(context, 1);
+}
+
+static NTSTATUS begin(KSTART_ROUTINE *routine, struct state *s)
+{
+    HANDLE thread;
+    NTSTATUS status = PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, s);
+
+    if (NT_SUCCESS(status))
+        ZwClose(thread);
+    return status;
+}
 
 /* ---- the callout --------------------------------------------------------------------------------------- */
 
@@ -107,6 +153,10 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values,
     if ((out->rights & FWPS_RIGHT_ACTION_WRITE) == 0)
         return;
     out->actionType = FWP_ACTION_PERMIT;
+    if (port == LINKED_POLLED)
+        poll();
+    if (port == LINKED_HOOKED)
+        linked_hook();
     if (port == LINKED_BLOCKS) {
         DbgPrint("linked: port %u is blocked\n", port);
         out->actionType = FWP_ACTION_BLOCK;
@@ -272,6 +322,16 @@ static NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_
     case LINKED_FAULT:
         *(volatile ULONG *)(ULONG_PTR)nowhere = 1;
         return STATUS_SUCCESS;
+    case LINKED_POLL:
+        poll();
+        return STATUS_SUCCESS;
+    case LINKED_POLLS:
+        return begin(polls, s);
+    case LINKED_BALL:
+        KeInitializeEvent(&s->ball[0], SynchronizationEvent, FALSE);
+        KeInitializeEvent(&s->ball[1], SynchronizationEvent, FALSE);
+        (void)begin(plays_first, s);
+        return begin(plays_second, s);
     case LINKED_STOP:
         KeBugCheckEx(0xe2, 1, 2, 3, 4);
         return STATUS_SUCCESS;

@@ -26,6 +26,9 @@ enum {
     LINKED_DEAF = LINKED_CODE(10),  /* waits for an event that nobody sets, in the dispatch routine */
     LINKED_FAULT = LINKED_CODE(11), /* writes where there is no memory */
     LINKED_STOP = LINKED_CODE(12),  /* KeBugCheckEx */
+    LINKED_POLL = LINKED_CODE(13),  /* never returns: asks again and again, with an interlocked operation */
+    LINKED_POLLS = LINKED_CODE(14), /* starts a thread that does */
+    LINKED_BALL = LINKED_CODE(15),  /* two threads that wake each other for ever, while no time goes by */
 };
 struct linked_call {
     uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
@@ -39,12 +42,15 @@ enum {
     LINKED_BLOCKS = 81, /* hard */
     LINKED_PENDS = 82,  /* completed 100 ms later by its timer's work item: permit */
     LINKED_KEEPS = 83,  /* pended and never completed */
+    LINKED_POLLED = 84, /* classifyFn never returns, as LINKED_POLL */
+    LINKED_HOOKED = 85, /* calls linked_hook */
 };
 
 struct _DRIVER_OBJECT;
 struct _UNICODE_STRING;
 int32_t linked_entry(struct _DRIVER_OBJECT *driver, struct _UNICODE_STRING *path);
 
+extern void (*linked_hook)(void);
 struct weir_driver *linked_load(struct weir *w);
 
 #endif

@@ -18,6 +18,14 @@ struct ended {
     char said[65536];
 };
 
+static uint64_t real_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * WEIR_SECOND + (uint64_t)t.tv_nsec;
+}
+
 /* Runs it in another process; what that wrote to standard error. */
 static void run(void (*test)(void), struct ended *out)
 {
@@ -83,6 +91,91 @@ static void a_driver_that_spins(void **state)
     says(&e, "waits for"); /* the others */
     says(&e, "(main)");    /* the test's own thread, down to its beginning */
     says(&e, "again: WEIR_SEED=5 ");
+}
+
+/* What passes scheduling points: others run meanwhile, and time goes by. */
+static uint32_t preempt;
+
+static struct weir_device *open_preempting(struct weir **w)
+{
+    const struct weir_config config = {
+        .size = sizeof config, .hang_ns = 2 * WEIR_SECOND, .preempt = preempt, .shuffle = true, .seed = 5};
+
+    if (weir_create_with(&config, w) != 0 || linked_load(*w) == NULL)
+        _exit(99);
+    return weir_open(weir_process(*w, "C:\\app.exe", NULL), "\\\\.\\Linked", NULL);
+}
+
+static void polls_in_a_control(void)
+{
+    struct weir *w;
+
+    (void)weir_control(open_preempting(&w), LINKED_POLL, NULL, 0, NULL, 0, NULL, 3000 * WEIR_SECOND);
+}
+
+static void polls_in_a_thread(void)
+{
+    struct weir *w;
+
+    (void)weir_control(open_preempting(&w), LINKED_POLLS, NULL, 0, NULL, 0, NULL, 0);
+    weir_run(w, 100000 * WEIR_SECOND);
+}
+
+static void polls_in_two_threads(void)
+{
+    struct weir_device *d;
+    struct weir *w;
+
+    d = open_preempting(&w);
+    (void)weir_control(d, LINKED_POLLS, NULL, 0, NULL, 0, NULL, 0);
+    (void)weir_control(d, LINKED_POLLS, NULL, 0, NULL, 0, NULL, 0);
+    weir_run(w, 100000 * WEIR_SECOND);
+}
+
+static void polls_in_a_classify(void)
+{
+    struct weir *w;
+
+    (void)open_preempting(&w);
+    (void)weir_connect(weir_socket(weir_process(w, "C:\\app.exe", NULL), WEIR_TCP), "10.0.0.2:84");
+}
+
+static void plays_ball(void)
+{
+    struct weir *w;
+
+    (void)weir_control(open_preempting(&w), LINKED_BALL, NULL, 0, NULL, 0, NULL, 0);
+    weir_run(w, WEIR_SECOND);
+}
+
+static void a_driver_that_spins_and_lets_others_run(void **state)
+{
+    static const struct {
+        void (*test)(void);
+        const char *where;
+    } ways[] = {{polls_in_a_control, "interlocked.h:"},
+                {polls_in_a_thread, "interlocked.h:"},
+                {polls_in_two_threads, "interlocked.h:"},
+                {polls_in_a_classify, "interlocked.h:"},
+                {plays_ball, "(play)"}};
+    struct ended e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        for (preempt = 0; preempt < 3; preempt += 2) {
+            uint64_t began = real_ns();
+
+            run(ways[i].test, &e);
+            if (!WIFEXITED(e.status) || WEXITSTATUS(e.status) != 7)
+                fail_msg("way %zu, preempt %u: status %x: %s", i, preempt, e.status, e.said);
+            assert_in_range(real_ns() - began, 2 * WEIR_SECOND,
+                            8 * WEIR_SECOND); /* with what the words take */
+            says(&e, "weir: linked: it does not come back: 2 s of real time");
+            says(&e, ways[i].where);
+            if (ways[i].test != polls_in_a_classify) /* that deep only the innermost calls are shown */
+                says(&e, "(main)");
+            says(&e, "again: WEIR_SEED=5 ");
+        }
 }
 
 static void waits_for_ever(void)
@@ -224,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_driver_that_spins),
+        cmocka_unit_test(a_driver_that_spins_and_lets_others_run),
         cmocka_unit_test(a_driver_that_is_deaf),
         cmocka_unit_test(a_test_that_lets_no_time_go_by),
         cmocka_unit_test(a_test_that_does_something_else),
