@@ -473,6 +473,17 @@ int capture_writer_open(const char *path, struct capture_writer **out, struct ca
     return 0;
 }
 
+/*
+ * The new file takes the old one's name. Where there was one the two names are exchanged and the old file goes: a plain
+ * rename() onto a file makes ext4 write the new one to the disk at once (auto_da_alloc), in the time of this process.
+ */
+static int replace(const char *temporary, const char *path)
+{
+    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+        return unlink(temporary) == 0 ? 0 : -errno;
+    return rename(temporary, path) == 0 ? 0 : -errno; /* there was none, or the file system cannot exchange */
+}
+
 int capture_writer_close(struct capture_writer *w, bool keep)
 {
     if (w == NULL)
@@ -482,10 +493,11 @@ int capture_writer_close(struct capture_writer *w, bool keep)
     int result = w->failed;
     if (w->fd != STDOUT_FILENO && close(w->fd) != 0 && result == 0)
         result = -errno;
-    if (w->temporary != NULL && keep && rename(w->temporary, w->path) != 0) {
+    if (w->temporary != NULL && keep) {
+        int replaced = replace(w->temporary, w->path);
         if (result == 0)
-            result = -errno;
-        keep = false;
+            result = replaced;
+        keep = replaced == 0;
     }
     if (w->temporary != NULL && !keep)
         (void)unlink(w->temporary);
