@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The import proper: expat's events against the schema. A stack of open containers, at most one open leaf,
- * and a mode in which an element nobody models is written down as text until it closes.
+ * The import proper: a reader's events (plain.c, xml.c) against the schema. A stack of open containers, at most one open
+ * leaf, and a mode (raw_depth) in which an element nobody models is written down as text until it closes.
  *
  * Invariant: a frame's `object` points to zeroed memory of the struct that its context describes, and a leaf
- * writes only within it. Once `status` is set nothing more happens: expat may still deliver a few events.
+ * writes only within it. Once `status` is set nothing more happens: a reader may still deliver a few events.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +13,6 @@
 #include "internal.h"
 
 static const struct element flag_item = {.context = C_FLAGS, .kind = E_FLAGS, .name = "item"};
-
-static void XMLCALL element_start(void *ctx, const XML_Char *name, const XML_Char **attributes);
 
 const char *import_open_name(const struct import *im)
 {
@@ -57,7 +55,7 @@ bool part_add(struct import *im, struct part_list *list, const char *text, size_
 
 /* ---- an element kept as text ------------------------------------------------------------------------ */
 
-static void raw_tag(struct import *im, const XML_Char *name, const XML_Char **attributes)
+static void raw_tag(struct import *im, const char *name, const char **attributes)
 {
     buffer_text(&im->raw, "<");
     buffer_text(&im->raw, name);
@@ -70,20 +68,10 @@ static void raw_tag(struct import *im, const XML_Char *name, const XML_Char **at
     im->raw_open = im->raw.size;
 }
 
-static void XMLCALL raw_start(void *ctx, const XML_Char *name, const XML_Char **attributes)
+static void raw_start(struct import *im, const char *name, const char **attributes)
 {
-    struct import *im = ctx;
-    if (im->status != 0)
-        return;
     im->raw_depth++;
     raw_tag(im, name, attributes);
-}
-
-static void XMLCALL raw_text(void *ctx, const XML_Char *text, int size)
-{
-    struct import *im = ctx;
-    if (im->status == 0)
-        buffer_escaped(&im->raw, text, (size_t)size, false);
 }
 
 /* The element is complete: to its record, or a section of its own; and a note unless it is empty and known.
@@ -127,29 +115,23 @@ static void raw_finish(struct import *im)
         im->root_done = true;
 }
 
-static void XMLCALL raw_end(void *ctx, const XML_Char *name)
+static void raw_end(struct import *im, const char *name, size_t size)
 {
-    struct import *im = ctx;
-    if (im->status != 0)
-        return;
     if (im->raw.size == im->raw_open && im->raw.size > 0) {
         im->raw.data[im->raw.size - 1] = '/';
         buffer_text(&im->raw, ">");
         im->raw_open = 0; /* "/>" closes this one; the parent is not empty */
     } else {
-        buffer_printf(&im->raw, "</%s>", name);
+        buffer_printf(&im->raw, "</%.*s>", (int)size, name);
     }
     if (--im->raw_depth > 0)
         return;
     buffer_add(&im->raw, "", 1); /* for strchr above */
     im->raw.size -= !im->raw.failed;
     raw_finish(im);
-    import_handlers(im);
-    if (im->root_done)
-        XML_StopParser(im->parser, XML_FALSE);
 }
 
-static void raw_begin(struct import *im, const XML_Char *name, const XML_Char **attributes, bool known)
+static void raw_begin(struct import *im, const char *name, const char **attributes, bool known)
 {
     im->raw.size = 0;
     im->raw_depth = 1;
@@ -159,8 +141,6 @@ static void raw_begin(struct import *im, const XML_Char *name, const XML_Char **
     memcpy(im->raw_name, name, n);
     im->raw_name[n] = '\0';
     raw_tag(im, name, attributes);
-    XML_SetElementHandler(im->parser, raw_start, raw_end);
-    XML_SetCharacterDataHandler(im->parser, raw_text);
 }
 
 /* ---- containers ------------------------------------------------------------------------------------- */
@@ -251,8 +231,7 @@ static void end_list(struct import *im, struct frame *f)
     *(UINT32 *)((char *)f->object + f->row->offset2) = f->count;
 }
 
-static void begin_list(struct import *im, const struct element *row, void *object,
-                       const XML_Char **attributes)
+static void begin_list(struct import *im, const struct element *row, void *object, const char **attributes)
 {
     struct frame *f = push(im, row, row->kind == E_FLAGS ? C_FLAGS : C_LIST, object);
     if (f == NULL)
@@ -266,9 +245,9 @@ static void begin_list(struct import *im, const struct element *row, void *objec
     }
 }
 
-/* ---- expat's handlers --------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------- */
 
-static void unknown_attributes(struct import *im, const XML_Char *name, const XML_Char **attributes)
+static void unknown_attributes(struct import *im, const char *name, const char **attributes)
 {
     for (; attributes[0] != NULL; attributes += 2) {
         if (strcmp(attributes[0], "numItems") != 0)
@@ -277,11 +256,8 @@ static void unknown_attributes(struct import *im, const XML_Char *name, const XM
     }
 }
 
-static void XMLCALL element_start(void *ctx, const XML_Char *name, const XML_Char **attributes)
+static void element_start(struct import *im, const char *name, size_t size, const char **attributes)
 {
-    struct import *im = ctx;
-    if (im->status != 0)
-        return;
     struct frame *top = &im->stack[im->depth - 1];
     if (attributes[0] != NULL)
         unknown_attributes(im, name, attributes);
@@ -300,7 +276,7 @@ static void XMLCALL element_start(void *ctx, const XML_Char *name, const XML_Cha
         return;
     }
 
-    const struct element *row = im->leaf == NULL ? schema_find(&im->schema, top->context, name) : NULL;
+    const struct element *row = im->leaf == NULL ? schema_find(&im->schema, top->context, name, size) : NULL;
     if (top->context == C_DOCUMENT && !im->any_root && (row == NULL || row->kind == E_RAW)) {
         import_fail(im, xml_here(im), "expected <wfpstate>, <wfpdiag> or <netEvents>, found <%.60s>", name);
         return;
@@ -346,12 +322,8 @@ static void XMLCALL element_start(void *ctx, const XML_Char *name, const XML_Cha
         im->any_root = true;
 }
 
-static void XMLCALL element_end(void *ctx, const XML_Char *name)
+static void element_end(struct import *im)
 {
-    struct import *im = ctx;
-    (void)name; /* expat has matched it with the start */
-    if (im->status != 0)
-        return;
     if (im->leaf != NULL) {
         const struct element *leaf = im->leaf;
         struct frame *top = &im->stack[im->depth - 1];
@@ -386,14 +358,11 @@ static void XMLCALL element_end(void *ctx, const XML_Char *name)
     default:
         break;
     }
-    if (im->depth == 1) {
-        im->root_done = true;
-        XML_StopParser(im->parser, XML_FALSE);
-    }
+    im->root_done = im->depth == 1;
 }
 
 /* Nearly always a line end or the tabs behind one. */
-static bool blank(const XML_Char *text, int size)
+static bool blank(const char *text, int size)
 {
     static const char tabs[8] = {'\t', '\t', '\t', '\t', '\t', '\t', '\t', '\t'};
     int i = 0;
@@ -406,15 +375,20 @@ static bool blank(const XML_Char *text, int size)
     return true;
 }
 
-static void XMLCALL element_text(void *ctx, const XML_Char *text, int size)
+void import_text(struct import *im, const char *text, int size)
 {
-    struct import *im = ctx;
+    if (im->status != 0)
+        return;
+    if (im->raw_depth > 0) {
+        buffer_escaped(&im->raw, text, (size_t)size, false);
+        return;
+    }
     if (im->leaf != NULL) {
-        if (im->leaf->kind != E_IGNORE && im->status == 0)
+        if (im->leaf->kind != E_IGNORE)
             buffer_add(&im->text, text, (size_t)size);
         return;
     }
-    if (blank(text, size) || im->status != 0)
+    if (blank(text, size))
         return;
     struct frame *top = &im->stack[im->depth - 1];
     if (top->context == C_FLAGS) { /* <flags>0</flags> */
@@ -426,19 +400,22 @@ static void XMLCALL element_text(void *ctx, const XML_Char *text, int size)
              size < 60 ? size : 60, text, import_open_name(im));
 }
 
-static void XMLCALL no_doctype(void *ctx, const XML_Char *name, const XML_Char *system,
-                               const XML_Char *public, int has)
+void import_start(struct import *im, const char *name, size_t size, const char **attributes)
 {
-    struct import *im = ctx;
-    (void)system, (void)public, (void)has;
-    /* netsh writes none; entities are only good for blowing up a reader */
-    import_fail(im, xml_here(im), "expected an element, found a DOCTYPE (%.40s)", name);
+    if (im->status != 0)
+        return;
+    if (im->raw_depth > 0)
+        raw_start(im, name, attributes);
+    else
+        element_start(im, name, size, attributes);
 }
 
-void import_handlers(struct import *im)
+void import_end(struct import *im, const char *name, size_t size)
 {
-    XML_SetUserData(im->parser, im);
-    XML_SetElementHandler(im->parser, element_start, element_end);
-    XML_SetCharacterDataHandler(im->parser, element_text);
-    XML_SetStartDoctypeDeclHandler(im->parser, no_doctype);
+    if (im->status != 0)
+        return;
+    if (im->raw_depth > 0)
+        raw_end(im, name, size);
+    else
+        element_end(im);
 }

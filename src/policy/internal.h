@@ -2,7 +2,8 @@
 /*
  * What the files of the policy room share: the arena, the record of one object, the note list, the import.
  *
- *   xml.c     bytes, encodings, roots, positions; drives expat            -> import_start/text/end
+ *   plain.c   a file as netsh writes it                                   -> import_start/text/end
+ *   xml.c     all others: bytes, encodings, roots, positions; drives expat -> import_start/text/end
  *   schema.c  which element may stand where and what it means (a table)
  *   import.c  the stack of open elements; fills records as the schema says
  *   values.c  text to numbers, keys, addresses, SIDs, descriptors, flags
@@ -202,7 +203,8 @@ struct schema {
 };
 extern const struct element schema_table[]; /* fewer than SCHEMA_NAMES */
 void schema_init(struct schema *s);
-const struct element *schema_find(const struct schema *s, enum context context, const char *name);
+const struct element *schema_find(const struct schema *s, enum context context, const char *name,
+                                  size_t size);
 
 /* What a record of each kind is: its context and its size. */
 struct record_type {
@@ -267,6 +269,7 @@ struct policy_internal {
     struct record_list records[R_COUNT];
     struct section *sections, **last_section;
     struct made_name *made_names;
+    bool plain; /* read by plain.c */
 };
 
 struct frame {
@@ -296,12 +299,13 @@ struct import {
     const char *name;
     const unsigned char *bytes; /* the file, after the BOM */
     size_t size;
-    unsigned unit;   /* bytes a code unit: 1 UTF-8, 2 UTF-16 */
-    bool big_endian; /* of UTF-16 */
-    XML_Parser parser;
-    size_t base;  /* of the current root's document */
-    int status;   /* sticks: 0 or negative errno */
-    bool replace; /* what the bfe holds goes first, in the same transaction */
+    unsigned unit;                 /* bytes a code unit: 1 UTF-8, 2 UTF-16 */
+    bool big_endian;               /* of UTF-16 */
+    XML_Parser parser;             /* NULL: plain.c reads */
+    size_t base;                   /* of the current root's document */
+    size_t event_at, event_behind; /* where plain.c is */
+    int status;                    /* sticks: 0 or negative errno */
+    bool replace;                  /* what the bfe holds goes first, in the same transaction */
     bool root_done;
     bool any_root; /* a root that holds a policy was there */
     struct schema schema;
@@ -332,8 +336,14 @@ char *xml_source(struct import *im, size_t from, size_t to); /* the file's text 
 void import_fail(struct import *im, size_t at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void import_no_memory(struct import *im);
 
-/* import.c: expat's handlers, while an element is read by the schema */
-void import_handlers(struct import *im);
+/* plain.c: reads all of it. False: it is not plain, or something is wrong with it; what was made is of no use. */
+bool plain_read(struct import *im);
+
+/* import.c: a reader's events. Names and attributes (pairs, then NULL) end in NUL. Where a root is over is said by
+ * `root_done`. */
+void import_start(struct import *im, const char *name, size_t size, const char **attributes);
+void import_text(struct import *im, const char *text, int size);
+void import_end(struct import *im, const char *name, size_t size);
 const char *import_open_name(const struct import *im); /* the innermost open element that we know of */
 
 /* values.c: 0 or sets the import's status */
@@ -353,10 +363,11 @@ void note_add(struct import *im, enum policy_note_kind kind, size_t at, const ch
 int note_finish(struct import *im); /* sorts, finds the lines, hands over to the policy */
 
 /* text.c */
-WCHAR *text_wide(struct arena *a, const char *text, size_t size); /* UTF-8 (expat has checked it) to UTF-16 */
-void text_narrow(struct buffer *b, const WCHAR *text);            /* UTF-16 to UTF-8, unescaped */
-bool text_guid(const char *text, size_t size, GUID *out);         /* with or without braces */
-bool text_hex(const char *text, size_t size, UINT8 *out);         /* size / 2 bytes */
+WCHAR *text_wide(struct arena *a, const char *text,
+                 size_t size);                            /* UTF-8 (checked by who read it) to UTF-16 */
+void text_narrow(struct buffer *b, const WCHAR *text);    /* UTF-16 to UTF-8, unescaped */
+bool text_guid(const char *text, size_t size, GUID *out); /* with or without braces */
+bool text_hex(const char *text, size_t size, UINT8 *out); /* size / 2 bytes */
 bool text_unsigned(const char *text, size_t size, UINT64 max, UINT64 *out); /* decimal or 0x... */
 bool text_signed(const char *text, size_t size, INT64 min, INT64 max, INT64 *out);
 

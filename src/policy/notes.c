@@ -60,8 +60,8 @@ static int by_place(const void *a, const void *b)
 }
 
 /* Line ends before every STRIDE-th byte, so that a place costs a short count. */
-#define STRIDE ((size_t)4096)
-typedef unsigned char lanes __attribute__((vector_size(32)));
+#define STRIDE ((size_t)2048)
+typedef unsigned char lanes __attribute__((vector_size(16))); /* as all processors have them */
 
 /* Between two places at most STRIDE apart. */
 static unsigned long line_ends(const struct import *im, size_t from, size_t to)

@@ -2,7 +2,7 @@
 /*
  * policy: what `netsh wfp show state|filters|netevents` wrote on a machine, read into a bfe and back.
  *
- *   file --expat, one pass--> records in an arena --bfe_restore_*, one transaction--> bfe --> engine
+ *   file --one pass--> records in an arena --bfe_restore_*, one transaction--> bfe --> engine
  *                                   |
  *                                   +--> endpoints, sessions, net events, notes: kept in struct policy
  *

@@ -18,7 +18,7 @@ void save_close(struct saver *s, const char *name);
 /* A list's start tag; false (and the list is written) when it has no items. */
 bool save_open_list(struct saver *s, const char *name, UINT32 count);
 void save_text(struct saver *s, const char *name, const char *text); /* NULL: empty */
-/* XML kept as it stood; its lines end in LF since expat read them. */
+/* XML kept as it stood; its lines end in LF since they were read. */
 void save_kept(struct saver *s, const char *xml);
 
 /* One object; `r` is the record it came from, NULL when it came from no file. */

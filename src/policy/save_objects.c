@@ -87,7 +87,7 @@ static void leaf_number(struct saver *s, const char *name, UINT64 value)
     leaf(s, name, text, (size_t)snprintf(text, sizeof(text), "%llu", value));
 }
 
-/* Kept XML, as it stood; its lines end in LF since expat read them. */
+/* Kept XML, as it stood; its lines end in LF since they were read. */
 void save_kept(struct saver *s, const char *xml)
 {
     indent(s);

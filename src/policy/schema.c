@@ -335,9 +335,8 @@ static UINT32 name_hash(const char *name, size_t size)
     return (UINT32)(word >> 40) % SCHEMA_NAMES;
 }
 
-static UINT32 name_slot(const struct schema *s, const char *name)
+static UINT32 name_slot(const struct schema *s, const char *name, size_t size)
 {
-    size_t size = strlen(name);
     UINT32 at = name_hash(name, size);
     while (s->names[at] != NULL && (s->sizes[at] != size || memcmp(s->names[at], name, size) != 0))
         at = (at + 1) % SCHEMA_NAMES;
@@ -350,15 +349,15 @@ void schema_init(struct schema *s)
                    "the table of names must keep free slots");
     memset(s, 0, sizeof(*s));
     for (size_t i = 0; i < sizeof(schema_table) / sizeof(schema_table[0]); i++) {
-        UINT32 slot = name_slot(s, schema_table[i].name);
+        UINT32 slot = name_slot(s, schema_table[i].name, strlen(schema_table[i].name));
         s->names[slot] = schema_table[i].name;
         s->sizes[slot] = strlen(schema_table[i].name);
         s->rows[schema_table[i].context][slot] = (UINT16)(i + 1);
     }
 }
 
-const struct element *schema_find(const struct schema *s, enum context context, const char *name)
+const struct element *schema_find(const struct schema *s, enum context context, const char *name, size_t size)
 {
-    UINT16 row = s->rows[context][name_slot(s, name)];
+    UINT16 row = s->rows[context][name_slot(s, name, size)];
     return row == 0 ? NULL : &schema_table[row - 1];
 }

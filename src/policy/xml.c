@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes to events: encodings, the roots one after another, and where in the file we are.
+ * Bytes to events by expat, for what is not plain.c's: encodings, the roots one after another, and where in the file we
+ * are; and the door of the import: plain.c first.
  *
  * netsh writes two root elements into one file, which XML does not allow: expat is stopped where a root
  * closes and a fresh parse starts behind it. Places are kept as byte offsets of the whole file and only
@@ -22,12 +23,16 @@
 
 size_t xml_here(const struct import *im)
 {
+    if (im->parser == NULL)
+        return im->event_at;
     XML_Index at = XML_GetCurrentByteIndex(im->parser);
     return im->base + (at < 0 ? 0 : (size_t)at);
 }
 
 size_t xml_behind(const struct import *im)
 {
+    if (im->parser == NULL)
+        return im->event_behind;
     return xml_here(im) + (size_t)XML_GetCurrentByteCount(im->parser);
 }
 
@@ -174,6 +179,45 @@ static void syntax_error(struct import *im)
     }
 }
 
+/* ---- expat's handlers ---------------------------------------------------------------------------------- */
+
+static void XMLCALL element_start(void *ctx, const XML_Char *name, const XML_Char **attributes)
+{
+    import_start(ctx, name, strlen(name), attributes);
+}
+
+static void XMLCALL element_end(void *ctx, const XML_Char *name)
+{
+    struct import *im = ctx;
+    import_end(im, name, strlen(name));
+    if (im->root_done)
+        XML_StopParser(im->parser, XML_FALSE);
+}
+
+static void XMLCALL element_text(void *ctx, const XML_Char *text, int size)
+{
+    import_text(ctx, text, size);
+}
+
+static void XMLCALL no_doctype(void *ctx, const XML_Char *name, const XML_Char *system,
+                               const XML_Char *public, int has)
+{
+    struct import *im = ctx;
+    (void)system, (void)public, (void)has;
+    /* netsh writes none; entities are only good for blowing up a reader */
+    import_fail(im, xml_here(im), "expected an element, found a DOCTYPE (%.40s)", name);
+}
+
+static void set_handlers(struct import *im)
+{
+    XML_SetUserData(im->parser, im);
+    XML_SetElementHandler(im->parser, element_start, element_end);
+    XML_SetCharacterDataHandler(im->parser, element_text);
+    XML_SetStartDoctypeDeclHandler(im->parser, no_doctype);
+}
+
+/* ---- roots ---------------------------------------------------------------------------------------------- */
+
 /* One root element. Sets base for the next; *end when nothing but blanks and comments was left. */
 static int read_root(struct import *im, const char *encoding, bool first, bool *end)
 {
@@ -199,7 +243,7 @@ static int read_root(struct import *im, const char *encoding, bool first, bool *
         import_no_memory(im);
         return im->status;
     }
-    import_handlers(im);
+    set_handlers(im);
     im->root_done = false;
     /* In one call: between calls expat would walk over all bytes once more to count lines. */
     enum XML_Status ok =
@@ -254,6 +298,8 @@ int xml_read(struct import *im)
 
 static void import_free(struct import *im)
 {
+    if (im == NULL)
+        return;
     if (im->parser != NULL)
         XML_ParserFree(im->parser);
     for (size_t i = 0; i < sizeof(im->items) / sizeof(im->items[0]); i++)
@@ -261,32 +307,28 @@ static void import_free(struct import *im)
     free(im->text.data);
     free(im->raw.data);
     memo_free(&im->memo);
+    if (im->in != NULL) { /* nobody took it over */
+        arena_free(&im->in->arena);
+        free(im->in);
+    }
     free(im);
 }
 
-static int load_memory(struct bfe *b, const char *name, const char *text, size_t size, bool replace,
-                       struct policy **out, struct policy_error *err)
+/* An import at its beginning; NULL: no memory. */
+static struct import *import_new(const char *name, const char *text, size_t size, bool replace,
+                                 struct policy_error *err)
 {
-    struct policy_error unread;
     struct import *im = calloc(1, sizeof(*im));
-    struct policy_internal *in = calloc(1, sizeof(*in));
-    struct policy *p = in == NULL ? NULL : arena_alloc(&in->arena, sizeof(*p));
-    int rc = -ENOMEM;
 
-    *out = NULL;
-    if (err == NULL)
-        err = &unread;
-    *err = (struct policy_error){0};
-    if (im == NULL || p == NULL) {
-        snprintf(err->text, sizeof(err->text), "%s: out of memory", name);
-        goto out;
-    }
-    p->internal = in;
-    in->last_section = &in->sections;
+    if (im == NULL || (im->in = calloc(1, sizeof(*im->in))) == NULL)
+        goto fail;
+    im->policy = arena_alloc(&im->in->arena, sizeof(*im->policy));
+    if (im->policy == NULL || (im->policy->file = arena_copy(&im->in->arena, name, strlen(name))) == NULL)
+        goto fail;
+    im->policy->internal = im->in;
+    im->in->last_section = &im->in->sections;
     for (int i = 0; i < R_COUNT; i++)
-        in->records[i].last = &in->records[i].first;
-    im->policy = p;
-    im->in = in;
+        im->in->records[i].last = &im->in->records[i].first;
     im->err = err;
     im->name = name;
     im->replace = replace;
@@ -294,33 +336,47 @@ static int load_memory(struct bfe *b, const char *name, const char *text, size_t
     im->size = size;
     im->unit = 1;
     schema_init(&im->schema);
-    im->stack[0] = (struct frame){.context = C_DOCUMENT, .object = p, .expected = UINT64_MAX};
+    im->stack[0] = (struct frame){.context = C_DOCUMENT, .object = im->policy, .expected = UINT64_MAX};
     im->depth = 1;
-    p->file = arena_copy(&in->arena, name, strlen(name));
-    if (p->file == NULL) {
-        import_no_memory(im);
-        rc = im->status;
-        goto out;
-    }
-    if (size > MAX_FILE) {
-        import_fail(im, SIZE_MAX, "expected at most 1 GiB, found %zu bytes", size);
-        rc = im->status;
-        goto out;
-    }
-    rc = xml_read(im);
-    if (rc == 0)
-        rc = load_records(im, b);
-    if (rc == 0) {
-        *out = p;
-        in = NULL; /* belongs to the policy now */
-    }
-out:
-    if (in != NULL) {
-        arena_free(&in->arena);
-        free(in);
-    }
-    if (im != NULL)
+    return im;
+fail:
+    import_free(im);
+    return NULL;
+}
+
+static int load_memory(struct bfe *b, const char *name, const char *text, size_t size, bool replace,
+                       struct policy **out, struct policy_error *err)
+{
+    struct policy_error unread, unsaid; /* of plain.c: what is wrong is said by expat's reader */
+    struct import *im;
+    int rc = -ENOMEM;
+
+    *out = NULL;
+    if (err == NULL)
+        err = &unread;
+    *err = (struct policy_error){0};
+    im = import_new(name, text, size, replace, &unsaid);
+    if (im != NULL && size <= MAX_FILE && plain_read(im)) {
+        im->in->plain = true;
+    } else if (im != NULL) {
         import_free(im);
+        im = import_new(name, text, size, replace, err);
+        if (im != NULL && size > MAX_FILE)
+            import_fail(im, SIZE_MAX, "expected at most 1 GiB, found %zu bytes", size);
+        else if (im != NULL)
+            (void)xml_read(im);
+    }
+    if (im == NULL) {
+        snprintf(err->text, sizeof(err->text), "%s: out of memory", name);
+        return rc;
+    }
+    im->err = err;
+    rc = im->status == 0 ? load_records(im, b) : im->status;
+    if (rc == 0) {
+        *out = im->policy;
+        im->in = NULL; /* belongs to the policy now */
+    }
+    import_free(im);
     return rc;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzzes the import of what netsh wrote: a file either loads whole, with counts that add up, and can be saved
- * and loaded again to the same counts; or it fails with a line that says so, and has changed nothing.
+ * and loaded again to the same counts; or it fails with a line that says so, and has changed nothing. A comment behind the
+ * end makes it expat's instead of plain.c's: the same must come of it.
  */
 #include "policy/policy.h"
 
@@ -81,6 +82,34 @@ static void again(struct machine *m, const struct policy *p)
     free(text);
 }
 
+/* In UTF-8. p: what came of it without the comment; NULL: nothing. */
+static void by_expat(const struct policy *p, const char *text, size_t size)
+{
+    static const char comment[] = "<!---->";
+    struct machine other;
+    struct policy *q;
+    struct policy_error error = {0};
+    char *longer = malloc(size + sizeof(comment));
+    REQUIRE(longer != NULL);
+    memcpy(longer, text, size);
+    memcpy(longer + size, comment, sizeof(comment));
+    start(&other);
+    int status = policy_load_memory(other.bfe, "input", longer, size + sizeof(comment) - 1, &q, &error);
+    free(longer);
+    REQUIRE((status == 0) == (p != NULL));
+    if (status == 0) {
+        REQUIRE(memcmp(&q->counts, &p->counts, sizeof(p->counts)) == 0);
+        REQUIRE(q->note_count == p->note_count);
+        for (UINT32 i = 0; i < p->note_count; i++) {
+            REQUIRE(q->notes[i].kind == p->notes[i].kind && q->notes[i].line == p->notes[i].line);
+            REQUIRE(q->notes[i].count == p->notes[i].count &&
+                    strcmp(q->notes[i].text, p->notes[i].text) == 0);
+        }
+        policy_free(q);
+    }
+    stop(&other);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct machine m;
@@ -93,6 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     start(&m);
     count(&m, before);
     int status = policy_load_memory(m.bfe, "input", exact, size, &p, &error);
+    if (size >= 2 && data[0] != 0 && data[1] != 0 && data[0] < 0xfe)
+        by_expat(status == 0 ? p : NULL, exact, size);
     free(exact); /* the bytes are not needed afterwards */
     count(&m, after);
     if (status != 0) {
