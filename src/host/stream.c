@@ -81,7 +81,7 @@ static bool insert(struct streams *all, struct stream *st)
     if (ok) {
         st->chain = *bucket(all, st->id);
         *bucket(all, st->id) = st;
-        all->count++;
+        __atomic_store_n(&all->count, all->count + 1, __ATOMIC_RELAXED);
     }
     rt_mutex_unlock(all->lock);
     return ok;
@@ -94,7 +94,7 @@ struct stream *stream_hold(struct host *h, UINT64 flow_id)
 
     rt_mutex_lock(all->lock);
     st = find(all, flow_id);
-    if (st != NULL && (st->none || st->dropped))
+    if (st != NULL && (st->none || __atomic_load_n(&st->dropped, __ATOMIC_RELAXED)))
         st = NULL;
     if (st != NULL)
         st->inside++;
@@ -332,7 +332,7 @@ struct stream *stream_find(struct host *h, UINT64 flow_id)
     struct streams *all = h->streams;
     struct stream *st;
 
-    if (all->count == 0)
+    if (!streams_any(h))
         return NULL;
     rt_mutex_lock(all->lock);
     st = find(all, flow_id);
@@ -346,7 +346,7 @@ struct stream *stream_of(struct scene *s)
     struct streams *all = h->streams;
     struct stream *st = NULL;
 
-    if (all->count == 0 && !indicate_stream_asks(s))
+    if (!streams_any(h) && !indicate_stream_asks(s))
         return NULL;
     streams_reap(h);
     if (s->flow_id == 0)
@@ -593,7 +593,7 @@ void stream_end(struct host *h, UINT64 flow_id, bool aborted)
             at = &(*at)->chain;
         *at = st->chain;
         st->chain = all->dead;
-        all->dead = st;
+        __atomic_store_n(&all->dead, st, __ATOMIC_RELAXED);
         __atomic_store_n(&all->count, all->count - 1, __ATOMIC_RELAXED);
         st->aborted = aborted;
         __atomic_store_n(&st->gone, true, __ATOMIC_RELEASE);

@@ -37,7 +37,7 @@ static UINT32 flags_of(int dir, UINT32 flags)
     return f;
 }
 
-static NET_BUFFER_LIST *list_of(const struct host *h, struct stream_chunk *c)
+static NET_BUFFER_LIST *list_of(const struct host *h, struct stream_chunk *c, bool first)
 {
     if (c->store == NULL) { /* a mark's */
         c->store = ndis_store_take(0);
@@ -48,7 +48,7 @@ static NET_BUFFER_LIST *list_of(const struct host *h, struct stream_chunk *c)
         c->slice = ndis_slice_take(c->store);
     if (c->slice == NULL)
         return NULL;
-    return ndis_slice_show(c->slice, c->begin, c->at + c->size, h->config.knobs.split_mdl);
+    return ndis_slice_show(c->slice, first ? c->begin : c->at, c->at + c->size, h->config.knobs.split_mdl);
 }
 
 bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
@@ -65,7 +65,7 @@ bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
             continue;
         if (c->through > k || (c->kind == STREAM_MARK && c != first))
             break;
-        list = list_of(r->host, c);
+        list = list_of(r->host, c, c == first);
         if (list == NULL)
             return false;
         if (last == NULL)

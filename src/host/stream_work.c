@@ -27,7 +27,8 @@
 
 #define SMALL    4096u  /* what waits and is smaller is put together, */
 #define TOGETHER 16384u /* so much of it */
-#define CHUNK    256u   /* what a chunk costs beside its bytes */
+#define CHUNK    256u   /* what a chunk costs beside its bytes; */
+#define CHUNKS   65536u /* so much of that is always allowed */
 
 /* ---- chunks */
 
@@ -257,6 +258,7 @@ static struct stream_chunk *pop_some(struct stream_run *r, struct stream_place *
 /* On to what comes behind stage k; the caller works there. */
 static void pass(struct stream_run *r, unsigned k, struct stream_chunk *c)
 {
+    c->begin = c->at; /* what was in front of it is no business of the next one's */
     if (k + 1 < r->st->dir[r->dir].set->count)
         stream_append(r, k + 1, c);
     else
@@ -530,7 +532,7 @@ static void drop(struct stream_run *r, unsigned k)
     struct stream *st = r->st;
     const struct stream_sink *sink = r->host->stream_sink;
 
-    st->dropped = true;
+    __atomic_store_n(&st->dropped, true, __ATOMIC_RELAXED);
     stream_count(&r->host->streams->counts.dropped, 1);
     if (sink != NULL && sink->drop != NULL)
         sink->drop(r->host, st, st->dir[r->dir].set->stages[k].filter_id);
@@ -560,7 +562,7 @@ static bool limit_reached(const struct stream_run *r, const struct stream_place 
     const struct host_limits *l = &r->host->limits;
     const struct streams *all = r->host->streams;
 
-    return p->bytes >= l->stream_buffer || (UINT64)p->chunks * CHUNK >= 2ull * l->stream_buffer ||
+    return p->bytes >= l->stream_buffer || (UINT64)p->chunks * CHUNK >= 2ull * l->stream_buffer + CHUNKS ||
            __atomic_load_n(&all->counts.waiting, __ATOMIC_RELAXED) > l->streams_bytes;
 }
 
