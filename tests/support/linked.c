@@ -27,7 +27,7 @@ struct state {
     IRP *later_irp;
     PIO_WORKITEM item, counted;
     volatile LONG count;
-    KEVENT never, ball[2];
+    KEVENT never;
     HANDLE engine;
     UINT32 callout;
 };
@@ -53,24 +53,6 @@ static void NTAPI polls(void *context)
 {
     (void)context;
     poll();
-}
-
-static void play(struct state *s, unsigned me)
-{
-    for (;;) {
-        KeSetEvent(&s->ball[!me], IO_NO_INCREMENT, FALSE);
-        KeWaitForSingleObject(&s->ball[me], Executive, KernelMode, FALSE, NULL);
-    }
-}
-
-static void NTAPI plays_first(void *context)
-{
-    play(context, 0);
-}
-
-static void NTAPI plays_second(void *context)
-{
-    play(context, 1);
 }
 
 static NTSTATUS begin(KSTART_ROUTINE *routine, struct state *s)
@@ -327,11 +309,6 @@ static NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_
         return STATUS_SUCCESS;
     case LINKED_POLLS:
         return begin(polls, s);
-    case LINKED_BALL:
-        KeInitializeEvent(&s->ball[0], SynchronizationEvent, FALSE);
-        KeInitializeEvent(&s->ball[1], SynchronizationEvent, FALSE);
-        (void)begin(plays_first, s);
-        return begin(plays_second, s);
     case LINKED_STOP:
         KeBugCheckEx(0xe2, 1, 2, 3, 4);
         return STATUS_SUCCESS;

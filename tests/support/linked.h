@@ -28,7 +28,6 @@ enum {
     LINKED_STOP = LINKED_CODE(12),  /* KeBugCheckEx */
     LINKED_POLL = LINKED_CODE(13),  /* never returns: asks again and again, with an interlocked operation */
     LINKED_POLLS = LINKED_CODE(14), /* starts a thread that does */
-    LINKED_BALL = LINKED_CODE(15),  /* two threads that wake each other for ever, while no time goes by */
 };
 struct linked_call {
     uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
