@@ -18,6 +18,12 @@
  * its program's next call fails, its peer gets a reset. One that the stack gives up without a packet is ended with the
  * host: its flow, its endpoint.
  *
+ * Fragments. A datagram of the host's own that is longer than its wire takes comes from the stack in pieces. They are kept
+ * until the last is there, then given one after the other: with the first the host has all that follow
+ * (host_config.following), so callouts see the datagram whole (ORD-16), and the first one's outcome is the send's. A
+ * packet of a driver's that is too long for its wire is cut here. What arrives in fragments both the host and the stack put
+ * together; when the host keeps what it made whole, the stack forgets its pieces.
+ *
  * The inbox. What the host tells comes on any thread, also within host_frame(): packets that drivers inject, and
  * completions. It is noted and carried out by the test's own thread, in the order in which it came, between two
  * steps of the pump or before the call returns.
@@ -33,6 +39,8 @@
 #include "embed/machine.h"
 
 #define PACKET_MOST 65535u
+#define PIECES      64u         /* of 65,535 bytes, at 1,280 */
+#define OWN_IDS     0x80008000u /* identifications of what is cut here: the stack's begin at 1 */
 
 enum note_kind { NOTE_PACKET, NOTE_COMPLETED, NOTE_TORN, NOTE_GONE };
 
@@ -52,6 +60,20 @@ struct note {
     uint8_t bytes[];
 };
 
+/* One fragment, and those that wait for the last one. */
+struct piece {
+    struct host_frame frame;
+    struct wire_packet wire;
+    uint32_t at, size; /* its frame in `room` */
+};
+struct pieces {
+    struct piece of[PIECES];
+    uint32_t count, given; /* `given`: with the host */
+    uint32_t used;
+    bool begins;
+    uint8_t room[PACKET_MOST + PIECES * (LINK + 60)];
+};
+
 struct embed_gate {
     struct stack *stack;
     _Atomic(struct note *) inbox; /* newest first */
@@ -59,6 +81,9 @@ struct embed_gate {
     uint64_t frames;
     const struct host_owner *sending; /* whose packet is with the host */
     struct embed_socket *held;        /* those whose connect waits, newest first */
+    struct pieces *pieces;            /* made with the first */
+    uint64_t whole;                   /* the frame that completed a datagram last */
+    uint32_t cut;                     /* how many packets */
     uint8_t frame[LINK + PACKET_MOST];
 };
 
@@ -136,7 +161,8 @@ static bool is_accept(const struct engine_layer *l)
 
 /* What the sender hears of it. */
 static enum stack_sent answer_of(struct embed_gate *g, const struct stack_packet *p,
-                                 const struct host_outcome *o, struct embed_socket *s)
+                                 const struct host_frame *f, const struct host_outcome *o,
+                                 struct embed_socket *s)
 {
     const bool tcp = s != NULL && s->kind == WEIR_TCP;
 
@@ -144,7 +170,7 @@ static enum stack_sent answer_of(struct embed_gate *g, const struct stack_packet
     case HOST_HELD:
         if (!tcp || !p->begins || is_accept(o->layer))
             return STACK_DROPPED;
-        s->held_frame = g->frames;
+        s->held_frame = f->number;
         s->held_next = g->held;
         g->held = s;
         return STACK_HELD;
@@ -164,58 +190,156 @@ static enum stack_sent answer_of(struct embed_gate *g, const struct stack_packet
     }
 }
 
+/* A frame through the host and onto its wire. Of a datagram's pieces the first is told of. */
+static enum stack_sent pass_on(struct embed *e, const struct stack_packet *p, const struct host_frame *f,
+                               bool first)
+{
+    struct embed_gate *g = e->gate;
+    struct embed_socket *s = p->socket != NULL ? stack_user(p->socket) : NULL;
+    struct embed_interface *i = embed_interface_by_index(e, p->interface);
+    const uint32_t link = i != NULL ? LINK : 0, size = f->packet->captured - link;
+    const struct host_owner *before = g->sending;
+    const uint8_t *bytes = f->packet->frame;
+    const void *out;
+    struct host_outcome o;
+    uint64_t process;
+
+    g->sending = s != NULL ? &s->process->owner : embed_system_owner(e);
+    process = nt_process_attach(s != NULL ? s->process->id : 0);
+    out = embed_calls_out();
+    host_frame(e->host, f, &o);
+    embed_is_back(out);
+    (void)nt_process_attach(process);
+    g->sending = before;
+    if (o.changed != NULL)
+        bytes = o.changed;
+    bytes += link;
+    if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED) {
+        if (first)
+            tell_fate(e, &o, p->interface, false, bytes, size);
+        return answer_of(g, p, f, &o, s);
+    }
+    if (o.inbound || i == NULL)
+        embed_wire_loop(e, p->interface, bytes, size);
+    else
+        embed_wire_send(e, i, false, bytes, size);
+    return STACK_SENT;
+}
+
+/* The packet as a frame, in `room`. */
+static void frame_of(struct embed *e, const struct stack_packet *p, uint8_t *room, struct wire_packet *wire,
+                     struct host_frame *f)
+{
+    struct embed_interface *i = embed_interface_by_index(e, p->interface);
+
+    memcpy(room + LINK, p->bytes, p->size);
+    if (i != NULL) {
+        embed_wire_link(i, false, room);
+        wire_parse(WIRE_LINK_ETHERNET, room, LINK + p->size, LINK + p->size, wire);
+    } else { /* loopback has no link */
+        wire_parse_ip(room + LINK, p->size, p->size, wire);
+    }
+    *f = (struct host_frame){.packet = wire,
+                             .number = ++e->gate->frames,
+                             .time_ns = embed_now(e),
+                             .interface_index = p->interface,
+                             .way = HOST_WAY_OUT};
+}
+
+/* Kept until the last one is there. False: there is no room, it goes alone. */
+static bool keep_piece(struct embed *e, const struct stack_packet *p)
+{
+    struct embed_gate *g = e->gate;
+    struct pieces *all = g->pieces;
+    struct piece *at;
+
+    if (all == NULL)
+        all = g->pieces = calloc(1, sizeof *all);
+    if (all == NULL || all->count == PIECES || LINK + p->size > sizeof all->room - all->used)
+        return false;
+    at = &all->of[all->count++];
+    at->at = all->used;
+    at->size = LINK + p->size;
+    all->used += at->size;
+    frame_of(e, p, all->room + at->at, &at->wire, &at->frame);
+    if (all->count == 1)
+        all->begins = p->begins;
+    return true;
+}
+
+/* All of a datagram's, one after the other: what became of the first is the sender's answer. */
+static enum stack_sent send_pieces(struct embed *e, const struct stack_packet *last)
+{
+    struct pieces *all = e->gate->pieces;
+    struct stack_packet p = *last;
+    enum stack_sent answer = STACK_SENT, sent;
+
+    p.begins = all->begins;
+    for (all->given = 0; all->given < all->count; all->given++) {
+        sent = pass_on(e, &p, &all->of[all->given].frame, all->given == 0);
+        if (all->given == 0)
+            answer = sent;
+    }
+    all->count = all->used = 0;
+    return answer;
+}
+
+static const struct host_frame *following(void *ctx, unsigned n)
+{
+    const struct pieces *all = ((struct embed *)ctx)->gate->pieces;
+
+    return all != NULL && all->given + 1 + n < all->count ? &all->of[all->given + 1 + n].frame : NULL;
+}
+
+/* Whose bytes `p` is: a piece of a datagram, the last of one? */
+static bool is_piece(const struct stack_packet *p, bool *last)
+{
+    struct wire_packet w;
+
+    *last = true;
+    if (p->size < (p->version == 4 ? 20u : 48u) || (p->version == 4 ? (p->bytes[6] & 0x3f) == 0 && p->bytes[7] == 0 : p->bytes[6] != 44))
+        return false;
+    wire_parse_ip(p->bytes, p->size, p->size, &w);
+    *last = (w.ip_flags & WIRE_IP_MORE_FRAGMENTS) == 0;
+    return w.fragment && (w.fragment_offset != 0 || !*last);
+}
+
 static enum stack_sent host_send(void *ctx, const struct stack_packet *p)
 {
     struct embed *e = ctx;
     struct embed_gate *g = e->gate;
-    struct embed_socket *s = p->socket != NULL ? stack_user(p->socket) : NULL;
-    struct embed_interface *i = embed_interface_by_index(e, p->interface);
-    const struct host_owner *before = g->sending;
     struct wire_packet wire;
-    struct host_outcome o;
     struct host_frame f;
-    const uint8_t *bytes;
-    const void *out;
-    uint64_t process;
+    bool last;
 
     if (p->size > PACKET_MOST)
         return STACK_SENT;
     if (p->forwarded) {
+        struct embed_interface *i = embed_interface_by_index(e, p->interface);
+
         if (i != NULL)
             embed_wire_send(e, i, false, p->bytes, p->size);
         return STACK_SENT;
     }
-    memcpy(g->frame + LINK, p->bytes, p->size);
-    if (i != NULL) {
-        embed_wire_link(i, false, g->frame);
-        wire_parse(WIRE_LINK_ETHERNET, g->frame, LINK + p->size, LINK + p->size, &wire);
-    } else { /* loopback has no link */
-        wire_parse_ip(g->frame + LINK, p->size, p->size, &wire);
+    if (is_piece(p, &last) && keep_piece(e, p))
+        return last ? send_pieces(e, p) : STACK_SENT;
+    frame_of(e, p, g->frame, &wire, &f);
+    return pass_on(e, p, &f, true);
+}
+
+/* A packet of a driver's, which may be too long for the wire. */
+static void send_cut(struct embed *e, struct embed_interface *i, const uint8_t *bytes, uint32_t size)
+{
+    struct embed_gate *g = e->gate;
+    struct wire_split split;
+    uint32_t piece;
+
+    if (size <= i->mtu || !wire_split_begin(&split, bytes, size, i->mtu, OWN_IDS + ++g->cut)) {
+        embed_wire_send(e, i, false, bytes, size);
+        return;
     }
-    f = (struct host_frame){.packet = &wire,
-                            .number = ++g->frames,
-                            .time_ns = embed_now(e),
-                            .interface_index = p->interface,
-                            .way = HOST_WAY_OUT};
-    g->sending = s != NULL ? &s->process->owner : embed_system_owner(e);
-    process = nt_process_attach(s != NULL ? s->process->id : 0);
-    out = embed_calls_out();
-    host_frame(e->host, &f, &o);
-    embed_is_back(out);
-    (void)nt_process_attach(process);
-    g->sending = before;
-    bytes = g->frame + LINK;
-    if (o.changed != NULL)
-        bytes = o.changed + (i != NULL ? LINK : 0);
-    if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED) {
-        tell_fate(e, &o, p->interface, false, bytes, p->size);
-        return answer_of(g, p, &o, s);
-    }
-    if (o.inbound || i == NULL)
-        embed_wire_loop(e, p->interface, bytes, p->size);
-    else
-        embed_wire_send(e, i, false, bytes, p->size);
-    return STACK_SENT;
+    while ((piece = wire_split_next(&split, g->frame)) != 0)
+        embed_wire_send(e, i, false, g->frame, piece);
 }
 
 /* ---- in ------------------------------------------------------------------------------------------------ */
@@ -260,7 +384,9 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     embed_is_back(out);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED)
         tell_fate(e, &o, i->index, true, frame + LINK, size);
-    if (reaches_stack(&o))
+    if (!reaches_stack(&o) && e->gate->whole == f.number)
+        stack_forget_datagram(e->gate->stack, frame + LINK, size);
+    else if (reaches_stack(&o))
         give(e, i->index, o.changed != NULL ? o.changed + LINK : frame + LINK, size);
 }
 
@@ -407,7 +533,7 @@ static void carry_out(struct embed *e, const struct note *n)
     } else if (n->kind == NOTE_PACKET) {
         i = embed_interface_towards(e, n->interface, n->bytes, n->size);
         if (i != NULL)
-            embed_wire_send(e, i, false, n->bytes, n->size);
+            send_cut(e, i, n->bytes, n->size);
     } else if (n->completed.operation == HOST_OPERATION_BIND) {
         embed_sockets_continue(e);
     } else if (n->completed.operation == HOST_OPERATION_CONNECT) {
@@ -464,6 +590,14 @@ static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t vers
     return e->gate->sending != NULL ? e->gate->sending : embed_system_owner(e);
 }
 
+/* The observer's ctx is the engine, too. */
+static void on_reassembled(void *ctx, UINT64 frame, const uint8_t *packet, uint32_t size)
+{
+    (void)packet;
+    (void)size;
+    ((struct embed *)ctx)->gate->whole = frame;
+}
+
 void embed_gate_host(struct embed *e, struct host_config *config)
 {
     config->listening = is_listening;
@@ -471,6 +605,8 @@ void embed_gate_host(struct embed *e, struct host_config *config)
     config->emit = on_emit;
     config->lost = on_lost;
     config->completed = on_completed;
+    config->following = following;
+    config->observer.reassembled = on_reassembled;
     config->live = true;
     config->ctx = e;
 }
@@ -507,6 +643,7 @@ void embed_gate_destroy(struct embed *e)
     }
     if (g->stack != NULL)
         stack_destroy(g->stack);
+    free(g->pieces);
     free(g);
     e->gate = NULL;
 }

@@ -171,7 +171,7 @@ void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
     ale_operations_cancel(l, ale_endpoint_of(e)->operations);
     ale_endpoint_forget(l, e);
     if (is_tcp(e) && !e->listening) {
-        if (wire_addr_is_unspecified(e->version, &s.local)) {
+        if (wire_addr_is_unspecified(e->version, &s.local) && !e->dual_stack) {
             s.local = ale_endpoint_of(e)->connected; /* its connect gave it one */
             s.loopback = wire_addr_is_loopback(e->version, &s.local);
         }

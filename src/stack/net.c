@@ -5,7 +5,7 @@
  * A packet to an address of the stack's own leaves by the interface that has a loopback address, if there is
  * one, else by the one whose address it is: config.send() brings it back. The longest prefix counts, then what
  * was added first; subnets of addresses are routes as well. A multicast or broadcast address without a route
- * leaves by the first interface. Path MTUs are what ICMP said, of the last 64 destinations.
+ * leaves by the first interface that is not loopback's. Path MTUs are what ICMP said, of the last 64 destinations.
  */
 #include <stdlib.h>
 
@@ -148,9 +148,13 @@ uint32_t net_route(const struct stack *s, uint8_t version, const union wire_addr
     }
     if (best != NULL)
         return best->interface;
-    if ((wire_addr_is_multicast(version, to) || net_is_broadcast(s, version, to)) && s->interface_count != 0)
-        return s->interfaces[0].index;
-    return 0;
+    if (!wire_addr_is_multicast(version, to) && !net_is_broadcast(s, version, to))
+        return 0;
+    loopback = loopback_interface(s);
+    for (uint32_t i = 0; i < s->interface_count; i++)
+        if (s->interfaces[i].index != loopback)
+            return s->interfaces[i].index;
+    return loopback;
 }
 
 bool net_source(const struct stack *s, uint8_t version, const union wire_addr *to, union wire_addr *out)

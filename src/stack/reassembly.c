@@ -132,6 +132,28 @@ static bool key_equal(const struct piece_key *a, const struct piece_key *b)
            wire_addr_equal(&a->source, &b->source) && wire_addr_equal(&a->destination, &b->destination);
 }
 
+static struct piece_key key_of(const struct wire_packet *p)
+{
+    return (struct piece_key){p->source, p->destination, p->fragment_id, p->version,
+                              p->version == 4 ? p->protocol : 0};
+}
+
+void stack_forget_datagram(struct stack *s, const uint8_t *fragment, uint32_t size)
+{
+    struct reassembly *r = s->reassembly;
+    struct wire_packet p;
+    struct piece_key key;
+
+    wire_parse_ip(fragment, size, size, &p);
+    if (r == NULL || !p.fragment)
+        return;
+    key = key_of(&p);
+    for (unsigned i = 0; i < REASSEMBLIES; i++)
+        if (r->datagrams[i].state != FREE && key_equal(&r->datagrams[i].key, &key))
+            drop(&r->datagrams[i]);
+    arm(r);
+}
+
 static struct datagram *find(struct reassembly *r, const struct piece_key *key)
 {
     struct datagram *best = &r->datagrams[0];
@@ -251,8 +273,7 @@ static void finish_header(const struct datagram *d, uint8_t *h)
 const uint8_t *reassembly_add(struct stack *s, const struct wire_packet *p, uint32_t interface,
                               uint32_t *size)
 {
-    struct piece_key key = {p->source, p->destination, p->fragment_id, p->version,
-                            p->version == 4 ? p->protocol : 0};
+    const struct piece_key key = key_of(p);
     struct reassembly *r = get(s);
     struct datagram *d;
     const uint8_t *bytes;

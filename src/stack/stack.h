@@ -111,6 +111,8 @@ int stack_route_add(struct stack *s, uint32_t interface, uint8_t version, const 
 
 /* A packet that came in, from its IP header on. Anything may be in it. */
 void stack_input(struct stack *s, uint32_t interface, const uint8_t *bytes, uint32_t size);
+/* Somebody else has put the datagram of this fragment together, and keeps it: what is here of it goes, silently. */
+void stack_forget_datagram(struct stack *s, const uint8_t *fragment, uint32_t size);
 /* Moves the clock and does what is due; earlier times are taken as now. */
 void stack_advance(struct stack *s, uint64_t now_ns);
 /* UINT64_MAX: nothing is waited for. lasting (may be NULL): the same without what only lasts (TIME_WAIT). */

@@ -296,6 +296,7 @@ static void take(struct courier_errand *e, const struct place *place, const FWPS
     e->largest = size > e->largest ? size : e->largest;
     e->smallest = e->smallest == 0 || size < e->smallest ? size : e->smallest;
     (void)parse(e->becomes, p->six, p->remote);
+    (void)parse(e->from, p->six, p->local);
     if (e->answers)
         turn_around(p, front);
     write_over(p);

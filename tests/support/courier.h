@@ -21,6 +21,7 @@ struct courier_errand {
     bool inbound;             /* DD */
     const char *remote;       /* of packets with that remote end; NULL: all */
     const char *becomes;      /* the new one's; NULL: the same */
+    const char *from;         /* its local end, which goes into its sums; NULL: the same */
     bool answers;             /* what it lets go is an answer to it, received */
     const char *find, *write; /* in the payload, of one size; NULL */
     bool later;               /* from a work item, not from within classifyFn */

@@ -228,6 +228,270 @@ static void segments_are_sent_again(void **state)
     }
 }
 
+/* ---- where it leaves, and with which sums -------------------------------------------------------------- */
+
+/* To an address of the other wire's network: by that wire, as its route says. From the transport header on the stack says
+ * who sends it: an address of that interface, where the socket is bound to none. */
+static void a_redirect_goes_where_its_route_leads(void **state)
+{
+    static const char *const there[] = {"10.0.0.9:53", "[fd00::9]:53"},
+                             *const new[] = {"10.0.1.2", "fd00:0:0:1::2"},
+                             *const old[] = {"10.0.0.9", "fd00::9"};
+
+    static const char *const from[] = {"10.0.1.1", "fd00:0:0:1::1"};
+
+    (void)state;
+    for (unsigned run = 0; run < 4; run++) {
+        const bool six = run & 1;
+        struct weir_socket *s, *server;
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        LOAD(&l, {.at = run & 2 ? "OI" : "DD", .remote = old[six], .becomes = new[six], .from = from[six]});
+        server = bound(weir_peer(l.w, 2), ":53");
+        s = weir_socket(l.program, WEIR_UDP);
+        assert_int_equal(weir_send_to(s, there[six], "who?", 4), 4);
+        reads(server, "who?", NULL);
+        assert_int_equal(weir_findings(l.w, NULL, NULL), 0);
+        closes(&l);
+    }
+}
+
+static void copy_line(void *ctx, const char *line)
+{
+    snprintf(ctx, 512, "%s", line);
+}
+
+/* A sum that was right and is not any more is the driver's to mend: the receiver drops the packet, and it is told. */
+static void sums_are_the_drivers(void **state)
+{
+    static const char *const there[] = {"10.0.0.9:53", "[fd00::9]:53"},
+                             *const hosts[] = {"10.0.0.9", "fd00::9"}, *const new[] = {"10.0.0.2", "fd00::2"};
+
+    (void)state;
+    for (unsigned run = 0; run < 8; run++) {
+        const bool six = run & 1, ping = run & 2, mended = run & 4, arrives = mended || (ping && !six);
+        struct weir_socket *s, *server;
+        char line[512] = "";
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        LOAD(&l, {.at = "DD", .remote = hosts[six], .becomes = new[six], .unmended = !mended});
+        server = bound(l.peer, ":53");
+        s = weir_socket(l.program, ping ? WEIR_PING : WEIR_UDP);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(weir_send_to(s, (ping ? hosts : there)[six], "who?", 4), 4);
+        weir_settle(l.w);
+        if (!ping && arrives)
+            reads(server, "who?", NULL);
+        assert_int_equal(
+            weir_count(l.w, &(struct weir_match){.kind = WEIR_EVENT_INJECTED, .verdict = "sent"}), 3);
+        assert_int_equal(weir_findings(l.w, copy_line, line),
+                         arrives ? 0 : 1); /* ICMP's sum has no addresses in it */
+        if (!arrives) {
+            assert_false(weir_wait_readable(server, WEIR_SECOND));
+            assert_non_null(strstr(line, "note: "));
+            assert_non_null(strstr(line, "a checksum that is not right"));
+            assert_non_null(strstr(line, "courier.c:"));
+        }
+        closes(&l);
+    }
+}
+
+/* ---- in one piece above, in fragments below -------------------------------------------------------------- */
+
+struct wires {
+    unsigned packets, fragments, errors; /* of the host's */
+    uint32_t largest;
+};
+
+static void tap(void *ctx, uint32_t interface, enum weir_way way, const uint8_t *packet, size_t size)
+{
+    const bool six = packet[0] >> 4 == 6;
+    struct wires *w = ctx;
+
+    (void)interface;
+    if (way != WEIR_FROM_HOST)
+        return;
+    w->packets++;
+    w->fragments += six ? packet[6] == 44 : (packet[6] & 0x3f) != 0 || packet[7] != 0;
+    w->errors += six ? packet[6] == 58 : packet[9] == 1;
+    w->largest = size > w->largest ? (uint32_t)size : w->largest;
+}
+
+static const size_t sizes[] = {1400, 1452, 1453, 1472, 1473, 1480, 1481, 3000, 9000, 40000, 65000};
+static const char *const here[] = {"10.0.0.1:99", "[fd00::1]:99"}, *const far[] = {"10.0.0.2:53",
+                                                                                   "[fd00::2]:53"};
+static char sent[65000], got[65536];
+
+static void fill(size_t size, const char *word)
+{
+    memset(sent, '.', size);
+    for (size_t at = 0; at + 4 <= size; at += 997)
+        memcpy(sent + at, word, 4);
+    memcpy(sent + size - 4, word, 4);
+}
+
+static void arrives_with(struct weir_socket *s, size_t size, const char *word)
+{
+    fill(size, word);
+    assert_true(weir_wait_readable(s, WEIR_SECOND));
+    assert_int_equal(weir_receive(s, got, sizeof got, NULL), (long)size);
+    assert_memory_equal(got, sent, size);
+}
+
+/* Wherever it is taken, it is whole, and it leaves as its wire takes it. */
+static void a_long_datagram_is_whole_for_callouts(void **state)
+{
+    static const char *const at[] = {"DD", "OT", "OI"};
+
+    (void)state;
+    for (unsigned run = 0; run < 12; run++) {
+        struct weir_socket *s, *server;
+        const bool six = run & 1;
+        struct wires w = {0};
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        weir_tap(l.w, tap, &w);
+        LOAD(&l, {.at = at[run / 4], .find = "who?", .write = "mine", .later = run & 2});
+        server = bound(l.peer, ":53");
+        s = bound(l.program, ":99");
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            const uint32_t size = (uint32_t)sizes[i], head = six ? 40 : 20;
+            const uint32_t most = six ? 1448 : 1480,
+                           want = size + 8 + head <= 1500 ? 1 : (size + 8 + most - 1) / most;
+
+            fill(size, "who?");
+            courier_errands[0].taken = courier_errands[0].completed = courier_errands[0].largest =
+                courier_errands[0].smallest = 0;
+            w = (struct wires){0};
+            assert_int_equal(weir_send_to(s, far[six], sent, size), (long)size);
+            arrives_with(server, size, "mine");
+            assert_int_equal(courier_errands[0].taken, 1);
+            assert_int_equal(courier_errands[0].largest, size + 8);
+            assert_int_equal(w.packets, want);
+            assert_int_equal(w.fragments, want == 1 ? 0 : want);
+            assert_true(w.largest <= 1500);
+        }
+        closes(&l);
+    }
+}
+
+/* Each layer is asked once about the datagram, the link's about each fragment (ORD-16, ORD-20). */
+static void each_layer_is_asked_once(void **state)
+{
+    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"permit", .action = {.type = FWP_ACTION_PERMIT}};
+    const GUID *const layers[] = {&FWPM_LAYER_ALE_AUTH_CONNECT_V4, &FWPM_LAYER_DATAGRAM_DATA_V4,
+                                  &FWPM_LAYER_OUTBOUND_TRANSPORT_V4, &FWPM_LAYER_OUTBOUND_IPPACKET_V4,
+                                  &FWPM_LAYER_OUTBOUND_MAC_FRAME_ETHERNET};
+    static const char *const names[] = {"ALE_AUTH_CONNECT_V4", "DATAGRAM_DATA_V4", "OUTBOUND_TRANSPORT_V4",
+                                        "OUTBOUND_IPPACKET_V4", "OUTBOUND_MAC_FRAME_ETHERNET"};
+    struct weir_socket *s, *server;
+    struct embed_lab l;
+    HANDLE engine;
+
+    (void)state;
+    embed_lab_open(&l, NULL);
+    assert_int_equal(FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, NULL, &engine), ERROR_SUCCESS);
+    for (unsigned i = 0; i < 5; i++) {
+        filter.layerKey = *layers[i];
+        assert_int_equal(FwpmFilterAdd0(engine, &filter, NULL, NULL), ERROR_SUCCESS);
+    }
+    assert_int_equal(FwpmEngineClose0(engine), ERROR_SUCCESS);
+    server = bound(l.peer, ":53");
+    s = bound(l.program, ":99");
+    fill(4000, "mine");
+    assert_int_equal(weir_send_to(s, far[0], sent, 4000), 4000);
+    arrives_with(server, 4000, "mine");
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(weir_expect(
+            l.w, &(struct weir_match){.kind = WEIR_EVENT_CLASSIFY, .layer = names[i], .verdict = "permit"},
+            i < 4 ? 1 : 3));
+    embed_lab_close(&l);
+}
+
+/* Refused, it is refused as a whole: the send says it, nothing leaves, and it is told of once. */
+static void a_long_datagram_is_refused_whole(void **state)
+{
+    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"block",
+                           .layerKey = FWPM_LAYER_ALE_AUTH_CONNECT_V4,
+                           .action = {.type = FWP_ACTION_BLOCK}};
+    struct wires w = {0};
+    struct weir_socket *s;
+    struct embed_lab l;
+    HANDLE engine;
+
+    (void)state;
+    embed_lab_open(&l, NULL);
+    weir_tap(l.w, tap, &w);
+    assert_int_equal(FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, NULL, &engine), ERROR_SUCCESS);
+    assert_int_equal(FwpmFilterAdd0(engine, &filter, NULL, NULL), ERROR_SUCCESS);
+    assert_int_equal(FwpmEngineClose0(engine), ERROR_SUCCESS);
+    s = bound(l.program, ":99");
+    fill(4000, "mine");
+    assert_int_equal(weir_send_to(s, far[0], sent, 4000), -EACCES);
+    assert_int_equal(w.packets, 0);
+    assert_true(weir_expect(l.w, &(struct weir_match){.kind = WEIR_EVENT_DROPPED}, 1));
+    embed_lab_close(&l);
+}
+
+/* Received in fragments, taken when it is whole, received changed; nobody waits for a fragment that came, so nobody is told
+ * that one did not. */
+static void a_long_datagram_is_received_changed(void **state)
+{
+    (void)state;
+    for (unsigned run = 0; run < 4; run++) {
+        const bool six = run & 1, later = run & 2;
+        struct weir_socket *s, *peer;
+        struct wires w = {0};
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        LOAD(&l, {.at = "DD", .inbound = true, .find = "who?", .write = "mine", .later = later});
+        peer = bound(l.peer, ":53");
+        s = bound(l.program, ":99");
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            fill(sizes[i], "who?");
+            assert_int_equal(weir_send_to(peer, here[six], sent, sizes[i]), (long)sizes[i]);
+            arrives_with(s, sizes[i], "mine");
+        }
+        weir_tap(l.w, tap, &w);
+        weir_run(l.w, 100 * WEIR_SECOND);
+        assert_int_equal(w.errors, 0);
+        closes(&l);
+    }
+}
+
+/* ---- ends -------------------------------------------------------------------------------------- */
+
+/* The closure of a connection says the address that it was from, bound to all addresses or to one (ALE-32). */
+static void a_closure_says_where_the_connection_was(void **state)
+{
+    static const char *const from[] = {"0.0.0.0:5000", "10.0.0.1:5000"};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct weir_socket *s;
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        (void)embed_lab_serves(&l, ":80");
+        s = weir_socket(l.program, WEIR_TCP);
+        assert_int_equal(weir_bind(s, from[i]), 0);
+        assert_int_equal(weir_connect(s, "10.0.0.2:80"), -EINPROGRESS);
+        assert_true(weir_wait(s, WEIR_CONNECTED, WEIR_SECOND));
+        weir_abort(s);
+        weir_settle(l.w);
+        assert_true(weir_expect(l.w,
+                                &(struct weir_match){.layer = "ALE_ENDPOINT_CLOSURE",
+                                                     .local = "10.0.0.1:5000",
+                                                     .remote = "10.0.0.2:80"},
+                                1));
+        embed_lab_close(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +501,13 @@ int main(void)
         cmocka_unit_test(what_arrives_has_arrived),
         cmocka_unit_test(refused_one_way_and_not_the_other),
         cmocka_unit_test(segments_are_sent_again),
+        cmocka_unit_test(a_redirect_goes_where_its_route_leads),
+        cmocka_unit_test(sums_are_the_drivers),
+        cmocka_unit_test(a_long_datagram_is_whole_for_callouts),
+        cmocka_unit_test(each_layer_is_asked_once),
+        cmocka_unit_test(a_long_datagram_is_refused_whole),
+        cmocka_unit_test(a_long_datagram_is_received_changed),
+        cmocka_unit_test(a_closure_says_where_the_connection_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
