@@ -93,7 +93,8 @@ struct rt_carried {
     const char
         *doing; /* nt's: "work item", ...: what of a driver's runs here; NULL: nothing, or nobody asks */
     const void *routine; /* ... its function */
-    const void *called;  /* embed's: the frame that has called a function of the test's; NULL: none has. rt_left() */
+    const void
+        *called; /* embed's: the frame that has called a function of the test's; NULL: none has. rt_left() */
 };
 struct rt_carried *rt_carried(void);
 
