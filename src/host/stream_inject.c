@@ -112,11 +112,14 @@ static void carry_out(struct stream_run *r, struct stream_work *w)
         w->status = k != UINT_MAX ? put_behind(r, k, w) : STATUS_NOT_FOUND;
         return;
     }
-    for (unsigned i = d->set->count; i-- > 0;)
-        if (d->set->stages[i].callout == w->callout && d->places[i].waits == STREAM_DEFERS) {
-            d->places[i].again = true;
-            stream_work(r, i);
-        }
+    for (unsigned i = d->set->count; i-- > 0;) {
+        struct stream_place *p = &d->places[i];
+
+        if (d->set->stages[i].callout != w->callout || (p->waits != STREAM_DEFERS && !p->allowed))
+            continue;
+        p->again = p->waits == STREAM_DEFERS;
+        stream_work(r, i);
+    }
 }
 
 static void carry_out_one(struct stream_run *r, void *ctx)
@@ -427,6 +430,22 @@ NTSTATUS host_stream_inject(struct host *h, const struct host_stream_injection *
     if (st != NULL)
         stream_let(st);
     return status;
+}
+
+/* A direction that nobody is in goes on by itself, where it need not wait any more: as if it were continued. */
+void stream_go_on(struct stream *st, int dir, UINT32 callout)
+{
+    struct injection *one = calloc(1, sizeof(*one));
+
+    if (one == NULL)
+        return; /* with the next data */
+    one->stream = work_make(st, dir, callout);
+    if (one->stream != NULL && injection_stream_begin_bare(st->host)) {
+        one->stream->goes_on = true;
+        injection_stream_queue(st->host, one);
+    } else {
+        injections_free(one);
+    }
 }
 
 NTSTATUS host_stream_continue(struct host *h, UINT64 flow_id, UINT32 callout_id, UINT16 layer,

@@ -231,6 +231,7 @@ bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out);
 void stream_hide(struct stream_run *r, unsigned k);
 
 /* stream_inject.c */
+void stream_go_on(struct stream *st, int dir, UINT32 callout);
 void stream_later(struct stream_run *r);      /* what was injected while somebody was inside */
 void stream_drop_later(struct stream_dir *d); /* ... is not, any more */
 

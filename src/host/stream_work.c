@@ -543,6 +543,7 @@ static void allow(struct stream_run *r, unsigned k)
 {
     struct stream *st = r->st;
     const UINT32 callout = st->dir[r->dir].set->stages[k].callout;
+    bool waits_there = false;
     UINT32 *more = realloc(st->allowed, (st->allowed_count + 1) * sizeof(*more));
 
     if (more != NULL) {
@@ -551,8 +552,12 @@ static void allow(struct stream_run *r, unsigned k)
     }
     for (int d = 0; d < 2; d++)
         for (unsigned i = 0; st->dir[d].set != NULL && i < st->dir[d].set->count; i++)
-            if (st->dir[d].set->stages[i].callout == callout && callout != 0)
+            if (st->dir[d].set->stages[i].callout == callout && callout != 0) {
                 st->dir[d].places[i].allowed = true;
+                waits_there = waits_there || (d != r->dir && st->dir[d].places[i].head != NULL);
+            }
+    if (waits_there)
+        stream_go_on(st, !r->dir, callout);
 }
 
 /* ---- a stage at work */
@@ -586,7 +591,7 @@ static bool is_due(struct stream_run *r, unsigned k, UINT32 *flags)
 {
     struct stream_place *p = &r->st->dir[r->dir].places[k];
 
-    *flags = 0;
+    *flags = p->closes ? FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA : 0;
     if (p->waits == STREAM_GOES)
         return true;
     if (p->waits == STREAM_DEFERS && p->again)
