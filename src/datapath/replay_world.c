@@ -35,9 +35,11 @@
 #include "capture_inside.h"
 #include "replay_inside.h"
 
-#define PATIENCE_NS 60000000000ull
-#define HANG_NS     3600000000000ull
-#define INTERFACES  256u /* whose MACs are remembered */
+#define PATIENCE_NS  60000000000ull
+#define HANG_NS      3600000000000ull
+#define INTERFACES   256u /* whose MACs are remembered */
+#define ORDINARY_MTU 1500u
+#define OWN_IDS      0x80008000u /* identifications of what is cut here, where the packet has none */
 
 struct world {
     struct rt_sim *sim;
@@ -48,6 +50,8 @@ struct world {
     int failed; /* in a callback: 0 or -errno */
     uint64_t last;
     struct emit_macs *macs; /* INTERFACES of them */
+    uint32_t *longest; /* the same: of what was sent there and was not TCP's, bytes from the IP header on */
+    uint32_t cut;      /* packets of drivers that went out in fragments */
     /* the watchman */
     struct rt_thread *watchman;
     struct rt_mutex *lock;
@@ -161,20 +165,51 @@ static void note_macs(struct world *w, const struct capture_packet *p, const str
     if (wire->mac_at != UINT32_MAX && wire->version != 0 && p->interface < INTERFACES &&
         o->inbound != o->outbound && wire->mac_at + 12 <= p->captured)
         memcpy(w->macs[p->interface].mac[o->outbound], p->bytes + wire->mac_at, 12);
+    if (o->outbound && p->interface < INTERFACES && wire->protocol != WIRE_PROTOCOL_TCP &&
+        wire->ip_length > w->longest[p->interface])
+        w->longest[p->interface] = wire->ip_length;
 }
 
 /* ---- what the host tells ------------------------------------------------------------------------------- */
 
-/* A driver's packet on its way out, as a packet of the capture's. of: the frame that it stands for; NULL:
+/* So long may a packet be that a driver sends; 0: any. A datagram that was captured in fragments is cut as its first one
+ * was; of TCP's an adapter cuts what is too long. */
+static uint32_t mtu_of(const struct world *w, const struct host_emitted *e, const struct delay_piece *of,
+                       uint32_t interface, const struct wire_packet *wire)
+{
+    uint32_t longest;
+
+    if (e->frame || e->inbound || e->version == 0)
+        return 0;
+    if (of != NULL && of->wire.fragment && (of->wire.ip_flags & WIRE_IP_MORE_FRAGMENTS) != 0)
+        return of->wire.ip_length;
+    if (wire->protocol == WIRE_PROTOCOL_TCP)
+        return 0;
+    longest = interface < INTERFACES ? w->longest[interface] : 0;
+    return longest > ORDINARY_MTU ? longest : ORDINARY_MTU;
+}
+
+/* These bytes behind that link header, in `room` for both. */
+static int put_bytes(struct replay_run *r, struct capture_packet *p, uint8_t *room, uint32_t link,
+                     uint32_t size)
+{
+    p->bytes = room;
+    p->captured = p->length = link + size;
+    return emits_add(r->world->emits, p);
+}
+
+/* A driver's packet on its way out, as a packet of the capture's, or several. of: the frame that it stands for; NULL:
  * none. */
 static int put_emitted(struct replay_run *r, const struct host_emitted *e, const struct delay_piece *of,
-                       uint64_t now)
+                       const struct wire_packet *wire, uint64_t now)
 {
     struct world *w = r->world;
     static const struct emit_macs nobody;
     struct capture_packet p = {.number = e->origin, .process = UINT32_MAX};
     uint8_t link[EMIT_LINK], *bytes;
-    uint32_t size, head = 0; /* head: of the link header that stands before e->bytes */
+    uint32_t size, piece, mtu, head = 0; /* head: of the link header that stands before e->bytes */
+    struct wire_split split;
+    int result = 0;
 
     if (of != NULL &&
         e->unchanged) { /* the frame itself, later; other fragments of its datagram see to themselves */
@@ -205,7 +240,17 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
     p.time_ns = now;
     p.ticks = capture_ticks(r->capture->interfaces[p.interface], now);
     p.has_time = true;
-    int result = emits_add(w->emits, &p);
+    mtu = mtu_of(w, e, of, p.interface, wire);
+    if (mtu != 0 && wire_split_begin(&split, e->bytes, e->size, mtu, OWN_IDS + ++w->cut)) {
+        r->out->written--; /* each of its pieces is one */
+        while (result == 0 && (piece = wire_split_next(&split, bytes + size)) != 0) {
+            result = put_bytes(r, &p, bytes, size, piece);
+            r->out->written++;
+        }
+    } else {
+        memcpy(bytes + size, e->bytes - head, head + e->size);
+        result = put_bytes(r, &p, bytes, size, head + e->size);
+    }
     free(bytes);
     return result;
 }
@@ -240,7 +285,7 @@ static void on_emit(void *ctx, const struct host_emitted *e)
     else
         wire_parse_ip(e->bytes, e->size, e->size, &wire);
     piece = delay_whose(w->delay, e->origin, &wire);
-    result = put_emitted(r, e, piece, now);
+    result = put_emitted(r, e, piece, &wire, now);
     if (w->failed == 0)
         w->failed = result;
     tell_injected(r, e, NULL,
@@ -418,7 +463,8 @@ int world_enter(struct replay_run *r)
     sim.start_ns = r->window->head != 0 ? r->window->frames[0].time_ns : 0;
     w->last = sim.start_ns;
     w->macs = calloc(INTERFACES, sizeof(*w->macs));
-    if (w->macs == NULL)
+    w->longest = calloc(INTERFACES, sizeof(*w->longest));
+    if (w->macs == NULL || w->longest == NULL)
         return -ENOMEM;
     e = delay_create(&limits, &w->delay);
     if (e == 0)
@@ -502,5 +548,6 @@ void world_leave(struct replay_run *r)
     emits_destroy(w->emits);
     delay_destroy(w->delay);
     free(w->macs);
+    free(w->longest);
     free(w);
 }
