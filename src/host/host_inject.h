@@ -42,9 +42,10 @@ struct host_emitted {
     bool
         frame; /* it was injected with its own link header, an Ethernet's: `link`, and `bytes` stand behind it in one
                  * piece, to the frame's end. To be written as it is */
-    bool rewritten;   /* made in the place of frames of a connection that stream callouts edit; `origin` is the newest */
-    bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
+    bool
+        rewritten; /* made in the place of frames of a connection that stream callouts edit; `origin` is the newest */
     bool unchanged;   /* the bytes are the frame's own (frame: and so is the header), */
+    bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
     UINT64 flow_id;   /* 0: none */
     UINT64 time_ns;   /* now */
 };
@@ -69,8 +70,8 @@ enum host_injection_kind {
     HOST_INJECT_FORWARD,
     HOST_INJECT_MAC_SEND,
     HOST_INJECT_MAC_RECEIVE,
-    HOST_INJECTION_KINDS
     HOST_INJECT_VSWITCH, /* into a switch's ingress; what gets through is told by its deliver(), not by emit() */
+    HOST_INJECTION_KINDS
 };
 struct host_injection {
     enum host_injection_kind kind;

@@ -65,6 +65,10 @@ static inline bool injection_is_mac(const struct injection *i)
 }
 /* inject_frame.c: where the frame starts again. */
 enum host_layer injection_mac_layer(UINT16 layer);
+/* By which adapter: that is named, that of the frame it stems from; where none is named, by what stands in it. NULL:
+ * there is none of this index, or none at all. */
+const struct host_interface *injection_adapter(const struct host *h, const struct injection *i,
+                                               const struct wire_packet *p);
 /* Has the driver a filter at the layer that it injects at (INJ-29)? The caller has the turn. */
 bool injection_has_filter(struct host *h, const struct injection *i);
 

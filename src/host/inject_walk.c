@@ -438,9 +438,7 @@ static NTSTATUS walk_frame(struct going *g)
                       "a frame was injected that does not begin at its Ethernet header");
         return STATUS_INVALID_PARAMETER;
     }
-    g->interface = host_interface_by_index(g->host, g->i->what.interface_index);
-    if (g->interface == NULL && o != NULL)
-        g->interface = host_interface_by_index(g->host, o->interface_index);
+    g->interface = injection_adapter(g->host, g->i, &g->packet);
     if (g->interface == NULL)
         return STATUS_INVALID_PARAMETER;
     look_for_filter(g->host, g->i);
@@ -524,9 +522,9 @@ static NTSTATUS status_of(const struct going *g)
         return g->walk.status;
     switch (g->out.fate) {
     case HOST_PASSED:
-    case HOST_ABSORBED: /* somebody else has it now */
-        return STATUS_SUCCESS;
+    case HOST_ABSORBED:  /* somebody else has it now */
     case HOST_REWRITTEN: /* what goes in its place has gone */
+        return STATUS_SUCCESS;
     case HOST_BLOCKED:
         return STATUS_ACCESS_DENIED;
     case HOST_HELD:
@@ -577,7 +575,6 @@ static NTSTATUS walk_packet(struct going *g, const NET_BUFFER *nb)
     return status_of(g);
 }
 
-static NTSTATUS one(struct host *h, const struct injection *i, struct injection_room *room,
 /* Through a virtual switch: who gets it is told by the switch's own callback. */
 static NTSTATUS one_vswitch(struct host *h, const struct injection *i, struct injection_room *room,
                             const NET_BUFFER *nb)
@@ -608,6 +605,7 @@ static NTSTATUS one_vswitch(struct host *h, const struct injection *i, struct in
     return status;
 }
 
+static NTSTATUS one(struct host *h, const struct injection *i, struct injection_room *room,
                     const NET_BUFFER *nb)
 {
     struct going g = {.host = h, .i = i, .room = room};
