@@ -234,9 +234,6 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
     if (bytes == NULL)
         return -ENOMEM;
     memcpy(bytes, link, size);
-    memcpy(bytes + size, e->bytes - head, head + e->size);
-    p.bytes = bytes;
-    p.captured = p.length = size + head + e->size;
     p.time_ns = now;
     p.ticks = capture_ticks(r->capture->interfaces[p.interface], now);
     p.has_time = true;
@@ -263,11 +260,41 @@ static void tell_injected(struct replay_run *r, const struct host_emitted *e, co
 
     if (!stands) {
         s->injected++;
-        *(lost == NULL ? &s->out : &s->dropped) += 1;
+        *(lost == NULL                   ? &s->out
+          : lost->fate == HOST_REWRITTEN ? &s->rewritten_injected /* others have gone in its place */
+                                         : &s->dropped) += 1;
         r->out->written += lost == NULL;
     }
     if (r->config->injected != NULL)
         r->config->injected(r->config->ctx, &i);
+}
+
+/* A packet that the host made in the place of others. */
+static void tell_made(struct replay_run *r, const struct host_emitted *e, const struct host_outcome *lost)
+{
+    struct replay_sums *s = &r->out->sums;
+    const struct replay_injected i = {e, lost, e->time_ns, false, lost == NULL && r->config->output != NULL};
+
+    s->made++;
+    if (lost == NULL) {
+        s->out++;
+        r->out->written++;
+    } else {
+        *(lost->fate == HOST_ABSORBED ? &s->absorbed_made : &s->dropped) += 1;
+    }
+    if (r->config->injected != NULL)
+        r->config->injected(r->config->ctx, &i);
+}
+
+static void on_made(struct replay_run *r, const struct host_emitted *e)
+{
+    struct world *w = r->world;
+    struct wire_packet wire = {.protocol = WIRE_PROTOCOL_TCP};
+    const int result = put_emitted(r, e, NULL, &wire, e->time_ns);
+
+    if (w->failed == 0)
+        w->failed = result;
+    tell_made(r, e, NULL);
 }
 
 static void on_emit(void *ctx, const struct host_emitted *e)
@@ -280,6 +307,10 @@ static void on_emit(void *ctx, const struct host_emitted *e)
     UINT64 number;
     int result;
 
+    if (e->rewritten) {
+        on_made(r, e);
+        return;
+    }
     if (e->frame)
         wire_parse(WIRE_LINK_ETHERNET, e->link, e->link_size + e->size, e->link_size + e->size, &wire);
     else
@@ -298,7 +329,10 @@ static void on_lost(void *ctx, const struct host_emitted *e, const struct host_o
 {
     struct replay_run *r = ctx;
 
-    tell_injected(r, e, how, delay_lost(r->world->delay, e->origin, how), now_of(r->world));
+    if (e->rewritten)
+        tell_made(r, e, how);
+    else
+        tell_injected(r, e, how, delay_lost(r->world->delay, e->origin, how), now_of(r->world));
 }
 
 static void on_released(void *ctx, UINT64 frame, bool injected)
@@ -497,7 +531,7 @@ static int have_patience(struct replay_run *r)
     const uint64_t end = w->last + (patience != 0 ? patience : PATIENCE_NS);
     int result = go_to(r, now_of(w));
 
-    while (result == 0 && !delay_empty(w->delay)) {
+    while (result == 0 && (!delay_empty(w->delay) || host_stream_waits(r->host))) {
         const uint64_t to = least(delay_due(w->delay), rt_sim_next_deadline(w->sim));
 
         if (to > end)
@@ -523,6 +557,7 @@ int world_end(struct replay_run *r)
         d->stop(d->ctx, r->host);
         more = settle(r, now_of(w));
         result = result == 0 ? more : result;
+        host_stream_flush(r->host);
     }
     delay_end(w->delay);
     more = tell_decided(r);

@@ -103,6 +103,7 @@ struct host_stream_counts {
     UINT64 limited;       /* times that a buffer limit was reached (STR-10) */
     UINT64 handed;        /* times that a filter went, or a stream ended, while data waited: they were handed on */
     UINT64 lost;          /* bytes that waited in a stream that was aborted */
+    UINT64 late;          /* bytes that came behind an end that a callout had invented */
     UINT64 dropped;       /* connections that callouts dropped */
     UINT64 rewritten;     /* segments that were replaced */
 };
@@ -121,6 +122,9 @@ struct host_rewrite_counts {
 };
 /* As host_counts(). */
 void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out);
+/* Is something of a connection with a callout that may give it back: data that waits or was taken out last, an end that was
+ * taken out? For who decides how long to wait at the end of a run. Takes the turn; PASSIVE. */
+bool host_stream_waits(struct host *h);
 /* The run is over: what windows keep back goes. Takes the turn; PASSIVE. */
 void host_stream_flush(struct host *h);
 

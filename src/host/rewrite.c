@@ -702,6 +702,21 @@ bool rewrite_keeps_end(const struct rewrite *r)
     return (r->half[0].source_fin && !r->half[0].fin) || (r->half[1].source_fin && !r->half[1].fin);
 }
 
+bool rewrite_misses(const struct rewrite *r)
+{
+    if (!r->on || r->dead)
+        return false;
+    for (int dir = 0; dir < 2; dir++) {
+        const struct rewrite_half *h = &r->half[dir];
+        const struct rewrite_mark *m = h->mark_count != 0 ? &h->marks[h->mark_count - 1] : NULL;
+        const struct rewrite_mark *before = h->mark_count > 1 ? m - 1 : &h->base;
+
+        if (!h->fin && h->open && m != NULL && m->sent - before->sent < m->source - before->source)
+            return true;
+    }
+    return rewrite_keeps_end(r);
+}
+
 /* ---- without one ---------------------------------------------------------------------------------------- */
 
 static void go_on(struct rewrite *r, bool force)

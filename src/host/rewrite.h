@@ -109,6 +109,8 @@ void rewrite_abandon(struct rewrite *r);
 bool rewrite_is_ahead(const struct rewrite *r, int dir, const struct wire_packet *p);
 /* Of a direction the source has ended, and that has not come out of the pipeline. */
 bool rewrite_keeps_end(const struct rewrite *r);
+/* ... or the last that came out is less than what went in. */
+bool rewrite_misses(const struct rewrite *r);
 
 /* Elements came that no segment brought, and that is all of them for now. */
 void rewrite_settle(struct rewrite *r);

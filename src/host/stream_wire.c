@@ -373,6 +373,20 @@ void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out)
                                         .unchanged = h->wire_unchanged};
 }
 
+bool host_stream_waits(struct host *h)
+{
+    struct host_stream_counts counts;
+    TURN_OF(&h->lanes[0]);
+
+    host_stream_counts(h, &counts);
+    if (counts.waiting != 0)
+        return true;
+    for (const struct stream_wire *w = h->wires; w != NULL; w = w->next)
+        if (w->st != NULL && rewrite_misses(w->rewrite))
+            return true;
+    return false;
+}
+
 void host_stream_flush(struct host *h)
 {
     struct stream_wire *w, *next;
