@@ -166,6 +166,7 @@ void host_shutdown(struct host *h)
     for (size_t i = 0; i < h->lane_count; i++)
         groups_flush(&h->lanes[i]);
     ale_shutdown(h);
+    streams_reap(h);
 }
 
 /* ---- time --------------------------------------------------------------------------------------------- */

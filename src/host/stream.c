@@ -462,15 +462,20 @@ static void straight(struct stream_run *r, const struct feed *f)
         {.flags = ends},
     };
 
+    if (d->ended) { /* a callout had ended it: as stream_out() */
+        e[1] = (struct stream_element){.span = f->size};
+        e[2].flags &= HOST_STREAM_ABORT;
+        stream_count(&r->host->streams->counts.late, f->size);
+    }
     for (int i = 0; i < 3; i++)
-        if ((e[i].span != 0 || (i == 2 && ends != 0)) && sink != NULL && sink->element != NULL)
+        if ((e[i].span != 0 || (i == 2 && e[i].flags != 0)) && sink != NULL && sink->element != NULL)
             sink->element(r->host, r->st, r->dir, &e[i]);
-    d->tally.same += f->size;
-    d->tally.runs += f->size != 0;
-    d->tally.holes += f->lost != 0;
+    d->tally.same += e[1].size;
+    d->tally.runs += e[1].size != 0;
+    d->tally.holes += (f->lost != 0) + (e[1].size != f->size);
     d->tally.marks += ((ends & HOST_STREAM_END) != 0) + ((ends & HOST_STREAM_ABORT) != 0);
     d->ended = d->ended || ends != 0;
-    stream_count(&r->host->streams->counts.passed, f->size);
+    stream_count(&r->host->streams->counts.passed, e[1].size);
 }
 
 static void feed_in(struct stream_run *r, void *ctx)
@@ -525,8 +530,9 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
     bool failed;
 
     *out = (struct stream_fed){.dropped = st->dropped};
-    if (st->dropped || st->gone)
-        return;
+    if (st->dropped || st->gone || (d->closed && (flags & HOST_STREAM_ABORT) == 0))
+        return; /* behind its end nothing is of the stream */
+    d->closed = d->closed || (flags & (HOST_STREAM_END | HOST_STREAM_ABORT)) != 0;
     if (d->run != NULL) { /* on this very thread: from a callout, or the sink */
         c = chunks_of(s->host, &f, &failed);
         *d->inbox_tail = c;

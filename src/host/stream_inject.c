@@ -78,7 +78,10 @@ static unsigned stage_of(const struct stream_dir *d, UINT32 callout)
 /* Can anything still come behind the stage: has the direction's end not gone by there? */
 static bool is_open(const struct stream_dir *d, unsigned k)
 {
-    return k + 1 < d->set->count ? !d->places[k + 1].marked && !d->places[k + 1].ended : !d->ended;
+    for (unsigned i = k + 1; i < d->set->count; i++) /* each: some may have come after the end had gone by */
+        if (d->places[i].marked || d->places[i].ended)
+            return false;
+    return !d->ended;
 }
 
 static NTSTATUS put_behind(struct stream_run *r, unsigned k, struct stream_work *w)
@@ -92,6 +95,8 @@ static NTSTATUS put_behind(struct stream_run *r, unsigned k, struct stream_work 
 
         w->chunks = c->next;
         c->next = NULL;
+        if (c->kind == STREAM_MARK && !d->places[k].ended)
+            stream_report(r, k, false, "a stream callout injected an end that it was not shown");
         stream_count(&r->host->streams->counts.injected, c->size);
         if (k + 1 < d->set->count)
             stream_append(r, k + 1, c);

@@ -98,7 +98,8 @@ struct stream_dir {
     struct stream_work *later, **later_tail;  /* injected then */
     struct stream_tally tally;
     bool held;  /* the sink was told to hold (STR-14) */
-    bool ended; /* its end has come out, or its reset has come in */
+    bool closed; /* its end was fed */
+    bool ended;  /* its end has come out, or its reset has come in */
 };
 
 struct stream {

@@ -122,6 +122,15 @@ void stream_out(struct stream_run *r, struct stream_chunk *c)
     const struct stream_sink *sink = r->host->stream_sink;
     struct stream_element e = {.span = c->span, .flags = c->flags, .lost = c->lost};
 
+    if (d->ended &&
+        c->kind == STREAM_DATA) { /* an end that a callout invented (STR-25) is one: nowhere to go */
+        stream_count(&r->host->streams->counts.late, c->size);
+        c->kind = STREAM_HOLE;
+    }
+    if (d->ended && (c->kind != STREAM_HOLE || c->span == 0) && (c->flags & HOST_STREAM_ABORT) == 0) {
+        stream_chunk_free(c);
+        return;
+    }
     if (c->kind == STREAM_DATA) {
         e.bytes = c->store->bytes + c->at;
         e.size = c->size;

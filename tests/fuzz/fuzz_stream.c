@@ -36,7 +36,7 @@ static struct world {
     struct player players[CALLOUTS];
     unsigned accepted, completed, depth;
     uint64_t fed[2], out[2];
-    bool ended[2], edits;
+    bool ended[2], over[2], edits;
 } w;
 
 static void NTAPI completed(void *context, NET_BUFFER_LIST *nbl, BOOLEAN dispatch)
@@ -318,6 +318,9 @@ static void feed(bool out)
                  : more > 250  ? HOST_STREAM_URGENT
                                : 0;
     }
+    if (w.over[out])
+        return;
+    w.over[out] = (flags & (HOST_STREAM_END | HOST_STREAM_ABORT)) != 0;
     for (uint32_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(w.fed[out] + i);
     if (host_stream_feed(w.host, w.flow, out, bytes, size, flags, NULL) == STATUS_SUCCESS)
@@ -330,7 +333,8 @@ static void close_world(void)
     struct host_stream_counts c;
 
     for (int out = 0; out < 2; out++)
-        (void)host_stream_feed(w.host, w.flow, out, NULL, 0, HOST_STREAM_END, NULL);
+        if (!w.over[out])
+            (void)host_stream_feed(w.host, w.flow, out, NULL, 0, HOST_STREAM_END, NULL);
     for (int out = 0; out < 2; out++)
         REQUIRE(w.edits || w.out[out] == w.fed[out]);
     host_shutdown(w.host);
