@@ -280,8 +280,8 @@ void host_counts(const struct host *h, struct host_counts *out)
 const char *host_fate_name(enum host_fate f)
 {
     static const char *const names[HOST_FATES] = {
-        [HOST_PASSED] = "passed",     [HOST_IGNORED] = "ignored", [HOST_BLOCKED] = "blocked",
-        [HOST_ABSORBED] = "absorbed", [HOST_HELD] = "held",       [HOST_CONSEQUENCE] = "consequence",
+        [HOST_PASSED] = "passed",     [HOST_IGNORED] = "ignored",     [HOST_BLOCKED] = "blocked",
+        [HOST_ABSORBED] = "absorbed", [HOST_HELD] = "held",           [HOST_CONSEQUENCE] = "consequence",
         [HOST_STACK] = "stack",       [HOST_REWRITTEN] = "rewritten",
     };
 

@@ -89,22 +89,22 @@ struct host_limits {
     uint32_t datagrams;       /* 0: 1,024 under reassembly */
     uint32_t stream_bytes;    /* 0: 16 MiB of out-of-order segments held */
     uint32_t segments_a_flow; /* 0: 256 */
-    uint32_t stream_buffer;   /* 0: 8 MiB that a stream callout lets wait in one direction of a flow (STR-10) */
-    uint32_t streams_bytes;   /* 0: 256 MiB, of all of them together; what would be more is handed on */
+    uint32_t stream_buffer; /* 0: 8 MiB that a stream callout lets wait in one direction of a flow (STR-10) */
+    uint32_t streams_bytes; /* 0: 256 MiB, of all of them together; what would be more is handed on */
 };
 
 /* Where the semantics say "knob". All zero is the default. */
 struct host_knobs {
-    bool shorten_idle;         /* ALE-07 */
-    bool forward_ip_layers;    /* ORD-14: II before and OI after FW */
-    bool fragment_grouping;    /* ORD-16 */
-    bool mapped_v6;            /* MATCH-23: a dual-stack socket's IPv4 is seen at V6 everywhere */
-    bool l2_layers;            /* ORD-20 is walked always; this makes observers hear of empty L2 layers too */
-    bool verify_checksums;     /* transport checksums of inbound packets are checked: wire_verify() */
-    bool trust_checksums;      /* no checksum is: wrong ones are taken for the capture's doing */
-    uint32_t split_mdl;        /* PKT-19: MDLs of at most so many bytes; 0: one MDL */
-    uint32_t split_list;       /* STR-02: stream data in lists of at most so many bytes, chained; 0: as they came */
-    bool stream_need_new;      /* STR-09, verifier mode: countBytesRequired are so many bytes more than there are */
+    bool shorten_idle;      /* ALE-07 */
+    bool forward_ip_layers; /* ORD-14: II before and OI after FW */
+    bool fragment_grouping; /* ORD-16 */
+    bool mapped_v6;         /* MATCH-23: a dual-stack socket's IPv4 is seen at V6 everywhere */
+    bool l2_layers;         /* ORD-20 is walked always; this makes observers hear of empty L2 layers too */
+    bool verify_checksums;  /* transport checksums of inbound packets are checked: wire_verify() */
+    bool trust_checksums;   /* no checksum is: wrong ones are taken for the capture's doing */
+    uint32_t split_mdl;     /* PKT-19: MDLs of at most so many bytes; 0: one MDL */
+    uint32_t split_list; /* STR-02: stream data in lists of at most so many bytes, chained; 0: as they came */
+    bool stream_need_new;      /* STR-09, verifier mode: countBytesRequired is of new bytes */
     bool shift_receive_offset; /* PKT-11: verifier mode */
     bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
     uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
@@ -190,7 +190,7 @@ struct host_flow_info {
     UINT16 icmp_id;
     UINT32 interface_index;
     enum host_flow_end end;
-    bool torn;                      /* DELETED, TCP: by policy; its socket still stands and is to be aborted (ALE-26) */
+    bool torn; /* DELETED, TCP: by policy; its socket still stands and is to be aborted (ALE-26) */
     const struct host_owner *owner; /* NULL: unknown */
 };
 
@@ -324,7 +324,7 @@ enum host_fate {
     HOST_HELD,        /* its authorization is pended */
     HOST_CONSEQUENCE, /* would never have been sent */
     HOST_STACK,       /* the stack itself discards it: module, reason */
-    HOST_REWRITTEN,   /* of a TCP connection whose stream callouts edit: others stand for it (host_emitted.rewritten), or
+    HOST_REWRITTEN, /* of a TCP connection whose stream callouts edit: others stand for it (host_emitted.rewritten), or
                        * none. layer, filter_id: who took all of its data out, if that was one */
     HOST_FATES
 };

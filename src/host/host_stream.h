@@ -37,10 +37,10 @@
 
 /* ---- sockets as source and sink --------------------------------------------------------------------------- */
 
-#define HOST_STREAM_END   0x1u /* behind the bytes: the direction is closed (FIN) */
-#define HOST_STREAM_ABORT 0x2u /* the connection was reset (RST); no bytes */
-#define HOST_STREAM_PUSH  0x4u /* inbound: PSH was set */
-#define HOST_STREAM_URGENT 0x8u
+#define HOST_STREAM_END     0x1u /* behind the bytes: the direction is closed (FIN) */
+#define HOST_STREAM_ABORT   0x2u /* the connection was reset (RST); no bytes */
+#define HOST_STREAM_PUSH    0x4u /* inbound: PSH was set */
+#define HOST_STREAM_URGENT  0x8u
 #define HOST_STREAM_NODELAY 0x10u /* outbound */
 
 /*
@@ -77,8 +77,8 @@ struct host_stream_injection {
     UINT64 flow_id;
     UINT32 callout_id;
     UINT16 layer_id;
-    UINT32 flags;        /* of the function: 0 */
-    UINT32 stream_flags; /* FWPS_STREAM_FLAG_* */
+    UINT32 flags;          /* of the function: 0 */
+    UINT32 stream_flags;   /* FWPS_STREAM_FLAG_* */
     NET_BUFFER_LIST *list; /* NULL only with *_DISCONNECT (STR-24) */
     SIZE_T size;
     FWPS_STREAM_INJECT_COMPLETE0 complete;
@@ -96,16 +96,16 @@ NTSTATUS host_stream_continue(struct host *h, UINT64 flow_id, UINT32 callout_id,
 /* ---- counts ---------------------------------------------------------------------------------------------------- */
 
 struct host_stream_counts {
-    UINT64 streams;       /* flows that have a pipeline now */
-    UINT64 memory;        /* bytes that pipelines take now, with what waits in them */
-    UINT64 waiting;       /* of them: bytes that wait */
+    UINT64 streams;                              /* flows that have a pipeline now */
+    UINT64 memory;                               /* bytes that pipelines take now, with what waits in them */
+    UINT64 waiting;                              /* of them: bytes that wait */
     UINT64 indicated, passed, removed, injected; /* bytes, ever */
-    UINT64 limited;       /* times that a buffer limit was reached (STR-10) */
-    UINT64 handed;        /* times that a filter went, or a stream ended, while data waited: they were handed on */
-    UINT64 lost;          /* bytes that waited in a stream that was aborted */
-    UINT64 late;          /* bytes that came behind an end that a callout had invented */
-    UINT64 dropped;       /* connections that callouts dropped */
-    UINT64 rewritten;     /* segments that were replaced */
+    UINT64 limited;                              /* times that a buffer limit was reached (STR-10) */
+    UINT64 handed;  /* times that a filter went, or a stream ended, while data waited: they were handed on */
+    UINT64 lost;    /* bytes that waited in a stream that was aborted */
+    UINT64 late;    /* bytes that came behind an end that a callout had invented */
+    UINT64 dropped; /* connections that callouts dropped */
+    UINT64 rewritten; /* segments that were replaced */
 };
 void host_stream_counts(struct host *h, struct host_stream_counts *out);
 

@@ -210,8 +210,9 @@ struct scene {
     bool any_remote; /* EC, LIS..: no remote end */
     UINT32 steady;   /* roles of layers that permitted, steadily: paths_short.c */
     struct ale_hold hold;
-    struct walk *walk;           /* the packet as callouts see it; NULL: they see none */
-    bool behind_native; /* a frame that was injected at the Ethernet layer: the native one is not met (INJ-10) */
+    struct walk *walk; /* the packet as callouts see it; NULL: they see none */
+    bool
+        behind_native; /* a frame that was injected at the Ethernet layer: the native one is not met (INJ-10) */
     struct ale_options *options; /* NULL: none may be set here */
 };
 
@@ -582,15 +583,15 @@ struct host {
     struct ndis_frames *frames; /* walk.c's: packets that callouts see */
     uint8_t *changed;           /* bytes of the last frame that was changed in place */
     uint32_t changed_room;
-    struct injector *injector; /* inject.c's */
+    struct injector *injector;   /* inject.c's */
     struct vswitches *vswitches; /* vswitch.c's */
-    struct stream_wire *wires;           /* stream_wire.c's */
+    struct stream_wire *wires;   /* stream_wire.c's */
     struct rewrite_counts wire_counts;
-    UINT64 wire_unchanged; /* edits that are not carried out: of loopback */
-    struct streams *streams;   /* stream.c's */
+    UINT64 wire_unchanged;                 /* edits that are not carried out: of loopback */
+    struct streams *streams;               /* stream.c's */
     const struct stream_sink *stream_sink; /* stream.h; where streams come out */
-    struct again *again;       /* again.c's; NULL: nothing injected was ever absorbed */
-    UINT64 next_tag;           /* FwpsNetBufferListGetTagForContext0 */
+    struct again *again;                   /* again.c's; NULL: nothing injected was ever absorbed */
+    UINT64 next_tag;                       /* FwpsNetBufferListGetTagForContext0 */
 };
 
 #endif

@@ -358,6 +358,10 @@ struct stream *stream_of(struct scene *s)
         st = make(s);
     if (st == NULL || !renew(s, st))
         return NULL;
+    if (all->joined) { /* STR-28 */
+        all->joined = false;
+        host_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_MID_STREAM_INSPECTION);
+    }
     return st->none ? NULL : st;
 }
 

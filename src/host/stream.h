@@ -23,9 +23,9 @@ struct stream_element {
     uint32_t size;        /* it carries; 0: what it stands for was taken out */
     uint32_t span;        /* source bytes it stands for; 0: injected */
     bool same;            /* size == span, and these are the source's own bytes */
-    bool lost;            /* span bytes that nobody saw (a hole in the capture): neither shown nor edited; size 0 */
-    UINT32 flags;         /* HOST_STREAM_END behind it, _PUSH, _URGENT */
-    UINT64 filter_id;     /* size 0: that took it out; else 0 */
+    bool lost;    /* span bytes that nobody saw (a hole in the capture): neither shown nor edited; size 0 */
+    UINT32 flags; /* HOST_STREAM_END behind it, _PUSH, _URGENT */
+    UINT64 filter_id; /* size 0: that took it out; else 0 */
 };
 
 /* Where elements go: host.stream_sink. On the thread that is in the pipeline; the turn is ours, no lane held. */
@@ -64,8 +64,8 @@ struct stream_fed {
 };
 /* `bytes` are the next of the source in this direction; lost: so many before them that nobody saw. flags: HOST_STREAM_*.
  * The scene is that of the packet behind it (values, metadata, events); NULL packet: none is. Calls the sink. */
-void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size, uint32_t lost,
-                 UINT32 flags, struct stream_fed *out);
+void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
+                 uint32_t lost, UINT32 flags, struct stream_fed *out);
 /* The flow ends: what waits is handed over once more (STR-33) unless it was aborted, then all is freed. */
 void stream_end(struct host *h, UINT64 flow_id, bool aborted);
 

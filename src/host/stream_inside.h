@@ -97,7 +97,7 @@ struct stream_dir {
     struct stream_chunk *inbox, **inbox_tail; /* fed while somebody was inside */
     struct stream_work *later, **later_tail;  /* injected then */
     struct stream_tally tally;
-    bool held;  /* the sink was told to hold (STR-14) */
+    bool held;   /* the sink was told to hold (STR-14) */
     bool closed; /* its end was fed */
     bool ended;  /* its end has come out, or its reset has come in */
 };
@@ -143,7 +143,8 @@ struct streams {
     size_t since_count, since_room;
     UINT64 since_version, since_generation;
     struct host_stream_counts counts; /* atomic, each */
-    UINT64 unseen;                    /* stages beyond STREAM_STAGES */
+    bool joined;   /* a callout may join flows that are there: they are to be authorized again */
+    UINT64 unseen; /* stages beyond STREAM_STAGES */
 };
 
 struct stream_run {

@@ -40,6 +40,14 @@ static struct stream_since *since_add(struct streams *all, UINT64 filter_id)
     return more;
 }
 
+static bool may_join(const struct host *h, const GUID *callout)
+{
+    struct engine_callout c;
+
+    return engine_callout_by_key(h->config.engine, callout, &c) &&
+           (c.flags & FWP_CALLOUT_FLAG_ALLOW_MID_STREAM_INSPECTION) != 0;
+}
+
 static void notice_layer(struct host *h, const struct engine_snapshot *snapshot, UINT16 layer)
 {
     struct streams *all = h->streams;
@@ -63,6 +71,8 @@ static void notice_layer(struct host *h, const struct engine_snapshot *snapshot,
         } else if (registered && !since->registered) {
             since->flow_id = h->next_flow_id;
         }
+        if (registered && !since->registered && since->flow_id > 1)
+            all->joined = all->joined || may_join(h, &desc->callout_key);
         since->registered = registered;
         since->seen = true;
     }

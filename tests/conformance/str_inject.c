@@ -493,6 +493,23 @@ static void STR_28_unless_the_callout_allows_mid_stream(void **state)
     assert_string_equal(l->in, "before after");
 }
 
+static void STR_28_who_joins_has_the_flows_authorized_again(void **state)
+{
+    struct stream_lab *l = *state;
+    struct player *p;
+
+    stream_lab_receive(l, "before", 0);
+    p = stream_lab_play(
+        l, &(struct player){.weight = 9, .callout_flags = FWP_CALLOUT_FLAG_ALLOW_MID_STREAM_INSPECTION});
+    MOVES(p, {.action = FWP_ACTION_PERMIT});
+    stream_lab_receive(l, " after", 0);
+    host_lab_segment(&l->d.host, &l->tcp, true, WIRE_TCP_ACK, NULL);
+    assert_non_null(strstr(l->d.host.seen, "AC(REAUTH)"));
+    assert_int_equal(l->d.host.events[0].reasons, FWP_CONDITION_REAUTHORIZE_REASON_MID_STREAM_INSPECTION);
+    host_lab_segment(&l->d.host, &l->tcp, true, WIRE_TCP_ACK, NULL);
+    assert_null(strstr(l->d.host.seen, "REAUTH"));
+}
+
 static void STR_28_a_filter_of_a_stream_stays_its_own_when_others_come(void **state)
 {
     struct stream_lab *l = *state;
@@ -541,6 +558,7 @@ int main(void)
         IN_LAB(a_filter_that_goes_lets_go_of_what_waits),
         IN_LAB(STR_28_only_new_flows_are_shown_to_who_comes_later),
         IN_LAB(STR_28_unless_the_callout_allows_mid_stream),
+        IN_LAB(STR_28_who_joins_has_the_flows_authorized_again),
         IN_LAB(STR_28_a_filter_of_a_stream_stays_its_own_when_others_come),
     };
 

@@ -85,7 +85,7 @@ extern const struct host_stream_sink stream_lab_sink;
 /* config: may be NULL. The connection is there, nothing has been fed. */
 void stream_lab_open(struct stream_lab *l, const struct host_config *config, bool simulated);
 void stream_lab_close(struct stream_lab *l);
-void stream_lab_settle(struct stream_lab *l); /* until nothing is queued */
+void stream_lab_settle(struct stream_lab *l);  /* until nothing is queued */
 void stream_lab_connect(struct stream_lab *l); /* another connection: l->flow */
 
 struct player *stream_lab_play(struct stream_lab *l, const struct player *p);
