@@ -923,6 +923,20 @@ static bool is_part(struct delay *d, const struct capture_packet *p, const struc
     return true;
 }
 
+/* At a MAC layer each frame is a thing of its own, fragments too. */
+static bool is_at_link(const struct host_outcome *o)
+{
+    switch (o->layer != NULL ? o->layer->id : ENGINE_LAYER_COUNT) {
+    case FWPS_LAYER_INBOUND_MAC_FRAME_ETHERNET:
+    case FWPS_LAYER_INBOUND_MAC_FRAME_NATIVE:
+    case FWPS_LAYER_OUTBOUND_MAC_FRAME_ETHERNET:
+    case FWPS_LAYER_OUTBOUND_MAC_FRAME_NATIVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_packet *p,
                const struct wire_packet *w, struct host_outcome *o, uint64_t now_ns)
 {
@@ -934,7 +948,7 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
 
     d->feeding = 0;
     if (w->fragment && fresh && (held || o->fate == HOST_ABSORBED || o->fate == HOST_BLOCKED) &&
-        is_part(d, p, w, o))
+        !is_at_link(o) && is_part(d, p, w, o))
         return false;
     if (piece != NULL && piece->refused && o->fate == HOST_CONSEQUENCE && o->note == HOST_NOTE_REFUSED_FLOW) {
         /* It is what was refused; only what comes behind it is a consequence of that. */

@@ -679,17 +679,35 @@ void paths_frame_received(struct scene *s, enum host_layer from, struct host_out
     along(s, course, home, true, out);
 }
 
+/* A frame of the host's own was dropped at a MAC layer and is sent all the same: what answers it may come. */
+static void sent_after_all(struct scene *s)
+{
+    struct host_flow_key key;
+
+    if (s->packet->version == 0 || s->packet->reached != WIRE_TRANSPORT)
+        return;
+    path_key(s, &key);
+    lane_enter(s->lane);
+    s->flow = flow_table_find(s->lane->flows, &key);
+    s->flow_id = s->flow != NULL ? s->flow->id : 0;
+    path_passed(s);
+    memory_drop(s->lane->memory, &key, MEMORY_BIT(MEMORY_UNSENT_OUT));
+    lane_leave(s->lane);
+}
+
 void paths_frame_sent(struct scene *s, enum host_layer from, struct host_outcome *out)
 {
+    bool passed;
+
     if (s->packet->version != 0)
         path_scene(s, s->packet, false);
     s->packet_direction = FWP_DIRECTION_OUTBOUND;
     out->outbound = true;
     busy_notice(s->lane);
-    if (from == LAYER_MAC_OUT)
-        (void)path_send_link(s, out);
-    else
-        (void)path_step(s, LAYER_MAC_OUT_NATIVE, out);
+    passed = from == LAYER_MAC_OUT ? path_send_link(s, out) : path_step(s, LAYER_MAC_OUT_NATIVE, out);
+    if (passed)
+        sent_after_all(s);
+    out->flow_id = s->flow_id;
 }
 
 void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)

@@ -184,7 +184,7 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
     struct wire_packet whole;
     struct host_flow_key key;
     struct fragment_note n;
-    bool known;
+    bool at_link, known;
 
     if (s->packet->fragment_offset == 0 && (s->packet->ip_flags & WIRE_IP_MORE_FRAGMENTS) == 0) {
         transport_out(s, out); /* the only one */
@@ -206,10 +206,13 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
         datagram_of_fragments(s, &whole, out);
     else
         transport_out(s, out);
-    n.fate = (UINT8)out->fate;
+    at_link = out->layer != NULL && (out->layer->id == layer_id(LAYER_MAC_OUT, 4) ||
+                                     out->layer->id == layer_id(LAYER_MAC_OUT_NATIVE, 4));
+    n.fate = at_link ? HOST_PASSED
+                     : (UINT8)out->fate; /* what becomes of a frame there is its own affair (OTH-04) */
     n.note = out->fate == HOST_CONSEQUENCE ? (UINT8)out->note : HOST_NOTE_NONE;
-    n.layer_id = out->layer != NULL ? out->layer->id : ENGINE_LAYER_COUNT;
-    n.filter_id = out->filter_id;
+    n.layer_id = out->layer != NULL && !at_link ? out->layer->id : ENGINE_LAYER_COUNT;
+    n.filter_id = at_link ? 0 : out->filter_id;
     n.flow_id = out->flow_id;
     lane_enter(s->lane);
     memory_put_fragment(m, &key, s->time_ns, s->time_ns + FRAGMENT_NS, &n);

@@ -224,7 +224,8 @@ static UINT32 l2_flags(UINT32 type, const struct wire_packet *p)
     default:
         break;
     }
-    if (type == IF_TYPE_ETHERNET_CSMACD || type == IF_TYPE_IEEE80211 || type == IF_TYPE_WWANPP || type == IF_TYPE_WWANPP2)
+    if (type == IF_TYPE_ETHERNET_CSMACD || type == IF_TYPE_IEEE80211 || type == IF_TYPE_WWANPP ||
+        type == IF_TYPE_WWANPP2)
         x |= FWP_CONDITION_L2_IF_CONNECTOR_PRESENT;
     if (p != NULL && p->fault != WIRE_OK)
         x |= FWP_CONDITION_L2_IS_MALFORMED_PACKET;

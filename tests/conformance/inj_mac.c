@@ -133,6 +133,48 @@ static void INJ_10_a_native_frame_is_sent_behind_the_ethernet_layer(void **state
     assert_frame(l, 14 + 28 + 8, false);
 }
 
+/* What was not sent has no answer; sent after all, it has. */
+static void INJ_10_what_is_sent_after_all_is_answered(void **state)
+{
+    struct packet_lab *l = *state;
+    struct taker *t = packet_lab_take(l, "MAC_OUT", SENDS);
+    struct host_lab_tcp c = {.local = 50000, .remote = 80};
+
+    LAB_OUT(&l->d.host, UDP_OUT);
+    LAB_IN(&l->d.host, .sport = 5353, .dport = 53, .data = "answer");
+    assert_int_equal(l->d.host.outcome.fate, HOST_CONSEQUENCE);
+    give(l, t, 0);
+    LAB_IN(&l->d.host, .sport = 5353, .dport = 53, .data = "answer");
+    assert_int_equal(l->d.host.outcome.fate, HOST_PASSED);
+    host_lab_segment(&l->d.host, &c, true, WIRE_TCP_SYN, NULL);
+    assert_int_equal(l->d.host.outcome.fate, HOST_ABSORBED);
+    give(l, t, 1);
+    host_lab_segment(&l->d.host, &c, false, WIRE_TCP_SYN | WIRE_TCP_ACK, NULL);
+    assert_int_equal(l->d.host.outcome.fate, HOST_PASSED);
+}
+
+/* Each is absorbed by itself, though their datagram is one. */
+static void INJ_10_sent_fragments_are_frames_of_their_own(void **state)
+{
+    struct packet_lab *l = *state;
+    struct taker *t = packet_lab_take(l, "MAC_OUT", SENDS);
+    const struct packet p = {
+        .sport = 53, .dport = 5353, .fill = 100, .id = 7, .src = "10.0.0.1", .dst = "10.0.0.2"};
+    struct packet_frame frames[2];
+
+    assert_int_equal(packet_fragments(&p, 64, frames, 2), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        host_lab_piece(&l->d.host, HOST_WAY_OUT, frames, 2, i);
+        assert_int_equal(l->d.host.outcome.fate, HOST_ABSORBED);
+    }
+    assert_int_equal(t->taken, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        give(l, t, i);
+        assert_int_equal(l->emitted_count, i + 1);
+        assert_true(l->emitted[i]->e.unchanged);
+    }
+}
+
 static void INJ_10_what_is_not_IP_goes_no_further(void **state)
 {
     struct packet_lab *l = *state;
@@ -430,6 +472,8 @@ int main(void)
         BOTH(INJ_10_a_native_frame_meets_both_layers),
         BOTH(INJ_10_a_frame_is_sent_again_from_its_layer_on),
         BOTH(INJ_10_a_native_frame_is_sent_behind_the_ethernet_layer),
+        BOTH(INJ_10_what_is_sent_after_all_is_answered),
+        BOTH(INJ_10_sent_fragments_are_frames_of_their_own),
         BOTH(INJ_10_what_is_not_IP_goes_no_further),
         BOTH(INJ_10_fragments_are_put_together_behind_the_mac_layers),
         BOTH(INJ_03_of_another_type_is_stale),

@@ -303,7 +303,7 @@ struct taker *packet_lab_take(struct packet_lab *l, const char *layer, const str
     *t = *what;
     t->lab = l;
     if (t->handle == NULL)
-        t->handle = t->kind == HOST_INJECT_FORWARD ? l->forward
+        t->handle = t->kind == HOST_INJECT_FORWARD                                          ? l->forward
                     : t->kind == HOST_INJECT_MAC_RECEIVE || t->kind == HOST_INJECT_MAC_SEND ? l->l2
                     : t->kind == HOST_INJECT_TRANSPORT_SEND || t->kind == HOST_INJECT_TRANSPORT_RECEIVE
                         ? l->transport
@@ -360,8 +360,8 @@ NTSTATUS packet_lab_give_only(struct packet_lab *l, struct taker *t, unsigned n)
                                                       packet_lab_completed, l);
         break;
     case HOST_INJECT_MAC_SEND:
-        t->inject_status = FwpsInjectMacSendAsync0(t->handle, context, 0, t->layers[n], 1, 0, nbl,
-                                                   packet_lab_completed, l);
+        t->inject_status =
+            FwpsInjectMacSendAsync0(t->handle, context, 0, t->layers[n], 1, 0, nbl, packet_lab_completed, l);
         break;
     default:
         t->inject_status = FwpsInjectForwardAsync0(t->handle, context, 0, family, UNSPECIFIED_COMPARTMENT_ID,

@@ -56,7 +56,7 @@ struct taker {
     HANDLE pended[LAB_PACKETS];
     UCHAR remotes[LAB_PACKETS][16];
     UINT16 layers[LAB_PACKETS]; /* run-time ids: MAC injections name them */
-    ULONG ip_header_size; /* of the last that was seen */
+    ULONG ip_header_size;       /* of the last that was seen */
     UINT64 metadata;
     UINT32 interface_index;
     NTSTATUS inject_status; /* of the last */
