@@ -66,6 +66,7 @@ struct embed {
     struct embed_wires *wires;       /* wire.c */
     struct embed_programs *programs; /* program.c */
     struct embed_gate *gate;         /* gate.c */
+    struct embed_streams *streams;   /* stream.c */
     struct embed_watch *watch;       /* watch.c */
     struct embed_faults *faults;     /* fault.c */
     struct embed_drivers *drivers;   /* driver.c */

@@ -111,7 +111,7 @@ struct embed_process {
     struct host_owner owner; /* outlives the host, as its endpoints refer to it */
     FWP_BYTE_BLOB *app;
     struct security_token *token;
-    struct embed_socket *sockets;
+    struct embed_socket *sockets, *orphans; /* orphans: closed, their streams are not through */
 };
 int embed_programs_create(struct embed *e);
 void embed_programs_end(struct embed *e); /* all exit */
@@ -141,6 +141,7 @@ struct embed_socket {
     enum weir_state told;           /* the state that was last told as an event */
     uint64_t held_frame;            /* gate.c's: the first packet of its connect waits; 0: none does */
     struct embed_socket *held_next;
+    struct embed_stream *stream; /* stream.c's; NULL: its bytes go straight */
     /* What weir_wait_readable() found, for weir_receive(). */
     uint8_t *ahead;
     long ahead_size; /* < 0: -errno */
@@ -148,6 +149,8 @@ struct embed_socket {
     struct embed_end ahead_from;
     bool has_ahead;
 };
+/* One that went on without its program, and is through. */
+void embed_socket_gone(struct embed_socket *s, bool abort);
 /* Sockets that wait for bind or listen are asked how they stand. */
 void embed_sockets_continue(struct embed *e);
 /* The connect whose first packet was held was decided. */
@@ -157,6 +160,24 @@ void embed_sockets_abort(struct embed_process *p);
 /* stack_config.told of every stack. */
 void embed_socket_told(void *ctx, struct stack_socket *s, enum stack_event event);
 enum weir_state embed_socket_state(const struct embed_socket *s);
+
+/* ---- a connection's bytes at the stream layer (stream.c) ------------------------------------------------ */
+
+int embed_streams_create(struct embed *e);
+void embed_streams_destroy(struct embed *e); /* after the sockets */
+extern const struct host_stream_sink embed_stream_sink;
+/* What came out of the layer, or may go into it now, is carried on. False: there was nothing. */
+bool embed_streams_drain(struct embed *e);
+/* The socket's, made now if a callout asks for the connection; NULL: its bytes go straight. */
+struct embed_stream *embed_stream_of(struct embed_socket *s);
+void embed_stream_free(struct embed_socket *s);
+void embed_stream_told(struct embed_socket *s); /* by the stack: there is something to read, or room */
+/* As stack_send(), stack_receive(), stack_shutdown(). */
+long embed_stream_send(struct embed_stream *st, const void *bytes, size_t size);
+long embed_stream_receive(struct embed_stream *st, void *out, size_t size);
+int embed_stream_shutdown(struct embed_stream *st);
+/* Its program is through with the socket. True: it goes on without, until embed_socket_gone(). */
+bool embed_stream_close(struct embed_stream *st);
 
 /* ---- time (world.c) ------------------------------------------------------------------------------------ */
 

@@ -119,8 +119,12 @@ void embed_socket_told(void *ctx, struct stack_socket *k, enum stack_event event
     struct embed_socket *s = stack_user(k);
 
     (void)ctx;
-    if (s != NULL && (s->at[0] == k || s->at[1] == k) && event == STACK_EVENT_STATE)
+    if (s == NULL || (s->at[0] != k && s->at[1] != k))
+        return;
+    if (event == STACK_EVENT_STATE)
         embed_socket_tell(s);
+    else if (event != STACK_EVENT_ACCEPT)
+        embed_stream_told(s);
 }
 
 /* ---- halves -------------------------------------------------------------------------------------------- */
@@ -191,6 +195,25 @@ struct embed_socket *embed_socket_new(struct embed_process *p, enum weir_kind ki
     return s;
 }
 
+/* Nothing is left of it. */
+static void socket_free(struct embed_socket *s, bool abort)
+{
+    embed_stream_free(s);
+    embed_socket_close_halves(s, abort);
+    free(s->ahead);
+    free(s);
+}
+
+void embed_socket_gone(struct embed_socket *s, bool abort)
+{
+    for (struct embed_socket **at = &s->process->orphans; *at != NULL; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            break;
+        }
+    socket_free(s, abort);
+}
+
 /* Its program is through with it. */
 static void socket_end(struct embed_socket *s, bool abort)
 {
@@ -206,20 +229,26 @@ static void socket_end(struct embed_socket *s, bool abort)
             *at = s->next;
             break;
         }
-    embed_socket_close_halves(s, abort);
+    embed_handle_end(e, s->handle);
+    if (goes_on && s->ahead_at >= (size_t)(s->has_ahead && s->ahead_size > 0 ? s->ahead_size : 0) &&
+        embed_stream_of(s) != NULL && embed_stream_close(s->stream)) {
+        s->next = s->process->orphans;
+        s->process->orphans = s;
+    } else {
+        socket_free(s, abort);
+    }
     if (endpoint != NULL && goes_on)
         host_release(e->host, endpoint);
     else if (endpoint != NULL)
         host_close(e->host, endpoint);
-    embed_handle_end(e, s->handle);
-    free(s->ahead);
-    free(s);
 }
 
 void embed_sockets_abort(struct embed_process *p)
 {
     while (p->sockets != NULL)
         socket_end(p->sockets, true);
+    while (p->orphans != NULL)
+        embed_socket_gone(p->orphans, true);
 }
 
 /* ---- calls --------------------------------------------------------------------------------------------- */
@@ -326,7 +355,7 @@ int weir_shutdown(struct weir_socket *socket)
     if (s->kind != WEIR_TCP || embed_socket_main(s) == NULL)
         return -ENOTCONN;
     (void)embed_socket_stack(s);
-    err = stack_shutdown(embed_socket_main(s));
+    err = embed_stream_of(s) != NULL ? embed_stream_shutdown(s->stream) : stack_shutdown(embed_socket_main(s));
     embed_settle_call(s->e);
     return err;
 }

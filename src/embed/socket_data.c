@@ -39,8 +39,8 @@ long weir_send(struct weir_socket *socket, const void *bytes, size_t size)
     if (s->pended)
         return -EAGAIN;
     (void)embed_socket_stack(s);
-    n = -ENOTCONN;
-    for (unsigned six = 0; n == -ENOTCONN && six < 2; six++)
+    n = embed_stream_of(s) != NULL ? embed_stream_send(s->stream, bytes, size) : -ENOTCONN;
+    for (unsigned six = 0; s->stream == NULL && n == -ENOTCONN && six < 2; six++)
         if (s->at[six] != NULL)
             n = stack_send(s->at[six], bytes, size);
     embed_settle_call(s->e);
@@ -82,6 +82,10 @@ static long take(struct embed_socket *s, void *out, size_t size, struct embed_en
 {
     long n = -ENOTCONN;
 
+    if (embed_stream_of(s) != NULL) {
+        embed_settle_call(s->e); /* what has come goes through first */
+        return embed_stream_receive(s->stream, out, size);
+    }
     for (unsigned six = 0; six < 2; six++) {
         long one;
 

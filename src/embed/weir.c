@@ -89,6 +89,8 @@ static int make_host(struct embed *e)
         .seed = e->seed,
     };
 
+    config.streams = HOST_STREAM_SOCKETS;
+    config.stream_sink = &embed_stream_sink;
     embed_watch_host(e, &config.observer);
     embed_gate_host(e, &config);
     return host_create(&config, &e->host);
@@ -129,6 +131,8 @@ static int make(struct embed *e)
     if (err == 0)
         err = embed_gate_create(e);
     if (err == 0)
+        err = embed_streams_create(e);
+    if (err == 0)
         err = make_host(e);
     if (err == 0)
         err = make_context(e);
@@ -158,6 +162,7 @@ static void unmake(struct embed *e)
     if (e->host != NULL)
         host_destroy(e->host);
     embed_programs_destroy(e);
+    embed_streams_destroy(e);
     embed_gate_destroy(e);
     embed_wires_destroy(e);
     embed_watch_destroy(e);

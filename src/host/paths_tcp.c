@@ -228,6 +228,21 @@ static bool by_sockets(const struct scene *s)
     return s->host->config.streams == HOST_STREAM_SOCKETS;
 }
 
+/* What the segment set in order is shown by who feeds the sockets' streams; its events count here. */
+static void pass_over(struct scene *s, struct tcp_result *r)
+{
+    struct tcp_result piece = *r;
+    bool more = (r->events & TCP_MORE) != 0;
+
+    while (more) {
+        lane_enter(s->lane);
+        more = path_flow(s) && tcp_more(s->lane, s->flow, &piece);
+        lane_leave(s->lane);
+        if (more)
+            r->events |= piece.events & (TCP_CLOSED_NOW | TCP_FIN_NOW | TCP_DATA);
+    }
+}
+
 void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome *out)
 {
     struct stream_wire *w;
@@ -254,6 +269,8 @@ void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome
     }
     if (st == NULL)
         (void)stream_steps(s, r, out);
+    else
+        pass_over(s, r);
     ended(s, r->events);
 }
 
@@ -302,7 +319,10 @@ static bool stream_out(struct scene *s, struct tcp_result *r, struct stream_wire
     st = path_stream(s);
     if (st == NULL)
         return r->events == 0 || stream_steps(s, r, out);
-    return by_sockets(s) || path_stream_feed(s, st, r, w, out);
+    if (!by_sockets(s))
+        return path_stream_feed(s, st, r, w, out);
+    pass_over(s, r);
+    return true;
 }
 
 /* What is below it. */
