@@ -32,7 +32,7 @@ KINDS = ["retransmission", "fast_retransmission", "spurious_retransmission", "ou
          "duplicate_ack", "zero_window", "zero_window_probe", "zero_window_probe_ack", "window_full", "window_update", "keep_alive",
          "keep_alive_ack", "reused_ports"]
 REPEATS = {"retransmission", "fast_retransmission", "spurious_retransmission", "out_of_order"}
-CHECKS = ["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]
+CHECKS = ["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "--disable-protocol", "http"]
 
 
 def check(name, good, text=""):
@@ -288,11 +288,13 @@ def replay(name, capture, params, more=("--local", "192.0.2.20", "--local", "200
     return run, out, last
 
 
-def judge(name, capture, rule, params, whole=True, allowed=()):
-    run, out, last = replay(re.sub(r"\W+", "-", name), capture, params)
+def judge(name, capture, rule, params, whole=True, allowed=(), local=("192.0.2.20", "2001:db8::14")):
+    run, out, last = replay(re.sub(r"\W+", "-", name), capture, params, [a for x in local for a in ("--local", x)])
     if not check(name + ": runs", run.returncode in (0, 1, 2) and last, "%d %s" % (run.returncode, run.stderr)):
         return None
     check(name + ": sums", sums_hold(last["sums"]), last["sums"])
+    if rule != 0:
+        check(name + ": rewritten", last["sums"]["rewritten"] > 5, last["sums"])
     before, after = streams(capture), streams(out)
     wanted = {k: [tuple(edited(d, rule) for d in pair) for pair in v] for k, v in before.items()}
     if whole:
@@ -364,7 +366,7 @@ def stacks():
             if rule == 0 and mode == 2:
                 continue
             judge("two stacks, %s, %s" % (how, ("the same", "longer", "shorter")[rule]), capture, rule,
-                  ["Mode=%d" % mode, "Rule=%d" % rule] + (["LateMs=40"] if how.endswith("late") else []))
+                  ["Mode=%d" % mode, "Rule=%d" % rule] + (["LateMs=40"] if how.endswith("late") else []), local=("10.0.0.1", "fd00::1"))
 
 
 # Captures whose streams differ though nothing was edited, and why.
