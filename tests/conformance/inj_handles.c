@@ -31,15 +31,15 @@ static NET_BUFFER_LIST *own(struct packet_lab *l, const char *src, const char *d
 static void INJ_01_each_layer_has_its_function(void **state)
 {
     struct packet_lab *l = *state;
+    NET_BUFFER_LIST *list = packet_lab_own(l, "data", 4, 0);
     static const struct {
         const char *layer;
         enum host_injection_kind kind;
         bool in;
     } rows[] = {
-        {"II", HOST_INJECT_NETWORK_RECEIVE, true},
-        {"OI", HOST_INJECT_NETWORK_SEND, false},
-        {"IT", HOST_INJECT_TRANSPORT_RECEIVE, true},
-        {"OT", HOST_INJECT_TRANSPORT_SEND, false},
+        {"II", HOST_INJECT_NETWORK_RECEIVE, true},   {"OI", HOST_INJECT_NETWORK_SEND, false},
+        {"IT", HOST_INJECT_TRANSPORT_RECEIVE, true}, {"OT", HOST_INJECT_TRANSPORT_SEND, false},
+        {"MAC_IN", HOST_INJECT_MAC_RECEIVE, true},   {"MAC_OUT", HOST_INJECT_MAC_SEND, false},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -54,9 +54,11 @@ static void INJ_01_each_layer_has_its_function(void **state)
         assert_int_equal(l->emitted_count, before + 1);
         t->only_looks = true;
     }
-    assert_int_equal(FwpsStreamInjectAsync0(l->transport, NULL, 0, 1, 1, FWPS_LAYER_STREAM_V4, 0, NULL, 0,
-                                            packet_lab_completed, l),
-                     STATUS_NOT_SUPPORTED);
+    /* into streams: with a handle of their own */
+    assert_int_equal(FwpsStreamInjectAsync0(l->transport, NULL, 0, 1, 1, FWPS_LAYER_STREAM_V4,
+                                            FWPS_STREAM_FLAG_RECEIVE, list, 4, packet_lab_completed, l),
+                     STATUS_FWP_INJECT_HANDLE_STALE);
+    packet_lab_free(l, list);
 }
 
 /* ---- INJ-02

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzzes a host: the input is a program of a small policy and of steps: frames that are sound and then
- * damaged at chosen places, socket calls, changes of policy, time. The frames share few addresses and ports,
- * so that they meet the same flows.
+ * damaged at chosen places, socket calls, changes of policy, time; and the last frame's bytes, injected at a MAC layer
+ * or given to a virtual switch. The frames share few addresses and ports, so that they meet the same flows.
  *
- * Held after each frame: one fate a frame, nothing beyond the limits, an outcome that is fully told. The
+ * Held after each frame: one fate a frame, nothing beyond the limits, an outcome that is fully told; each injection is
+ * completed, and emitted or lost as often as it has packets. The
  * whole program is run twice, with another seed of the hash, and must tell the same both times.
  */
 #include <stdio.h>
@@ -12,7 +13,10 @@
 #include <string.h>
 
 #include "../support/packets.h"
+#include "host/host_inject.h"
+#include "host/host_vswitch.h"
 #include "host/internal.h"
+#include "ndis/nbl.h"
 #include "stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,6 +32,11 @@ struct run {
     UINT64 rules[RULES];
     UINT16 layers[RULES];
     UINT64 next_id, now, frame, told;
+    struct host_vswitch *vswitch;
+    HANDLE l2;
+    NDIS_HANDLE pool;
+    UINT64 accepted, completed, out, lost;
+    size_t size; /* of the last frame, in bytes[] */
     uint8_t bytes[2048];
 };
 
@@ -203,6 +212,7 @@ static void frame(struct run *r)
 
         r->bytes[at % n] = take8(&r->s);
     }
+    r->size = n;
     captured = (damage & 0x80) != 0 ? (uint32_t)take8(&r->s) : (uint32_t)n;
     if (captured > n)
         captured = (uint32_t)n;
@@ -218,6 +228,115 @@ static void frame(struct run *r)
     host_frame(r->host, &f, &o);
     free(copy);
     check(r, &o);
+}
+
+/* ---- frames of drivers, and of a virtual switch -------------------------------------------------------- */
+
+static void on_emit(void *ctx, const struct host_emitted *e)
+{
+    struct run *r = ctx;
+    struct wire_packet w;
+
+    if (!e->frame) /* fragments that waited as a group */
+        return;
+    r->out++;
+    /* In one piece, and an Ethernet's still. */
+    wire_parse(WIRE_LINK_ETHERNET, e->link, e->link_size + e->size, e->link_size + e->size, &w);
+    REQUIRE(e->bytes == e->link + e->link_size);
+    REQUIRE(w.mac_at == 0 && w.version == e->version);
+    mix(r, e->size);
+    mix(r, e->flow_id);
+}
+
+static void on_lost(void *ctx, const struct host_emitted *e, const struct host_outcome *how)
+{
+    struct run *r = ctx;
+
+    r->lost += e->frame;
+    mix(r, how->fate);
+}
+
+static void NTAPI on_complete(void *context, NET_BUFFER_LIST *list, BOOLEAN dispatch)
+{
+    MDL *mdl = NET_BUFFER_FIRST_MDL(NET_BUFFER_LIST_FIRST_NB(list));
+    void *bytes = MmGetMdlVirtualAddress(mdl);
+    struct run *r = context;
+
+    (void)dispatch;
+    r->completed++;
+    mix(r, (UINT64)NET_BUFFER_LIST_STATUS(list));
+    ndis_nbl_free(list, NDIS_MADE_OWN, NDIS_BY_FWPS, NULL);
+    IoFreeMdl(mdl);
+    free(bytes);
+}
+
+static NET_BUFFER_LIST *list_of(struct run *r, size_t size)
+{
+    uint8_t *copy = malloc(size + 1);
+    NET_BUFFER_LIST *list;
+    MDL *mdl;
+
+    REQUIRE(copy != NULL);
+    memcpy(copy, r->bytes, size);
+    mdl = IoAllocateMdl(copy, (ULONG)(size + 1), FALSE, FALSE, NULL);
+    REQUIRE(mdl != NULL);
+    MmBuildMdlForNonPagedPool(mdl);
+    list = ndis_nbl_own(r->pool, 0, 0, true, mdl, 0, size, NDIS_BY_FWPS, NULL);
+    REQUIRE(list != NULL);
+    return list;
+}
+
+/* One or two of the last frame, cut perhaps, at any MAC layer. */
+static void inject(struct run *r, uint8_t how)
+{
+    static const UINT16 layers[4] = {
+        FWPS_LAYER_INBOUND_MAC_FRAME_NATIVE, FWPS_LAYER_INBOUND_MAC_FRAME_ETHERNET,
+        FWPS_LAYER_OUTBOUND_MAC_FRAME_ETHERNET, FWPS_LAYER_OUTBOUND_MAC_FRAME_NATIVE};
+    const uint8_t a = take8(&r->s);
+    size_t size = r->size;
+    struct host_injection what = {.kind = (how & 2) != 0 ? HOST_INJECT_MAC_SEND : HOST_INJECT_MAC_RECEIVE,
+                                  .handle = r->l2,
+                                  .layer = layers[how & 3],
+                                  .interface_index = a & 3,
+                                  .complete = on_complete,
+                                  .complete_context = r};
+
+    if ((a & 0x80) != 0 && size > (a >> 2 & 31))
+        size = a >> 2 & 31;
+    if (size == 0)
+        return;
+    what.list = list_of(r, size);
+    if ((a & 0x40) != 0)
+        what.list->Next = list_of(r, size);
+    r->accepted += 1 + ((a & 0x40) != 0);
+    REQUIRE(host_inject(r->host, &what) == STATUS_SUCCESS);
+    REQUIRE(r->completed == r->accepted); /* in the caller */
+    REQUIRE(r->out + r->lost == r->accepted);
+}
+
+static void through_switch(struct run *r, uint8_t how)
+{
+    struct host_vswitch_outcome o;
+    struct host_vswitch_frame f = {.bytes = r->bytes,
+                                   .size = (uint32_t)r->size,
+                                   .number = r->frame,
+                                   .time_ns = r->now,
+                                   .source_port = how};
+    uint8_t *copy;
+
+    if (r->size == 0)
+        return;
+    if (how == 7)
+        f.size = f.size < 20 ? f.size : 20;
+    copy = malloc(f.size);
+    REQUIRE(copy != NULL);
+    f.bytes = memcpy(copy, r->bytes, f.size);
+    host_vswitch_frame(r->host, r->vswitch, &f, &o);
+    REQUIRE(o.delivered <= o.copies && o.copies <= 3 && !o.kept);
+    REQUIRE((o.fate == HOST_BLOCKED) == (o.layer != NULL));
+    mix(r, o.delivered);
+    mix(r, o.filter_id);
+    free(copy);
 }
 
 /* ---- the program -------------------------------------------------------------------------------------- */
@@ -284,7 +403,20 @@ static UINT64 play(const uint8_t *data, size_t size, UINT64 seed)
                                               .stream = on_stream,
                                               .reassembled = on_reassembled},
                                  .listening = listening,
+                                 .emit = on_emit,
+                                 .lost = on_lost,
+                                 .ctx = r,
                                  .seed = seed};
+    static const FWP_BYTE_BLOB id = {1, (UINT8 *)"s"}, nic = {1, (UINT8 *)"n"};
+    const struct host_vswitch_port ports[3] = {{.id = 1, .nic_id = &nic, .vm_id = &nic},
+                                               {.id = 2, .nic_id = &nic},
+                                               {.id = 3, .bypasses_transport = true}};
+    const struct host_vswitch_desc desc = {.id = &id, .ports = ports, .port_count = 3};
+    const NET_BUFFER_LIST_POOL_PARAMETERS pool = {
+        .Header = {NDIS_OBJECT_TYPE_DEFAULT, NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1,
+                   NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1},
+        .fAllocateNetBuffer = TRUE,
+    };
     uint8_t knobs;
     UINT64 told;
 
@@ -298,7 +430,8 @@ static UINT64 play(const uint8_t *data, size_t size, UINT64 seed)
                                        .mapped_v6 = knobs >> 3 & 1,
                                        .l2_layers = knobs >> 4 & 1,
                                        .verify_checksums = knobs >> 5 & 1,
-                                       .split_mdl = knobs >> 6 & 1 ? 3 : 0};
+                                       .split_mdl = knobs >> 6 & 1 ? 3 : 0,
+                                       .inject_in_caller = true};
     two.weak_host_receive = two.weak_host_send = knobs >> 7 & 1;
     REQUIRE(engine_create(&r->engine) == 0);
     config.engine = r->engine;
@@ -308,6 +441,10 @@ static UINT64 play(const uint8_t *data, size_t size, UINT64 seed)
     add_address(r, 1, "10.0.0.1/24");
     add_address(r, 1, "fd00::1/64");
     add_address(r, 2, "10.0.0.3/24");
+    REQUIRE(host_vswitch_add(r->host, &desc, &r->vswitch) == 0);
+    REQUIRE(host_injection_create(r->host, 0, FWPS_INJECTION_TYPE_L2, &r->l2) == STATUS_SUCCESS);
+    r->pool = NdisAllocateNetBufferListPool(NULL, &pool);
+    REQUIRE(r->pool != NULL);
     while (r->s.size != 0 && r->frame < 512) {
         uint8_t op = take8(&r->s);
 
@@ -325,6 +462,12 @@ static UINT64 play(const uint8_t *data, size_t size, UINT64 seed)
         case 3:
             host_set_profile(r->host, 1, op >> 4);
             break;
+        case 4:
+            inject(r, op >> 4);
+            break;
+        case 5:
+            through_switch(r, op >> 4);
+            break;
         default:
             frame(r);
         }
@@ -335,7 +478,9 @@ static UINT64 play(const uint8_t *data, size_t size, UINT64 seed)
     for (unsigned i = 0; i < SOCKETS; i++)
         if (r->sockets[i] != NULL && (knobs & 1) == 0)
             host_close(r->host, r->sockets[i]);
+    REQUIRE(host_injection_destroy(r->host, r->l2) == STATUS_SUCCESS);
     host_destroy(r->host);
+    NdisFreeNetBufferListPool(r->pool);
     engine_destroy(r->engine);
     free(r);
     return told;
