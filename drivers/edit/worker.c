@@ -71,18 +71,25 @@ static void flush_tails(BOOLEAN all)
 /* ---- chunks -----------------------------------------------------------------------------------------------
  */
 
-static void gather(NET_BUFFER_LIST *chain, UCHAR *to)
+/* FALSE: bytes could not be mapped. */
+static BOOLEAN gather(NET_BUFFER_LIST *chain, UCHAR *to)
 {
     for (NET_BUFFER_LIST *list = chain; list != NULL; list = NET_BUFFER_LIST_NEXT_NBL(list)) {
         for (NET_BUFFER *nb = NET_BUFFER_LIST_FIRST_NB(list); nb != NULL; nb = NET_BUFFER_NEXT_NB(nb)) {
             ULONG size = NET_BUFFER_DATA_LENGTH(nb);
-            UCHAR *from = size != 0 ? NdisGetDataBuffer(nb, size, to, 1, 0) : NULL;
+            UCHAR *from;
 
-            if (from != NULL && from != to)
+            if (size == 0)
+                continue;
+            from = NdisGetDataBuffer(nb, size, to, 1, 0);
+            if (from == NULL)
+                return FALSE;
+            if (from != to)
                 RtlCopyMemory(to, from, size);
             to += size;
         }
     }
+    return TRUE;
 }
 
 /* How often the text is in the data, and where what may be its beginning begins: the size, if nowhere. */
@@ -113,18 +120,30 @@ static struct product *alter(const UCHAR *bytes, ULONG size, ULONG found)
     return product;
 }
 
+/* All that is to be searched: the tail, then the chunk. NULL: no memory. */
+static UCHAR *bytes_of(const struct way *way, const struct chunk *chunk, ULONG size)
+{
+    UCHAR *bytes = ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED, size, BYTES_TAG);
+
+    if (bytes == NULL)
+        return NULL;
+    RtlCopyMemory(bytes, way->tail, way->tail_size);
+    if (gather(chunk->clone, bytes + way->tail_size))
+        return bytes;
+    ExFreePoolWithTag(bytes, BYTES_TAG);
+    return NULL;
+}
+
 static void edit_chunk(struct way *way, struct chunk *chunk)
 {
     ULONG before = way->tail_size, size = before + (ULONG)chunk->size, end, found;
-    UCHAR *bytes = ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED, size, BYTES_TAG);
+    UCHAR *bytes = bytes_of(way, chunk, size);
 
     if (bytes == NULL) {
         FwpsDiscardClonedStreamData(chunk->clone, 0, FALSE);
         give_up(way);
         return;
     }
-    RtlCopyMemory(bytes, way->tail, before);
-    gather(chunk->clone, bytes + before);
     found = search(bytes, size, &end);
     if (found == 0 && before == 0 && end == size) { /* it goes as it came */
         struct product *product = product_of_clone(chunk->clone, chunk->size);
