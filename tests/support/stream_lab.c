@@ -112,13 +112,21 @@ void stream_lab_connect(struct stream_lab *l)
     assert_true(l->flow != 0);
 }
 
+/* The host's record, which has an end; the injector may be at it. */
+static void forget(struct stream_lab *l)
+{
+    pthread_mutex_lock(&l->d.host.telling);
+    host_lab_reset(&l->d.host);
+    pthread_mutex_unlock(&l->d.host.telling);
+}
+
 void stream_lab_settle(struct stream_lab *l)
 {
-    host_lab_reset(&l->d.host);
     if (l->sim != NULL)
         rt_sim_settle(l->sim, rt_clock_now(rt_sim_clock(l->sim)));
     else
         host_inject_drain(l->d.host.host);
+    forget(l);
 }
 
 void stream_lab_close(struct stream_lab *l)
@@ -438,7 +446,7 @@ void stream_lab_bytes(struct stream_lab *l, bool out, const void *bytes, size_t 
 {
     if (l->flow == 0)
         stream_lab_connect(l);
-    host_lab_reset(&l->d.host); /* its record has an end */
+    forget(l);
     l->fed = host_stream_feed(l->d.host.host, l->flow, out, bytes, (uint32_t)size, flags, &l->held);
 }
 
