@@ -231,6 +231,18 @@ enum weir_state weir_state(struct weir_socket *s);
 const char *weir_local(struct weir_socket *s, char *out);
 const char *weir_remote(struct weir_socket *s, char *out);
 
+/*
+ * For a local proxy, to whom a driver redirected connections (FWPS_CONNECT_REQUEST0.localRedirectHandle). Of a socket that
+ * it accepted: the redirect records, opaque bytes to hand on, and what the driver said of the connection
+ * (localRedirectContext). How many bytes there are, written if `room` is enough; -ENOENT: the connection was not redirected
+ * here, or nothing was said of it. SIO_QUERY_WFP_CONNECTION_REDIRECT_RECORDS, _CONTEXT.
+ */
+long weir_redirect_records(struct weir_socket *s, void *out, size_t room);
+long weir_redirect_context(struct weir_socket *s, void *out, size_t room);
+/* Of its own socket, before it connects: whose connection this one carries on (SIO_SET_WFP_CONNECTION_REDIRECT_RECORDS).
+ * 0, -EISCONN. */
+int weir_set_redirect_records(struct weir_socket *s, const void *records, size_t size);
+
 /* ---- time ---------------------------------------------------------------------------------------------- */
 
 uint64_t weir_now(struct weir *w); /* since 1970 */

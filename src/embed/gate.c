@@ -37,6 +37,7 @@
 #include <string.h>
 
 #include "embed/machine.h"
+#include "host/host_redirect.h"
 
 #define PACKET_MOST 65535u
 #define PIECES      64u         /* of 65,535 bytes, at 1,280 */
@@ -214,6 +215,8 @@ static enum stack_sent pass_on(struct embed *e, const struct stack_packet *p, co
     if (o.changed != NULL)
         bytes = o.changed;
     bytes += link;
+    if (o.changed != NULL && i != NULL) /* it may have been redirected to where another wire leads */
+        i = embed_interface_towards(e, 0, bytes, size);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED) {
         if (first)
             tell_fate(e, &o, p->interface, false, bytes, size);
@@ -344,10 +347,11 @@ static void send_cut(struct embed *e, struct embed_interface *i, const uint8_t *
 
 /* ---- in ------------------------------------------------------------------------------------------------ */
 
-static void give(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size)
+/* As the socket that it is for knows its ends (RED-02). */
+void embed_gate_give(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size)
 {
     stack_advance(e->gate->stack, embed_now(e));
-    stack_input(e->gate->stack, interface, bytes, size);
+    stack_input(e->gate->stack, interface, host_redirect_undo(e->host, bytes, size), size);
 }
 
 /* What the stack itself would discard it gets, to answer it; also where nobody was allowed to listen. */
@@ -387,7 +391,7 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     if (!reaches_stack(&o) && e->gate->whole == f.number)
         stack_forget_datagram(e->gate->stack, frame + LINK, size);
     else if (reaches_stack(&o))
-        give(e, i->index, o.changed != NULL ? o.changed + LINK : frame + LINK, size);
+        embed_gate_give(e, i->index, o.changed != NULL ? o.changed + LINK : frame + LINK, size);
 }
 
 /* ---- the inbox ----------------------------------------------------------------------------------------- */
@@ -441,7 +445,8 @@ static void on_completed(void *ctx, const struct host_completed *c)
 {
     static const char *const of[] = {[HOST_OPERATION_BIND] = "a bind or listen",
                                      [HOST_OPERATION_CONNECT] = "a connect",
-                                     [HOST_OPERATION_ACCEPT] = "an accept"};
+                                     [HOST_OPERATION_ACCEPT] = "an accept",
+                                     [HOST_OPERATION_CLOSURE] = "a closure"};
     const char *verdict = c->cancelled                            ? "cancelled"
                           : c->permitted                          ? "permit"
                           : c->operation == HOST_OPERATION_ACCEPT ? "asked again when it comes again"
@@ -494,6 +499,22 @@ static void on_gave_up(void *ctx, const struct stack_socket *k)
     note_ends(ctx, NOTE_GONE, &ends);
 }
 
+/* The ends of a TCP connection as the socket knows them, or as it has them since it was redirected. */
+static const struct ends *redirected(struct embed *e, const struct ends *at,
+                                     void (*of)(struct host *h, struct host_redirect_ends *ends), struct ends *other)
+{
+    struct host_redirect_ends r = {.version = at->version,
+                                   .protocol = WIRE_PROTOCOL_TCP,
+                                   .local = at->local,
+                                   .remote = at->remote,
+                                   .local_port = at->local_port,
+                                   .remote_port = at->remote_port};
+
+    of(e->host, &r);
+    *other = (struct ends){r.version, r.local_port, r.remote_port, r.local, r.remote};
+    return other;
+}
+
 static struct embed_socket *held_by(struct embed_gate *g, uint64_t frame)
 {
     for (struct embed_socket **at = &g->held; *at != NULL; at = &(*at)->held_next)
@@ -516,20 +537,24 @@ void embed_gate_forget(struct embed *e, struct embed_socket *s)
 static void carry_out(struct embed *e, const struct note *n)
 {
     const struct ends *at = &n->ends;
+    struct ends other;
     struct embed_socket *s;
     struct embed_interface *i;
 
     if (n->kind == NOTE_TORN) {
+        at = redirected(e, at, host_redirect_asked, &other);
         stack_advance(e->gate->stack, embed_now(e));
         (void)stack_fail(e->gate->stack, at->version, &at->local, at->local_port, &at->remote,
                          at->remote_port);
     } else if (n->kind == NOTE_GONE) { /* not where another of these ends has begun meanwhile */
         if (!stack_connected(e->gate->stack, at->version, &at->local, at->local_port, &at->remote,
-                             at->remote_port))
+                             at->remote_port)) {
+            at = redirected(e, at, host_redirect_given, &other);
             host_connection_gone(e->host, at->version, &at->local, at->local_port, &at->remote,
                                  at->remote_port);
+        }
     } else if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
-        give(e, n->interface, n->bytes, n->size);
+        embed_gate_give(e, n->interface, n->bytes, n->size);
     } else if (n->kind == NOTE_PACKET) {
         i = embed_interface_towards(e, n->interface, n->bytes, n->size);
         if (i != NULL)

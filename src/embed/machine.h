@@ -93,6 +93,8 @@ void embed_gate_host(struct embed *e, struct host_config *config); /* its callba
 struct stack *embed_gate_stack(struct embed *e);
 /* A frame came in by this interface: LINK bytes, then the packet. It may be changed. */
 void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size);
+/* A packet for the host's own stack, behind the layers. */
+void embed_gate_give(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size);
 /* What the host told meanwhile is carried out. False: nothing was told. */
 bool embed_gate_drain(struct embed *e);
 /* host_observer.flow's DELETED: what policy ended is ended in the stack, too. Any thread. */
@@ -142,6 +144,8 @@ struct embed_socket {
     uint64_t held_frame;            /* gate.c's: the first packet of its connect waits; 0: none does */
     struct embed_socket *held_next;
     struct embed_stream *stream; /* stream.c's; NULL: its bytes go straight */
+    void *records; /* redirect.c's: until it connects */
+    size_t records_size;
     /* What weir_wait_readable() found, for weir_receive(). */
     uint8_t *ahead;
     long ahead_size; /* < 0: -errno */

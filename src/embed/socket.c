@@ -201,6 +201,7 @@ static void socket_free(struct embed_socket *s, bool abort)
     embed_stream_free(s);
     embed_socket_close_halves(s, abort);
     free(s->ahead);
+    free(s->records);
     free(s);
 }
 

@@ -24,6 +24,8 @@ uint64_t embed_socket_act_as(const struct embed_socket *s);
 /* An address that makes sense for it; false: it was told. remote: it has to name somebody. */
 bool embed_socket_parse(const struct embed_socket *s, const char *call, const char *address, bool remote,
                         struct embed_end *out);
+/* What weir_set_redirect_records() kept goes to its endpoint, which there is now. */
+void embed_socket_give_records(struct embed_socket *s);
 /* Before something is sent or connected: 0, -EINPROGRESS (pended), or why it cannot be bound. */
 int embed_socket_bind_first(struct embed_socket *s, uint8_t version);
 

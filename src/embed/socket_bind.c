@@ -224,6 +224,7 @@ static int do_connect(struct embed_socket *s, const struct embed_end *to)
 
     if (err != 0)
         return err;
+    embed_socket_give_records(s);
     k = s->at[six];
     if (s->kind == WEIR_TCP && s->at[!six] != NULL) { /* bound to any address: it is of this version now */
         struct stack_socket *other = s->at[!six];

@@ -389,7 +389,8 @@ static void flow(void *ctx, enum host_flow_change change, const struct host_flow
     static const char *const changes[] = {[HOST_FLOW_CREATED] = "created",
                                           [HOST_FLOW_AUTHORIZED] = "authorized",
                                           [HOST_FLOW_REFUSED] = "refused",
-                                          [HOST_FLOW_DELETED] = "deleted"};
+                                          [HOST_FLOW_DELETED] = "deleted",
+                                          [HOST_FLOW_REDIRECTED] = "redirected"};
     static const char *const ends[] = {[HOST_END_CLOSED] = "closed",
                                        [HOST_END_RESET] = "reset",
                                        [HOST_END_IDLE] = "idle for too long",

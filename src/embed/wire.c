@@ -436,9 +436,11 @@ static void arrive(struct embed *e, struct flight *f, uint64_t now)
         embed_gate_arrive(e, f->i, f->frame, f->size);
     } else if (f->i != NULL && f->i->fd >= 0) {
         (void)!write(f->i->fd, f->frame + LINK, f->size);
+    } else if (f->i == NULL) {
+        embed_gate_give(e, f->interface, f->frame + LINK, f->size);
     } else if (at != NULL) {
         stack_advance(at, now);
-        stack_input(at, f->i != NULL ? 1 : f->interface, f->frame + LINK, f->size);
+        stack_input(at, 1, f->frame + LINK, f->size);
     }
 }
 

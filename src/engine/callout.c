@@ -34,32 +34,60 @@ static enum engine_answer answer_of(FWP_ACTION_TYPE said)
 static const struct engine_asked continued = {
     {FWP_ACTION_CONTINUE, false, false}, ENGINE_ANSWER_CONTINUE, false};
 
+/* What it said is taken as if it said it now. */
+static inline __attribute__((always_inline)) struct engine_asked
+taken(const struct engine_request *q, const struct engine_entry *entry, const struct engine_filter *f,
+      struct engine_arbitration *a, const FWPS_CLASSIFY_OUT0 *shown, const FWPS_CLASSIFY_OUT0 *returned)
+{
+    struct engine_asked asked = continued;
+    UINT32 conduct;
+
+    asked.step =
+        engine_arb_callout(a, f, action_of(entry->kind), f->flags, shown, returned,
+                           (returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) != 0 &&
+                               engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended),
+                           &conduct);
+    asked.answer = answer_of(asked.step.said);
+    if (q->trace != NULL && q->trace->callout != NULL)
+        q->trace->callout(q->trace->ctx, f, shown, returned, conduct);
+    return asked;
+}
+
+static void tell_turn(const struct engine_callout *c, const struct engine_request *q,
+                      const struct engine_filter *f, const FWPS_CLASSIFY_OUT0 *returned)
+{
+    struct rt_context *before = rt_current();
+
+    if (c->context != NULL)
+        rt_set_current(c->context);
+    q->turns->after(q->turns->ctx, f, returned);
+    rt_set_current(before);
+}
+
 static struct engine_asked ask_registered(const struct engine_callout *c, const struct engine_request *q,
                                           const struct engine_entry *entry, const struct engine_filter *f,
                                           struct engine_arbitration *a)
 {
     FWPS_CLASSIFY_OUT0 shown, returned;
-    UINT32 conduct;
     UINT64 context;
-    struct engine_asked asked = continued;
 
     if (!engine_call_wanted(c, q, f, &context))
-        return asked;
-    engine_request_complete(q);
+        return continued;
     engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
     engine_arb_show(a, shown.filterId, &returned); /* not copied: what was just written in pieces */
+    if (__builtin_expect(q->turns != NULL, 0)) {
+        const enum engine_turn turn = q->turns->before(q->turns->ctx, f, &returned);
+
+        if (turn != ENGINE_TURN_ASK)
+            return turn == ENGINE_TURN_PASS ? continued : taken(q, entry, f, a, &shown, &returned);
+    }
+    engine_request_complete(q);
     engine_call(c, q, f, context, &returned);
+    if (__builtin_expect(q->turns != NULL, 0))
+        tell_turn(c, q, f, &returned);
     if (entry->kind == ENGINE_ENTRY_INSPECTION && q->trace == NULL)
-        return asked; /* whatever it said (ARB-19): only a trace wants to know */
-    asked.step =
-        engine_arb_callout(a, f, action_of(entry->kind), f->flags, &shown, &returned,
-                           (returned.flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) != 0 &&
-                               engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended),
-                           &conduct);
-    asked.answer = answer_of(asked.step.said);
-    if (q->trace != NULL && q->trace->callout != NULL)
-        q->trace->callout(q->trace->ctx, f, &shown, &returned, conduct);
-    return asked;
+        return continued; /* whatever it said (ARB-19): only a trace wants to know */
+    return taken(q, entry, f, a, &shown, &returned);
 }
 
 struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f)

@@ -288,6 +288,23 @@ struct engine_flow {
     UINT64 (*context)(void *ctx, UINT16 layer_id, UINT32 callout_id);
 };
 
+/*
+ * A question that is asked in parts, because a callout may take its time over it (RED-21, 28): ctx hears of each
+ * registered callout's turn. No lock is held.
+ */
+enum engine_turn {
+    ENGINE_TURN_ASK,
+    ENGINE_TURN_ANSWERED, /* it has answered before: *returned is what it said; it is not called */
+    ENGINE_TURN_PASS,     /* not now: as if it said nothing */
+};
+struct engine_turns {
+    void *ctx;
+    /* *returned: what it would be shown. */
+    enum engine_turn (*before)(void *ctx, const struct engine_filter *f, FWPS_CLASSIFY_OUT0 *returned);
+    /* It was called and gave *returned back; its driver's context is still current. */
+    void (*after)(void *ctx, const struct engine_filter *f, const FWPS_CLASSIFY_OUT0 *returned);
+};
+
 struct engine_request {
     const FWPS_INCOMING_VALUES0 *values;
     const FWPS_INCOMING_METADATA_VALUES0 *metadata; /* may be NULL */
@@ -297,6 +314,7 @@ struct engine_request {
     const bool *pended; /* may be NULL; set by the host when a callout pends during this classify (CLS-13) */
     struct engine_class_cache *cache; /* may be NULL */
     const struct engine_trace *trace; /* may be NULL */
+    const struct engine_turns *turns; /* may be NULL */
     const struct engine_assumption *assumptions;
     size_t assumption_count;
     bool supposed; /* nothing happens, somebody only asks what if: the observer is not told */

@@ -67,7 +67,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/ale_inside.h"
+#include "host/redirect_inside.h"
 
 /* ---- the table --------------------------------------------------------------------------------------------
  */
@@ -158,12 +158,27 @@ static void let_go(struct lane *l, struct host_flow *f)
 /* How its subject stands now. Lane held. */
 static bool is_permitted(const struct ale_operation *op, const struct host_flow *f)
 {
-    if (op->kind == ALE_BIND)
+    if (op->kind == ALE_BIND || op->kind == ALE_BIND_REDIRECT)
         return ale_endpoint_of(op->endpoint)->bind == ALE_AUTHORIZED;
     if (op->kind == ALE_LISTEN)
         return ale_endpoint_of(op->endpoint)->listen == ALE_AUTHORIZED;
-    return op->kind == ALE_CONNECT && f != NULL && f->state == ALE_AUTHORIZED &&
+    return (op->kind == ALE_CONNECT || op->kind == ALE_CONNECT_REDIRECT) && f != NULL && f->state == ALE_AUTHORIZED &&
            !(f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE));
+}
+
+static enum host_operation operation_of(const struct ale_operation *op)
+{
+    switch (op->kind) {
+    case ALE_CONNECT:
+    case ALE_CONNECT_REDIRECT:
+        return HOST_OPERATION_CONNECT;
+    case ALE_ACCEPT:
+        return HOST_OPERATION_ACCEPT;
+    case ALE_CLOSURE:
+        return HOST_OPERATION_CLOSURE;
+    default:
+        return HOST_OPERATION_BIND;
+    }
 }
 
 /* Nothing is asked again: an accept, or what nobody waits for any more. Lane held. */
@@ -181,9 +196,7 @@ static void finish(struct lane *l, struct ale_operation *op, struct host_complet
     if (c != NULL)
         *c = (struct host_completed){.frame = op->frame,
                                      .flow_id = op->flow_id,
-                                     .operation = op->kind == ALE_CONNECT  ? HOST_OPERATION_CONNECT
-                                                  : op->kind == ALE_ACCEPT ? HOST_OPERATION_ACCEPT
-                                                                           : HOST_OPERATION_BIND,
+                                     .operation = operation_of(op),
                                      .cancelled = op->cancelled,
                                      .permitted = is_permitted(op, f)};
     ale_operation_end(l, op, f);
@@ -196,14 +209,20 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
     const struct host_config *config = &l->host->config;
     struct host_completed c;
     UINT64 refused_by = 0;
-    bool asks, cancelled;
+    bool asks, cancelled, tell = true;
 
     lane_enter(l);
     asks = !is_quiet(op);
     cancelled = op->cancelled;
     lane_leave(l);
     if (asks && op->kind == ALE_CONNECT)
-        refused_by = ale_connect_completed(l, op);
+        refused_by = ale_connect_completed(l, op, &tell);
+    else if (asks && op->kind == ALE_CONNECT_REDIRECT)
+        refused_by = redirect_connect_completed(l, op, &tell);
+    else if (asks && op->kind == ALE_BIND_REDIRECT)
+        refused_by = redirect_bind_completed(l, op, &tell);
+    else if (asks && op->kind == ALE_CLOSURE)
+        redirect_closure_completed(l, op);
     else if (asks)
         refused_by = ale_endpoint_completed(l, op);
     lane_enter(l);
@@ -211,7 +230,7 @@ void ale_operation_run(struct lane *l, struct ale_operation *op)
     lane_leave(l);
     c.cancelled = cancelled; /* not because it has been asked */
     c.refused_by = refused_by;
-    if (config->completed != NULL)
+    if (config->completed != NULL && tell)
         config->completed(config->ctx, &c);
 }
 
@@ -412,6 +431,9 @@ int ale_create(struct lane *l)
     e = rt_cond_create(rt_clock_real(), &ale->called);
     if (e != 0)
         goto no_cond;
+    e = redirects_create(ale);
+    if (e != 0)
+        goto no_redirects;
     e = ale_endpoints_create(l);
     if (e != 0)
         goto no_endpoints;
@@ -419,6 +441,8 @@ int ale_create(struct lane *l)
     return ale_defer_create(l);
 
 no_endpoints:
+    redirects_destroy(l);
+no_redirects:
     rt_cond_destroy(ale->called);
 no_cond:
     ale_operations_destroy(ale);
@@ -443,6 +467,7 @@ void ale_destroy(struct lane *l)
         visitor_destroy(v);
     }
     ale_contexts_destroy(l);
+    redirects_destroy(l);
     ale_endpoints_destroy(l);
     ale_operations_destroy(ale);
     free(ale);
@@ -461,7 +486,8 @@ static void shut_down(struct lane *l, bool release)
             lane_enter(l);
             more = slot < ale_endpoints_slots(l);
             e = ale_endpoint_at(l, slot);
-            due = e != NULL && !ale_endpoint_of(e)->closed && (e->parent != NULL) == accepted;
+            due = e != NULL && !ale_endpoint_of(e)->closed && (e->parent != NULL) == accepted &&
+                  !(release && ale_endpoint_of(e)->closure != NULL); /* RED-31 */
             lane_leave(l);
             if (!more)
                 break;
@@ -470,7 +496,7 @@ static void shut_down(struct lane *l, bool release)
             if (release)
                 ale_endpoint_release(l, e, NULL);
             else
-                ale_endpoint_closure(l, e, NULL);
+                (void)ale_endpoint_closure(l, e, NULL);
         }
     }
 }

@@ -44,6 +44,15 @@ enum ale_event {
     ALE_EVENTS
 };
 
-enum ale_kind { ALE_BIND, ALE_LISTEN, ALE_CONNECT, ALE_ACCEPT, ALE_KINDS };
+enum ale_kind {
+    ALE_BIND,
+    ALE_LISTEN,
+    ALE_CONNECT,
+    ALE_ACCEPT,
+    ALE_BIND_REDIRECT,    /* BR, before ALE_BIND: redirect_bind.c */
+    ALE_CONNECT_REDIRECT, /* CR, before ALE_CONNECT: redirect_connect.c */
+    ALE_CLOSURE,          /* EC */
+    ALE_KINDS
+};
 
 #endif

@@ -7,7 +7,7 @@
  *   PENDED --host_complete()--> COMPLETING --> CLASSIFYING --> AUTHORIZED | DENIED
  *   none --adopt--> AUTHORIZED, to be asked again at once
  */
-#include "host/ale_inside.h"
+#include "host/redirect_inside.h"
 
 /* A connection whose beginning the capture did not see. It was authorized before this policy was, so its
  * entry is AUTHORIZED: no BR, RES, CR, AC, RA or FE is made up for it. But they were: who connected was bound
@@ -123,7 +123,7 @@ enum ale_result ale_ask_again(struct scene *s, UINT32 reasons, struct answer *a)
     return r;
 }
 
-UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op)
+UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tell)
 {
     UINT32 slot = op->flow_slot, policy = 0;
     UINT64 id = op->flow_id, refused_by = 0;
@@ -133,7 +133,7 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op)
     struct answer a;
     struct host_flow *f;
     UINT16 generation = 0;
-    bool tcp = false, again = false, known = false;
+    bool tcp = false, again = false, known = false, effective = false;
 
     lane_enter(l);
     ale_policy_notice(l);
@@ -154,6 +154,7 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op)
         host_count(&l->host->counts.reauthorized);
     }
     s.flow = f;
+    s.frame = op->frame;
     lane_leave(l);
     if (f == NULL)
         return 0;
@@ -167,6 +168,10 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op)
     f = ale_flow_at(l, slot, id);
     if (f == NULL || f->generation != generation) {
         f = NULL;
+    } else if (!a.blocked && s.as_asked) {
+        redirect_scene_goes(&s, f); /* now about where it goes */
+        s.flow = f;
+        effective = true;
     } else if (!a.blocked) {
         ale_flow_step(l, f, ALE_EVENT_PERMIT);
         ale_authorized(l, &s, f, &o, policy);
@@ -180,6 +185,11 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op)
     lane_leave(l);
     if (f == NULL)
         return 0;
+    if (effective) {
+        r = ale_authorize_connect(&s, &a);
+        *tell = r != ALE_PENDING;
+        return r == ALE_BLOCKED || r == ALE_ABSORBED ? a.filter_id : 0;
+    }
     if (r == ALE_BLOCKED && again) {
         ale_tear_down(l, slot, id, HOST_END_REFUSED, NULL);
     } else if (r == ALE_BLOCKED) {

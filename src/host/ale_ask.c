@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "host/ale_inside.h"
+#include "host/redirect_inside.h"
 
 static void map(union wire_addr *a)
 {
@@ -18,7 +18,7 @@ static void map(union wire_addr *a)
 }
 
 /* MATCH-23: as a dual-stack socket sees IPv4. */
-static void as_its_socket(struct scene *s)
+void ale_as_its_socket(struct scene *s)
 {
     if (s->endpoint == NULL || s->endpoint->version != 6 || s->version != 4)
         return;
@@ -39,9 +39,12 @@ void ale_as_its_request(struct scene *s, const struct host_flow *f)
 /* Classifies the copy. */
 void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a)
 {
+    struct redirect_shown shown;
+
     if (t->host->config.knobs.mapped_v6 || role == LAYER_CR)
-        as_its_socket(t);
+        ale_as_its_socket(t);
     memset(&t->hold, 0, sizeof(t->hold));
+    redirect_dress(t, role, &shown);
     if (o != NULL) {
         *o = (struct ale_options){.host = t->host};
         t->options = o;

@@ -15,8 +15,8 @@
  */
 #include <string.h>
 
-#include "host/ale_inside.h"
 #include "host/stream_inside.h"
+#include "host/redirect_inside.h"
 
 /* ---- entries ----------------------------------------------------------------------------------------------
  */
@@ -71,8 +71,10 @@ static void attach(struct lane *l, struct host_flow *f, struct host_endpoint *e)
 }
 
 /* TCP: which SYN was refused or pended, to know its repetitions. */
-static void note_sequence(const struct scene *s, struct host_flow *f)
+void ale_note_sequence(const struct scene *s, struct host_flow *f)
 {
+    if (s->packet == NULL)
+        return; /* a completion: what was noted stands */
     memset(f->half, 0, sizeof(f->half));
     f->tcp = TCP_NONE;
     if (ale_is_tcp(f) && s->packet != NULL)
@@ -247,8 +249,8 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     enum ale_outcome outcome;
     struct ale_operation *op;
     struct ale_options o;
-    struct scene t;
-    bool tcp, known, due = false, waits_already;
+    struct scene t, asked;
+    bool tcp, known, due = false, waits_already, twice;
     UINT16 generation;
 
     lane_enter(l);
@@ -271,7 +273,7 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     }
     ale_flow_step(l, f, ALE_EVENT_BEGIN);
     tcp = ale_is_tcp(f);
-    note_sequence(s, f);
+    ale_note_sequence(s, f);
     if (!(f->marks & FLOW_MARK_CLASSIFIED) && s->endpoint != NULL)
         s->endpoint->classified = true; /* ALE-32: repetitions do not count */
     f->marks |= FLOW_MARK_CLASSIFIED;
@@ -282,9 +284,22 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     t.completion_handle = ale_operation_handle(op);
     t.pended = &op->pended;
     op->frame = t.frame;
+    twice = layer == LAYER_AC && redirect_asks_twice(&t, f, &asked);
+    if (twice) { /* what waits, waits for this one */
+        twice = ale_operation_note(l, op, &asked);
+        asked.as_asked = true;
+    }
     lane_leave(l);
 
-    ale_ask(&t, layer, &o, a);
+    if (twice) /* RED-26 */
+        ale_ask(&asked, layer, &o, a);
+    if (twice && !op->pended && !a->blocked) {
+        lane_enter(l);
+        twice = !ale_operation_note(l, op, s);
+        lane_leave(l);
+    }
+    if (!twice || (!op->pended && !a->blocked))
+        ale_ask(&t, layer, &o, a);
 
     lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
@@ -336,18 +351,6 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
         }
     }
     return ALE_PASS;
-}
-
-/* CR: what the socket asked for, before AC sees what comes of it. */
-static bool redirect_blocks(const struct scene *s, struct answer *a)
-{
-    struct scene t = *s;
-
-    t.packet = NULL;
-    t.flow = NULL;
-    t.flow_id = 0;
-    ale_ask(&t, LAYER_CR, NULL, a);
-    return a->blocked;
 }
 
 /* Does another flow begin where one was refused, torn down or let go? Lane held. */
@@ -411,7 +414,7 @@ static void deny_unasked(struct scene *s, uint8_t marks)
 
     lane_enter(l);
     if (!ale_is_over(s, f) && may_begin(f)) {
-        note_sequence(s, f);
+        ale_note_sequence(s, f);
         f->marks |= marks;
         denied = ale_flow_step(l, f, ALE_EVENT_BEGIN) && ale_flow_step(l, f, ALE_EVENT_BLOCK);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
@@ -422,6 +425,26 @@ static void deny_unasked(struct scene *s, uint8_t marks)
         return;
     ale_refuse(l, slot, s->flow_id, s);
     ale_tell(l, slot, s->flow_id, HOST_FLOW_REFUSED);
+}
+
+static void classify_ends(struct scene *s)
+{
+    lane_enter(s->lane);
+    if (!ale_is_over(s, s->flow) && s->flow->state == ALE_CLASSIFYING)
+        ale_flow_step(s->lane, s->flow, ALE_EVENT_END);
+    lane_leave(s->lane);
+}
+
+enum ale_result ale_authorize_connect(struct scene *s, struct answer *a)
+{
+    classify_ends(s);
+    return authorize_initially(s, LAYER_AC, a);
+}
+
+void ale_deny_connect(struct scene *s)
+{
+    classify_ends(s);
+    deny_unasked(s, 0);
 }
 
 /* The implicit bind of who sends. */
@@ -487,11 +510,12 @@ static enum ale_result connect_out(struct scene *s, struct answer *a)
         r = ALE_REFUSED_BIND;
     if (r == ALE_PASS && !ale_enter(s, e, false, 0))
         r = ALE_NO_MEMORY;
-    if (r == ALE_PASS && redirect_blocks(s, a)) {
-        deny_unasked(s, 0);
-        r = refused_result(a);
-    } else if (r == ALE_PASS) {
-        r = authorize_initially(s, LAYER_AC, a);
+    if (r == ALE_PASS) { /* CR: what the socket asked for, before AC sees what comes of it */
+        r = redirect_connect(s, a);
+        if (r == ALE_PASS)
+            r = authorize_initially(s, LAYER_AC, a);
+        else if (r == ALE_BLOCKED || r == ALE_ABSORBED)
+            deny_unasked(s, 0);
     }
     lane_enter(l);
     if (made && tcp && e->flows == 0 && !ale_endpoint_of(e)->closed && r != ALE_PENDING) {

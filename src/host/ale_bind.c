@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/ale_inside.h"
+#include "host/redirect_inside.h"
 #include "host/walk.h"
 
 void ale_endpoint_scene(struct scene *s, struct lane *l, struct host_endpoint *e, const struct scene *from)
@@ -102,19 +102,29 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
                                   struct answer *a)
 {
     struct ale_endpoint *x = ale_endpoint_of(e);
+    enum ale_result r;
     struct scene s;
 
     ale_endpoint_scene(&s, l, e, from);
     if (!begin(l, &x->bind))
         return ALE_NO_MEMORY;
-    if (indicate(&s, LAYER_BR, a)) {
+    r = redirect_bind(l, e, &s, a);
+    if (r == ALE_PENDING)
+        return r;
+    if (r != ALE_PASS) {
         lane_enter(l);
         ale_step(l, &x->bind, ALE_EVENT_BLOCK);
         e->refused = true;
         lane_leave(l);
-        return ALE_REFUSED_BIND;
+        return r;
     }
-    return settle(l, e, &s, ALE_BIND, true, a);
+    ale_endpoint_scene(&s, l, e, from); /* where it is bound now */
+    return ale_endpoint_settle(l, e, &s, a);
+}
+
+enum ale_result ale_endpoint_settle(struct lane *l, struct host_endpoint *e, struct scene *s, struct answer *a)
+{
+    return settle(l, e, s, ALE_BIND, true, a);
 }
 
 enum ale_result ale_endpoint_listen(struct lane *l, struct host_endpoint *e, const struct scene *from,
@@ -157,11 +167,10 @@ static bool is_tcp(const struct host_endpoint *e)
     return e->protocol == WIRE_PROTOCOL_TCP && !e->raw;
 }
 
-void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from)
+bool ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from)
 {
-    struct answer a;
     struct scene s;
-    bool due;
+    bool due, waits;
 
     ale_endpoint_scene(&s, l, e, from);
     lane_enter(l);
@@ -181,10 +190,9 @@ void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
         if (e->parent != NULL)
             s.connection_direction = FWP_DIRECTION_INBOUND;
     }
+    waits = ale_endpoint_of(e)->closure != NULL;
     lane_leave(l);
-    if (!due)
-        return;
-    indicate(&s, LAYER_EC, &a);
+    return due ? redirect_closure(l, e, &s) : waits;
 }
 
 void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct scene *from)
@@ -232,7 +240,7 @@ static void gather(void *ctx, struct host_flow *f)
     g->found[g->count++].id = f->id;
 }
 
-static void end_flows(struct lane *l, struct host_endpoint *e, enum host_flow_end how)
+void ale_endpoint_end_flows(struct lane *l, struct host_endpoint *e, enum host_flow_end how)
 {
     struct gather g = {.endpoint = ale_endpoint_of(e)->slot, .lane = l};
 
@@ -248,10 +256,14 @@ static void end_flows(struct lane *l, struct host_endpoint *e, enum host_flow_en
             lane_enter(l);
             f = ale_flow_at(l, g.found[i].slot, g.found[i].id);
             lane_leave(l);
-            if (f != NULL)
+            if (f == NULL)
+                continue;
+            if (l == &l->host->lanes[0])
                 ale_end_flow(l, f, how);
+            else /* a visitor: a completed closure (RED-31) */
+                ale_tear_down(l, g.found[i].slot, g.found[i].id, how, NULL);
         }
-    } while (g.count != 0);
+    } while (g.count != 0 && l == &l->host->lanes[0]);
 }
 
 static void cancel(void *ctx, struct host_flow *f)
@@ -275,9 +287,18 @@ static void cancel_operations(struct lane *l, struct host_endpoint *e)
 
 void ale_endpoint_close(struct lane *l, struct host_endpoint *e, enum host_flow_end how)
 {
+    bool waits;
+
     cancel_operations(l, e);
-    ale_endpoint_closure(l, e, NULL);
-    end_flows(l, e, how);
+    waits = ale_endpoint_closure(l, e, NULL);
+    if (waits) {
+        lane_enter(l);
+        waits = redirect_closure_ends(e, how);
+        lane_leave(l);
+    }
+    if (waits)
+        return; /* the rest comes when it is completed */
+    ale_endpoint_end_flows(l, e, how);
     ale_endpoint_release(l, e, NULL);
 }
 

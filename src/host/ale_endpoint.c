@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/ale_inside.h"
+#include "host/redirect_inside.h"
 #include "host/span.h"
 
 #define PARTIES 64u
@@ -284,6 +284,19 @@ struct host_endpoint *ale_endpoint_make(struct lane *l, const struct ale_endpoin
     return &e->e;
 }
 
+void ale_endpoint_move(struct lane *l, struct host_endpoint *e, const struct ale_endpoint_key *k)
+{
+    struct endpoints *t = endpoints_of(l);
+    const bool shown = ale_endpoint_of(e)->hashed;
+
+    hide(t, ale_endpoint_of(e));
+    e->local = k->local;
+    e->local_port = k->port;
+    e->wildcard = wire_addr_is_unspecified(k->version, &k->local);
+    if (shown)
+        ale_endpoint_show(l, e);
+}
+
 void ale_endpoint_ref(struct host_endpoint *e)
 {
     e->references++;
@@ -380,6 +393,10 @@ static void free_dead(struct lane *l, struct endpoints *t)
         groups_free(e);
         if (e->e.parent != NULL)
             ale_endpoint_unref(l, e->e.parent);
+        if (e->records != NULL)
+            redirect_records_unref(ale_of(l)->redirects, e->records);
+        if (e->moved)
+            redirect_translate_end(ale_of(l)->redirects, 0, e->e.id, ale_of(l)->now_ns);
         e->live = false;
         e->next = t->free;
         t->free = e->slot;
@@ -454,6 +471,17 @@ static struct host_endpoint *find(const struct lane *l, uint8_t version, uint8_t
     if (e == NULL && version == 4)
         e = lookup(l, 6, protocol, &any, port, receives, true);
     return e;
+}
+
+bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *k, const struct host_endpoint *but)
+{
+    for (int receives = 0; receives < 2; receives++) {
+        const struct host_endpoint *e = find(l, k->version, k->protocol, &k->local, k->port, receives != 0);
+
+        if (e != NULL && e != but && e->version == k->version && wire_addr_equal(&e->local, &k->local) && !e->refused)
+            return true;
+    }
+    return false;
 }
 
 struct host_endpoint *ale_endpoint_receiver(const struct scene *s)

@@ -14,8 +14,8 @@
  */
 #include <string.h>
 
-#include "host/ale_inside.h"
 #include "host/stream_inside.h"
+#include "host/redirect_inside.h"
 
 UINT64 ale_now(struct lane *l)
 {
@@ -58,6 +58,8 @@ void ale_flow_info(const struct lane *l, const struct host_flow *f, enum host_fl
         .end = end,
         .owner = e != NULL ? e->party->owner : NULL,
     };
+    if (__builtin_expect(redirected_any(l), 0))
+        redirected_info(l, f->id, out);
     if (!(f->key.flags & FLOW_KEY_ANY_REMOTE)) {
         out->remote = f->key.remote;
         out->remote_port = f->key.remote_port;
@@ -198,6 +200,8 @@ void ale_flow_drop(struct lane *l, struct host_flow *f)
         ale_endpoint_give(l, e);
     f->endpoint = 0;
     tcp_forget(l, f);
+    if (__builtin_expect(redirected_any(l), 0))
+        redirected_end(l, f->id);
     flow_table_remove(l->flows, f);
 }
 
@@ -206,7 +210,7 @@ static void close_out(struct lane *l, UINT32 slot, UINT64 id, const struct scene
 {
     struct host_endpoint *e = NULL;
     struct host_flow *f;
-    bool closes = false;
+    bool closes = false, waits = false;
 
     lane_enter(l);
     f = ale_flow_at(l, slot, id);
@@ -221,9 +225,15 @@ static void close_out(struct lane *l, UINT32 slot, UINT64 id, const struct scene
     }
     lane_leave(l);
     if (closes)
-        ale_endpoint_closure(l, e, from);
-    ale_contexts_end(l, id);
-    if (closes)
+        (void)ale_endpoint_closure(l, e, from);
+    if (e != NULL) { /* RED-31: it is told when the closure is completed */
+        lane_enter(l);
+        waits = redirect_closure_adds(l, e, id);
+        lane_leave(l);
+    }
+    if (!waits)
+        ale_contexts_end(l, id);
+    if (closes && !waits)
         ale_endpoint_release(l, e, from);
     if (e != NULL) {
         lane_enter(l);

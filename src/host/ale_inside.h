@@ -50,6 +50,8 @@ struct ale_rest {
     UINT16 local_port, remote_port, icmp_id, icmp_sequence;
     uint8_t version, protocol, original_icmp_type;
     bool icmp : 1, echo : 1, loopback : 1, group : 1;
+    bool as_asked : 1;         /* AC was asked about the tuple that was asked for (RED-26) */
+    struct redirect *redirect; /* of BR, CR, EC: a reference */
 };
 _Static_assert(sizeof(struct ale_operation) + sizeof(struct ale_rest) <= 256,
                "what a pended operation costs");
@@ -58,6 +60,9 @@ _Static_assert(sizeof(struct ale_operation) + sizeof(struct ale_rest) <= 256,
 enum ale_outcome { ALE_PERMITTED, ALE_REFUSED, ALE_WAITS };
 
 struct ale_context;
+struct redirect;
+struct redirects;
+struct redirect_records;
 
 struct ale {
     UINT64 now_ns;
@@ -71,6 +76,7 @@ struct ale {
     struct ale_calling *calling; /* being called back */
     struct rt_cond *called;      /* ... no longer */
     struct ale_visitor *visitors;
+    struct redirects *redirects; /* redirect_inside.h */
     struct ale_defer *defer; /* ale_defer.c's; NULL: completions are carried out at once */
     UINT64 policy_version;
     UINT32 policy[2][2]; /* [inbound][IPv6]: of AC or RA, as host_flow.policy has it */
@@ -148,6 +154,13 @@ HANDLE ale_operation_pend(struct ale *ale, struct ale_operation *op, UINT32 call
 /* Keeps what the scene says for the completion (false: no memory); the scene of a completion, of lane l. */
 bool ale_operation_note(struct lane *l, const struct ale_operation *op, const struct scene *s);
 void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct scene *s);
+/* It is BR's, CR's or EC's: takes the reference. False: no memory. */
+bool ale_operation_redirect(struct lane *l, const struct ale_operation *op, struct redirect *r);
+struct redirect *ale_operation_redirected(struct lane *l, const struct ale_operation *op); /* NULL: none */
+/* op goes on where `from` was: its frame, what was noted, its redirect. False: no memory. */
+bool ale_operation_inherit(struct lane *l, struct ale_operation *op, struct ale_operation *from);
+/* Its classify came back, and it waits. */
+void ale_operation_waits(struct lane *l, struct ale_operation *op, struct host_flow *f);
 /* Its classify came back: ended, unless it waits. */
 enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op, struct host_flow *f,
                                         const struct answer *a);
@@ -189,6 +202,9 @@ struct ale_endpoint {
     UINT32 operations;    /* binds and listens that wait, as host_flow.operations */
     union wire_addr connected; /* TCP: the address that its connect was from, where its own is the wildcard */
     struct ale_group *groups;
+    struct redirect_records *records; /* a reference; NULL: it is no proxy's */
+    struct redirect *closure;         /* its closure waits (RED-31); NULL */
+    bool moved;                       /* BR: it is bound elsewhere than was asked for */
     UINT64 answers, loose; /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
     UINT32 answers_slot, loose_slot;
     UINT32 idle_older, idle_newer, idle_since; /* while it lingers */
@@ -215,6 +231,10 @@ struct host_endpoint *ale_endpoint_at(const struct lane *l, UINT32 slot); /* NUL
 UINT32 ale_endpoints_slots(const struct lane *l);                         /* all slots are below */
 void ale_endpoint_ref(struct host_endpoint *e);
 void ale_endpoint_unref(struct lane *l, struct host_endpoint *e);
+/* It gets another local end, before it has flows. */
+void ale_endpoint_move(struct lane *l, struct host_endpoint *e, const struct ale_endpoint_key *k);
+/* Is another than `but` bound there? */
+bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *k, const struct host_endpoint *but);
 /* A flow begins or no longer is its. */
 void ale_endpoint_take(struct lane *l, struct host_endpoint *e);
 void ale_endpoint_give(struct lane *l, struct host_endpoint *e);
@@ -236,10 +256,15 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
                                   struct answer *a);
 enum ale_result ale_endpoint_listen(struct lane *l, struct host_endpoint *e, const struct scene *from,
                                     struct answer *a);
+/* RES, once BR is through. */
+enum ale_result ale_endpoint_settle(struct lane *l, struct host_endpoint *e, struct scene *s, struct answer *a);
+/* All of them; on another thread than the worker's they are torn down. */
+void ale_endpoint_end_flows(struct lane *l, struct host_endpoint *e, enum host_flow_end how);
 /* The second classify, after the completion (PEND-39). The filter that refused it; 0: none did. */
 UINT64 ale_endpoint_completed(struct lane *l, struct ale_operation *op);
-/* EC; RR and out of the tables: before and after what its flows' contexts are told (ALE-33). */
-void ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from);
+/* EC; RR and out of the tables: before and after what its flows' contexts are told (ALE-33). closure: true: it waits, and
+ * all of the rest comes when it is completed (RED-31). */
+bool ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from);
 void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct scene *from);
 /* All of it, with its flows. */
 void ale_endpoint_close(struct lane *l, struct host_endpoint *e, enum host_flow_end how);
@@ -264,11 +289,17 @@ struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool re
 UINT64 ale_now(struct lane *l); /* lane not held */
 uint32_t ale_tick(const struct lane *l);
 /* The completion of a pended AC: the classify that PEND-17 describes. The filter that refused it; 0: none did.
- * Lane not held. */
-UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op);
+ * *tell: false: another one took its place (RED-26). Lane not held. */
+UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tell);
 /* ale_ask.c: classifies the copy t; o: takes options; NULL: none may be set. Lane not held. */
 void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a);
 void ale_as_its_request(struct scene *s, const struct host_flow *f);
+void ale_as_its_socket(struct scene *s); /* MATCH-23: as a dual-stack socket sees IPv4 */
+/* For CR, once it is completed: AC of a flow that is CLASSIFYING, or its refusal. Lane not held. */
+enum ale_result ale_authorize_connect(struct scene *s, struct answer *a);
+void ale_deny_connect(struct scene *s);
+/* TCP: which SYN was refused or pended, to know its repetitions. Lane held. */
+void ale_note_sequence(const struct scene *s, struct host_flow *f);
 /* Points s at an entry that is to be asked about, for an endpoint. False: out of memory. Lane not held. */
 bool ale_enter(struct scene *s, struct host_endpoint *e, bool inbound, uint8_t flags);
 /* What a permitted flow becomes. */

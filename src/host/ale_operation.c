@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host/ale_inside.h"
+#include "host/redirect_inside.h"
 
 #define NONE UINT32_MAX
 
@@ -93,6 +93,13 @@ struct ale_operation *ale_operation_begin(struct lane *l, enum ale_kind kind, st
 
     if (op == NULL)
         return NULL;
+    if (kind >= ALE_BIND_REDIRECT && rest_of(ale_of(l), op) == NULL) {
+        op->next = ale_of(l)->operation_free;
+        ale_of(l)->operation_free = op->slot;
+        return NULL;
+    }
+    if (kind >= ALE_BIND_REDIRECT)
+        rest_of(ale_of(l), op)->redirect = NULL;
     *op = (struct ale_operation){.slot = op->slot,
                                  .generation = op->generation,
                                  .next = NONE,
@@ -169,7 +176,39 @@ bool ale_operation_note(struct lane *l, const struct ale_operation *op, const st
         .echo = s->echo,
         .loopback = s->loopback,
         .group = s->group,
+        .as_asked = s->as_asked,
     };
+    return true;
+}
+
+bool ale_operation_redirect(struct lane *l, const struct ale_operation *op, struct redirect *r)
+{
+    struct ale_rest *rest = rest_of(ale_of(l), op);
+
+    if (rest != NULL)
+        rest->redirect = r;
+    return rest != NULL;
+}
+
+static bool is_redirect(const struct ale_operation *op)
+{
+    return op->kind >= ALE_BIND_REDIRECT;
+}
+
+struct redirect *ale_operation_redirected(struct lane *l, const struct ale_operation *op)
+{
+    return is_redirect(op) ? rest_of(ale_of(l), op)->redirect : NULL;
+}
+
+bool ale_operation_inherit(struct lane *l, struct ale_operation *op, struct ale_operation *from)
+{
+    struct ale_rest *rest = rest_of(ale_of(l), op), *had = rest_of(ale_of(l), from);
+
+    if (rest == NULL)
+        return false;
+    *rest = *had;
+    had->redirect = NULL;
+    op->frame = from->frame;
     return true;
 }
 
@@ -198,6 +237,7 @@ void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct 
         .endpoint = op->endpoint,
         .flow_id = op->flow_id,
         .flags = a->flags,
+        .as_asked = a->as_asked,
         .loopback = a->loopback,
         .group = a->group,
         .connection_direction = FWP_DIRECTION_OUTBOUND,
@@ -207,9 +247,14 @@ void ale_operation_scene(const struct ale_operation *op, struct lane *l, struct 
 void ale_operation_end(struct lane *l, struct ale_operation *op, struct host_flow *f)
 {
     struct ale *ale = ale_of(l);
+    struct redirect *r = is_redirect(op) ? rest_of(ale, op)->redirect : NULL;
 
     if (op->waiting)
         unchain(ale, op, f);
+    if (r != NULL) {
+        rest_of(ale, op)->redirect = NULL;
+        redirect_dropped(r);
+    }
     if (op->endpoint != NULL) {
         if (op->endpoint->operation == op)
             op->endpoint->operation = NULL;
@@ -219,6 +264,13 @@ void ale_operation_end(struct lane *l, struct ale_operation *op, struct host_flo
     op->generation++;
     op->next = ale->operation_free;
     ale->operation_free = op->slot;
+}
+
+void ale_operation_waits(struct lane *l, struct ale_operation *op, struct host_flow *f)
+{
+    op->running = false;
+    op->waiting = true;
+    chain(ale_of(l), op, f);
 }
 
 /* Was the block the answer of a callout that pended the operation? Then it says no more than the pend. */
@@ -257,7 +309,7 @@ void ale_operations_cancel(struct lane *l, UINT32 head)
     for (UINT32 slot = head - 1; slot != NONE;) {
         struct ale_operation *op = operation_at(ale_of(l), slot);
 
-        op->cancelled = true;
+        op->cancelled |= op->kind != ALE_CLOSURE; /* that waits for itself */
         slot = op->next;
     }
 }

@@ -484,6 +484,19 @@ struct host_flow *flow_table_add(struct flow_table *t, const struct host_flow_ke
     return f;
 }
 
+bool flow_table_rename(struct flow_table *t, struct host_flow *f, const struct host_flow_key *key)
+{
+    const uint64_t before = hash_of(t, &f->key), hash = hash_of(t, key);
+    struct bucket *b = &t->buckets[home_of(t, hash)];
+    const uint32_t slot = flow_table_slot(t, f);
+
+    if (find_in(t, b, tag_of(hash), key) != NULL || !bucket_put(t, b, tag_of(hash), slot))
+        return false;
+    bucket_take(t, &t->buckets[home_of(t, before)], tag_of(before), slot);
+    f->key = *key;
+    return true;
+}
+
 void flow_table_remove(struct flow_table *t, struct host_flow *f)
 {
     uint32_t slot = flow_table_slot(t, f);

@@ -107,6 +107,8 @@ struct host_flow *flow_table_find_likely(struct flow_table *t, const struct host
 /* A new flow with this key, zeroed but for key, newest in use. NULL: out of memory, at the limit, or there is
  * one with this key already. Set its lifetime, then touch it. */
 struct host_flow *flow_table_add(struct flow_table *t, const struct host_flow_key *key);
+/* f has another key from now on. False: it is taken, or no memory. */
+bool flow_table_rename(struct flow_table *t, struct host_flow *f, const struct host_flow_key *key);
 /* f and its slot are free from now on; until the slot is used again its id is 0. */
 void flow_table_remove(struct flow_table *t, struct host_flow *f);
 struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot); /* NULL: free */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/redirect_wire.h"
 #include "host/inject_inside.h"
 #include "host/internal.h"
 #include "host/paths.h"
@@ -211,7 +212,20 @@ void host_frame(struct host *h, const struct host_frame *f, struct host_outcome 
     memset(out, 0, sizeof(*out));
     turn_take(l);
     advance(h, f->time_ns);
-    paths_frame(l, f, out);
+    if (__builtin_expect(redirect_wire_is(l), 0)) {
+        struct host_frame translated = *f;
+        const uint8_t *bytes;
+
+        translated.packet = redirect_wire_frame(l, f->packet);
+        paths_frame(l, translated.packet != f->packet ? &translated : f, out);
+        bytes = redirect_wire_bytes(l);
+        if (bytes != NULL && out->fate == HOST_PASSED && out->changed == NULL)
+            out->changed = bytes;
+    } else {
+        paths_frame(l, f, out);
+        if (__builtin_expect(redirect_wire_is(l), 0) && out->fate == HOST_PASSED && out->changed == NULL)
+            out->changed = redirect_wire_bytes(l); /* the first of all: it was redirected on its way */
+    }
     host_count_worker(&h->counts.frames);
     host_count_worker(&h->counts.fates[out->fate]);
     host_count_worker(&h->counts.notes[out->note]);

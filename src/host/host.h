@@ -108,6 +108,8 @@ struct host_knobs {
     bool shift_receive_offset; /* PKT-11: verifier mode */
     bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
     uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
+    bool redirect_block_enforced; /* RED-28: a BLOCK at CR or BR refuses */
+    bool redirect_effective_only; /* RED-26: AC is asked once, about where a redirected connection goes */
     bool long_way;             /* every packet is taken along all of its layers: for tests of the short way */
     bool defer_completion; /* PEND-21, IRQL-09: what a completion brings about comes on the host's own thread
                             */
@@ -166,7 +168,13 @@ struct host_event {
     const NET_BUFFER_LIST *packet; /* NULL: none at this layer */
 };
 
-enum host_flow_change { HOST_FLOW_CREATED, HOST_FLOW_AUTHORIZED, HOST_FLOW_REFUSED, HOST_FLOW_DELETED };
+enum host_flow_change {
+    HOST_FLOW_CREATED,
+    HOST_FLOW_AUTHORIZED,
+    HOST_FLOW_REFUSED,
+    HOST_FLOW_DELETED,
+    HOST_FLOW_REDIRECTED, /* it has other ends than were asked for; before it is authorized */
+};
 enum host_flow_end {
     HOST_END_NONE,
     HOST_END_CLOSED,
@@ -192,6 +200,10 @@ struct host_flow_info {
     enum host_flow_end end;
     bool torn; /* DELETED, TCP: by policy; its socket still stands and is to be aborted (ALE-26) */
     const struct host_owner *owner; /* NULL: unknown */
+    /* The filter whose callout redirected it, and the ends that were asked for; 0: it was not redirected. */
+    UINT64 redirected_by;
+    union wire_addr asked_local, asked_remote;
+    UINT16 asked_local_port, asked_remote_port;
 };
 
 /* On the classifying thread, no lane held. Any member may be NULL. All layers are told of, empty ones too,
@@ -217,12 +229,18 @@ struct host_setting {
     FWP_VALUE0 value; /* must be of the field's type there; else it is passed over */
 };
 
-struct host_emitted; /* host_inject.h */
+struct host_redirected; /* host_redirect.h */
+struct host_emitted;    /* host_inject.h */
 struct host_outcome;
 
 /* An operation that a driver had pended is over. Told once for each, when all who pended it have completed it
  * and what followed (the second classify, if there is one) is done; on that thread, no lane held. */
-enum host_operation { HOST_OPERATION_BIND, HOST_OPERATION_CONNECT, HOST_OPERATION_ACCEPT };
+enum host_operation {
+    HOST_OPERATION_BIND,
+    HOST_OPERATION_CONNECT,
+    HOST_OPERATION_ACCEPT,
+    HOST_OPERATION_CLOSURE, /* an endpoint's, which waited (RED-31) */
+};
 struct host_completed {
     enum host_operation operation; /* BIND: or listen */
     UINT64 frame;                  /* the datapath's number of the frame that began it; 0: none did */
@@ -265,6 +283,8 @@ struct host_config {
      * the call. */
     const struct host_frame *(*following)(void *ctx, unsigned n);
     void (*completed)(void *ctx, const struct host_completed *c); /* may be NULL */
+    /* A bind or connect goes elsewhere (host_redirect.h). May be NULL. */
+    void (*redirected)(void *ctx, const struct host_redirected *r);
     void *ctx;                                                    /* of these */
     /* What arrives has arrived, and who sends has a reason: nothing presupposes a packet that was dropped
      * (HOST_NOTE_UNSENT_REQUEST, _SILENCED). Else (a replay) such frames are CONSEQUENCE. */

@@ -274,7 +274,10 @@ static void prepare_request(struct asking *a)
     q->values = &a->values;
     q->metadata = NULL;
     q->layer_data = NULL;
-    q->classify_context = s->options != NULL ? s->options : s->classify_context;
+    q->classify_context = s->options != NULL ? (const void *)s->options
+                          : s->classify_context != NULL ? s->classify_context
+                                                        : (const void *)s; /* RED-05: it names this classify */
+    q->turns = s->turns;
     q->flow = &a->flow;
     q->pended = s->pended;
     q->cache = NULL;
@@ -287,7 +290,7 @@ static void prepare_request(struct asking *a)
     q->irql = irql_of(a);
     /* The caches are the lane's worker's; a visitor does without. */
     if (s->lane == &s->host->lanes[0] && !a->discard && has_owner_fields(a->role) && s->endpoint != NULL &&
-        s->endpoint->party != NULL)
+        s->endpoint->party != NULL && !ale_endpoint_is_proxy(s->endpoint))
         a->request.cache = &s->endpoint->party->caches[a->role][s->version == 6];
 }
 

@@ -4,6 +4,7 @@
  *
  *   host.c       life, clock, counts; interfaces.c: interfaces, addresses
  *   paths.c ...  the order of layers: inbound, outbound, forwarded, loopback, ICMP, fragments (ORD)
+ *   redirect*.c, classify_handle.c   where binds and connects go, and who waits for it (RED)
  *   ale*.c       endpoints, flows' authorization, reauthorization, closure, contexts (ALE, OBJ-40)
  *   flow_table.c where flows are found
  *   tcp.c        what segments mean for a flow; segments held until they are in order
@@ -104,6 +105,8 @@ void host_addresses_destroy(struct host *h);
  * ---------------------------------------------------------------------------------- */
 
 struct ale_operation; /* ale.h */
+struct redirect;      /* redirect_inside.h */
+struct redirect_shown;
 
 /* One owner in one lane, shared by its endpoints: what classifying keeps of its opaque values, so that an
  * endpoint stays small (a TCP connection has one of its own). */
@@ -195,6 +198,10 @@ struct scene {
     bool group;                         /* inbound to a multicast or broadcast address */
     FWP_DIRECTION connection_direction; /* the flow's: MATCH-20 */
     HANDLE completion_handle;           /* NULL: none (PEND-03) */
+    struct redirect *redirect;          /* BR, CR, EC: what is asked in parts; NULL */
+    const struct engine_turns *turns;   /* ... */
+    const struct redirect_shown *shown; /* AC, CR: what is said of a redirected connection; NULL: none is */
+    bool as_asked;                      /* AC: the tuple is the one that was asked for (RED-26) */
     const bool *pended;
     void *classify_context;
     void *layer_data; /* CR, BR: the request; FW: a group's chain; else NULL: the packet's list is shown */
@@ -326,6 +333,9 @@ void ale_advance(struct lane *l, UINT64 now_ns);
  * everything silently. shutdown: host_shutdown()'s body. */
 int ale_create(struct lane *l);
 void ale_destroy(struct lane *l);
+/* Was it given records, so that what it says of its first application is not its owner's? */
+bool ale_endpoint_is_proxy(const struct host_endpoint *e);
+const struct host_owner *ale_endpoint_original(const struct host_endpoint *e);
 /* Fetches the endpoint of a flow (its `endpoint`) into the caches: a hint. */
 void ale_endpoint_prefetch(const struct lane *l, UINT32 slot);
 void ale_shutdown(struct host *h);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/indicate.h"
+#include "host/redirect_inside.h"
 
 #define FIELD(name) FWPS_METADATA_FIELD_##name
 
@@ -196,12 +197,36 @@ static bool always(const struct subject *m)
     return true; /* the system's own: there, with nothing in it */
 }
 
+static bool redirect_target(const struct subject *m)
+{
+    if (m->s->shown == NULL || !m->s->shown->redirected)
+        return false;
+    m->out->localRedirectTargetPID = (DWORD)m->s->shown->target;
+    return true;
+}
+
+static bool original_destination(const struct subject *m)
+{
+    if (m->s->shown == NULL || !m->s->shown->redirected)
+        return false;
+    m->out->originalDestination = (SOCKADDR *)&m->s->shown->original;
+    return true;
+}
+
+static bool redirect_records(const struct subject *m)
+{
+    if (m->s->shown == NULL || m->s->shown->records == NULL)
+        return false; /* RED-20: the member is NULL all the same */
+    m->out->redirectRecords = m->s->shown->records;
+    return true;
+}
+
 static bool ale_required(const struct subject *m)
 {
     return (m->s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED)) != 0;
 }
 
-/* What is not here never applies: no control data is given, nothing is redirected. */
+/* What is not here never applies: no control data is given. */
 static const struct {
     UINT32 field;
     bool (*put)(const struct subject *m);
@@ -226,11 +251,17 @@ static const struct {
     {FIELD(PARENT_ENDPOINT_HANDLE), parent_handle},
     {FIELD(ICMP_ID_AND_SEQUENCE), icmp_id},
     {FIELD(SUB_PROCESS_TAG), sub_process_tag},
+    {FIELD(LOCAL_REDIRECT_TARGET_PID), redirect_target},
+    {FIELD(ORIGINAL_DESTINATION), original_destination},
+    {FIELD(REDIRECT_RECORD_HANDLE), redirect_records},
 };
 
 /* What the table lacks (PKT-20). */
 static UINT32 additions(const struct scene *s, enum host_layer role)
 {
+    if (s->shown != NULL && role == LAYER_AC) /* RED-26 */
+        return FIELD(LOCAL_REDIRECT_TARGET_PID) | FIELD(ORIGINAL_DESTINATION) |
+               (s->reauthorize != 0 && scene_inbound(s) ? FIELD(IP_HEADER_SIZE) : 0);
     if (s->reauthorize == 0)
         return 0;
     if (role == LAYER_AC && scene_inbound(s))
@@ -387,7 +418,7 @@ void metadata_keep(const struct scene *s, enum host_layer role, bool discard, ui
                    UINT32 has)
 {
     const bool plain =
-        !discard && s->reauthorize == 0 && role < LAYER_MAC_IN && (s->packet == NULL || !s->packet->fragment);
+        !discard && s->reauthorize == 0 && s->shown == NULL && role < LAYER_MAC_IN && (s->packet == NULL || !s->packet->fragment);
 
     if (__builtin_expect(!plain, 0)) {
         metadata_fill(s, role, discard, at, &k->metadata);

@@ -293,7 +293,7 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
         break;
     case ALE_PENDING:
         out->fate = HOST_HELD;
-        if (a.role == LAYER_AC || a.role == LAYER_RA || a.role == LAYER_RES || a.role == LAYER_LIS) {
+        if (a.role == LAYER_AC || a.role == LAYER_CR || a.role == LAYER_BR || a.role == LAYER_RA || a.role == LAYER_RES || a.role == LAYER_LIS) {
             out->layer = engine_layer_by_id(a.layer);
             out->filter_id = a.filter_id;
         }
@@ -620,6 +620,24 @@ static __attribute__((noinline)) void rest_of_tcp(struct lane *l, const struct h
     walk_end(&w, out);
 }
 
+/* What was on its way out comes back to this host. */
+static void arrives_here(const struct scene *s, struct host_outcome *out)
+{
+    const UINT64 sender = out->flow_id;
+    struct scene receiver = *s;
+
+    receiver.endpoint = NULL;
+    receiver.flow = receiver.likely = NULL;
+    receiver.flow_id = 0;
+    receiver.metadata_flags = receiver.flags = receiver.reauthorize = receiver.steady = 0;
+    receiver.home = s->interface;
+    path_scene(&receiver, s->packet, true);
+    walk_copy(&receiver);
+    out->flow_id = 0;
+    paths_in(&receiver, out);
+    out->sender_flow_id = sender;
+}
+
 /* IP or not, the frame's whole way. The scene has all but its packet's tuple. */
 static void along(struct scene *s, enum course course, const struct host_interface *home, bool in,
                   struct host_outcome *out)
@@ -650,6 +668,8 @@ static void along(struct scene *s, enum course course, const struct host_interfa
         path_scene(s, p, false);
         s->home = home;
         paths_out(s, out);
+        if (s->loopback && out->fate == HOST_PASSED) /* redirected to this host on its way (RED-18) */
+            arrives_here(s, out);
         break;
     case COURSE_LOOPBACK:
         loopback(s, out);

@@ -38,6 +38,7 @@ static const struct {
     [GET_QUARANTINE_EPOCH] = {HOST_THING_QUARANTINE, ANYBODY},
     [GET_NAP_CONTEXT] = {HOST_THING_QUARANTINE, ANYBODY},
     [GET_APP] = {HOST_THING_APP, OWNER},
+    [GET_ORIGINAL_APP] = {HOST_THING_APP, OWNER},
     [GET_USER] = {HOST_THING_USER, OWNER},
     [GET_PACKAGE] = {HOST_THING_PACKAGE, OWNER},
     [GET_PACKAGE_FAMILY] = {HOST_THING_PACKAGE, OWNER},
@@ -290,6 +291,11 @@ static void put_owner(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
     case GET_APP:
         put_blob(v, FWP_BYTE_BLOB_TYPE, o->app_id);
         break;
+    case GET_ORIGINAL_APP:
+        if (f->s->endpoint != NULL && ale_endpoint_is_proxy(f->s->endpoint))
+            o = ale_endpoint_original(f->s->endpoint);
+        put_blob(v, FWP_BYTE_BLOB_TYPE, o != NULL ? o->app_id : NULL);
+        break;
     case GET_USER:
     case GET_PACKAGE_FAMILY: /* an attribute of the token: MATCH-28 */
         put_blob(v, FWP_TOKEN_ACCESS_INFORMATION_TYPE, o->token);
@@ -437,6 +443,7 @@ static void fill(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
         put_interface(v, f->next_hop, GET_LOCAL_PROFILE);
         break;
     case GET_APP:
+    case GET_ORIGINAL_APP:
     case GET_USER:
     case GET_PACKAGE:
     case GET_PACKAGE_FAMILY:

@@ -57,6 +57,7 @@ enum getter {
     GET_QUARANTINE_EPOCH,
     GET_NAP_CONTEXT,
     GET_APP,
+    GET_ORIGINAL_APP, /* of a proxied connection: the first application's */
     GET_USER,
     GET_PACKAGE,
     GET_PACKAGE_FAMILY,

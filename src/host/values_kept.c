@@ -225,9 +225,12 @@ static void fill_owner(struct kept *k, const struct filling *f, struct scratch *
                                    .app_id = o != NULL ? o->app_id : NULL,
                                    .token = o != NULL ? o->token : NULL,
                                    .package = o != NULL ? o->package : NULL,
-                                   .unknown = o != NULL ? o->unknown : 0};
+                                   .unknown = o != NULL ? o->unknown : 0,
+                                   .original = f->s->endpoint != NULL && ale_endpoint_is_proxy(f->s->endpoint)
+                                                   ? ale_endpoint_original(f->s->endpoint)
+                                                   : NULL};
 
-    if (k->filled && k->owner.owner == now.owner && k->owner.app_id == now.app_id &&
+    if (k->filled && k->owner.original == now.original && k->owner.owner == now.owner && k->owner.app_id == now.app_id &&
         k->owner.token == now.token && k->owner.package == now.package && k->owner.unknown == now.unknown)
         return;
     k->unknown_of_owner = filling_fields(f, room, layer, f->prepared->of_owner, k->value);

@@ -197,6 +197,28 @@ void nt_pool_free(void *p, const void *site)
         release(p, 0, "freeing", site);
 }
 
+bool nt_pool_take(void *p, size_t size)
+{
+    struct head *head;
+    bool fits;
+
+    if (!ledger_use(LEDGER_POOL, (uintptr_t)p, NULL))
+        return false;
+    head = (struct head *)p - 1;
+    nt_asan_unpoison(head, sizeof(*head));
+    fits = head->magic == MAGIC && size <= head->size;
+    nt_asan_poison(head, sizeof(*head));
+    return fits && ledger_close(LEDGER_POOL, (uintptr_t)p, NULL);
+}
+
+void nt_pool_drop(void *p)
+{
+    struct head *head = (struct head *)p - 1;
+
+    nt_asan_unpoison(head, sizeof(*head));
+    block_free(head);
+}
+
 /* ---- by type of pool ------------------------------------------------------------------------------------
  */
 static unsigned flags_of(POOL_TYPE type)

@@ -90,6 +90,13 @@ NTSTATUS nt_process_remove(struct nt *k, uint64_t id);
 /* The process in whose name the calling thread runs from now on (a connect's); 0: the system. What was. */
 uint64_t nt_process_attach(uint64_t id);
 
+/* ---- pool that changes hands (ex_pool.c) ------------------------------------------------------------------
+ */
+/* A driver's block becomes Weir's: it owes it no more, and who frees it now frees it twice. False: it is no block of the
+ * calling driver's, or smaller than that; nothing was done. drop: gives it back. Any thread, <= DISPATCH. */
+bool nt_pool_take(void *p, size_t size);
+void nt_pool_drop(void *p);
+
 /* ---- devices, from a test program's side ----------------------------------------------------------------
  */
 struct nt_file;

@@ -285,7 +285,7 @@ void report_events_classified(void *ctx, const struct host_event *h)
 
 static const char *change_name(enum host_flow_change c)
 {
-    static const char *const names[] = {"created", "authorized", "refused", "deleted"};
+    static const char *const names[] = {"created", "authorized", "refused", "deleted", "redirected"};
 
     return names[c];
 }
@@ -313,6 +313,8 @@ void report_events_flow(void *ctx, enum host_flow_change change, const struct ho
     struct out *o = &e->out;
     char protocol[16];
 
+    if (change == HOST_FLOW_REDIRECTED)
+        (void)introduce(e, f->redirected_by);
     begin(o, "flow");
     text_member(o, "change", change_name(change));
     number_member(o, "flow", f->id);
@@ -324,6 +326,11 @@ void report_events_flow(void *ctx, enum host_flow_change change, const struct ho
     text_member(o, "direction", f->inbound ? "inbound" : "outbound");
     end_members(o, "local_address", "local_port", f, &f->local, f->local_port);
     end_members(o, "remote_address", "remote_port", f, &f->remote, f->remote_port);
+    if (f->redirected_by != 0) {
+        number_member(o, "redirected_by", f->redirected_by);
+        end_members(o, "asked_local_address", "asked_local_port", f, &f->asked_local, f->asked_local_port);
+        end_members(o, "asked_remote_address", "asked_remote_port", f, &f->asked_remote, f->asked_remote_port);
+    }
     if (f->protocol == WIRE_PROTOCOL_ICMP || f->protocol == WIRE_PROTOCOL_ICMPV6)
         number_member(o, "icmp_id", f->icmp_id);
     number_member(o, "interface", f->interface_index);

@@ -154,6 +154,18 @@ static int max(int a, size_t b)
     return (size_t)a > b ? a : (int)b;
 }
 
+/* A line of its own below the flow's: whom its program wanted to talk to. */
+static void put_redirected(const struct tally_told *i, FILE *out)
+{
+    char asked[END_TEXT];
+    int used;
+
+    end_text(i->version, i->protocol, &i->asked, i->asked_port, asked);
+    used = fprintf(out, "      redirected; asked for %s; by ", asked);
+    put_filter(i->redirected_by, i->redirected_by_id, used > 0 ? (size_t)used : 0, out);
+    fputc('\n', out);
+}
+
 /* Both ends in a line; or, where addresses are too long for that, the remote one in a line of its own. */
 static void put_flows(const struct listed *flows, size_t count, FILE *out)
 {
@@ -193,6 +205,8 @@ static void put_flows(const struct listed *flows, size_t count, FILE *out)
                         (unsigned long long)f->dropped);
         put_cut(s.program, used < WIDTH - 8 ? (size_t)(WIDTH - used) : 8, out);
         fputc('\n', out);
+        if (flows[i].told->redirected_by_id != 0)
+            put_redirected(flows[i].told, out);
     }
     explain_arena_free(&a);
 }

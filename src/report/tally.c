@@ -202,6 +202,12 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
     told->version = f->version;
     told->protocol = f->protocol;
     told->inbound = f->inbound;
+    if (f->redirected_by != 0) {
+        told->redirected_by_id = f->redirected_by;
+        told->redirected_by = report_names_filter(t->names, f->redirected_by);
+        told->asked = f->asked_remote;
+        told->asked_port = f->asked_remote_port;
+    }
     if (f->owner != NULL) /* a refused flow's endpoint is gone by the time that it is told of */
         told->owner = f->owner;
 }

@@ -259,6 +259,7 @@ static void MATCH_23_sockets_of_both_families(void **state)
                      traffic_ra = mapped ? FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V6 : RA;
 
         c.knobs.mapped_v6 = mapped;
+        c.knobs.redirect_block_enforced = true;
         host_lab_open(&l, &c);
         host_lab_rule(&l, "block CR6 ip_remote_address=::ffff:10.0.0.9");
         host_lab_reset(&l);

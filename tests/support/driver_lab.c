@@ -200,6 +200,14 @@ NTSTATUS driver_lab_add_filter(struct driver_lab *l, const char *layer, struct d
         bfe_lab_filter(layer_key(layer), s->type != 0 ? s->type : FWP_ACTION_CALLOUT_TERMINATING);
 
     f.action.calloutKey = s->key;
+    if (s->sublayer != 0) {
+        const GUID key = {0x7375626c, s->sublayer, 0x6179, {1}};
+        FWPM_SUBLAYER0 sublayer = bfe_lab_sublayer(&key, s->sublayer);
+        const NTSTATUS added = FwpmSubLayerAdd0(l->engine, &sublayer, NULL);
+
+        assert_true(added == STATUS_SUCCESS || added == STATUS_FWP_ALREADY_EXISTS);
+        f.subLayerKey = key;
+    }
     return FwpmFilterAdd0(l->engine, &f, NULL, &s->filter_id);
 }
 

@@ -46,6 +46,7 @@ struct driver_lab_script {
     bool no_flow_delete;
     NTSTATUS notify_status; /* of ADD */
     FWP_ACTION_TYPE type;   /* of its filter; 0: FWP_ACTION_CALLOUT_TERMINATING */
+    UINT16 sublayer;        /* the weight of the sublayer that its filter goes to; 0: the common one */
     /* set by the lab */
     struct driver_lab *lab;
     GUID key;

@@ -150,7 +150,8 @@ static void on_flow(void *ctx, enum host_flow_change change, const struct host_f
     static const char *const changes[] = {[HOST_FLOW_CREATED] = "created",
                                           [HOST_FLOW_AUTHORIZED] = "authorized",
                                           [HOST_FLOW_REFUSED] = "refused",
-                                          [HOST_FLOW_DELETED] = "deleted"};
+                                          [HOST_FLOW_DELETED] = "deleted",
+                                          [HOST_FLOW_REDIRECTED] = "redirected"};
     static const char *const ends[] = {
         [HOST_END_NONE] = "none",       [HOST_END_CLOSED] = "closed",   [HOST_END_RESET] = "reset",
         [HOST_END_IDLE] = "idle",       [HOST_END_REFUSED] = "refused", [HOST_END_ENDPOINT] = "endpoint",

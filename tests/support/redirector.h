@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * redirector: a scripted callout of a driver_lab's that changes binds and connects with the documented functions: within
+ * the classify, or when the test says so. What is meant to work is asserted inside.
+ *
+ *   struct redirector r = {.to = "10.0.0.9", .port = 8080};
+ *   driver_lab_callout(l, "CR", SCRIPT(l, .then = redirector_play, .ctx = &r));
+ *   LAB_OUT(&l->host, TCP(WIRE_TCP_SYN), .sport = 50000, .dport = 80);
+ */
+#ifndef WEIR_TESTS_REDIRECTOR_H
+#define WEIR_TESTS_REDIRECTOR_H
+
+#include "fwpsk.h"
+
+#include "driver_lab.h"
+
+#define REDIRECTOR_CALLS 8
+
+struct redirector {
+    const char *to;    /* the new remote end (CR) or local one (BR); NULL: it stays */
+    UINT16 port;       /* 0: it stays */
+    const char *local; /* CR: the new local end */
+    UINT16 local_port;
+    DWORD pid;
+    HANDLE handle;          /* localRedirectHandle */
+    const char *context;    /* is copied into pool, with its zero; NULL: none */
+    FWP_ACTION_TYPE answer; /* 0: PERMIT */
+    bool pends;             /* ... and does the rest in redirector_go() */
+    bool pends_after;       /* acquires writable data first, then pends */
+    bool only_looks;        /* neither acquires nor pends */
+    bool keeps;             /* does not release the handle */
+    UINT32 flags;           /* of the apply */
+    unsigned until;         /* pends and changes at the first so many calls only; 0: at all */
+    void (*also)(struct redirector *r, const struct driver_lab_call *c); /* before anything else */
+    void *ctx;
+    /* seen and done */
+    unsigned calls;
+    UINT32 condition_flags[REDIRECTOR_CALLS];
+    UINT32 rights[REDIRECTOR_CALLS];               /* on entry */
+    FWPS_CONNECT_REQUEST0 shown[REDIRECTOR_CALLS]; /* layerData */
+    FWPS_BIND_REQUEST0 bind_shown[REDIRECTOR_CALLS];
+    UINT64 previous[REDIRECTOR_CALLS][4]; /* modifierFilterId of the versions behind layerData */
+    unsigned previous_count[REDIRECTOR_CALLS];
+    UINT64 behind[4]; /* ... of those behind the writable data, at the last call */
+    unsigned behind_count;
+    UINT64 classify_handle, filter_id;
+    FWPS_CLASSIFY_OUT0 out;         /* a copy, as it is kept for the completion */
+    void *writable, *given;         /* given: the last localRedirectContext */
+    NTSTATUS pended, acquired, got; /* of the last calls */
+    HANDLE records;
+    bool waits, bind;
+};
+
+void redirector_play(struct driver_lab_script *s, const struct driver_lab_call *c);
+/* Acquires if that was not done, changes, applies. */
+void redirector_change(struct redirector *r);
+/* ... and completes with its answer, and releases the handle. */
+void redirector_go(struct redirector *r);
+/* Completes so that it is asked again. */
+void redirector_again(struct redirector *r);
+
+#endif
