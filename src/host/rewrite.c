@@ -14,7 +14,7 @@
  *   RST                              all that waits, then a RST with the number that is next
  *
  * Whoever acknowledged bytes of the source before what became of them was sent, acknowledges that when it is sent
- * (settle_up()): a peer of the real connection would have. So bytes that were put in do not stall behind a window that
+ * (send_settle_up()): a peer of the real connection would have. So bytes that were put in do not stall behind a window that
  * only their own acknowledgement would open.
  *
  * The window. What the source's receiver allows beyond its acknowledgement, it allows beyond the translated one; an edge
@@ -30,10 +30,6 @@
 
 #define KEEP       (4u << 20)
 #define MARKS      4096u
-#define SEGMENT    536u /* if neither a SYN nor a larger segment was seen */
-#define LARGEST    65535u
-#define TCP_ECE    0x40
-#define TCP_CWR    0x80
 #define START(seq) ((1ull << 32) + (seq))
 
 /* ---- life ----------------------------------------------------------------------------------------------- */
@@ -306,215 +302,6 @@ void rewrite_fed(struct rewrite *r, int dir)
     h->fin = h->fin || h->feed_end;
 }
 
-/* ---- what a direction's packets say --------------------------------------------------------------------- */
-
-static bool scale_known(const struct rewrite *r)
-{
-    return r->half[0].syn && r->half[1].syn;
-}
-
-static uint8_t scale_of(const struct rewrite *r, int dir)
-{
-    return r->half[0].scaled && r->half[1].scaled ? r->half[dir].scale : 0;
-}
-
-/* All that this direction's sender has acknowledged, as far as it was sent. */
-static uint64_t ack_of(const struct rewrite *r, int dir)
-{
-    const struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
-    uint64_t ack = h->said ? map_end(other, h->ack) : h->acked;
-
-    if (ack > other->next)
-        ack = other->next;
-    return ack > h->acked ? ack : h->acked;
-}
-
-static uint16_t window_of(const struct rewrite *r, int dir, uint64_t ack)
-{
-    const struct rewrite_half *h = &r->half[dir];
-    const uint8_t scale = scale_of(r, dir);
-    uint64_t more;
-
-    if (!scale_known(r) || ack + ((uint64_t)h->window << scale) >= h->edge)
-        return h->window;
-    more = (h->edge - ack + (1u << scale) - 1) >> scale;
-    return more < UINT16_MAX ? (uint16_t)more : UINT16_MAX;
-}
-
-static bool send(struct rewrite *r, int dir, struct packet_wish *w)
-{
-    struct rewrite_half *h = &r->half[dir];
-    const bool acks = h->said || r->half[!dir].known;
-    uint64_t edge;
-
-    w->ack = acks ? ack_of(r, dir) : 0;
-    w->window = window_of(r, dir, w->ack);
-    if (acks)
-        w->flags |= WIRE_TCP_ACK;
-    if (!packet_send(r, dir, w))
-        return false;
-    edge = w->ack + ((uint64_t)w->window << scale_of(r, dir));
-    h->acked = w->ack;
-    h->shown = w->window;
-    if (edge > h->edge)
-        h->edge = edge;
-    return true;
-}
-
-/* ---- data ----------------------------------------------------------------------------------------------- */
-
-static uint32_t segment_size(const struct rewrite *r, int dir)
-{
-    const struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
-    const uint32_t options = packet_options(r, dir);
-    uint32_t mss;
-
-    if (h->syn || other->syn) {
-        mss = h->syn ? h->mss : other->mss;
-        if (other->syn && other->mss < mss)
-            mss = other->mss;
-        mss = mss > options + 8 ? mss - options : 8;
-    } else {
-        mss = h->largest > other->largest ? h->largest : other->largest;
-        mss = mss > SEGMENT ? mss : SEGMENT;
-    }
-    return mss < LARGEST - REWRITE_IP - REWRITE_TCP ? mss : LARGEST - REWRITE_IP - REWRITE_TCP;
-}
-
-/* Up to where the other end lets this direction send. */
-static uint64_t allowed(const struct rewrite *r, int dir)
-{
-    const struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
-    uint64_t edge, evident;
-
-    if (h->force || !other->said || !scale_known(r))
-        return UINT64_MAX;
-    edge = other->edge;
-    evident = h->top > other->ack ? map_end(h, other->ack) + (h->top - other->ack) : 0;
-    if (evident >= edge)
-        return evident;
-    return edge > other->acked ? edge - 1 : edge;
-}
-
-/* The urgent pointer of a packet from seq on; 0: what it points behind is not in it, or was edited. */
-static uint16_t urgent_of(const struct rewrite *r, int dir, uint64_t seq, uint32_t size)
-{
-    const struct rewrite_half *h = &r->half[dir];
-    const struct wire_packet *p = r->frame;
-    uint64_t source, sent;
-
-    if (p == NULL || r->frame_dir != dir || (p->tcp_flags & WIRE_TCP_URG) == 0)
-        return 0;
-    source = rewrite_position(p->tcp_seq, h->top) +
-             ((uint32_t)p->frame[p->transport_at + 18] << 8 | p->frame[p->transport_at + 19]);
-    sent = map_end(h, source);
-    if (sent != map_start(h, source - 1) + 1 || sent <= seq || sent > seq + size)
-        return 0;
-    return (uint16_t)(sent - seq);
-}
-
-/* Those of the segment's flags that its packets share. */
-static uint8_t flags_of(const struct rewrite *r, int dir)
-{
-    uint8_t flags;
-
-    if (r->frame == NULL || r->frame_dir != dir)
-        return 0;
-    flags = r->frame->tcp_flags & TCP_ECE;
-    return (uint8_t)(flags | (r->packets[dir] == 0 ? r->frame->tcp_flags & TCP_CWR : 0));
-}
-
-static bool pushes(const struct rewrite *r, int dir)
-{
-    return r->frame == NULL || r->frame_dir != dir || (r->frame->tcp_flags & WIRE_TCP_PSH) != 0;
-}
-
-/* Bytes [at, to) of what is or was sent, and the end behind them if it is there. Up to `limit`. */
-static void send_range(struct rewrite *r, int dir, uint64_t at, uint64_t to, uint64_t limit, bool again)
-{
-    struct rewrite_half *h = &r->half[dir];
-    const uint32_t mss = segment_size(r, dir);
-
-    while (at < to && !r->dead) {
-        const uint64_t end = h->fin ? h->out - 1 : h->out; /* of bytes */
-        struct packet_wish w = {.seq = at, .flags = flags_of(r, dir)};
-        uint64_t there, stop = to < end ? to : end;
-
-        stop = stop < limit ? stop : limit;
-        if (at < stop) {
-            w.size = bytes_at(h, at, stop - at < mss ? (uint32_t)(stop - at) : mss, &there);
-            if (w.size == 0) { /* a hole, or no longer here */
-                at = there < end ? there : end;
-                if (!again)
-                    h->next = at;
-                continue;
-            }
-        } else if (at != end || !h->fin || at >= limit) {
-            return; /* the window ends here */
-        }
-        if (w.size != 0 && at + w.size == end && pushes(r, dir))
-            w.flags |= WIRE_TCP_PSH;
-        if (h->fin && at + w.size == end && to > end)
-            w.flags |= WIRE_TCP_FIN;
-        w.urgent = urgent_of(r, dir, at, w.size);
-        w.flags |= w.urgent != 0 ? WIRE_TCP_URG : 0;
-        at += w.size + ((w.flags & WIRE_TCP_FIN) != 0);
-        if (!again) {
-            h->next = at;
-            r->config.counts->bytes += w.size;
-        } else {
-            r->config.counts->again++;
-        }
-        if (!send(r, dir, &w))
-            return;
-    }
-}
-
-static void send_new(struct rewrite *r, int dir)
-{
-    struct rewrite_half *h = &r->half[dir];
-    const uint64_t most = allowed(r, dir);
-
-    if (most == UINT64_MAX && h->force)
-        r->config.counts->unwindowed += h->out - h->next;
-    send_range(r, dir, h->next, h->out, most, false);
-    h->force = false;
-}
-
-/* Acknowledgements that wait for what they acknowledge to be sent, and what they let go. */
-static void settle_up(struct rewrite *r)
-{
-    bool more = true;
-
-    while (more && !r->dead) {
-        more = false;
-        for (int dir = 0; dir < 2; dir++) {
-            struct rewrite_half *h = &r->half[dir];
-
-            if (!h->said || ack_of(r, dir) <= h->acked)
-                continue;
-            struct packet_wish w = {.seq = h->next};
-            if (!send(r, dir, &w))
-                return;
-            send_new(r, !dir);
-            more = true;
-        }
-    }
-}
-
-static void forget(struct rewrite *r)
-{
-    for (int dir = 0; dir < 2; dir++) {
-        struct rewrite_half *h = &r->half[dir];
-        const struct rewrite_half *other = &r->half[!dir];
-
-        if (!other->said)
-            continue;
-        bytes_forget(h, other->acked);
-        map_forget(h, other->ack, other->acked);
-    }
-}
-
 /* ---- a segment ------------------------------------------------------------------------------------------ */
 
 struct segment {
@@ -547,8 +334,8 @@ static void read_segment(struct rewrite *r, int dir, const struct wire_packet *p
         h->window = p->tcp_window;
     }
     h->said = true;
-    if (!r->on && ack + ((uint64_t)p->tcp_window << (syn ? 0 : scale_of(r, dir))) > h->edge)
-        h->edge = ack + ((uint64_t)p->tcp_window << (syn ? 0 : scale_of(r, dir)));
+    if (!r->on && ack + ((uint64_t)p->tcp_window << (syn ? 0 : send_scale(r, dir))) > h->edge)
+        h->edge = ack + ((uint64_t)p->tcp_window << (syn ? 0 : send_scale(r, dir)));
 }
 
 /* What the segment repeats. */
@@ -562,7 +349,7 @@ static void send_again(struct rewrite *r, int dir, const struct wire_packet *p, 
         return;
     if (from < h->begun) { /* as it was sent before the rewriting */
         const uint64_t stop = to < h->begun ? to : h->begun;
-        struct packet_wish w = {.seq = from, .flags = flags_of(r, dir)};
+        struct packet_wish w = {.seq = from, .flags = send_flags(r, dir)};
         const uint32_t there = p->captured > p->data_at ? p->captured - p->data_at : 0;
 
         w.size = (uint32_t)(stop - from);
@@ -571,10 +358,10 @@ static void send_again(struct rewrite *r, int dir, const struct wire_packet *p, 
         w.bytes = p->frame + p->data_at;
         if ((p->tcp_flags & WIRE_TCP_FIN) != 0 && stop == g->end)
             w.flags |= WIRE_TCP_FIN;
-        if (pushes(r, dir) && w.size != 0)
+        if (send_pushes(r, dir) && w.size != 0)
             w.flags |= WIRE_TCP_PSH;
         r->config.counts->again++;
-        if ((w.size != 0 || (w.flags & WIRE_TCP_FIN) != 0) && !send(r, dir, &w))
+        if ((w.size != 0 || (w.flags & WIRE_TCP_FIN) != 0) && !send_one(r, dir, &w))
             return;
         from = stop;
     }
@@ -594,20 +381,20 @@ static void keep_alive(struct rewrite *r, int dir, const struct wire_packet *p)
 
     if (w.size != 0 && bytes_at(h, h->next - 1, 1, &there) != 0)
         bytes_copy(h, h->next - 1, &byte, 1);
-    (void)send(r, dir, &w);
+    (void)send_one(r, dir, &w);
 }
 
 /* Nothing went for it: an acknowledgement alone, if it says something. */
 static void acknowledge(struct rewrite *r, int dir, const struct segment *g)
 {
     const struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
-    const uint64_t ack = ack_of(r, dir);
-    const uint16_t window = window_of(r, dir, ack);
+    const uint64_t ack = send_ack(r, dir);
+    const uint16_t window = send_window(r, dir, ack);
     const bool waits = other->next < other->out || h->shown == 0;
-    struct packet_wish w = {.seq = h->next, .flags = flags_of(r, dir)};
+    struct packet_wish w = {.seq = h->next, .flags = send_flags(r, dir)};
 
     if (ack > h->acked || g->says_again || (window != h->shown && (g->says_window || waits)))
-        (void)send(r, dir, &w);
+        (void)send_one(r, dir, &w);
     else
         r->config.counts->swallowed++;
 }
@@ -621,7 +408,7 @@ static void segment_reset(struct rewrite *r, int dir)
     send_new(r, !dir);
     send_new(r, dir);
     w.seq = h->next;
-    (void)send(r, dir, &w);
+    (void)send_one(r, dir, &w);
     r->dead = true;
 }
 
@@ -644,7 +431,7 @@ static void one_segment(struct rewrite *r, int dir, const struct wire_packet *p)
             acknowledge(r, dir, &g);
     }
     send_new(r, !dir);
-    settle_up(r);
+    send_settle_up(r);
 }
 
 static void finish(struct rewrite *r)
@@ -654,9 +441,9 @@ static void finish(struct rewrite *r)
         r->once_more = false;
         send_new(r, 0);
         send_new(r, 1);
-        settle_up(r);
+        send_settle_up(r);
     }
-    forget(r);
+    send_forget(r);
     leave(r);
 }
 
@@ -729,7 +516,7 @@ static void go_on(struct rewrite *r, bool force)
         r->half[dir].force = r->half[dir].force || (force && r->half[dir].next < r->half[dir].out);
         send_new(r, dir);
     }
-    settle_up(r);
+    send_settle_up(r);
     finish(r);
 }
 
@@ -756,7 +543,7 @@ void rewrite_reset(struct rewrite *r)
     for (int dir = 0; dir < 2; dir++) {
         struct packet_wish w = {.seq = r->half[dir].next, .flags = WIRE_TCP_RST};
 
-        (void)send(r, dir, &w);
+        (void)send_one(r, dir, &w);
     }
     r->dead = true;
     leave(r);

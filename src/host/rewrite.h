@@ -20,6 +20,7 @@
  * costs nothing for a long unedited stretch, and is forgotten below what is acknowledged.
  *
  *   files: rewrite.c         which packets go out, and when
+ *          rewrite_send.c    what they say; bytes on their way
  *          rewrite_map.c     positions; bytes that are kept to be sent, or to be sent again
  *          rewrite_packet.c  one packet: headers, options, checksums
  *

@@ -141,4 +141,24 @@ uint32_t packet_options(const struct rewrite *r, int dir);
 /* Makes it and gives it out. False: no memory, or no header is known. */
 bool packet_send(struct rewrite *r, int dir, const struct packet_wish *w);
 
+/* ---- rewrite_send.c */
+
+uint8_t send_scale(const struct rewrite *r, int dir);
+/* All that this direction's sender has acknowledged, as far as it was sent; the window that goes with it. */
+uint64_t send_ack(const struct rewrite *r, int dir);
+uint16_t send_window(const struct rewrite *r, int dir, uint64_t ack);
+/* Those of the segment's flags that its packets share; whether its last one is pushed. */
+uint8_t send_flags(const struct rewrite *r, int dir);
+bool send_pushes(const struct rewrite *r, int dir);
+/* One packet, which says the above. False: none went. */
+bool send_one(struct rewrite *r, int dir, struct packet_wish *w);
+/* Bytes [at, to) of what is or was sent, and the end behind them if it is there. Up to `limit`. */
+void send_range(struct rewrite *r, int dir, uint64_t at, uint64_t to, uint64_t limit, bool again);
+/* What came out of the pipeline and fits into the window. */
+void send_new(struct rewrite *r, int dir);
+/* Acknowledgements that wait for what they acknowledge to be sent, and what they let go. */
+void send_settle_up(struct rewrite *r);
+/* Nobody asks any more for what is acknowledged. */
+void send_forget(struct rewrite *r);
+
 #endif
