@@ -105,8 +105,11 @@ void stream_lab_open(struct stream_lab *l, const struct host_config *config, boo
 
 void stream_lab_connect(struct stream_lab *l)
 {
-    l->tcp = (struct host_lab_tcp){.local = (UINT16)(l->tcp.local + 1 + (l->tcp.local == 0) * 49999),
-                                   .remote = 80};
+    const bool next = l->tcp.local >= 50000 && l->tcp.local < 65000;
+
+    l->tcp =
+        (struct host_lab_tcp){.local = next ? l->tcp.local + 1 : 50000,
+                              .remote = next ? l->tcp.remote : l->tcp.remote + 80}; /* never the same twice */
     host_lab_connect(&l->d.host, &l->tcp);
     l->flow = l->d.host.flow.id;
     assert_true(l->flow != 0);

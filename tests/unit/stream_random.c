@@ -262,7 +262,7 @@ static void classify(struct driver_lab_script *s, const struct driver_lab_call *
     if (w->later) {
         keep(a, dir, data, bytes, end);
         c->out->actionType = FWP_ACTION_BLOCK;
-    } else if (a->defers && dir == 1 && !(now && !end) && one_in(6)) {
+    } else if (a->defers && dir == 1 && !(now && !end) && !way[1].reset && one_in(6)) {
         io->streamAction = FWPS_STREAM_ACTION_DEFER;
         w->deferred = true;
     } else if (end) {
@@ -479,6 +479,7 @@ static void many(const struct host_config *config, uint64_t seed, unsigned long 
     }
     ledger_counts(lab->d.ledger, &after);
     assert_int_equal(after.findings[LEDGER_NOTE], before.findings[LEDGER_NOTE]);
+    host_advance(lab->d.host.host, host_now(lab->d.host.host) + 1); /* what has ended is freed */
     host_stream_counts(lab->d.host.host, &c);
     assert_int_equal(c.waiting, 0);
     stream_lab_close(lab);
