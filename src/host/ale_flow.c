@@ -309,6 +309,8 @@ void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end ho
     if (f != NULL) {
         ale_flow_info(l, f, how, &info);
         info.torn = ale_is_tcp(f);
+        if (f->state == ALE_AUTHORIZED) /* a stream callout dropped it: nothing has refused it before */
+            ale_flow_step(l, f, ALE_EVENT_END);
         f->marks |= ale_is_tcp(f) ? FLOW_MARK_TORN : FLOW_MARK_GONE;
         ale_operations_cancel(l, f->operations);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
