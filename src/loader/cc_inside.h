@@ -112,6 +112,7 @@ struct cc_token {
     uint16_t file;     /* struct cc_tokens.files */
     uint8_t kind;      /* CC_LINE: a whole line that begins with '#', without its newline */
     bool ours;         /* stands in a header of Weir's or the compiler's */
+    bool again;        /* a member's name that the struct around has already: cc_members.c */
     uint32_t pair;     /* of a bracket: its partner's index; 0: there is none */
 };
 struct cc_tokens {
@@ -121,6 +122,7 @@ struct cc_tokens {
 };
 int cc_tokens_make(const struct cc_run *r, const struct cc_text *text, struct cc_tokens *out);
 void cc_tokens_free(struct cc_tokens *t);
+void cc_members_mark(const char *text, struct cc_tokens *t);
 
 int cc_link(const struct cc_run *r, const struct cc_list *objects);
 

@@ -11,7 +11,9 @@
  *   __declspec(...)             __attribute__((...)), or nothing
  *   "a" __FUNCTION__            "a" "name"
  *   inline (C, not static)      weak: one definition in several files is one function, as there
+ *   inline (C++, in a source)   there, too, if only other files use it
  *   enum e : type {             enum e {     (C)
+ *   struct {T a; struct {T a;};}  the second a is a_2      (cc_members.c)
  *   &(LONG)x                    (LONG *)&x   (a cast is an lvalue, there)
  *   #pragma                     those that Microsoft alone has go
  *
@@ -393,11 +395,11 @@ static void function_begins(struct rewriter *w, uint32_t i)
 /* C: 'inline' outside of functions, neither static nor extern. */
 static void inline_word(struct rewriter *w, uint32_t i)
 {
-    static const char *const storage[] = {"static", "extern", "typedef", "__extension__"};
+    static const char *const storage[] = {"static", "extern", "typedef", "__extension__", "template"};
     static const char *const stops[] = {";", "{", "}", "=", ""};
     uint32_t k, then = next(w, i);
 
-    if (w->cxx || w->function != 0) {
+    if (w->function != 0 || (w->cxx && tok(w, i)->file != tok(w, (uint32_t)w->tokens.count - 2)->file)) {
         copy(w, i);
         return;
     }
@@ -413,6 +415,11 @@ static void inline_word(struct rewriter *w, uint32_t i)
         }
         if (is(w, k, "__attribute__"))
             k = tok(w, next(w, k))->pair != 0 ? tok(w, next(w, k))->pair : k;
+    }
+    if (w->cxx) {
+        gap(w, i);
+        say(w, "__attribute__((__used__)) inline");
+        return;
     }
     if (is(w, i, "__forceinline") || is(w, then, "__attribute__")) {
         gap(w, i);
@@ -554,6 +561,9 @@ static void emit(struct rewriter *w, uint32_t from, uint32_t to, const struct gu
             hash_line(w, i++);
         } else if (t->ours) {
             copy(w, i++);
+        } else if (t->again) {
+            copy(w, i++);
+            say(w, "_2");
         } else if (t->kind == CC_WORD) {
             i = word(w, i, g);
         } else if (t->kind == CC_NUMBER) {
@@ -583,6 +593,7 @@ int cc_rewrite(const struct cc_run *r, const struct cc_text *in, bool cxx, struc
 
     if (in->size > UINT32_MAX / 2 || cc_tokens_make(r, in, &w.tokens) != 0)
         return -ENOMEM;
+    cc_members_mark(w.text, &w.tokens);
     emit(&w, 1, (uint32_t)w.tokens.count, NULL);
     cc_tokens_free(&w.tokens);
     return out->failed ? -ENOMEM : 0;

@@ -51,8 +51,8 @@ def replay(image, *args, quiet=True):
 
 def good_drivers(cc):
     for name in ("wide.c", "formats.c", "includes.c", "tracing.c", "guarded.c", "longs.c", "plus.cpp", "versions.c", "kit.c",
-                 "microsoft.c", "tables.c", "network.c", "stacked.c", "collects.c", "scopes.c"):
-        extra = ("microsoft.c", "microsoft2.c") if name == "microsoft.c" else ()
+                 "microsoft.c", "tables.c", "network.c", "stacked.c", "collects.c", "scopes.c", "twins.cpp"):
+        extra = {"microsoft.c": ("microsoft.c", "microsoft2.c"), "twins.cpp": ("twins.cpp", "twins2.cpp")}.get(name, ())
         image, r = compile_driver(cc, name, *extra)
         if not check("%s, %s compiles" % (name, cc), image is not None, r.stderr):
             continue
