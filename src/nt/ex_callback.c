@@ -120,6 +120,22 @@ void nt_callback_destroy(struct nt *k)
     }
 }
 
+/* Windows' own, which are there before any driver asks; nothing happens here that they would tell of. */
+static bool is_windows(const UNICODE_STRING *name)
+{
+    static const WCHAR *const names[] = {(const WCHAR *)u"\\Callback\\SetSystemTime",
+                                         (const WCHAR *)u"\\Callback\\PowerState",
+                                         (const WCHAR *)u"\\Callback\\ProcessorAdd"};
+    UNICODE_STRING one;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        RtlInitUnicodeString(&one, names[i]);
+        if (RtlEqualUnicodeString(name, &one, TRUE))
+            return true;
+    }
+    return false;
+}
+
 NTSTATUS ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES ObjectAttributes,
                           BOOLEAN Create, BOOLEAN AllowMultipleCallbacks)
 {
@@ -132,9 +148,11 @@ NTSTATUS ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES O
     if (k == NULL || name == NULL || name->Length == 0)
         return STATUS_UNSUCCESSFUL;
     c = find(k, name);
-    if (c == NULL && !Create)
+    if (c == NULL && is_windows(name))
+        c = make(k, name, true, true);
+    else if (c == NULL && !Create)
         return STATUS_OBJECT_NAME_NOT_FOUND;
-    if (c == NULL)
+    else if (c == NULL)
         c = make(k, name, AllowMultipleCallbacks != 0, (ObjectAttributes->Attributes & OBJ_PERMANENT) != 0);
     if (c == NULL)
         return STATUS_INSUFFICIENT_RESOURCES;

@@ -240,9 +240,17 @@ static void callback_body(struct nt_lab *lab)
     UNICODE_STRING name = {.Buffer = (PWCH)(uintptr_t)u"\\Callback\\Weir", .Length = 28, .MaximumLength = 28};
     OBJECT_ATTRIBUTES attributes;
     PCALLBACK_OBJECT object, same;
+    UNICODE_STRING own = {
+        .Buffer = (PWCH)(uintptr_t)u"\\callback\\PowerState", .Length = 40, .MaximumLength = 40};
     PVOID one, two;
     KIRQL irql;
 
+    InitializeObjectAttributes(&attributes, &own, OBJ_CASE_INSENSITIVE, NULL, NULL);
+    assert_int_equal(ExCreateCallback(&object, &attributes, FALSE, TRUE), STATUS_SUCCESS); /* Windows' own */
+    assert_int_equal(ExCreateCallback(&same, &attributes, FALSE, TRUE), STATUS_SUCCESS);
+    assert_ptr_equal(same, object);
+    ObDereferenceObject(same);
+    ObDereferenceObject(object);
     InitializeObjectAttributes(&attributes, &name, OBJ_CASE_INSENSITIVE, NULL, NULL);
     assert_int_equal(ExCreateCallback(&object, &attributes, FALSE, TRUE), STATUS_OBJECT_NAME_NOT_FOUND);
     assert_int_equal(ExCreateCallback(&object, &attributes, TRUE, TRUE), STATUS_SUCCESS);
