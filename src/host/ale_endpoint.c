@@ -484,6 +484,11 @@ bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *
     return false;
 }
 
+struct host_endpoint *ale_endpoint_hears(const struct lane *l, const struct wire_packet *p)
+{
+    return find(l, p->version, p->protocol, &p->destination, p->destination_port, true);
+}
+
 struct host_endpoint *ale_endpoint_receiver(const struct scene *s)
 {
     return find(s->lane, s->version, s->protocol, &s->local, s->icmp ? 0 : s->local_port, true);

@@ -242,6 +242,8 @@ void ale_endpoint_give(struct lane *l, struct host_endpoint *e);
 void ale_endpoint_idle(struct lane *l, struct host_endpoint *e);
 void ale_endpoint_forget(struct lane *l, struct host_endpoint *e); /* lookups find it no longer */
 /* Who receives an unasked unicast packet, who sends one. NULL: nobody known. */
+/* To which socket this packet of UDP would go. */
+struct host_endpoint *ale_endpoint_hears(const struct lane *l, const struct wire_packet *p);
 struct host_endpoint *ale_endpoint_receiver(const struct scene *s);
 struct host_endpoint *ale_endpoint_sender(const struct scene *s);
 bool ale_endpoint_is_raw_tcp(const struct scene *s);

@@ -55,6 +55,7 @@ static void lane_destroy(struct lane *l)
     if (l->ale != NULL || l->endpoints != NULL)
         ale_destroy(l);
     memory_destroy(l->memory);
+    refused_destroy(l);
     if (l->scratch != NULL)
         scratch_destroy(l->scratch);
     if (l->segments != NULL)

@@ -211,7 +211,8 @@ struct host_flow_info {
 struct host_observer {
     void *ctx;
     /* classified() hears of AC and RA, elsewhere only of what blocks or depends, and of values only those
-     * that filters test, none where none does: cheap enough to be always on. */
+     * that filters test; none where none does, or where a datagram is refused as the one before it was.
+     * Cheap enough to be always on. */
     bool decisions_only;
     void (*classified)(void *ctx, const struct host_event *e);
     void (*flow)(void *ctx, enum host_flow_change change, const struct host_flow_info *f);

@@ -131,6 +131,7 @@ struct asking {
     bool discard, complete;
     UINT64 filled, unknown; /* fields */
     bool listening;         /* only the observer is going to look */
+    bool judged;
     NET_BUFFER_LIST *list;
     struct ndis_frame *stream_frame; /* NULL: none */
     struct ndis_packet *packet;      /* room for the list; NULL: none left */
@@ -338,6 +339,7 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
                                   .unknown = a->unknown};
 
         __atomic_fetch_add(&h->counts.asked_judge, 1, __ATOMIC_RELAXED);
+        a->judged = true;
         status = h->config.judge.judge(h->config.judge.ctx, reader, &q, answer);
     } else {
         status = engine_classify_pinned(reader, snapshot, &a->request, &answer->verdict);
@@ -434,6 +436,37 @@ static bool of_interest(const struct asking *a, const struct host_answer *answer
            answer->depends || answer->verdict.action == FWP_ACTION_BLOCK;
 }
 
+/*
+ * For who wants to know whether all of it would be so again: no callout of ours was asked, nothing was tested that
+ * may be another for the flow's next packet, and nobody but the observer is told.
+ */
+static void hear(const struct asking *a, const struct host_answer *answer, bool told)
+{
+    struct scratch *room = a->room;
+    const struct scene *s = a->s;
+    const struct engine *e = s->host->config.engine;
+    const bool block = answer->verdict.action == FWP_ACTION_BLOCK;
+    struct heard *h = &room->heard[room->heard_count];
+
+    if (room->heard_count == HEARD_MOST || a->complete || answer->depends || s->flags != 0 ||
+        s->reauthorize != 0 || s->loopback || (answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0 ||
+        !values_are_steady(&room->prepared[a->layer->id], a->tested) ||
+        (block ? engine_observes_blocks(e) : engine_observes_permits(e))) {
+        room->heard_all = false;
+        return;
+    }
+    room->heard_count++;
+    *h = (struct heard){.layer = a->layer->id,
+                        .discard = a->discard,
+                        .empty = a->count == 0,
+                        .judged = a->judged,
+                        .told = told,
+                        .answer = *answer};
+    h->answer.verdict.filter = NULL;
+    h->answer.verdict.ended = NULL;
+    h->answer.verdict.ended_count = 0;
+}
+
 /* Whose block it was; 0: no callout's. */
 static UINT32 blocker(const struct host_answer *answer)
 {
@@ -459,7 +492,7 @@ static void asking_begin(struct asking *a, struct scene *s, const struct plan *p
     a->ours = plan->ours;
     a->role = role;
     a->discard = discard;
-    a->complete = a->listening = false;
+    a->complete = a->listening = a->judged = false;
     a->stream_frame = NULL;
     a->kept = NULL;
     a->filled = a->unknown = 0;
@@ -486,6 +519,8 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
         ask(&a, snapshot, &answer);
         settle(&a, &answer);
     }
+    if (__builtin_expect(room->hears, 0))
+        hear(&a, &answer, listens && of_interest(&a, &answer));
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
     shift_receive_offset(&a);
@@ -508,27 +543,34 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     }
 }
 
+/* An answer that somebody was told before, now without values. */
+static void tell_again(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
+                       enum host_cause cause)
+{
+    const struct host_config *c = &s->host->config;
+    const FWPS_INCOMING_VALUES0 none = {.layerId = layer};
+    const struct engine_request request = {.values = &none};
+    struct host_event event = event_of(s, engine_layer_by_id(layer), answer);
+    bool stayed;
+
+    event.cause = cause;
+    event.request = &request;
+    event.empty = empty;
+    stayed = lane_rest(s->lane);
+    c->observer.classified(c->observer.ctx, &event);
+    lane_back(s->lane, stayed);
+}
+
 /* A settled plan's answer; who listens hears of decisions alone. */
 static void answer_settled(struct scene *s, const struct plan *plan, bool listens, struct answer *out)
 {
-    const struct host_config *c = &s->host->config;
-
     out->verdict = plan->answer.verdict;
     out->filter_id = out->verdict.filter_id;
     out->depends = plan->answer.depends;
     count_classified(s);
-    if (listens && out->depends) {
-        const FWPS_INCOMING_VALUES0 none = {.layerId = out->layer};
-        const struct engine_request request = {.values = &none};
-        struct host_event event = event_of(s, engine_layer_by_id(out->layer), &plan->answer);
-        bool stayed;
-
-        event.cause = s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
-        event.request = &request;
-        stayed = lane_rest(s->lane);
-        c->observer.classified(c->observer.ctx, &event);
-        lane_back(s->lane, stayed);
-    }
+    if (listens && out->depends)
+        tell_again(s, out->layer, &plan->answer, false,
+                   s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL);
 }
 
 void indicate_settled(struct scene *s, enum host_layer role)
@@ -537,6 +579,28 @@ void indicate_settled(struct scene *s, enum host_layer role)
     struct answer a = {.role = role, .layer = id};
 
     answer_settled(s, &s->lane->scratch->plan[id], s->host->config.observer.classified != NULL, &a);
+}
+
+void indicate_heard(struct scene *s, const struct heard *h)
+{
+    if (h->settled) {
+        indicate_settled(s, (enum host_layer)s->lane->scratch->role[h->layer]);
+        return;
+    }
+    if (!h->empty)
+        count_classified(s);
+    if (h->judged)
+        __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
+    if (h->told)
+        tell_again(s, h->layer, &h->answer, h->empty, h->discard ? HOST_CAUSE_DISCARD : HOST_CAUSE_INITIAL);
+}
+
+static void hear_settled(struct scratch *room, UINT16 layer)
+{
+    if (room->heard_count == HEARD_MOST)
+        room->heard_all = false;
+    else
+        room->heard[room->heard_count++] = (struct heard){.layer = layer, .settled = true};
 }
 
 static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool discard, struct answer *out)
@@ -554,6 +618,8 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
     } else if (plan->settled && !discard && !has_owner_fields(role) &&
                (!listens || s->host->config.observer.decisions_only)) {
         answer_settled(s, plan, listens, out);
+        if (__builtin_expect(room->hears, 0))
+            hear_settled(room, id);
     } else {
         question(s, snapshot, plan, discard, listens, out);
     }

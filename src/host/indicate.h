@@ -101,6 +101,16 @@ struct plan {
     GUID callout; /* answer.depends_on_callout points here, or is NULL */
 };
 
+/* A classification that a packet brought about: what its next one of the same flow in the same direction would bring about
+ * as well, until something changes that short_forget() is told of. */
+struct heard {
+    UINT16 layer;
+    bool settled; /* by the layer's plan, which has the answer */
+    bool discard, empty, judged, told;
+    struct host_answer answer;
+};
+#define HEARD_MOST 6
+
 struct override {
     UINT16 layer, field;
     const FWP_VALUE0 *value;
@@ -121,6 +131,10 @@ struct scratch {
     struct kept_address addresses[2]; /* the local end's, the remote one's */
     struct ndis_packet *packets[LEVELS];
     unsigned level;
+    bool hears;     /* paths_refused.c: */
+    bool heard_all; /* that may be told again are in `heard`, and there were no others */
+    UINT8 heard_count;
+    struct heard heard[HEARD_MOST];
 };
 
 /* 0 or -ENOMEM. */
@@ -132,6 +146,9 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
 /* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
                    UINT32 has);
+
+/* Counts and tells once more what was heard. Of the scene are read: as indicate_settled() does. */
+void indicate_heard(struct scene *s, const struct heard *h);
 
 /* Are these fields the same for all packets that a TCP or UDP flow has in one direction, as long as neither
  * interfaces nor addresses change? But for what the packet's own condition flags say. */

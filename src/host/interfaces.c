@@ -9,7 +9,8 @@
  *
  * Threads: who adds has the turn (walk.h), so that there is one at a time. Readers come on any thread and
  * take nothing: what is written is written before the word that shows it (an entry's version, a list's count,
- * a table's or list's address), and what has been outgrown is kept until the host goes. A profile is written
+ * a table's or list's address; a bit of local_hint before all of them), and what has been outgrown is kept until the host
+ * goes. A profile is written
  * before it is called known.
  */
 #include <errno.h>
@@ -340,6 +341,12 @@ int host_address_add(struct host *h, UINT32 interface_index, uint8_t version, co
                      unsigned bits, bool all)
 {
     TURN_OF(&h->lanes[0]);
+    /* Said before it is so: who reads it looks twice. */
+    __atomic_fetch_or(&h->local_hint,
+                      all            ? UINT64_MAX
+                      : version == 4 ? host_local_bit(addr)
+                                     : 0,
+                      __ATOMIC_RELEASE);
     const int e = address_add(h, interface_index, version, addr, bits, all);
 
     h->places++;
@@ -394,6 +401,8 @@ bool host_is_local(const struct host *h, uint8_t version, const union wire_addr 
 {
     const struct addresses *a = h->addresses;
 
+    if (!host_perhaps_local(h, version, addr))
+        return false;
     return local_find(a, version, addr) != NULL || wire_addr_is_loopback(version, addr);
 }
 

@@ -472,6 +472,12 @@ static inline void host_count_worker(UINT64 *counter)
 }
 #define AHEAD 64u /* frames, by number */
 
+/* The bit of an IPv4 address in host.local_hint. */
+static inline UINT64 host_local_bit(const union wire_addr *a)
+{
+    return 1ULL << (a->v4 * 0x9e3779b1u >> 26);
+}
+
 /* Which way the frame will go, and the key of its flow as this host sees it (loopback: the sender's); false:
  * none. */
 bool paths_ahead(struct lane *l, const struct host_frame *f, struct ahead *a, struct host_flow_key *key);
@@ -535,7 +541,9 @@ struct lane {
     UINT32 depends[2]; /* ... that depend */
     bool short_on;     /* the short way may be taken at all */
     uint8_t short_epoch;
-    UINT64 shortened; /* frames that took it to its end */
+    UINT64 shortened;          /* frames that took it to its end */
+    UINT64 refused_again;      /* ... of them paths_refused.c's */
+    struct refusals *refusals; /* NULL: none was noted yet */
 };
 
 /*
@@ -584,6 +592,7 @@ struct host {
     size_t interface_count;
     struct addresses *addresses; /* interfaces.c's */
     UINT64 places;               /* how often an interface or address was added */
+    UINT64 local_hint;           /* host_perhaps_local()'s: bits of the IPv4 addresses that are the host's */
     UINT64 among;                /* ... or a profile was set: by any thread */
     UINT64 now_ns;
     UINT64 next_flow_id, next_endpoint_id, next_event;
@@ -603,5 +612,12 @@ struct host {
     struct again *again;                   /* again.c's; NULL: nothing injected was ever absorbed */
     UINT64 next_tag;                       /* FwpsNetBufferListGetTagForContext0 */
 };
+
+/* False: this address is nobody's here. Most remote ones are told by this alone. */
+static inline bool host_perhaps_local(const struct host *h, uint8_t version, const union wire_addr *a)
+{
+    return version != 4 || a->v4 >> 24 == 127 ||
+           (__atomic_load_n(&h->local_hint, __ATOMIC_ACQUIRE) & host_local_bit(a)) != 0;
+}
 
 #endif

@@ -399,6 +399,8 @@ static bool local_at(struct lane *l, uint8_t version, const union wire_addr *a,
 {
     struct near *n = &l->near;
 
+    if (!host_perhaps_local(l->host, version, a))
+        return false;
     if (n->version == version && n->places == l->host->places && wire_addr_equal(&n->address, a)) {
         *home = n->home;
         return true;
@@ -745,6 +747,8 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     if (a->flow != NULL && l->short_on && (to_us || a->course == COURSE_OUT)) {
         lane_enter(l);
         taken = short_way(l, f, a, to_us, &r, out);
+        if (taken == SHORT_NO && to_us && a->flow->state == ALE_DENIED && refused_again(l, f, a, out))
+            taken = SHORT_PASSED;
         lane_leave(l);
     }
     if (taken != SHORT_NO) {
@@ -759,7 +763,9 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
     if (p->version == 0 || a->course == COURSE_THROUGH || a->course == COURSE_NOWHERE)
         in = way_of(f, s.interface) != HOST_WAY_OUT; /* elsewhere addresses say it */
     along(&s, (enum course)a->course, a->home, in, out);
-    if (p->version != 0 && l->short_on && (to_us || a->course == COURSE_OUT))
+    if (p->version != 0 && l->short_on && (to_us || a->course == COURSE_OUT)) {
         short_note(&s, out);
+        refused_note(&s, out);
+    }
     walk_end(&w, out);
 }

@@ -11,6 +11,8 @@
  *   paths_forward.c  what passes through
  *   paths_discard.c  what the stack itself discards, where and why
  *   paths_memory.c   tuples of which later frames must know
+ *   paths_short.c    the short way of packets that nobody wants to be asked about
+ *   paths_refused.c  the short way of datagrams that are refused once more
  *
  * One walk has one scene and one outcome. A step that returns false has ended it: the outcome says how. The
  * lane is held only between lane_enter() and lane_leave(), never across a step.
@@ -111,6 +113,9 @@ void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_re
 
 /* ---- paths_short.c */
 
+/* Whole, and with nothing about it that the way hangs on. */
+bool short_is_plain(const struct lane *l, const struct wire_packet *p, bool in);
+
 /* Could any packet take it, with this configuration? */
 bool short_possible(const struct host_config *c);
 /* All marks are void. With the lane held. */
@@ -125,6 +130,16 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
                             struct tcp_result *r, struct host_outcome *out);
 /* The frame's packet went the long way: was it one that the next one need not go? */
 void short_note(struct scene *s, const struct host_outcome *out);
+
+/* ---- paths_refused.c */
+
+/* A datagram of a flow that was refused is refused again: true if that is known to bring about what it did before, which
+ * then has been done, and the outcome is written. Else what the long way brings about is listened to, until
+ * refused_note(). `a` is of this frame and has a flow. With the lane held. */
+bool refused_again(struct lane *l, const struct host_frame *f, const struct ahead *a,
+                   struct host_outcome *out);
+void refused_note(struct scene *s, const struct host_outcome *out);
+void refused_destroy(struct lane *l);
 
 /* ---- paths_discard.c */
 

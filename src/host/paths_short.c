@@ -50,8 +50,7 @@ static UINT32 asked(const struct lane *l, const struct wire_packet *p, bool in)
     return l->busy[p->version == 6] & way;
 }
 
-/* Whole, and with nothing about it that the way hangs on. */
-static bool is_plain(const struct lane *l, const struct wire_packet *p, bool in)
+bool short_is_plain(const struct lane *l, const struct wire_packet *p, bool in)
 {
     return p->reached == WIRE_TRANSPORT && !p->fragment && !p->cut && p->fault == WIRE_OK &&
            (p->protocol == WIRE_PROTOCOL_TCP ? (p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_RST)) == 0
@@ -149,7 +148,8 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
     UINT32 roles = 0, all, telling;
     bool marked;
 
-    if (flow->id != a->flow_id || a->home != a->interface || !is_plain(l, p, in) || ale_flow_is_idle(l, flow))
+    if (flow->id != a->flow_id || a->home != a->interface || !short_is_plain(l, p, in) ||
+        ale_flow_is_idle(l, flow))
         return SHORT_NO;
     if (tcp && flow->state == ALE_DENIED && refused(l, flow, out))
         goto done;
@@ -205,7 +205,7 @@ void short_note(struct scene *s, const struct host_outcome *out)
     if (out->fate != HOST_PASSED || s->home != s->interface || s->flow == NULL)
         return;
     lane_enter(l);
-    if (path_flow(s) && !is_marked(l, s->flow, in) && is_plain(l, p, in) &&
+    if (path_flow(s) && !is_marked(l, s->flow, in) && short_is_plain(l, p, in) &&
         is_settled(l, s->flow, s->interface)) {
         roles = layers_of[tcp][in] | (tcp ? BIT(LAYER_ST) : 0);
         roles |= mac_layers_of[in]; /* even if this one has no such header: another of the flow's may have */
