@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The reference drivers that read and edit TCP streams (drivers/watch, drivers/edit), on the demo's capture: each stream of the
+"""The reference drivers that read, edit and redirect TCP (drivers/watch, drivers/edit, drivers/redirect), on the demo's capture: each stream of the
 output, as tshark follows it, is that of the input with the text replaced, to the byte and in both directions, with right
 checksums and without a complaint of tshark's that the input did not earn. Runs are made twice and must be the same.
 usage: driver_streams.py SOURCE-DIR WEIR FOLDER-OF-IMAGES"""
@@ -137,10 +137,26 @@ def watched(compiler, before):
             check("%s: %s is left alone" % (name, key), after.get(key) == ways, "it differs")
 
 
+def redirected(compiler, before, delay):
+    """What goes to port 80 goes to another address and port, and what comes back comes from there."""
+    name = "redirect %s, %s" % (delay, compiler)
+    out, said = replay(name, "redirect", compiler, {"To4": "192.0.2.77:8080", "To6": "[2001:db8::77]:8080", "Ports": "string:80",
+                                                    "DelayMs": delay})
+    wanted = {}
+    for key, ways in before.items():
+        if key[0] in HOST and key[3] == "80":
+            key = key[:2] + ("2001:db8::77" if ":" in key[0] else "192.0.2.77", "8080")
+        wanted[key] = ways
+    check(name + ": connections and their bytes", streams(out) == wanted, "%s" % (set(wanted) ^ set(streams(out))))
+    check(name + ": there is something to redirect", sum(key[3] == "8080" for key in wanted) >= 3, "nothing")
+
+
 before = streams(demo)
 complained, sums_wrong = complaints(demo)
 for compiler in compilers():
     watched(compiler, before)
+    redirected(compiler, before, 0)
+    redirected(compiler, before, 50)
     for mode in ("inline", "worker"):
         edited(compiler, mode, "Server: demo", "Server: Contoso/1.0", "both", before, complained)
         edited(compiler, mode, "northwind", "n", "out", before, complained)
