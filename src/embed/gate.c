@@ -300,7 +300,8 @@ static bool is_piece(const struct stack_packet *p, bool *last)
     struct wire_packet w;
 
     *last = true;
-    if (p->size < (p->version == 4 ? 20u : 48u) || (p->version == 4 ? (p->bytes[6] & 0x3f) == 0 && p->bytes[7] == 0 : p->bytes[6] != 44))
+    if (p->size < (p->version == 4 ? 20u : 48u) ||
+        (p->version == 4 ? (p->bytes[6] & 0x3f) == 0 && p->bytes[7] == 0 : p->bytes[6] != 44))
         return false;
     wire_parse_ip(p->bytes, p->size, p->size, &w);
     *last = (w.ip_flags & WIRE_IP_MORE_FRAGMENTS) == 0;
@@ -501,7 +502,8 @@ static void on_gave_up(void *ctx, const struct stack_socket *k)
 
 /* The ends of a TCP connection as the socket knows them, or as it has them since it was redirected. */
 static const struct ends *redirected(struct embed *e, const struct ends *at,
-                                     void (*of)(struct host *h, struct host_redirect_ends *ends), struct ends *other)
+                                     void (*of)(struct host *h, struct host_redirect_ends *ends),
+                                     struct ends *other)
 {
     struct host_redirect_ends r = {.version = at->version,
                                    .protocol = WIRE_PROTOCOL_TCP,

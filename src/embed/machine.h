@@ -144,7 +144,7 @@ struct embed_socket {
     uint64_t held_frame;            /* gate.c's: the first packet of its connect waits; 0: none does */
     struct embed_socket *held_next;
     struct embed_stream *stream; /* stream.c's; NULL: its bytes go straight */
-    void *records; /* redirect.c's: until it connects */
+    void *records;               /* redirect.c's: until it connects */
     size_t records_size;
     /* What weir_wait_readable() found, for weir_receive(). */
     uint8_t *ahead;

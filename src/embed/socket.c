@@ -356,7 +356,8 @@ int weir_shutdown(struct weir_socket *socket)
     if (s->kind != WEIR_TCP || embed_socket_main(s) == NULL)
         return -ENOTCONN;
     (void)embed_socket_stack(s);
-    err = embed_stream_of(s) != NULL ? embed_stream_shutdown(s->stream) : stack_shutdown(embed_socket_main(s));
+    err =
+        embed_stream_of(s) != NULL ? embed_stream_shutdown(s->stream) : stack_shutdown(embed_socket_main(s));
     embed_settle_call(s->e);
     return err;
 }
