@@ -192,7 +192,7 @@ enum weir_state {
     WEIR_CLOSING, /* one side has ended */
     WEIR_CLOSED,
     WEIR_REFUSED, /* access denied: by a filter or a callout */
-    WEIR_RESET,   /* by the other end; or by this one's policy, which ended the connection when it was asked again */
+    WEIR_RESET, /* by the other end; or by this one's policy, which ended the connection when it was asked again */
     WEIR_TIMED_OUT,
     WEIR_UNREACHABLE,
 };

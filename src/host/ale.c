@@ -162,8 +162,8 @@ static bool is_permitted(const struct ale_operation *op, const struct host_flow 
         return ale_endpoint_of(op->endpoint)->bind == ALE_AUTHORIZED;
     if (op->kind == ALE_LISTEN)
         return ale_endpoint_of(op->endpoint)->listen == ALE_AUTHORIZED;
-    return (op->kind == ALE_CONNECT || op->kind == ALE_CONNECT_REDIRECT) && f != NULL && f->state == ALE_AUTHORIZED &&
-           !(f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE));
+    return (op->kind == ALE_CONNECT || op->kind == ALE_CONNECT_REDIRECT) && f != NULL &&
+           f->state == ALE_AUTHORIZED && !(f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE));
 }
 
 static enum host_operation operation_of(const struct ale_operation *op)

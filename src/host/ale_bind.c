@@ -122,7 +122,8 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
     return ale_endpoint_settle(l, e, &s, a);
 }
 
-enum ale_result ale_endpoint_settle(struct lane *l, struct host_endpoint *e, struct scene *s, struct answer *a)
+enum ale_result ale_endpoint_settle(struct lane *l, struct host_endpoint *e, struct scene *s,
+                                    struct answer *a)
 {
     return settle(l, e, s, ALE_BIND, true, a);
 }

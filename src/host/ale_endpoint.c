@@ -473,12 +473,14 @@ static struct host_endpoint *find(const struct lane *l, uint8_t version, uint8_t
     return e;
 }
 
-bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *k, const struct host_endpoint *but)
+bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *k,
+                           const struct host_endpoint *but)
 {
     for (int receives = 0; receives < 2; receives++) {
         const struct host_endpoint *e = find(l, k->version, k->protocol, &k->local, k->port, receives != 0);
 
-        if (e != NULL && e != but && e->version == k->version && wire_addr_equal(&e->local, &k->local) && !e->refused)
+        if (e != NULL && e != but && e->version == k->version && wire_addr_equal(&e->local, &k->local) &&
+            !e->refused)
             return true;
     }
     return false;

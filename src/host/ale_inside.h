@@ -77,7 +77,7 @@ struct ale {
     struct rt_cond *called;      /* ... no longer */
     struct ale_visitor *visitors;
     struct redirects *redirects; /* redirect_inside.h */
-    struct ale_defer *defer; /* ale_defer.c's; NULL: completions are carried out at once */
+    struct ale_defer *defer;     /* ale_defer.c's; NULL: completions are carried out at once */
     UINT64 policy_version;
     UINT32 policy[2][2]; /* [inbound][IPv6]: of AC or RA, as host_flow.policy has it */
     bool options_registered[4];
@@ -197,15 +197,15 @@ struct ale_endpoint {
     _Alignas(64) struct host_endpoint e; /* first; with what says that it lives two cache lines */
     UINT32 slot;                         /* > 0 */
     bool live, hashed, is_explicit, lingers, closed;
-    UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
-    uint8_t bind, listen; /* enum ale_state */
-    UINT32 operations;    /* binds and listens that wait, as host_flow.operations */
+    UINT32 next, port_next;    /* chains of its key and of its port; free ones by next */
+    uint8_t bind, listen;      /* enum ale_state */
+    UINT32 operations;         /* binds and listens that wait, as host_flow.operations */
     union wire_addr connected; /* TCP: the address that its connect was from, where its own is the wildcard */
     struct ale_group *groups;
     struct redirect_records *records; /* a reference; NULL: it is no proxy's */
     struct redirect *closure;         /* its closure waits (RED-31); NULL */
     bool moved;                       /* BR: it is bound elsewhere than was asked for */
-    UINT64 answers, loose; /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
+    UINT64 answers, loose;            /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
     UINT32 answers_slot, loose_slot;
     UINT32 idle_older, idle_newer, idle_since; /* while it lingers */
     struct ale_endpoint *dead;
@@ -234,7 +234,8 @@ void ale_endpoint_unref(struct lane *l, struct host_endpoint *e);
 /* It gets another local end, before it has flows. */
 void ale_endpoint_move(struct lane *l, struct host_endpoint *e, const struct ale_endpoint_key *k);
 /* Is another than `but` bound there? */
-bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *k, const struct host_endpoint *but);
+bool ale_endpoint_is_taken(const struct lane *l, const struct ale_endpoint_key *k,
+                           const struct host_endpoint *but);
 /* A flow begins or no longer is its. */
 void ale_endpoint_take(struct lane *l, struct host_endpoint *e);
 void ale_endpoint_give(struct lane *l, struct host_endpoint *e);
@@ -259,7 +260,8 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
 enum ale_result ale_endpoint_listen(struct lane *l, struct host_endpoint *e, const struct scene *from,
                                     struct answer *a);
 /* RES, once BR is through. */
-enum ale_result ale_endpoint_settle(struct lane *l, struct host_endpoint *e, struct scene *s, struct answer *a);
+enum ale_result ale_endpoint_settle(struct lane *l, struct host_endpoint *e, struct scene *s,
+                                    struct answer *a);
 /* All of them; on another thread than the worker's they are torn down. */
 void ale_endpoint_end_flows(struct lane *l, struct host_endpoint *e, enum host_flow_end how);
 /* The second classify, after the completion (PEND-39). The filter that refused it; 0: none did. */

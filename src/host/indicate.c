@@ -276,8 +276,9 @@ static void prepare_request(struct asking *a)
     q->metadata = NULL;
     q->layer_data = NULL;
     q->classify_context = s->options != NULL ? (const void *)s->options
-                          : s->classify_context != NULL ? s->classify_context
-                                                        : (const void *)s; /* RED-05: it names this classify */
+                          : s->classify_context != NULL
+                              ? s->classify_context
+                              : (const void *)s; /* RED-05: it names this classify */
     q->turns = s->turns;
     q->flow = &a->flow;
     q->pended = s->pended;

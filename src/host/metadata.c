@@ -417,8 +417,8 @@ static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at,
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
                    UINT32 has)
 {
-    const bool plain =
-        !discard && s->reauthorize == 0 && s->shown == NULL && role < LAYER_MAC_IN && (s->packet == NULL || !s->packet->fragment);
+    const bool plain = !discard && s->reauthorize == 0 && s->shown == NULL && role < LAYER_MAC_IN &&
+                       (s->packet == NULL || !s->packet->fragment);
 
     if (__builtin_expect(!plain, 0)) {
         metadata_fill(s, role, discard, at, &k->metadata);

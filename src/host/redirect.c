@@ -342,6 +342,14 @@ bool redirect_waits(struct lane *l, struct redirect *r, struct host_flow *f)
     return ale_operation_due(r->op);
 }
 
+void redirect_abandon(struct lane *l, struct ale_operation *op, struct host_flow *f)
+{
+    op->cancelled = true;
+    ale_operation_waits(l, op, f);
+    if (op->outstanding == 0)
+        ale_operation_end(l, op, f);
+}
+
 bool redirect_renew(struct lane *l, struct redirect *r, enum ale_kind kind, const struct host_flow *f)
 {
     struct ale_operation *old = r->op, *op = ale_operation_begin(l, kind, old->endpoint, f);

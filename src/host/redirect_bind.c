@@ -134,14 +134,14 @@ static enum ale_result ask_bind(struct lane *l, struct redirect *r, struct host_
     lane_enter(l);
     pended = op->pended;
     gone = e->closing || (*state != ALE_CLASSIFYING && *state != ALE_PENDED);
-    if (pended && gone)
-        op->cancelled = true;
-    if (pended && !gone && *state == ALE_CLASSIFYING)
-        ale_step(l, state, ALE_EVENT_PEND);
-    if (pended) {
+    if (pended && gone) {
+        redirect_abandon(l, op, NULL);
+    } else if (pended) {
+        if (*state == ALE_CLASSIFYING)
+            ale_step(l, state, ALE_EVENT_PEND);
         due = redirect_waits(l, r, NULL);
-        *over = false;
     }
+    *over = !pended;
     lane_leave(l);
     if (pended) {
         a->blocked = true;

@@ -221,7 +221,7 @@ static const char *goes(struct redirect *r, struct scene *s, const struct change
         why = "its flow is over";
     else if (!flow_goes(s, &joined))
         why = "there is a connection between the ends already";
-    if (why == NULL && joined == NULL) {
+    if (why == NULL && joined == NULL && redirected_of_flow(x, s->flow_id) == NULL) {
         made = record_of(r, s, c, told);
         if (!redirected_add(x, &made)) {
             why = "there is no memory";
@@ -345,7 +345,7 @@ static void request_of(struct redirect *r, const struct scene *s)
     redirect_sockaddr(&is->remoteAddressAndPort, t.version, &t.remote, s->icmp ? 0 : t.remote_port);
 }
 
-/* A flow that waits. False: it is gone. Lane held. */
+/* A flow that waits. True: it was completed meanwhile, and is to be run. Lane held. */
 static bool wait(struct redirect *r, struct scene *s, struct host_flow *f)
 {
     if (f->state == ALE_NEW || f->state == ALE_DENIED)
@@ -354,6 +354,13 @@ static bool wait(struct redirect *r, struct scene *s, struct host_flow *f)
     ale_step(s->lane, &f->state, ALE_EVENT_PEND);
     ale_flow_lifetime(s->lane, f, ALE_IDLE, false);
     return redirect_waits(s->lane, r, f);
+}
+
+/* Is the flow another thread's by now? It completes what an earlier packet waited for (PEND-36). */
+static bool is_overtaken(const struct host_flow *f)
+{
+    return f->state == ALE_CLASSIFYING || f->state == ALE_COMPLETING || f->state == ALE_AUTHORIZED ||
+           f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE);
 }
 
 enum ale_result redirect_connect(struct scene *s, struct answer *a)
@@ -399,11 +406,10 @@ enum ale_result redirect_connect(struct scene *s, struct answer *a)
     lane_enter(l);
     f = ale_flow_at(l, flow_table_slot(l->flows, s->flow), s->flow_id);
     pended = op->pended;
-    if (pended && f != NULL)
+    if (pended && f != NULL && !is_overtaken(f)) {
         due = wait(r, s, f);
-    else if (pended) {
-        op->cancelled = true;
-        ale_operation_waits(l, op, NULL);
+    } else if (pended) {
+        redirect_abandon(l, op, f);
     }
     lane_leave(l);
     if (pended) {
@@ -470,8 +476,7 @@ UINT64 redirect_connect_completed(struct lane *l, struct ale_operation *op, bool
     if (pended && f != NULL) {
         due = wait(r, &s, f);
     } else if (pended) {
-        op->cancelled = true;
-        ale_operation_waits(l, op, NULL);
+        redirect_abandon(l, op, NULL);
     } else if (f == NULL) {
         ale_operation_end(l, op, NULL);
     }

@@ -80,6 +80,8 @@ void redirect_ask(struct lane *l, struct redirect *r, const struct scene *s, enu
                   struct answer *a);
 /* The operation's answer came back and it waits: chained; true: it was completed meanwhile, and is to be run. */
 bool redirect_waits(struct lane *l, struct redirect *r, struct host_flow *f);
+/* ... but nobody waits for it any more: its completions are owed all the same (PEND-41). f: its flow; NULL: gone, none. */
+void redirect_abandon(struct lane *l, struct ale_operation *op, struct host_flow *f);
 /* A new operation for the next rounds, in the place of the one that was completed. False: no memory. */
 bool redirect_renew(struct lane *l, struct redirect *r, enum ale_kind kind, const struct host_flow *f);
 void redirect_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -140,7 +142,7 @@ static inline struct redirects *redirects_of(const struct host *h)
 {
     return ale_of(&h->lanes[0])->redirects;
 }
-int redirects_create(struct ale *ale); /* 0 or -ENOMEM */
+int redirects_create(struct ale *ale);  /* 0 or -ENOMEM */
 void redirects_destroy(struct lane *l); /* before its endpoints */
 
 /* classify_handle.c */

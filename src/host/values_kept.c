@@ -230,8 +230,9 @@ static void fill_owner(struct kept *k, const struct filling *f, struct scratch *
                                                    ? ale_endpoint_original(f->s->endpoint)
                                                    : NULL};
 
-    if (k->filled && k->owner.original == now.original && k->owner.owner == now.owner && k->owner.app_id == now.app_id &&
-        k->owner.token == now.token && k->owner.package == now.package && k->owner.unknown == now.unknown)
+    if (k->filled && k->owner.original == now.original && k->owner.owner == now.owner &&
+        k->owner.app_id == now.app_id && k->owner.token == now.token && k->owner.package == now.package &&
+        k->owner.unknown == now.unknown)
         return;
     k->unknown_of_owner = filling_fields(f, room, layer, f->prepared->of_owner, k->value);
     k->owner = now;

@@ -329,7 +329,8 @@ void report_events_flow(void *ctx, enum host_flow_change change, const struct ho
     if (f->redirected_by != 0) {
         number_member(o, "redirected_by", f->redirected_by);
         end_members(o, "asked_local_address", "asked_local_port", f, &f->asked_local, f->asked_local_port);
-        end_members(o, "asked_remote_address", "asked_remote_port", f, &f->asked_remote, f->asked_remote_port);
+        end_members(o, "asked_remote_address", "asked_remote_port", f, &f->asked_remote,
+                    f->asked_remote_port);
     }
     if (f->protocol == WIRE_PROTOCOL_ICMP || f->protocol == WIRE_PROTOCOL_ICMPV6)
         number_member(o, "icmp_id", f->icmp_id);

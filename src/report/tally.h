@@ -27,9 +27,10 @@ struct tally_told {
     UINT16 local_port, remote_port;
     uint8_t version, protocol;
     bool inbound;
-    const struct report_filter *redirected_by; /* NULL: it was not redirected, or by a filter that is unknown */
-    UINT64 redirected_by_id;                   /* 0: it was not */
-    union wire_addr asked;                     /* the remote end that was asked for */
+    const struct report_filter
+        *redirected_by;      /* NULL: it was not redirected, or by a filter that is unknown */
+    UINT64 redirected_by_id; /* 0: it was not */
+    union wire_addr asked;   /* the remote end that was asked for */
     UINT16 asked_port;
 };
 
