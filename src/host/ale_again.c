@@ -133,7 +133,7 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tel
     struct answer a;
     struct host_flow *f;
     UINT16 generation = 0;
-    bool tcp = false, again = false, known = false, effective = false;
+    bool tcp = false, again = false, known = false, effective = false, waits = false;
 
     lane_enter(l);
     ale_policy_notice(l);
@@ -175,6 +175,12 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tel
     } else if (!a.blocked) {
         ale_flow_step(l, f, ALE_EVENT_PERMIT);
         ale_authorized(l, &s, f, &o, policy);
+    } else if (!tcp && !again && ale_operations_wait(l, f->operations, op)) {
+        /* Its own datagram alone: each of the others is an operation of its own and asked about when it is completed
+         * (PEND-17, 36). */
+        ale_flow_step(l, f, ALE_EVENT_PEND);
+        waits = true;
+        refused_by = a.filter_id;
     } else {
         ale_flow_step(l, f, ALE_EVENT_BLOCK);
         ale_flow_lifetime(l, f, ALE_IDLE, false);
@@ -185,6 +191,8 @@ UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tel
     lane_leave(l);
     if (f == NULL)
         return 0;
+    if (waits)
+        return refused_by;
     if (effective) {
         r = ale_authorize_connect(&s, &a);
         *tell = r != ALE_PENDING;

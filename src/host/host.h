@@ -104,13 +104,13 @@ struct host_knobs {
     bool trust_checksums;   /* no checksum is: wrong ones are taken for the capture's doing */
     uint32_t split_mdl;     /* PKT-19: MDLs of at most so many bytes; 0: one MDL */
     uint32_t split_list; /* STR-02: stream data in lists of at most so many bytes, chained; 0: as they came */
-    bool stream_need_new;      /* STR-09, verifier mode: countBytesRequired is of new bytes */
-    bool shift_receive_offset; /* PKT-11: verifier mode */
-    bool inject_in_caller;     /* IRQL-09: injections walk their layers before the inject call returns */
-    uint32_t injection_cap;    /* INJ-17: so often a packet may come again; 0: 64 */
+    bool stream_need_new;         /* STR-09, verifier mode: countBytesRequired is of new bytes */
+    bool shift_receive_offset;    /* PKT-11: verifier mode */
+    bool inject_in_caller;        /* IRQL-09: injections walk their layers before the inject call returns */
+    uint32_t injection_cap;       /* INJ-17: so often a packet may come again; 0: 64 */
     bool redirect_block_enforced; /* RED-28: a BLOCK at CR or BR refuses */
     bool redirect_effective_only; /* RED-26: AC is asked once, about where a redirected connection goes */
-    bool long_way;             /* every packet is taken along all of its layers: for tests of the short way */
+    bool long_way;         /* every packet is taken along all of its layers: for tests of the short way */
     bool defer_completion; /* PEND-21, IRQL-09: what a completion brings about comes on the host's own thread
                             */
 };
@@ -286,7 +286,7 @@ struct host_config {
     void (*completed)(void *ctx, const struct host_completed *c); /* may be NULL */
     /* A bind or connect goes elsewhere (host_redirect.h). May be NULL. */
     void (*redirected)(void *ctx, const struct host_redirected *r);
-    void *ctx;                                                    /* of these */
+    void *ctx; /* of these */
     /* What arrives has arrived, and who sends has a reason: nothing presupposes a packet that was dropped
      * (HOST_NOTE_UNSENT_REQUEST, _SILENCED). Else (a replay) such frames are CONSEQUENCE. */
     bool live;

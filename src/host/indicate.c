@@ -650,7 +650,7 @@ void indicate_count(const struct scene *s)
 }
 
 void indicate_stream(struct scene *s,
-                     void (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a), void *ctx)
+                     bool (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a), void *ctx)
 {
     struct scratch *room = s->lane->scratch;
     const UINT16 id = layer_id(LAYER_ST, s->version);
@@ -680,8 +680,7 @@ void indicate_stream(struct scene *s,
     }
     q.request = &a.request;
     q.unknown = a.unknown;
-    fn(ctx, &q, &answer);
-    if (listens && of_interest(&a, &answer))
+    if (fn(ctx, &q, &answer) && listens && of_interest(&a, &answer))
         tell(&a, &answer);
     room->level--;
     engine_unpin(s->lane->reader);

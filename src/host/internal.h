@@ -123,6 +123,7 @@ struct host_endpoint {
     uint8_t version, protocol;
     bool dual_stack, raw, promiscuous, wildcard, implicit_bind, listening, closing, refused;
     bool classified; /* has had an initial AC or RA indication: EC is due (ALE-32) */
+    bool proxied;    /* a proxy's, with redirect records set (RED-25) */
     UINT32 assigned; /* RR due: successful resource assignments (ALE-31) */
     union wire_addr local, remote;
     UINT16 local_port, remote_port;
@@ -333,8 +334,7 @@ void ale_advance(struct lane *l, UINT64 now_ns);
  * everything silently. shutdown: host_shutdown()'s body. */
 int ale_create(struct lane *l);
 void ale_destroy(struct lane *l);
-/* Was it given records, so that what it says of its first application is not its owner's? */
-bool ale_endpoint_is_proxy(const struct host_endpoint *e);
+/* Of a proxied endpoint: the owner of the connection that was first redirected. With the lane held or the classify on. */
 const struct host_owner *ale_endpoint_original(const struct host_endpoint *e);
 /* Fetches the endpoint of a flow (its `endpoint`) into the caches: a hint. */
 void ale_endpoint_prefetch(const struct lane *l, UINT32 slot);

@@ -267,7 +267,8 @@ static void begun(struct scene *s)
 
     path_key(s, &key);
     lane_enter(s->lane);
-    memory_drop(m, &key, MEMORY_BIT(MEMORY_REWRITTEN) | (MEMORY_BIT(MEMORY_RESET + 1) - MEMORY_BIT(MEMORY_SILENCED)));
+    memory_drop(m, &key,
+                MEMORY_BIT(MEMORY_REWRITTEN) | (MEMORY_BIT(MEMORY_RESET + 1) - MEMORY_BIT(MEMORY_SILENCED)));
     lane_leave(s->lane);
 }
 
@@ -293,7 +294,8 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
         break;
     case ALE_PENDING:
         out->fate = HOST_HELD;
-        if (a.role == LAYER_AC || a.role == LAYER_CR || a.role == LAYER_BR || a.role == LAYER_RA || a.role == LAYER_RES || a.role == LAYER_LIS) {
+        if (a.role == LAYER_AC || a.role == LAYER_CR || a.role == LAYER_BR || a.role == LAYER_RA ||
+            a.role == LAYER_RES || a.role == LAYER_LIS) {
             out->layer = engine_layer_by_id(a.layer);
             out->filter_id = a.filter_id;
         }

@@ -109,7 +109,8 @@ bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, 
 /* Does the segment itself go on? Else the outcome says what became of it. */
 bool path_stream_end(struct scene *s, struct stream_wire *w, struct tcp_result *r, struct host_outcome *out);
 /* TCP refused it, and the discard layer has heard of it. */
-void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_result *r, struct host_outcome *out);
+void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_result *r,
+                         struct host_outcome *out);
 
 /* ---- paths_short.c */
 

@@ -153,7 +153,8 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
         return SHORT_NO;
     if (tcp && flow->state == ALE_DENIED && refused(l, flow, out))
         goto done;
-    if (tcp && __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
+    if (tcp &&
+        __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
         return SHORT_NO;
     ale_policy_notice(l);
     if (!is_settled(l, flow, a->interface))

@@ -505,6 +505,7 @@ NTSTATUS host_redirect_set_records(struct host *h, struct host_endpoint *e, cons
         before = x->records;
         if (r != NULL) {
             x->records = r;
+            e->proxied = true;
             if (before != NULL)
                 redirect_records_unref(all, before);
         }
@@ -567,11 +568,6 @@ void redirect_dress(struct scene *t, enum host_layer role, struct redirect_shown
     lane_leave(t->lane);
     if (r != NULL || records != NULL)
         t->shown = room;
-}
-
-bool ale_endpoint_is_proxy(const struct host_endpoint *e)
-{
-    return ale_endpoint_of(e)->records != NULL;
 }
 
 const struct host_owner *ale_endpoint_original(const struct host_endpoint *e)

@@ -156,6 +156,7 @@ struct stream_run {
     const struct engine_request *request;
     unsigned asking; /* the stage whose callout runs, while one does; UINT_MAX */
     bool depends;
+    bool asked; /* a callout was */
 };
 
 void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot);
@@ -238,14 +239,14 @@ void stream_later(struct stream_run *r);      /* what was injected while somebod
 void stream_drop_later(struct stream_dir *d); /* ... is not, any more */
 
 /* indicate.c: fn with a request that has the values and metadata that the scene's callouts see at ST. The policy is
- * pinned. What fn writes into *answer is told to the observer. */
+ * pinned. If fn says true, what it wrote into *answer is told to the observer. */
 struct stream_question {
     const struct engine_snapshot *snapshot;
     struct engine_request *request;
     UINT64 unknown; /* fields */
 };
 void indicate_stream(struct scene *s,
-                     void (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a),
+                     bool (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a),
                      void *ctx);
 /* Has ST filters that ask callouts? Cheap. */
 bool indicate_stream_asks(struct scene *s);

@@ -414,6 +414,7 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     p->fresh = p->again = false;
     p->asking = true;
     r->asking = k;
+    r->asked = true;
     indicate_count(r->s);
     stream_count(&r->host->streams->counts.indicated, shown.size);
     answered = engine_stage_ask(r->s->lane->reader, &q, &stage->is, &out);
@@ -793,7 +794,8 @@ static void meanwhile(struct stream_run *r)
     }
 }
 
-static void inside(void *ctx, const struct stream_question *q, struct host_answer *a)
+/* True: something was asked or came out; else there is nothing to tell of (a stream that only begins). */
+static bool inside(void *ctx, const struct stream_question *q, struct host_answer *a)
 {
     struct entering *e = ctx;
     struct stream_run *r = &e->run;
@@ -802,7 +804,7 @@ static void inside(void *ctx, const struct stream_question *q, struct host_answe
     r->request = q->request;
     e->ok = stream_stages(r, q->snapshot, q->unknown) || d->set != NULL;
     if (!e->ok)
-        return;
+        return false;
     r->depends = d->set->depends;
     e->fn(r, e->ctx);
     meanwhile(r);
@@ -812,6 +814,7 @@ static void inside(void *ctx, const struct stream_question *q, struct host_answe
         a->verdict.action = FWP_ACTION_BLOCK;
         a->verdict.filter_id = d->tally.removed_by;
     }
+    return r->asked || d->tally.runs + d->tally.holes + d->tally.marks != 0 || d->tally.removed_by != 0;
 }
 
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),

@@ -292,7 +292,7 @@ static void put_owner(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
         put_blob(v, FWP_BYTE_BLOB_TYPE, o->app_id);
         break;
     case GET_ORIGINAL_APP:
-        if (f->s->endpoint != NULL && ale_endpoint_is_proxy(f->s->endpoint))
+        if (f->s->endpoint != NULL && f->s->endpoint->proxied)
             o = ale_endpoint_original(f->s->endpoint);
         put_blob(v, FWP_BYTE_BLOB_TYPE, o != NULL ? o->app_id : NULL);
         break;

@@ -226,7 +226,7 @@ static void fill_owner(struct kept *k, const struct filling *f, struct scratch *
                                    .token = o != NULL ? o->token : NULL,
                                    .package = o != NULL ? o->package : NULL,
                                    .unknown = o != NULL ? o->unknown : 0,
-                                   .original = f->s->endpoint != NULL && ale_endpoint_is_proxy(f->s->endpoint)
+                                   .original = f->s->endpoint != NULL && f->s->endpoint->proxied
                                                    ? ale_endpoint_original(f->s->endpoint)
                                                    : NULL};
 

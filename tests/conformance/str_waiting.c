@@ -360,7 +360,8 @@ static void STR_14_continue_is_for_what_is_deferred(void **state)
     const UINT64 flow = (stream_lab_connect(l), l->flow);
 
     MOVES(p, {DEFERS}, {.action = FWP_ACTION_PERMIT});
-    assert_int_equal(stream_lab_continue(p, FWPS_STREAM_FLAG_RECEIVE), STATUS_NOT_FOUND); /* no data yet */
+    assert_int_equal(stream_lab_continue(p, FWPS_STREAM_FLAG_RECEIVE),
+                     STATUS_INVALID_PARAMETER); /* no data yet */
     stream_lab_receive(l, "ab", 0);
     assert_int_equal(stream_lab_continue(p, FWPS_STREAM_FLAG_SEND), STATUS_INVALID_PARAMETER);
     assert_int_equal(FwpsStreamContinue0(flow, p->script->id, FWPS_LAYER_STREAM_V6, FWPS_STREAM_FLAG_RECEIVE),

@@ -303,6 +303,41 @@ static void PEND_11_binds_and_listens_that_another_blocks(void **state)
     suite_close(&s);
 }
 
+/* ---- PEND-36: several datagrams of one flow -------------------------------------------------------------- */
+
+/* Each is an operation of its own: what becomes of the first does not decide about the second, which is asked about as well
+ * when it is completed, and so is known to the driver as what it keeps. */
+static void PEND_36_each_datagram_is_asked_about_again(void **state)
+{
+    static const char *const there[] = {"10.0.0.2:53", "10.0.0.2:54"};
+
+    (void)state;
+    for (unsigned refuses = 0; refuses < 2; refuses++) {
+        struct weir_socket *c;
+        struct suite s;
+
+        OPEN(&s, {.at = "AC", .hard = TRUE, .refuses = (BOOLEAN)refuses});
+        c = suite_bound(s.program, ":99");
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(weir_send_to(c, there[0], "datagram", 8), 8);
+        assert_int_equal(weir_send_to(c, there[1], "other", 5), 5);
+        assert_int_equal(pended(&s), 4);
+        completes(&s, 0);
+        assert_int_equal(waiters[0].asked_again, 4);
+        assert_int_equal(pended(&s), 0);
+        assert_true(
+            weir_expect(s.w, &(struct weir_match){.kind = WEIR_EVENT_COMPLETED, .verdict = "cancelled"}, 0));
+        assert_true(weir_expect(
+            s.w, &(struct weir_match){.kind = WEIR_EVENT_COMPLETED, .verdict = refuses ? "block" : "permit"},
+            4));
+        if (!refuses) {
+            assert_int_equal(weir_send_to(c, there[0], "datagram", 8), 8);
+            assert_int_equal(pended(&s), 0); /* it has its flow */
+        }
+        suite_close(&s);
+    }
+}
+
 /* ---- PEND-39, PEND-40: binds and listens --------------------------------------------------------------- */
 
 static void PEND_39_asked_again_and_not_pended_again(void **state)
@@ -648,6 +683,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(PEND_11_a_connect_that_another_blocks_fails_at_once),
         cmocka_unit_test(PEND_11_binds_and_listens_that_another_blocks),
+        cmocka_unit_test(PEND_36_each_datagram_is_asked_about_again),
         cmocka_unit_test(PEND_39_asked_again_and_not_pended_again),
         cmocka_unit_test(PEND_40_a_bind_waits_and_is_refused),
         cmocka_unit_test(PEND_40_a_listen_waits_and_is_refused),

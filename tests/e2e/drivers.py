@@ -6,6 +6,7 @@ usage: drivers.py SOURCE-DIR WEIR FOLDER-OF-IMAGES"""
 import collections
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -15,7 +16,7 @@ root, weir, images = sys.argv[1:4]
 HOST = ("192.0.2.20", "2001:db8::20")
 LOCAL = ["--local", HOST[0], "--local", HOST[1]]
 work = tempfile.mkdtemp(prefix="weir-drivers-")
-# Without the datagrams that came or went in pieces: what is injected for those goes out whole.
+# Without the datagrams that came or went in pieces, so that packets can be compared one by one: in_pieces() has those.
 demo = os.path.join(work, "demo.pcap")
 subprocess.run(["tshark", "-r", os.path.join(root, "data/demo/demo.pcap"), "-o", "ip.defragment:FALSE", "-Y",
                 "!(ip.flags.mf == 1 || ip.frag_offset > 0)", "-F", "pcap", "-w", demo], check=True, capture_output=True)
@@ -47,12 +48,12 @@ def parameters(values):
     return [a for name, value in values.items() for a in ("--param", "%s=%s" % (name, value))]
 
 
-def replay(name, driver, values, more=(), status=0, twice=True):
+def replay(name, driver, values, more=(), status=0, twice=True, capture=None):
     """(packets of the output by tshark, events, standard output). Twice, the same."""
     runs = []
     for turn in range(2 if twice else 1):
         out, log = path("%s-%d.pcapng" % (name, turn)), path("%s-%d.jsonl" % (name, turn))
-        run = subprocess.run([weir, "replay", demo, "-w", out, "--json", log, "--driver", driver] + parameters(values) + LOCAL +
+        run = subprocess.run([weir, "replay", capture or demo, "-w", out, "--json", log, "--driver", driver] + parameters(values) + LOCAL +
                              list(more), capture_output=True, text=True)
         check(name + ": exit status", run.returncode == status,
               "%d, expected %d\n%s%s" % (run.returncode, status, run.stdout[-600:], run.stderr[-1500:]))
@@ -256,6 +257,81 @@ def replaced(name, driver, compiler, capture, find, put):
     check(name + ": no packet is lost", len(after) == len(capture), "%d of %d" % (len(after), len(capture)))
 
 
+# ---- datagrams in fragments: what a driver changes goes out in fragments again, whole and right
+
+PEER = ("198.51.100.9", "2001:db8:1::9")
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def pieces_of(source, destination, ports, payload, number):
+    """Ethernet frames of a UDP datagram, as a link of 1,500 bytes takes it."""
+    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    ends = socket.inet_pton(family, source) + socket.inet_pton(family, destination)
+    size = 8 + len(payload)
+    header = struct.pack(">HHH", *ports, size)
+    total = checksum(ends + struct.pack(">II", size, 17) + header + b"\0\0" + payload)
+    datagram = header + struct.pack(">H", total or 0xffff) + payload
+    frames, most = [], 1480 if family == socket.AF_INET else 1448
+    for at in range(0, size, most):
+        piece, last = datagram[at:at + most], at + most >= size
+        if family == socket.AF_INET:
+            ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(piece), number, at // 8 | (0 if last else 0x2000), 64, 17, 0) + ends
+            ip = ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:]
+        else:
+            ip = struct.pack(">IHBB", 6 << 28, 8 + len(piece), 44, 64) + ends + struct.pack(">BBHI", 17, 0, at | (not last), number)
+        frames.append(bytes(12) + (b"\x08\x00" if family == socket.AF_INET else b"\x86\xdd") + ip + piece)
+    return frames
+
+
+def whole(file):
+    """Datagrams as tshark puts them together: (source, payload, sum is right, length of the longest frame that was sent)."""
+    run = subprocess.run(["tshark", "-r", file, "-n", "-o", "udp.check_checksum:TRUE", "-T", "fields", "-e", "ip.src", "-e",
+                          "ipv6.src", "-e", "udp.payload", "-e", "udp.checksum.status", "-e", "frame.len"],
+                         capture_output=True, text=True)
+    lines = [line.split("\t") for line in run.stdout.split("\n") if line]
+    longest = max(int(v[4]) for v in lines if (v[0] or v[1]) in HOST)
+    return [(v[0] or v[1], bytes.fromhex(v[2]), v[3] == "1") for v in lines if v[2]], longest
+
+
+def in_pieces(compiler):
+    file = path("pieces.pcap")
+    text = (b"." * 700 + b"northwind") * 6
+    frames = []
+    for six in range(2):
+        frames += pieces_of(HOST[six], PEER[six], (40000, 53), text, 7)
+        frames += pieces_of(PEER[six], HOST[six], (53, 40000), text, 8)
+        frames += pieces_of(HOST[six], PEER[six], (40000, 53), b"short northwind", 9)
+        frames += pieces_of(HOST[six], PEER[six], (40000, 53), text + text, 10)
+    with open(file, "wb") as f:
+        f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        for n, frame in enumerate(frames):
+            f.write(struct.pack("<IIII", 1000 + n // 10, n % 10 * 100000, len(frame), len(frame)) + frame)
+    before, longest = whole(file)
+    check("fragments: the capture is right", len(before) == 8 and all(p[2] for p in before) and longest <= 1514, before[:1])
+    for driver, put in (("rewrite", "SOUTHWIND"), ("transform", "n"), ("transform", "NORTH-BY-NORTHWEST")):
+        name = "fragments, %s to %s, %s" % (driver, put, compiler)
+        out, _, said = replay(name.replace(" ", "-"), image(driver, compiler), {"Find": "northwind", "Replace": put}, capture=file)
+        after, longest = whole(out)
+        wanted = sorted((p[0], p[1].replace(b"northwind", put.encode())) for p in before)
+        check(name + ": datagrams", sorted((p[0], p[1]) for p in after) == wanted, "%s" % [(p[0], len(p[1])) for p in after])
+        check(name + ": sums", all(p[2] for p in after), "wrong")
+        check(name + ": what is sent fits", longest <= 1514, "%d bytes" % longest)
+    name = "fragments, DSCP, " + compiler
+    out, _, _ = replay(name.replace(" ", "-"), image("rewrite", compiler), {"Dscp": 46}, capture=file)
+    after, longest = whole(out)
+    check(name + ": datagrams", sorted(after) == sorted(before), "%d" % len(after))
+    check(name + ": what is sent fits", longest <= 1514, "%d bytes" % longest)
+    marked = [p for p in tshark(out) if source(p) in HOST and (p["ip.dsfield.dscp"] or p["ipv6.tclass.dscp"]) != "46"]
+    check(name + ": every fragment is marked", not marked, marked[:1])
+
+
 # ---- a driver that a sanitizer watches
 
 def sanitized(capture):
@@ -287,6 +363,7 @@ def main():
         rewrite_dscp(compiler, capture)
         replaced("rewrite, " + compiler, "rewrite", compiler, capture, "northwind", "SOUTHWIND")
         replaced("transform to less, " + compiler, "transform", compiler, capture, "northwind", "NEWTOWN")
+        in_pieces(compiler)
         replaced("transform to more, " + compiler, "transform", compiler, capture, "example", "EXAMPLE-BUT-LONGER")
     sanitized(capture)
     if problems:
