@@ -292,7 +292,7 @@ static void prepare_request(struct asking *a)
     q->irql = irql_of(a);
     /* The caches are the lane's worker's; a visitor does without. */
     if (s->lane == &s->host->lanes[0] && !a->discard && has_owner_fields(a->role) && s->endpoint != NULL &&
-        s->endpoint->party != NULL && !ale_endpoint_is_proxy(s->endpoint))
+        s->endpoint->party != NULL && !s->endpoint->proxied)
         a->request.cache = &s->endpoint->party->caches[a->role][s->version == 6];
 }
 
