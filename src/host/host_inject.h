@@ -53,7 +53,7 @@ struct host_emitted {
 /* ---- handles (FwpsInjectionHandleCreate0) -----------------------------------------------------------------
  */
 /* type: FWPS_INJECTION_TYPE_*, 0: transport, stream and forward. family: AF_INET, AF_INET6 (Windows'
- * numbers), AF_UNSPEC but for the network layer (INJ-02). STATUS_SUCCESS, STATUS_INVALID_PARAMETER,
+ * numbers), AF_UNSPEC but for the network layer (INJ-02); L2 takes each of them. STATUS_SUCCESS, STATUS_INVALID_PARAMETER,
  * STATUS_NO_MEMORY. */
 NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HANDLE *out);
 /* Waits until all injections of the handle are complete (INJ-08). STATUS_INVALID_HANDLE. */

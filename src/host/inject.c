@@ -293,6 +293,34 @@ static void above(KIRQL most, const void *site, const char *text)
         ledger_report(LEDGER_NOTE, site, text);
 }
 
+/* With the injector's lock: there is somebody who will carry injections out. */
+static bool runs(struct host *h)
+{
+    struct injector *j = h->injector;
+
+    return j->thread != NULL || h->config.knobs.inject_in_caller ||
+           rt_thread_start("injector", injector_main, h, &j->thread) == 0;
+}
+
+/* Accepted ones go to who carries them out: the injector, or the caller himself. */
+static void queue(struct host *h, struct injection *first, struct injection *last)
+{
+    struct injector *j = h->injector;
+    bool wake;
+
+    rt_mutex_lock(j->lock);
+    *j->tail = first;
+    j->tail = &last->next;
+    wake = j->sleeps;
+    j->sleeps = false; /* one wake-up a burst */
+    rt_mutex_unlock(j->lock);
+    if (h->config.knobs.inject_in_caller)
+        while (turn_depth(&h->lanes[0]) < NESTED && burst(h, PASSIVE_LEVEL))
+            ;
+    else if (wake)
+        rt_cond_broadcast(j->work);
+}
+
 NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HANDLE *out)
 {
     struct injector *j = h->injector;
@@ -307,12 +335,10 @@ NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HAND
         types = TYPES_OF_OLD;
     if ((types & ~(UINT32)TYPES_KNOWN) != 0 ||
         (family != AF_UNSPEC && family != AF_INET && family != AF_INET6) ||
-        ((types & FWPS_INJECTION_TYPE_NETWORK) != 0 && family == AF_UNSPEC) ||
-        ((types & FWPS_INJECTION_TYPE_L2) != 0 && family != AF_UNSPEC))
-        return STATUS_INVALID_PARAMETER; /* INJ-02 */
+        ((types & FWPS_INJECTION_TYPE_NETWORK) != 0 && family == AF_UNSPEC))
+        return STATUS_INVALID_PARAMETER; /* INJ-02; of L2 any family is taken, as Windows does */
     rt_mutex_lock(j->lock);
-    started = j->thread != NULL || h->config.knobs.inject_in_caller ||
-              rt_thread_start("injector", injector_main, h, &j->thread) == 0;
+    started = runs(h);
     x = started ? handle_make(j) : NULL;
     if (x != NULL) {
         x->types = types;
@@ -605,7 +631,6 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
     struct injection *first, *last = NULL;
     struct injection_handle *x;
     NTSTATUS status = check(what);
-    bool wake;
 
     if (status != STATUS_SUCCESS)
         return status;
@@ -631,17 +656,7 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
         accept(h, i);
         last = i;
     }
-    rt_mutex_lock(j->lock);
-    *j->tail = first;
-    j->tail = &last->next;
-    wake = j->sleeps;
-    j->sleeps = false; /* one wake-up a burst */
-    rt_mutex_unlock(j->lock);
-    if (h->config.knobs.inject_in_caller)
-        while (turn_depth(&h->lanes[0]) < NESTED && burst(h, PASSIVE_LEVEL))
-            ;
-    else if (wake)
-        rt_cond_broadcast(j->work);
+    queue(h, first, last);
     return STATUS_SUCCESS;
 }
 
@@ -685,8 +700,7 @@ bool injection_stream_begin_bare(struct host *h)
     bool started;
 
     rt_mutex_lock(j->lock);
-    started = j->thread != NULL || h->config.knobs.inject_in_caller ||
-              rt_thread_start("injector", injector_main, h, &j->thread) == 0;
+    started = runs(h);
     j->in_flight += started;
     rt_mutex_unlock(j->lock);
     return started;
@@ -706,9 +720,7 @@ void injection_stream_cancel(struct host *h, struct injection_handle *of, unsign
 
 void injection_stream_queue(struct host *h, struct injection *first)
 {
-    struct injector *j = h->injector;
     struct injection *last = first;
-    bool wake;
 
     for (struct injection *i = first; i != NULL; i = i->next) {
         i->of_stream = true;
@@ -719,17 +731,7 @@ void injection_stream_queue(struct host *h, struct injection *first)
         }
         last = i;
     }
-    rt_mutex_lock(j->lock);
-    *j->tail = first;
-    j->tail = &last->next;
-    wake = j->sleeps;
-    j->sleeps = false; /* one wake-up a burst */
-    rt_mutex_unlock(j->lock);
-    if (h->config.knobs.inject_in_caller)
-        while (turn_depth(&h->lanes[0]) < NESTED && burst(h, PASSIVE_LEVEL))
-            ;
-    else if (wake)
-        rt_cond_broadcast(j->work);
+    queue(h, first, last);
 }
 
 void host_injection_counts(struct host *h, struct host_injection_counts *out)
