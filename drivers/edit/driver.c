@@ -60,10 +60,13 @@ static void read_parameters(UNICODE_STRING *registry_path)
 {
     HANDLE key = parameters_open(registry_path);
     CHAR word[16];
+    UCHAR instance;
 
     text_read(&edit.text, key);
     edit.port = parameter_number(key, L"Port", 0);
     edit.hold_ms = parameter_number(key, L"HoldMs", 200);
+    instance = (UCHAR)parameter_number(key, L"Instance", 0);
+    streams.base.Data4[6] = established.base.Data4[6] = instance;
     parameter_text(key, L"Mode", word, sizeof word);
     edit.by_worker = (BOOLEAN)(word[0] == 'w');
     parameter_text(key, L"Direction", word, sizeof word);

@@ -3,7 +3,8 @@
  * edit: a text in TCP streams is replaced by another, of any size, wherever segments begin and end.
  *
  * Parameters: Find and Replace; Port: only connections that have it at one end (0: all); Direction: "in", "out", "both";
- * Mode: "inline" or "worker"; HoldMs: see below.
+ * Mode: "inline" or "worker"; HoldMs: see below; Instance: another number for each copy of the driver that is loaded
+ * at a time, since the keys of its objects have it.
  *
  * inline (inline.c) keeps nothing: what stands before the text passes, the text is blocked and the other one injected
  * in its place from within classifyFn; where the end of the data may be the text's beginning, more data is asked for.

@@ -138,11 +138,17 @@ void suite_open_bare(struct suite *s, const struct weir_config *config)
     weir_tap(s->w, tap, s);
 }
 
+struct weir_driver *suite_load_as(struct suite *s, const char *name, const struct weir_parameter *parameters,
+                                  size_t count)
+{
+    return weir_driver_with(
+        s->w, &(struct weir_driver_config){
+                  .image = image, .name = name, .parameters = parameters, .parameter_count = count});
+}
+
 struct weir_driver *suite_load(struct suite *s, const struct weir_parameter *parameters, size_t count)
 {
-    s->driver = weir_driver_with(
-        s->w,
-        &(struct weir_driver_config){.image = image, .parameters = parameters, .parameter_count = count});
+    s->driver = suite_load_as(s, NULL, parameters, count);
     return s->driver;
 }
 

@@ -55,6 +55,9 @@ void suite_open(struct suite *s, const struct weir_config *config, const struct 
 void suite_open_bare(struct suite *s, const struct weir_config *config);
 /* NULL: DriverEntry has failed. */
 struct weir_driver *suite_load(struct suite *s, const struct weir_parameter *parameters, size_t count);
+/* The same, beside the suite's own, under a name of its own; the caller unloads it. */
+struct weir_driver *suite_load_as(struct suite *s, const char *name, const struct weir_parameter *parameters,
+                                  size_t count);
 /* The driver, if it is still there, is unloaded; it has left nothing; the host's checksums were right. */
 void suite_close(struct suite *s);
 
