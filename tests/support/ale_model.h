@@ -164,6 +164,8 @@ static inline enum model_asked model_complete(struct model *m, enum model_says s
         m->is = M_ALLOWED;
         m->due = false;
     } else {
+        if (m->is == M_WAITING && !m->tcp && m->pends != 0)
+            return MODEL_AGAIN; /* this datagram alone: each of the others is asked about as well (PEND-36) */
         m->is = m->is == M_WAITING ? M_REFUSED : m->tcp ? M_TORN : M_NONE;
         model_cancel(m);
     }
