@@ -84,14 +84,14 @@ static const char *const samples[] = {
     "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n" PL_ONE(
         PL_V4, PL_CONDITION("FWPM_CONDITION_IP_REMOTE_PORT", "FWP_MATCH_EQUAL",
                             "<type>FWP_UINT16</type><uint16>443</uint16>")),
-    "<wfpstate>\r\n\t<timeStamp>2024-10-22T20:48:53.891Z</timeStamp>\r\n\t<sessions "
-    "numItems=\"1\">\r\n\t\t<item>\r\n"
-    "\t\t\t<sessionKey>{00000000-0000-4000-8000-00000000f001}</sessionKey>\r\n\t\t\t<flags>0</flags>\r\n"
-    "\t\t\t<news a=\"b\">x &amp; y]]\r\n&lt;z<deep/></news>\r\n\t\t\tstray &gt; "
-    "text\r\n\t\t</item>\r\n\t</sessions>\r\n"
-    "</wfpstate>\r\n<firewallState><a >1</a ><b/></firewallState>\r\n",
-    "\xef\xbb\xbf<netEvents numItems=\"1\"><item><header><ipProtocol>6</ipProtocol></header>"
-    "<type>\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 &quot;&apos;</type></item></netEvents>",
+    ("<wfpstate>\r\n\t<timeStamp>2024-10-22T20:48:53.891Z</timeStamp>\r\n\t<sessions "
+     "numItems=\"1\">\r\n\t\t<item>\r\n"
+     "\t\t\t<sessionKey>{00000000-0000-4000-8000-00000000f001}</sessionKey>\r\n\t\t\t<flags>0</flags>\r\n"
+     "\t\t\t<news a=\"b\">x &amp; y]]\r\n&lt;z<deep/></news>\r\n\t\t\tstray &gt; "
+     "text\r\n\t\t</item>\r\n\t</sessions>\r\n"
+     "</wfpstate>\r\n<firewallState><a >1</a ><b/></firewallState>\r\n"),
+    ("\xef\xbb\xbf<netEvents numItems=\"1\"><item><header><ipProtocol>6</ipProtocol></header>"
+     "<type>\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 &quot;&apos;</type></item></netEvents>"),
 };
 
 static void samples_are_plain_and_read_as_by_expat(void **state)
