@@ -164,10 +164,11 @@ static void segment(uint32_t n, bool out, uint8_t flags, uint32_t seq, uint32_t 
     b[10] = (uint8_t)(sum >> 8);
     b[11] = (uint8_t)sum;
     wire_parse_ip(b, sizeof(b), sizeof(b), &w);
+    frame_number++;
     f = (struct host_frame){.packet = &w,
                             .interface_index = 1,
                             .way = out ? HOST_WAY_OUT : HOST_WAY_IN,
-                            .number = ++frame_number,
+                            .number = frame_number,
                             .time_ns = START + frame_number * 1000};
     host_frame(host, &f, &outcome);
     if (outcome.fate != HOST_PASSED)
