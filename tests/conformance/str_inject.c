@@ -378,7 +378,7 @@ static void INJ_03_a_handle_is_to_be_of_streams(void **state)
     l->handle = own;
 }
 
-static void INJ_07_a_completion_function_is_needed(void **state)
+static void STR_24_a_completion_function_is_needed(void **state)
 {
     struct stream_lab *l = *state;
     struct player *p = heavy(l);
@@ -552,7 +552,7 @@ int main(void)
         IN_LAB(a_flow_that_is_aborted_within_its_classify_is_left_alone),
         IN_LAB(what_waits_in_an_aborted_flow_is_lost_and_counted),
         IN_LAB(INJ_03_a_handle_is_to_be_of_streams),
-        IN_LAB(INJ_07_a_completion_function_is_needed),
+        IN_LAB(STR_24_a_completion_function_is_needed),
         cmocka_unit_test(INJ_30_each_list_of_a_chain_is_completed_with_the_same_context),
         ON_BOTH(INJ_30_only_so_many_bytes_as_are_named),
         IN_LAB(a_filter_that_goes_lets_go_of_what_waits),
