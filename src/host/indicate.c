@@ -638,7 +638,7 @@ bool indicate_stream_asks(struct scene *s)
 {
     const UINT16 id = layer_id(LAYER_ST, s->version);
     const struct engine_snapshot *snapshot = engine_pin(s->lane->reader);
-    const bool asks = plan_of(s->lane->scratch, snapshot, id)->callouts;
+    const bool asks = plan_of(s->lane->scratch, snapshot, id)->ours;
 
     engine_unpin(s->lane->reader);
     return asks;

@@ -248,7 +248,7 @@ struct stream_question {
 void indicate_stream(struct scene *s,
                      bool (*fn)(void *ctx, const struct stream_question *q, struct host_answer *a),
                      void *ctx);
-/* Has ST filters that ask callouts? Cheap. */
+/* Has ST filters that ask callouts of drivers here? Cheap. Foreign ones alone edit nothing: they need no pipeline. */
 bool indicate_stream_asks(struct scene *s);
 void indicate_count(const struct scene *s); /* one classification more */
 
