@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inject: injection handles, the queue of what was injected, the injector, completions.
+ * inject: injection handles, and what is accepted for injection.
  *
- *   FwpsInject*Async: host_inject() -> checks -> a history of one more, a reference to the origin -> queue
- *                                                                                   |  (or at once: a knob)
- *   injector (a thread, at DISPATCH_LEVEL): takes the turn -> up to BURST of the queue -> each walks its
- * layers, is emitted or lost -> gives the turn -> completionFn of each, in their order
+ *   FwpsInject*Async: host_inject() -> checks -> a history of one more, a reference to the origin -> injector_queue()
  *
- * States of an injection: QUEUED -> WALKED -> COMPLETED, each once. `in_flight` of its handle counts it from
- * acceptance until completionFn has returned; a closing handle accepts nothing and its destroyer waits for
- * zero. Who destroys a handle while he has the turn (from within a classify) walks what is queued himself:
- * the injector could not.
- *
- * A chain of frames (INJ-30) is as many injections, accepted together or not at all, each completed by itself.
- *
- * The injector's thread starts with the first handle, on the back end of who creates it. It sleeps when the
- * queue is empty and is woken once a burst. Locks: `lock` guards queue, handles and counts, and nothing is
- * called with it held. It may be taken with a lane's lock held by nobody.
+ * The injector (injector.c) has it from there. A chain of frames (INJ-30) is as many injections, accepted together or not
+ * at all, each completed by itself. A closing handle accepts nothing, and its destroyer waits until nothing of it is in
+ * flight; who destroys a handle while he has the turn (from within a classify) walks what is queued himself: the injector
+ * could not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,8 +19,6 @@
 #include "ledger/ledger.h"
 #include "ws2def.h"
 
-#define BURST       16u
-#define NESTED      5u /* in the caller: deeper ones are left to those further out, for the stack's sake */
 #define SLOT_BITS   16
 #define DEFAULT_CAP 64u
 #define FAMILY      16u /* times the cap: so often may what stems from one frame come again in all */
@@ -39,218 +28,6 @@
      FWPS_INJECTION_TYPE_FORWARD | FWPS_INJECTION_TYPE_L2 | FWPS_INJECTION_TYPE_VSWITCH_TRANSPORT)
 #define TYPES_OF_OLD                                                                                         \
     (FWPS_INJECTION_TYPE_STREAM | FWPS_INJECTION_TYPE_TRANSPORT | FWPS_INJECTION_TYPE_FORWARD)
-
-struct injection_handle {
-    UINT64 id; /* 0: free */
-    UINT32 generation, types;
-    UINT16 family;
-    bool closing, told; /* told: that its driver has no filter where it injects */
-    UINT64 in_flight;
-    bool sum_told;              /* the walker's: injection_tell_sum() */
-    struct ledger_party *party; /* whose it is; NULL: a program's */
-};
-
-struct injector {
-    struct rt_mutex *lock;
-    struct rt_cond *work, *done;
-    struct rt_thread *thread;
-    uintptr_t self; /* of the thread, while it runs completions */
-    bool stop, sleeps;
-    struct injection *head, **tail;
-    struct injection_handle **handles;
-    size_t handle_count;
-    UINT64 in_flight;
-    struct host_injection_counts counts;
-    struct injection_room room;
-};
-
-/* ---- life */
-
-int injector_create(struct host *h)
-{
-    struct injector *j = calloc(1, sizeof(*j));
-    int e;
-
-    if (j == NULL)
-        return -ENOMEM;
-    h->injector = j;
-    j->tail = &j->head;
-    e = rt_mutex_create(&j->lock);
-    if (e == 0)
-        e = rt_cond_create(rt_clock_of_thread(), &j->work);
-    if (e == 0)
-        e = rt_cond_create(rt_clock_of_thread(), &j->done);
-    return e;
-}
-
-static void complete(struct host *h, struct injection *i, KIRQL irql);
-
-void injector_destroy(struct host *h)
-{
-    struct injector *j = h->injector;
-    struct injection *i;
-
-    if (j == NULL)
-        return;
-    if (j->thread != NULL) {
-        rt_mutex_lock(j->lock);
-        j->stop = true;
-        rt_cond_broadcast(j->work);
-        rt_mutex_unlock(j->lock);
-        rt_thread_join(j->thread);
-    }
-    while ((i = j->head) != NULL) { /* nobody walks any more; each is completed all the same */
-        j->head = i->next;
-        i->status = STATUS_CANCELLED;
-        complete(h, i, PASSIVE_LEVEL);
-    }
-    for (size_t n = 0; n < j->handle_count; n++)
-        free(j->handles[n]);
-    free(j->handles);
-    free(j->room.bytes);
-    if (j->work != NULL)
-        rt_cond_destroy(j->work);
-    if (j->done != NULL)
-        rt_cond_destroy(j->done);
-    if (j->lock != NULL)
-        rt_mutex_destroy(j->lock);
-    free(j);
-    h->injector = NULL;
-}
-
-/* ---- walking and completing ------------------------------------------------------------------------------
- */
-
-void injection_count(struct host *h, bool emitted)
-{
-    struct injector *j = h->injector;
-
-    rt_mutex_lock(j->lock);
-    if (emitted)
-        j->counts.emitted++;
-    else
-        j->counts.lost++;
-    rt_mutex_unlock(j->lock);
-}
-
-/* Hands the list back (INJ-04, 06). No lock, no turn. */
-static void complete(struct host *h, struct injection *i, KIRQL irql)
-{
-    struct injector *j = h->injector;
-    NET_BUFFER_LIST *list = i->what.list;
-    struct rt_carried *me = rt_carried();
-    const uint8_t before = me->irql;
-    struct rt_context *context = rt_set_current(i->context);
-    struct ledger_party *party = ledger_current();
-
-    if (irql > before)
-        me->irql = irql;
-    if (list != NULL)
-        NET_BUFFER_LIST_STATUS(list) = i->status;
-    if (party != NULL && list != NULL)
-        (void)ledger_close_for(party, LEDGER_INJECTION, (uintptr_t)list);
-    if (i->what.complete != NULL && list != NULL) /* STR-24: nothing was given, nothing comes back */
-        i->what.complete(i->what.complete_context, list, me->irql >= DISPATCH_LEVEL);
-    me->irql = before;
-    rt_set_current(context);
-    if (i->frame != NULL)
-        ndis_frame_let_go(i->frame);
-    stream_work_free(i->stream);
-    ndis_history_unref(i->history);
-    ndis_origin_unref(i->origin); /* its frame may be released now */
-    rt_mutex_lock(j->lock);
-    j->counts.completed += !i->of_stream;
-    j->in_flight--;
-    if (i->of != NULL)
-        i->of->in_flight--;
-    if (j->in_flight == 0 || (i->of != NULL && i->of->in_flight == 0))
-        rt_cond_broadcast(j->done);
-    rt_mutex_unlock(j->lock);
-    free(i->header);
-    free(i);
-}
-
-/* Up to so many of the queue, linked; the lock is held. */
-static struct injection *take(struct injector *j, unsigned most)
-{
-    struct injection *first = j->head, **end = &first;
-
-    while (*end != NULL && most-- > 0)
-        end = &(*end)->next;
-    j->head = *end;
-    *end = NULL;
-    if (j->head == NULL)
-        j->tail = &j->head;
-    return first;
-}
-
-/* Walks and completes what is queued, one burst. False: nothing was. */
-static bool burst(struct host *h, KIRQL irql)
-{
-    struct injector *j = h->injector;
-    struct lane *l = &h->lanes[0];
-    struct rt_carried *me = rt_carried();
-    const uint8_t before = me->irql;
-    struct injection *some, *next;
-
-    turn_take(l);
-    (void)lane_rest(l);
-    rt_mutex_lock(j->lock);
-    some = take(j, BURST); /* what is taken has the turn: who waits for it need not */
-    rt_mutex_unlock(j->lock);
-    if (irql > before)
-        me->irql = irql;
-    for (struct injection *i = some; i != NULL; i = i->next) {
-        struct rt_context *context = rt_set_current(i->context);
-
-        if (!i->of_stream)
-            injection_walk(h, i, &j->room);
-        else if (i->stream != NULL)
-            i->status = stream_injection(h, i->stream);
-        i->stream = NULL;
-        rt_set_current(context);
-    }
-    me->irql = before;
-    turn_give(l);
-    for (struct injection *i = some; i != NULL; i = next) {
-        next = i->next;
-        complete(h, i, irql);
-    }
-    return some != NULL;
-}
-
-static void injector_main(void *arg)
-{
-    struct host *h = arg;
-    struct injector *j = h->injector;
-
-    rt_set_current(NULL); /* its starter's: a driver's */
-    rt_mutex_lock(j->lock);
-    j->self = rt_self();
-    while (!j->stop) {
-        if (j->head == NULL) {
-            j->sleeps = true;
-            rt_waits_for("packets to inject");
-            rt_cond_wait(j->work, j->lock, RT_FOREVER);
-            j->sleeps = false;
-            continue;
-        }
-        rt_mutex_unlock(j->lock);
-        (void)burst(h, DISPATCH_LEVEL);
-        rt_mutex_lock(j->lock);
-    }
-    rt_mutex_unlock(j->lock);
-}
-
-void host_inject_drain(struct host *h)
-{
-    struct injector *j = h->injector;
-
-    rt_mutex_lock(j->lock);
-    while (j->in_flight != 0)
-        rt_cond_wait(j->done, j->lock, RT_FOREVER);
-    rt_mutex_unlock(j->lock);
-}
 
 /* ---- handles */
 
@@ -293,34 +70,6 @@ static void above(KIRQL most, const void *site, const char *text)
         ledger_report(LEDGER_NOTE, site, text);
 }
 
-/* With the injector's lock: there is somebody who will carry injections out. */
-static bool runs(struct host *h)
-{
-    struct injector *j = h->injector;
-
-    return j->thread != NULL || h->config.knobs.inject_in_caller ||
-           rt_thread_start("injector", injector_main, h, &j->thread) == 0;
-}
-
-/* Accepted ones go to who carries them out: the injector, or the caller himself. */
-static void queue(struct host *h, struct injection *first, struct injection *last)
-{
-    struct injector *j = h->injector;
-    bool wake;
-
-    rt_mutex_lock(j->lock);
-    *j->tail = first;
-    j->tail = &last->next;
-    wake = j->sleeps;
-    j->sleeps = false; /* one wake-up a burst */
-    rt_mutex_unlock(j->lock);
-    if (h->config.knobs.inject_in_caller)
-        while (turn_depth(&h->lanes[0]) < NESTED && burst(h, PASSIVE_LEVEL))
-            ;
-    else if (wake)
-        rt_cond_broadcast(j->work);
-}
-
 NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HANDLE *out)
 {
     struct injector *j = h->injector;
@@ -338,7 +87,7 @@ NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HAND
         ((types & FWPS_INJECTION_TYPE_NETWORK) != 0 && family == AF_UNSPEC))
         return STATUS_INVALID_PARAMETER; /* INJ-02; of L2 any family is taken, as Windows does */
     rt_mutex_lock(j->lock);
-    started = runs(h);
+    started = injector_runs(h);
     x = started ? handle_make(j) : NULL;
     if (x != NULL) {
         x->types = types;
@@ -379,7 +128,7 @@ NTSTATUS host_injection_destroy(struct host *h, HANDLE handle)
     while (x->in_flight != 0) {
         if (mine && j->head != NULL) {
             rt_mutex_unlock(j->lock);
-            (void)burst(h, DISPATCH_LEVEL);
+            (void)injector_burst(h, DISPATCH_LEVEL);
             rt_mutex_lock(j->lock);
             continue;
         }
@@ -471,7 +220,6 @@ NTSTATUS injection_capped(struct host *h, const struct injection *i)
     return STATUS_HOPLIMIT_EXCEEDED;
 }
 
-/* One of the chain's. NULL: out of memory. */
 bool injection_sum_was_told(const struct injection *i)
 {
     return i->of->sum_told;
@@ -482,6 +230,7 @@ void injection_tell_sum(const struct injection *i)
     i->of->sum_told = true;
 }
 
+/* One of the chain's. NULL: out of memory. */
 static struct injection *injection_make(const struct host_injection *what, NET_BUFFER_LIST *list)
 {
     struct injection *i = calloc(1, sizeof(*i));
@@ -656,7 +405,7 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
         accept(h, i);
         last = i;
     }
-    queue(h, first, last);
+    injector_queue(h, first, last);
     return STATUS_SUCCESS;
 }
 
@@ -700,7 +449,7 @@ bool injection_stream_begin_bare(struct host *h)
     bool started;
 
     rt_mutex_lock(j->lock);
-    started = runs(h);
+    started = injector_runs(h);
     j->in_flight += started;
     rt_mutex_unlock(j->lock);
     return started;
@@ -731,19 +480,7 @@ void injection_stream_queue(struct host *h, struct injection *first)
         }
         last = i;
     }
-    queue(h, first, last);
-}
-
-void host_injection_counts(struct host *h, struct host_injection_counts *out)
-{
-    struct injector *j = h->injector;
-
-    rt_mutex_lock(j->lock);
-    *out = j->counts;
-    out->in_flight = j->in_flight;
-    rt_mutex_unlock(j->lock);
-    out->frames_kept = ndis_frames_kept(h->frames);
-    out->frames_copied = ndis_frames_copied(h->frames);
+    injector_queue(h, first, last);
 }
 
 /* ---- what else the doors need -----------------------------------------------------------------------------

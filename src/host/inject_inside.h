@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inject's inside: what its files share: inject.c (handles, queue, injector, completion), inject_walk.c (one packet's
- * way), inject_frame.c (of a frame: from which MAC layer on). */
+/* inject's inside: what its files share: inject.c (handles, what is accepted), injector.c (queue, completion), inject_walk.c
+ * (one packet's way), inject_frame.c (of a frame: from which MAC layer on). */
 #ifndef WEIR_HOST_INJECT_INSIDE_H
 #define WEIR_HOST_INJECT_INSIDE_H
 
@@ -33,8 +33,38 @@ struct injection_room {
     uint32_t size;
 };
 
+struct injection_handle {
+    UINT64 id; /* 0: free */
+    UINT32 generation, types;
+    UINT16 family;
+    bool closing, told; /* told: that its driver has no filter where it injects */
+    UINT64 in_flight;
+    bool sum_told;              /* the walker's: injection_tell_sum() */
+    struct ledger_party *party; /* whose it is; NULL: a program's */
+};
+
+struct injector {
+    struct rt_mutex *lock;
+    struct rt_cond *work, *done;
+    struct rt_thread *thread;
+    uintptr_t self; /* of the thread, while it runs completions */
+    bool stop, sleeps;
+    struct injection *head, **tail;
+    struct injection_handle **handles;
+    size_t handle_count;
+    UINT64 in_flight;
+    struct host_injection_counts counts;
+    struct injection_room room;
+};
+
 int injector_create(struct host *h); /* h->injector: 0 or -ENOMEM */
 void injector_destroy(struct host *h);
+/* With its lock: is there somebody who will carry injections out? */
+bool injector_runs(struct host *h);
+/* Accepted ones, linked, go to who carries them out: the injector, or the caller himself. */
+void injector_queue(struct host *h, struct injection *first, struct injection *last);
+/* Walks and completes what is queued, one burst; callouts are called at irql at least. False: nothing was. */
+bool injector_burst(struct host *h, KIRQL irql);
 
 /* Walks all of its packets: emits them or tells that they are lost, and says what its completion is to say.
  * The caller has the turn. */

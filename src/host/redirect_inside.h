@@ -208,4 +208,28 @@ struct redirect_shown {
 };
 void redirect_dress(struct scene *t, enum host_layer role, struct redirect_shown *room);
 
+/* ---- both ends of a connection as a key ---------------------------------------------------------------------- */
+
+static inline UINT32 redirect_hash(UINT64 x)
+{
+    x ^= x >> 32;
+    x *= 0x9e3779b97f4a7c15ull;
+    return (UINT32)(x >> 32);
+}
+
+static inline UINT32 redirect_hash_ends(const struct host_redirect_ends *e)
+{
+    UINT64 x = e->local.word[0] * 0xff51afd7ed558ccdull ^ e->local.word[1] * 31;
+
+    x ^= e->remote.word[0] * 0xc4ceb9fe1a85ec53ull ^ e->remote.word[1];
+    return redirect_hash(x ^ (UINT64)e->local_port << 32 ^ (UINT64)e->remote_port << 8 ^ e->protocol);
+}
+
+static inline bool redirect_same_ends(const struct host_redirect_ends *a, const struct host_redirect_ends *b)
+{
+    return a->version == b->version && a->protocol == b->protocol && a->local_port == b->local_port &&
+           a->remote_port == b->remote_port && wire_addr_equal(&a->local, &b->local) &&
+           wire_addr_equal(&a->remote, &b->remote);
+}
+
 #endif

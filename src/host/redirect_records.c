@@ -113,31 +113,10 @@ NTSTATUS host_redirect_handle_destroy(struct host *h, HANDLE handle)
 
 /* ---- redirected connections ---------------------------------------------------------------------------------- */
 
-static UINT32 mix(UINT64 x)
-{
-    x ^= x >> 32;
-    x *= 0x9e3779b97f4a7c15ull;
-    return (UINT32)(x >> 32);
-}
-
-static UINT32 of_ends(const struct host_redirect_ends *e)
-{
-    UINT64 x = e->local.word[0] * 0xff51afd7ed558ccdull ^ e->local.word[1] * 31;
-
-    x ^= e->remote.word[0] * 0xc4ceb9fe1a85ec53ull ^ e->remote.word[1];
-    return mix(x ^ (UINT64)e->local_port << 32 ^ (UINT64)e->remote_port << 8 ^ e->protocol);
-}
-
-static bool same_ends(const struct host_redirect_ends *a, const struct host_redirect_ends *b)
-{
-    return a->version == b->version && a->protocol == b->protocol && a->local_port == b->local_port &&
-           a->remote_port == b->remote_port && wire_addr_equal(&a->local, &b->local) &&
-           wire_addr_equal(&a->remote, &b->remote);
-}
-
 struct redirected *redirected_of_flow(const struct redirects *x, UINT64 flow_id)
 {
-    struct redirected *r = x->buckets != 0 && flow_id != 0 ? x->flows[mix(flow_id) & (x->buckets - 1)] : NULL;
+    struct redirected *r =
+        x->buckets != 0 && flow_id != 0 ? x->flows[redirect_hash(flow_id) & (x->buckets - 1)] : NULL;
 
     while (r != NULL && r->told.flow_id != flow_id)
         r = r->next;
@@ -146,20 +125,20 @@ struct redirected *redirected_of_flow(const struct redirects *x, UINT64 flow_id)
 
 struct redirected *redirected_of_ends(const struct redirects *x, const struct host_redirect_ends *given)
 {
-    struct redirected *r = x->buckets != 0 ? x->pairs[of_ends(given) & (x->buckets - 1)] : NULL;
+    struct redirected *r = x->buckets != 0 ? x->pairs[redirect_hash_ends(given) & (x->buckets - 1)] : NULL;
 
-    while (r != NULL && !same_ends(&r->told.given, given))
+    while (r != NULL && !redirect_same_ends(&r->told.given, given))
         r = r->next_pair;
     return r;
 }
 
 static void link_in(struct redirects *x, struct redirected *r)
 {
-    struct redirected **head = &x->flows[mix(r->told.flow_id) & (x->buckets - 1)];
+    struct redirected **head = &x->flows[redirect_hash(r->told.flow_id) & (x->buckets - 1)];
 
     r->next = *head;
     *head = r;
-    head = &x->pairs[of_ends(&r->told.given) & (x->buckets - 1)];
+    head = &x->pairs[redirect_hash_ends(&r->told.given) & (x->buckets - 1)];
     r->next_pair = *head;
     *head = r;
 }
@@ -224,12 +203,12 @@ static void unref(struct redirects *x, struct redirected *r)
 
 static void take_out(struct redirects *x, struct redirected *r)
 {
-    struct redirected **at = &x->flows[mix(r->told.flow_id) & (x->buckets - 1)];
+    struct redirected **at = &x->flows[redirect_hash(r->told.flow_id) & (x->buckets - 1)];
 
     while (*at != r)
         at = &(*at)->next;
     *at = r->next;
-    at = &x->pairs[of_ends(&r->told.given) & (x->buckets - 1)];
+    at = &x->pairs[redirect_hash_ends(&r->told.given) & (x->buckets - 1)];
     while (*at != r)
         at = &(*at)->next_pair;
     *at = r->next_pair;

@@ -49,33 +49,11 @@ struct redirect_wire {
     bool now; /* `packet` is of the frame that is being given */
 };
 
-static UINT32 mix(UINT64 x)
-{
-    x ^= x >> 32;
-    x *= 0x9e3779b97f4a7c15ull;
-    return (UINT32)(x >> 32);
-}
-
-static UINT32 of_ends(const struct host_redirect_ends *e)
-{
-    UINT64 x = e->local.word[0] * 0xff51afd7ed558ccdull ^ e->local.word[1] * 31;
-
-    x ^= e->remote.word[0] * 0xc4ceb9fe1a85ec53ull ^ e->remote.word[1];
-    return mix(x ^ (UINT64)e->local_port << 32 ^ (UINT64)e->remote_port << 8 ^ e->protocol);
-}
-
-static bool same_ends(const struct host_redirect_ends *a, const struct host_redirect_ends *b)
-{
-    return a->version == b->version && a->protocol == b->protocol && a->local_port == b->local_port &&
-           a->remote_port == b->remote_port && wire_addr_equal(&a->local, &b->local) &&
-           wire_addr_equal(&a->remote, &b->remote);
-}
-
 static struct translation *find(const struct redirect_wire *w, const struct host_redirect_ends *ends)
 {
-    struct translation *t = w->buckets == 0 ? NULL : w->by_ends[of_ends(ends) & (w->buckets - 1)];
+    struct translation *t = w->buckets == 0 ? NULL : w->by_ends[redirect_hash_ends(ends) & (w->buckets - 1)];
 
-    while (t != NULL && (t->dead || !same_ends(&t->asked, ends)))
+    while (t != NULL && (t->dead || !redirect_same_ends(&t->asked, ends)))
         t = t->next;
     return t;
 }
@@ -84,12 +62,12 @@ static struct translation *find(const struct redirect_wire *w, const struct host
 
 static void take_out(struct redirect_wire *w, struct translation *t)
 {
-    struct translation **at = &w->by_ends[of_ends(&t->asked) & (w->buckets - 1)];
+    struct translation **at = &w->by_ends[redirect_hash_ends(&t->asked) & (w->buckets - 1)];
 
     while (*at != t)
         at = &(*at)->next;
     *at = t->next;
-    at = &w->by_given[of_ends(&t->given) & (w->buckets - 1)];
+    at = &w->by_given[redirect_hash_ends(&t->given) & (w->buckets - 1)];
     while (*at != t)
         at = &(*at)->given_next;
     *at = t->given_next;
@@ -132,12 +110,12 @@ static bool grow(struct redirect_wire *w)
     w->buckets = buckets;
     for (UINT32 i = 0; i < before; i++) {
         while (old[i] != NULL) {
-            struct translation *t = old[i], **head = &heads[of_ends(&t->asked) & (buckets - 1)];
+            struct translation *t = old[i], **head = &heads[redirect_hash_ends(&t->asked) & (buckets - 1)];
 
             old[i] = t->next;
             t->next = *head;
             *head = t;
-            head = &given[of_ends(&t->given) & (buckets - 1)];
+            head = &given[redirect_hash_ends(&t->given) & (buckets - 1)];
             t->given_next = *head;
             *head = t;
         }
@@ -189,10 +167,10 @@ bool redirect_translate(struct redirects *x, const struct host_redirect_ends *as
     }
     *t = (struct translation){
         .asked = *asked, .given = *given, .flow_id = flow_id, .endpoint_id = endpoint_id};
-    t->next = w->by_ends[of_ends(asked) & (w->buckets - 1)];
-    w->by_ends[of_ends(asked) & (w->buckets - 1)] = t;
-    t->given_next = w->by_given[of_ends(given) & (w->buckets - 1)];
-    w->by_given[of_ends(given) & (w->buckets - 1)] = t;
+    t->next = w->by_ends[redirect_hash_ends(asked) & (w->buckets - 1)];
+    w->by_ends[redirect_hash_ends(asked) & (w->buckets - 1)] = t;
+    t->given_next = w->by_given[redirect_hash_ends(given) & (w->buckets - 1)];
+    w->by_given[redirect_hash_ends(given) & (w->buckets - 1)] = t;
     w->count++;
     return true;
 }
@@ -497,9 +475,9 @@ static const struct translation *led_here(const struct redirect_wire *w, const s
 
     if (w->buckets == 0)
         return NULL;
-    for (const struct translation *t = w->by_given[of_ends(e) & (w->buckets - 1)]; t != NULL;
+    for (const struct translation *t = w->by_given[redirect_hash_ends(e) & (w->buckets - 1)]; t != NULL;
          t = t->given_next)
-        if (same_ends(&t->given, e) && (best == NULL || (best->until_ns != 0 && t->until_ns == 0)))
+        if (redirect_same_ends(&t->given, e) && (best == NULL || (best->until_ns != 0 && t->until_ns == 0)))
             best = t;
     return best;
 }

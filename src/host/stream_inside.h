@@ -203,23 +203,27 @@ static inline void streams_notice(struct host *h, const struct engine_snapshot *
         streams_notice_slow(h, snapshot);
 }
 
-/* stream_work.c. The pipeline itself: somebody is inside. */
+/* stream_queue.c: somebody is inside, but for the chunks themselves. Bytes as chunks; NULL: no memory. source: they stand
+ * for themselves. */
+struct stream_chunk *stream_chunks(struct host *h, const uint8_t *bytes, uint32_t size, bool source,
+                                   UINT32 flags);
+struct stream_chunk *stream_mark(struct host *h, UINT32 flags);
+void stream_chunk_free(struct stream_chunk *c);
 void stream_append(struct stream_run *r, unsigned k, struct stream_chunk *c);
 void stream_put(struct stream_run *r, struct stream_place *p, unsigned k, struct stream_chunk *c);
 struct stream_chunk *stream_pop(struct stream_run *r, struct stream_place *p);
+/* The first `size` bytes of the head, which has more; the rest stays. NULL: no memory. */
+struct stream_chunk *stream_pop_some(struct stream_run *r, struct stream_place *p, uint32_t size);
 void stream_out(struct stream_run *r, struct stream_chunk *c); /* to the sink; freed */
+
+/* stream_work.c. The pipeline itself: somebody is inside. */
 void stream_owe(struct stream_run *r, unsigned k, bool opens); /* a deferral */
 void stream_hold_again(struct stream_run *r);                  /* the sink hears whether some place defers */
 void stream_work(struct stream_run *r, unsigned k);
-void stream_chunk_free(struct stream_chunk *c);
 /* Enters: fn runs with the pipeline its own, the stages up to date; then what came meanwhile. s: a scene of the
  * stream's. */
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
                   void *ctx, bool *depends);
-/* Bytes as chunks; NULL: no memory. source: they stand for themselves. */
-struct stream_chunk *stream_chunks(struct host *h, const uint8_t *bytes, uint32_t size, bool source,
-                                   UINT32 flags);
-struct stream_chunk *stream_mark(struct host *h, UINT32 flags);
 /* A finding against the driver of a stage's callout. */
 void stream_report(struct stream_run *r, unsigned k, bool bugcheck, const char *text);
 

@@ -193,7 +193,7 @@ VOID NTAPI NdisFreeCloneNetBufferList(NET_BUFFER_LIST *CloneNetBufferList, ULONG
 /* ---- clones of stream data */
 
 /* One list's part: of each buffer from *nb on, of the first one what is behind *skip. NULL: no memory. */
-static NET_BUFFER_LIST *stream_part(NET_BUFFER_LIST *list, NET_BUFFER *from, uint32_t skip, size_t *left,
+static NET_BUFFER_LIST *stream_part(struct ndis_block *parent, NET_BUFFER *from, uint32_t skip, size_t *left,
                                     NDIS_HANDLE list_pool, NDIS_HANDLE buffer_pool, const void *site)
 {
     size_t buffers = 0, mdls = 0;
@@ -218,7 +218,7 @@ static NET_BUFFER_LIST *stream_part(NET_BUFFER_LIST *list, NET_BUFFER *from, uin
         *left -= size;
     }
     finish(&r, NDIS_MADE_STREAM_CLONE, NDIS_BY_FWPS, list_pool, LEDGER_STREAM_CLONE, site);
-    ndis_block_adopt(r.block, ndis_block_of(list));
+    ndis_block_adopt(r.block, parent);
     return &r.block->nbl;
 }
 
@@ -232,9 +232,11 @@ NTSTATUS ndis_stream_clone(NET_BUFFER_LIST *list, NET_BUFFER *nb, uint32_t skip,
     if (!pools_ok(list_pool, buffer_pool))
         return status;
     do {
-        if (ndis_block_of(list) == NULL)
+        struct ndis_block *parent = ndis_block_of(list);
+
+        if (parent == NULL)
             goto fail;
-        *end = stream_part(list, nb, skip, &size, list_pool, buffer_pool, site);
+        *end = stream_part(parent, nb, skip, &size, list_pool, buffer_pool, site);
         if (*end == NULL) {
             status = STATUS_NO_MEMORY;
             goto fail;

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * injector: the queue of what was injected, who carries it out, completions.
+ *
+ *   inject.c, stream_inject.c --injector_queue()--> queue
+ *                                                     |  (or at once, in the caller: a knob)
+ *   injector (a thread, at DISPATCH_LEVEL): takes the turn -> up to BURST of the queue -> each walks its layers, is emitted
+ *   or lost, or goes into its stream -> gives the turn -> completionFn of each, in their order
+ *
+ * States of an injection: QUEUED -> WALKED -> COMPLETED, each once. `in_flight` of its handle counts it from acceptance
+ * until completionFn has returned.
+ *
+ * The thread starts with the first handle, on the back end of who creates it. It sleeps when the queue is empty and is
+ * woken once a burst. Locks: `lock` guards queue, handles and counts, and nothing is called with it held. It may be taken
+ * with a lane's lock held by nobody.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host/inject_inside.h"
+#include "host/walk.h"
+#include "ledger/ledger.h"
+
+#define BURST  16u
+#define NESTED 5u /* in the caller: deeper ones are left to those further out, for the stack's sake */
+
+/* ---- life */
+
+int injector_create(struct host *h)
+{
+    struct injector *j = calloc(1, sizeof(*j));
+    int e;
+
+    if (j == NULL)
+        return -ENOMEM;
+    h->injector = j;
+    j->tail = &j->head;
+    e = rt_mutex_create(&j->lock);
+    if (e == 0)
+        e = rt_cond_create(rt_clock_of_thread(), &j->work);
+    if (e == 0)
+        e = rt_cond_create(rt_clock_of_thread(), &j->done);
+    return e;
+}
+
+static void complete(struct host *h, struct injection *i, KIRQL irql);
+
+void injector_destroy(struct host *h)
+{
+    struct injector *j = h->injector;
+    struct injection *i;
+
+    if (j == NULL)
+        return;
+    if (j->thread != NULL) {
+        rt_mutex_lock(j->lock);
+        j->stop = true;
+        rt_cond_broadcast(j->work);
+        rt_mutex_unlock(j->lock);
+        rt_thread_join(j->thread);
+    }
+    while ((i = j->head) != NULL) { /* nobody walks any more; each is completed all the same */
+        j->head = i->next;
+        i->status = STATUS_CANCELLED;
+        complete(h, i, PASSIVE_LEVEL);
+    }
+    for (size_t n = 0; n < j->handle_count; n++)
+        free(j->handles[n]);
+    free(j->handles);
+    free(j->room.bytes);
+    if (j->work != NULL)
+        rt_cond_destroy(j->work);
+    if (j->done != NULL)
+        rt_cond_destroy(j->done);
+    if (j->lock != NULL)
+        rt_mutex_destroy(j->lock);
+    free(j);
+    h->injector = NULL;
+}
+
+/* ---- walking and completing ------------------------------------------------------------------------------
+ */
+
+void injection_count(struct host *h, bool emitted)
+{
+    struct injector *j = h->injector;
+
+    rt_mutex_lock(j->lock);
+    if (emitted)
+        j->counts.emitted++;
+    else
+        j->counts.lost++;
+    rt_mutex_unlock(j->lock);
+}
+
+/* Hands the list back (INJ-04, 06). No lock, no turn. */
+static void complete(struct host *h, struct injection *i, KIRQL irql)
+{
+    struct injector *j = h->injector;
+    NET_BUFFER_LIST *list = i->what.list;
+    struct rt_carried *me = rt_carried();
+    const uint8_t before = me->irql;
+    struct rt_context *context = rt_set_current(i->context);
+    struct ledger_party *party = ledger_current();
+
+    if (irql > before)
+        me->irql = irql;
+    if (list != NULL)
+        NET_BUFFER_LIST_STATUS(list) = i->status;
+    if (party != NULL && list != NULL)
+        (void)ledger_close_for(party, LEDGER_INJECTION, (uintptr_t)list);
+    if (i->what.complete != NULL && list != NULL) /* STR-24: nothing was given, nothing comes back */
+        i->what.complete(i->what.complete_context, list, me->irql >= DISPATCH_LEVEL);
+    me->irql = before;
+    rt_set_current(context);
+    if (i->frame != NULL)
+        ndis_frame_let_go(i->frame);
+    stream_work_free(i->stream);
+    ndis_history_unref(i->history);
+    ndis_origin_unref(i->origin); /* its frame may be released now */
+    rt_mutex_lock(j->lock);
+    j->counts.completed += !i->of_stream;
+    j->in_flight--;
+    if (i->of != NULL)
+        i->of->in_flight--;
+    if (j->in_flight == 0 || (i->of != NULL && i->of->in_flight == 0))
+        rt_cond_broadcast(j->done);
+    rt_mutex_unlock(j->lock);
+    free(i->header);
+    free(i);
+}
+
+/* Up to so many of the queue, linked; the lock is held. */
+static struct injection *take(struct injector *j, unsigned most)
+{
+    struct injection *first = j->head, **end = &first;
+
+    while (*end != NULL && most-- > 0)
+        end = &(*end)->next;
+    j->head = *end;
+    *end = NULL;
+    if (j->head == NULL)
+        j->tail = &j->head;
+    return first;
+}
+
+bool injector_burst(struct host *h, KIRQL irql)
+{
+    struct injector *j = h->injector;
+    struct lane *l = &h->lanes[0];
+    struct rt_carried *me = rt_carried();
+    const uint8_t before = me->irql;
+    struct injection *some, *next;
+
+    turn_take(l);
+    (void)lane_rest(l);
+    rt_mutex_lock(j->lock);
+    some = take(j, BURST); /* what is taken has the turn: who waits for it need not */
+    rt_mutex_unlock(j->lock);
+    if (irql > before)
+        me->irql = irql;
+    for (struct injection *i = some; i != NULL; i = i->next) {
+        struct rt_context *context = rt_set_current(i->context);
+
+        if (!i->of_stream)
+            injection_walk(h, i, &j->room);
+        else if (i->stream != NULL)
+            i->status = stream_injection(h, i->stream);
+        i->stream = NULL;
+        rt_set_current(context);
+    }
+    me->irql = before;
+    turn_give(l);
+    for (struct injection *i = some; i != NULL; i = next) {
+        next = i->next;
+        complete(h, i, irql);
+    }
+    return some != NULL;
+}
+
+static void injector_main(void *arg)
+{
+    struct host *h = arg;
+    struct injector *j = h->injector;
+
+    rt_set_current(NULL); /* its starter's: a driver's */
+    rt_mutex_lock(j->lock);
+    j->self = rt_self();
+    while (!j->stop) {
+        if (j->head == NULL) {
+            j->sleeps = true;
+            rt_waits_for("packets to inject");
+            rt_cond_wait(j->work, j->lock, RT_FOREVER);
+            j->sleeps = false;
+            continue;
+        }
+        rt_mutex_unlock(j->lock);
+        (void)injector_burst(h, DISPATCH_LEVEL);
+        rt_mutex_lock(j->lock);
+    }
+    rt_mutex_unlock(j->lock);
+}
+
+void host_inject_drain(struct host *h)
+{
+    struct injector *j = h->injector;
+
+    rt_mutex_lock(j->lock);
+    while (j->in_flight != 0)
+        rt_cond_wait(j->done, j->lock, RT_FOREVER);
+    rt_mutex_unlock(j->lock);
+}
+
+/* ---- the queue */
+
+bool injector_runs(struct host *h)
+{
+    struct injector *j = h->injector;
+
+    return j->thread != NULL || h->config.knobs.inject_in_caller ||
+           rt_thread_start("injector", injector_main, h, &j->thread) == 0;
+}
+
+void injector_queue(struct host *h, struct injection *first, struct injection *last)
+{
+    struct injector *j = h->injector;
+    bool wake;
+
+    rt_mutex_lock(j->lock);
+    *j->tail = first;
+    j->tail = &last->next;
+    wake = j->sleeps;
+    j->sleeps = false; /* one wake-up a burst */
+    rt_mutex_unlock(j->lock);
+    if (h->config.knobs.inject_in_caller)
+        while (turn_depth(&h->lanes[0]) < NESTED && injector_burst(h, PASSIVE_LEVEL))
+            ;
+    else if (wake)
+        rt_cond_broadcast(j->work);
+}
+
+void host_injection_counts(struct host *h, struct host_injection_counts *out)
+{
+    struct injector *j = h->injector;
+
+    rt_mutex_lock(j->lock);
+    *out = j->counts;
+    out->in_flight = j->in_flight;
+    rt_mutex_unlock(j->lock);
+    out->frames_kept = ndis_frames_kept(h->frames);
+    out->frames_copied = ndis_frames_copied(h->frames);
+}
