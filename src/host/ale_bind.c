@@ -495,17 +495,10 @@ void host_connection_gone(struct host *h, uint8_t version, const union wire_addr
                           const union wire_addr *remote, UINT16 remote_port)
 {
     struct lane *l = &h->lanes[0];
-    struct host_flow_key key;
+    const struct host_flow_key key = host_flow_key_tcp(version, local, local_port, remote, remote_port);
     struct host_flow *f;
     TURN_OF(l);
 
-    memset(&key, 0, sizeof(key));
-    key.version = version;
-    key.protocol = WIRE_PROTOCOL_TCP;
-    key.local = *local;
-    key.remote = *remote;
-    key.local_port = local_port;
-    key.remote_port = remote_port;
     lane_enter(l);
     f = flow_table_find(l->flows, &key);
     if (f != NULL && f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "wire/wire.h"
 
@@ -31,6 +32,22 @@ struct host_flow_key {
     uint8_t flags; /* FLOW_KEY_* */
     uint8_t compartment;
 };
+/* Of a TCP connection, by its ends. */
+static inline struct host_flow_key host_flow_key_tcp(uint8_t version, const union wire_addr *local,
+                                                     uint16_t local_port, const union wire_addr *remote,
+                                                     uint16_t remote_port)
+{
+    struct host_flow_key key;
+
+    memset(&key, 0, sizeof(key)); /* it is compared by its bytes */
+    key.version = version;
+    key.protocol = WIRE_PROTOCOL_TCP;
+    key.local = *local;
+    key.remote = *remote;
+    key.local_port = local_port;
+    key.remote_port = remote_port;
+    return key;
+}
 #define FLOW_KEY_ANY_REMOTE      0x01
 #define FLOW_KEY_ICMP            0x02
 #define FLOW_KEY_INBOUND_REQUEST 0x04 /* ICMP: the other end asked */

@@ -136,20 +136,13 @@ bool host_stream_wanted(struct host *h, uint8_t version, const union wire_addr *
 {
     struct lane *l = &h->lanes[0];
     const struct host_flow *f;
-    struct host_flow_key key;
+    const struct host_flow_key key = host_flow_key_tcp(version, local, local_port, remote, remote_port);
     struct scene s;
     TURN_OF(l);
 
     *flow_id = 0;
     if ((l->busy[version == 6] >> LAYER_ST & 1) == 0 && !streams_any(h))
         return false;
-    memset(&key, 0, sizeof(key));
-    key.version = version;
-    key.protocol = WIRE_PROTOCOL_TCP;
-    key.local = *local;
-    key.remote = *remote;
-    key.local_port = local_port;
-    key.remote_port = remote_port;
     lane_enter(l);
     f = flow_table_find(l->flows, &key);
     if (f != NULL && (f->flags & FLOW_ESTABLISHED) != 0)

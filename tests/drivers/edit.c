@@ -62,65 +62,26 @@ static uint8_t *replaced(const struct edited *is, const uint8_t *from, size_t si
 
 /* ---- two ends that talk at once ------------------------------------------------------------------------ */
 
-static uint64_t next(uint64_t *state) /* xorshift */
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-struct half {
-    struct weir_socket *from, *to;
-    uint8_t *sent, *got;
-    size_t size, at, got_size, room;
-    bool shut, ended;
-};
-
 /* Text that has the wanted one, whole and in parts, often. */
-static void half_begin(struct half *h, struct weir_socket *from, struct weir_socket *to, const char *find,
-                       size_t size, uint64_t *random)
+static void half_begin(struct suite_half *h, struct weir_socket *from, struct weir_socket *to,
+                       const char *find, size_t size, uint64_t *random)
 {
     const size_t length = strlen(find);
 
-    *h = (struct half){.from = from, .to = to, .size = size, .room = size * 17 + 8192};
+    *h = (struct suite_half){.from = from, .to = to, .size = size, .room = size * 17 + 8192};
     h->sent = malloc(size + 256);
     h->got = malloc(h->room);
     for (size_t at = 0; at < size;) {
-        size_t part = next(random) % 4 != 0 ? next(random) % (length + 1) : 0;
+        size_t part = suite_random(random) % 4 != 0 ? suite_random(random) % (length + 1) : 0;
 
         memcpy(h->sent + at, find, part);
         at += part;
         if (part != length)
-            h->sent[at++] = (uint8_t)('a' + next(random) % 6);
+            h->sent[at++] = (uint8_t)('a' + suite_random(random) % 6);
     }
 }
 
-static void half_step(struct half *h, uint64_t *random)
-{
-    if (h->at < h->size && next(random) % 3 != 0) {
-        size_t most = next(random) % 8 == 0 ? 20000 : next(random) % 2 == 0 ? 9 : 1500;
-        size_t n = 1 + next(random) % most;
-        long taken = weir_send(h->from, h->sent + h->at, n < h->size - h->at ? n : h->size - h->at);
-
-        assert_true(taken > 0 || taken == -EAGAIN);
-        h->at += taken > 0 ? (size_t)taken : 0;
-    } else if (h->at == h->size && !h->shut) {
-        assert_int_equal(weir_shutdown(h->from), 0);
-        h->shut = true;
-    }
-    if (!h->ended && next(random) % 3 != 0) {
-        long n;
-
-        assert_true(h->room - h->got_size >= 4096);
-        n = weir_receive(h->to, h->got + h->got_size, 1 + next(random) % 4096, NULL);
-        assert_true(n >= 0 || n == -EAGAIN);
-        h->ended = n == 0;
-        h->got_size += n > 0 ? (size_t)n : 0;
-    }
-}
-
-static void half_check(struct half *h, const struct edited *is, bool edited)
+static void half_check(struct suite_half *h, const struct edited *is, bool edited)
 {
     size_t size = h->size;
     uint8_t *wanted = edited ? replaced(is, h->sent, h->size, &size) : NULL;
@@ -138,16 +99,16 @@ static void talk(struct suite *s, struct weir_socket *a, struct weir_socket *b, 
 {
     const char way = is->direction != NULL ? is->direction[0] : 'b';
     uint64_t random = seed * 0x9e3779b97f4a7c15ull + 1;
-    struct half h[2];
+    struct suite_half h[2];
 
     half_begin(&h[0], a, b, is->find, size, &random);
     half_begin(&h[1], b, a, is->find, size, &random);
     for (unsigned turns = 0; !h[0].ended || !h[1].ended; turns++) {
         assert_true(turns < 400000);
-        half_step(&h[0], &random);
-        half_step(&h[1], &random);
-        if (next(&random) % 4 == 0)
-            weir_run(s->w, next(&random) % (5 * WEIR_MILLISECOND));
+        suite_half_step(&h[0], &random);
+        suite_half_step(&h[1], &random);
+        if (suite_random(&random) % 4 == 0)
+            weir_run(s->w, suite_random(&random) % (5 * WEIR_MILLISECOND));
     }
     half_check(&h[0], is, way != 'i');
     half_check(&h[1], is, way != 'o');
@@ -296,7 +257,7 @@ static void several_at_once(void **state)
     const struct edited e = {"abc", "alphabet", "worker", "both", 0, FOREVER};
     struct weir_socket *a[4], *b[4];
     uint64_t random = 77;
-    struct half h[8];
+    struct suite_half h[8];
     struct suite s;
 
     (void)state;
@@ -309,10 +270,10 @@ static void several_at_once(void **state)
     for (bool all = false; !all;) {
         all = true;
         for (unsigned i = 0; i < 8; i++) {
-            half_step(&h[i], &random);
+            suite_half_step(&h[i], &random);
             all = all && h[i].ended;
         }
-        weir_run(s.w, next(&random) % WEIR_MILLISECOND);
+        weir_run(s.w, suite_random(&random) % WEIR_MILLISECOND);
     }
     for (unsigned i = 0; i < 8; i++)
         half_check(&h[i], &e, true);

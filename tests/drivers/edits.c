@@ -124,21 +124,13 @@ static void check(const struct twice *w, const char *sent, size_t size, const ch
     free(both);
 }
 
-static uint64_t next(uint64_t *state) /* xorshift */
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
 static void compose(char *out, size_t size, unsigned pair, uint64_t *random)
 {
     const char *letters = pairs[pair].letters;
     const size_t count = strlen(letters);
 
     for (size_t at = 0; at < size; at++)
-        out[at] = letters[next(random) % count];
+        out[at] = letters[suite_random(random) % count];
 }
 
 /* ---- talk ---------------------------------------------------------------------------------------------- */
@@ -174,44 +166,13 @@ static void a_byte_at_a_time(void **state)
     }
 }
 
-struct half {
-    struct weir_socket *from, *to;
-    char *sent, *got;
-    size_t size, at, got_size, room;
-    bool shut, ended;
-};
-
-static void half_step(struct half *h, uint64_t *random)
-{
-    if (h->at < h->size && next(random) % 3 != 0) {
-        size_t most = next(random) % 8 == 0 ? 20000 : next(random) % 2 == 0 ? 9 : 1500;
-        size_t n = 1 + next(random) % most;
-        long taken = weir_send(h->from, h->sent + h->at, n < h->size - h->at ? n : h->size - h->at);
-
-        assert_true(taken > 0 || taken == -EAGAIN);
-        h->at += taken > 0 ? (size_t)taken : 0;
-    } else if (h->at == h->size && !h->shut) {
-        assert_int_equal(weir_shutdown(h->from), 0);
-        h->shut = true;
-    }
-    if (!h->ended && next(random) % 3 != 0) {
-        long n;
-
-        assert_true(h->room - h->got_size >= 4096);
-        n = weir_receive(h->to, h->got + h->got_size, 1 + next(random) % 4096, NULL);
-        assert_true(n >= 0 || n == -EAGAIN);
-        h->ended = n == 0;
-        h->got_size += n > 0 ? (size_t)n : 0;
-    }
-}
-
 static void any_bytes_any_time(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 32; seed++) {
         const unsigned pair = seed % 4;
         uint64_t random = seed * 0x9e3779b97f4a7c15ull + 1;
-        struct half h[2];
+        struct suite_half h[2];
         struct twice w;
 
         open_twice(&w,
@@ -226,21 +187,21 @@ static void any_bytes_any_time(void **state)
         }
         connect_them(&w, (unsigned)seed);
         for (unsigned i = 0; i < 2; i++) {
-            h[i] = (struct half){.from = i ? w.b : w.a, .to = i ? w.a : w.b, .size = 4000 + seed * 500};
+            h[i] = (struct suite_half){.from = i ? w.b : w.a, .to = i ? w.a : w.b, .size = 4000 + seed * 500};
             h[i].room = h[i].size * 10 + 8192;
             h[i].sent = malloc(h[i].size);
             h[i].got = malloc(h[i].room);
-            compose(h[i].sent, h[i].size, pair, &random);
+            compose((char *)h[i].sent, h[i].size, pair, &random);
         }
         for (unsigned turns = 0; !h[0].ended || !h[1].ended; turns++) {
             assert_true(turns < 400000);
-            half_step(&h[0], &random);
-            half_step(&h[1], &random);
-            if (next(&random) % 4 == 0)
-                weir_run(w.s.w, next(&random) % (5 * WEIR_MILLISECOND));
+            suite_half_step(&h[0], &random);
+            suite_half_step(&h[1], &random);
+            if (suite_random(&random) % 4 == 0)
+                weir_run(w.s.w, suite_random(&random) % (5 * WEIR_MILLISECOND));
         }
         for (unsigned i = 0; i < 2; i++) {
-            check(&w, h[i].sent, h[i].size, h[i].got, h[i].got_size);
+            check(&w, (char *)h[i].sent, h[i].size, (char *)h[i].got, h[i].got_size);
             free(h[i].sent);
             free(h[i].got);
         }

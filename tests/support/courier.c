@@ -8,6 +8,7 @@
 #include <fwpmk.h>
 
 #include "courier.h"
+#include "kit.h"
 #include "wire/wire.h"
 
 #define TAG        0x72756f43 /* "Cour" */
@@ -350,33 +351,23 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values,
         take(e, place, values, metadata, layer_data);
 }
 
-static NTSTATUS NTAPI notify(FWPS_CALLOUT_NOTIFY_TYPE type, const GUID *key, FWPS_FILTER3 *filter)
-{
-    (void)type;
-    (void)key;
-    (void)filter;
-    return STATUS_SUCCESS;
-}
-
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 static NTSTATUS add(UINT32 number, bool six)
 {
     const struct place *place = place_of(courier_errands[number].at, six);
     const UINT32 n = 2 * number + six;
-    const GUID key = {0x0c0e7a11, 0x3d52, 0x4f7b, {0x9a, 0x44, 0x1e, 0x08, 0x6c, 0xb3, 0x27, (UINT8)n}};
-    FWPS_CALLOUT3 registered = {.calloutKey = key, .classifyFn = classify, .notifyFn = notify};
-    FWPM_CALLOUT0 callout = {
-        .calloutKey = key, .displayData.name = (WCHAR *)u"courier", .applicableLayer = *place->key};
-    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"courier",
-                           .layerKey = *place->key,
-                           .rawContext = number,
-                           .action = {.type = FWP_ACTION_CALLOUT_UNKNOWN, .calloutKey = key}};
-    NTSTATUS status = FwpsCalloutRegister3(device, &registered, &ids[n]);
+    const struct kit_callout what = {
+        .device = device,
+        .engine = engine,
+        .name = (const WCHAR *)u"courier",
+        .key = {0x0c0e7a11, 0x3d52, 0x4f7b, {0x9a, 0x44, 0x1e, 0x08, 0x6c, 0xb3, 0x27, (UINT8)n}},
+        .layer = place->key,
+        .action = FWP_ACTION_CALLOUT_UNKNOWN,
+        .classify = classify,
+        .context = number};
 
-    if (NT_SUCCESS(status))
-        status = FwpmCalloutAdd0(engine, &callout, NULL, NULL);
-    return NT_SUCCESS(status) ? FwpmFilterAdd0(engine, &filter, NULL, NULL) : status;
+    return kit_callout_add(&what, &ids[n]);
 }
 
 static NTSTATUS make_handles(void)

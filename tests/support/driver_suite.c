@@ -234,6 +234,38 @@ void suite_transfer(struct weir_socket *from, struct weir_socket *to, size_t siz
     }
 }
 
+uint64_t suite_random(uint64_t *state) /* xorshift */
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+void suite_half_step(struct suite_half *h, uint64_t *random)
+{
+    if (h->at < h->size && suite_random(random) % 3 != 0) {
+        size_t most = suite_random(random) % 8 == 0 ? 20000 : suite_random(random) % 2 == 0 ? 9 : 1500;
+        size_t n = 1 + suite_random(random) % most;
+        long taken = weir_send(h->from, h->sent + h->at, n < h->size - h->at ? n : h->size - h->at);
+
+        assert_true(taken > 0 || taken == -EAGAIN);
+        h->at += taken > 0 ? (size_t)taken : 0;
+    } else if (h->at == h->size && !h->shut) {
+        assert_int_equal(weir_shutdown(h->from), 0);
+        h->shut = true;
+    }
+    if (!h->ended && suite_random(random) % 3 != 0) {
+        long n;
+
+        assert_true(h->room - h->got_size >= 4096);
+        n = weir_receive(h->to, h->got + h->got_size, 1 + suite_random(random) % 4096, NULL);
+        assert_true(n >= 0 || n == -EAGAIN);
+        h->ended = n == 0;
+        h->got_size += n > 0 ? (size_t)n : 0;
+    }
+}
+
 void suite_receives(struct weir_socket *s, const void *bytes, size_t size, uint64_t patience)
 {
     assert_true(weir_wait_readable(s, patience));

@@ -69,6 +69,15 @@ struct weir_socket *suite_accepted(struct suite *s, struct weir_socket *client, 
                                    uint64_t patience);
 /* So many bytes go from one end to the other and arrive as they were sent, whatever wires do. */
 void suite_transfer(struct weir_socket *from, struct weir_socket *to, size_t size);
+/* One direction of a connection under way, whose ends send, receive and close at random. */
+struct suite_half {
+    struct weir_socket *from, *to;
+    uint8_t *sent, *got;
+    size_t size, at, got_size, room; /* of sent: in all, so far; of got: so far, at most */
+    bool shut, ended;
+};
+void suite_half_step(struct suite_half *h, uint64_t *random);
+uint64_t suite_random(uint64_t *state); /* not 0 */
 /* Exactly this datagram is the next to be received, within so much time. */
 void suite_receives(struct weir_socket *s, const void *bytes, size_t size, uint64_t patience);
 /* A filter that blocks at that layer what has this remote port (0: all). */

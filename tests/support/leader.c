@@ -9,6 +9,7 @@
 #include <fwpmk.h>
 #include <mstcpip.h>
 
+#include "kit.h"
 #include "leader.h"
 #include "rt/rt.h"
 
@@ -31,9 +32,8 @@ struct state {
     ULONG registered;
     KSPIN_LOCK lock;
     LIST_ENTRY waiting;
-    KEVENT work;
-    void *thread;
-    volatile LONG going, closing, states[4];
+    struct kit_thread thread;
+    volatile LONG going, states[4];
 };
 
 static struct state *loaded; /* the last one */
@@ -149,10 +149,11 @@ static void NTAPI work(void *context)
     struct request *r;
     LARGE_INTEGER wait;
 
-    while (!InterlockedOr(&s->closing, 0)) {
+    while (!kit_thread_closes(&s->thread)) {
         while ((r = take_due(s, FALSE, &wait)) != NULL)
             complete(s, r);
-        KeWaitForSingleObject(&s->work, Executive, KernelMode, FALSE, wait.QuadPart != 0 ? &wait : NULL);
+        KeWaitForSingleObject(&s->thread.work, Executive, KernelMode, FALSE,
+                              wait.QuadPart != 0 ? &wait : NULL);
     }
     while ((r = take_due(s, TRUE, &wait)) != NULL)
         complete(s, r);
@@ -183,7 +184,7 @@ static NTSTATUS pend(struct state *s, UINT16 layer, UINT64 handle, const FWPS_FI
     KeAcquireSpinLock(&s->lock, &irql);
     InsertTailList(&s->waiting, &r->link);
     KeReleaseSpinLock(&s->lock, irql);
-    KeSetEvent(&s->work, IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&s->thread.work, IO_NO_INCREMENT, FALSE);
     return status;
 }
 
@@ -228,56 +229,28 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values,
     FwpsReleaseClassifyHandle0(handle);
 }
 
-static NTSTATUS NTAPI notify(FWPS_CALLOUT_NOTIFY_TYPE type, const GUID *key, FWPS_FILTER3 *filter)
-{
-    (void)type;
-    (void)key;
-    (void)filter;
-    return STATUS_SUCCESS;
-}
-
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
 static NTSTATUS add(struct state *s, UINT16 layer, const GUID *layer_key)
 {
-    GUID key = {0x6ad2c2a6, 0x63b4, 0x4f3e, {0x9d, 0x52, 0x22, 0x60, 0x5c, 0x17, 0xe0, (UINT8)layer}};
-    FWPS_CALLOUT3 registered = {.calloutKey = key, .classifyFn = classify, .notifyFn = notify};
-    FWPM_CALLOUT0 callout = {
-        .calloutKey = key, .displayData.name = (WCHAR *)u"leader", .applicableLayer = *layer_key};
-    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"leader",
-                           .layerKey = *layer_key,
-                           .rawContext = (ULONG_PTR)s,
-                           .action = {.type = FWP_ACTION_CALLOUT_TERMINATING, .calloutKey = key}};
-    NTSTATUS status = FwpsCalloutRegister3(s->device, &registered, &s->ids[s->registered]);
+    const struct kit_callout what = {
+        .device = s->device,
+        .engine = s->engine,
+        .name = (const WCHAR *)u"leader",
+        .key = {0x6ad2c2a6, 0x63b4, 0x4f3e, {0x9d, 0x52, 0x22, 0x60, 0x5c, 0x17, 0xe0, (UINT8)layer}},
+        .layer = layer_key,
+        .action = FWP_ACTION_CALLOUT_TERMINATING,
+        .classify = classify,
+        .context = (ULONG_PTR)s};
+    NTSTATUS status = kit_callout_add(&what, &s->ids[s->registered]);
 
-    if (!NT_SUCCESS(status))
-        return status;
-    s->registered++;
-    status = FwpmCalloutAdd0(s->engine, &callout, NULL, NULL);
-    return NT_SUCCESS(status) ? FwpmFilterAdd0(s->engine, &filter, NULL, NULL) : status;
-}
-
-static NTSTATUS start_thread(struct state *s)
-{
-    HANDLE handle;
-    NTSTATUS status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, work, s);
-
-    if (!NT_SUCCESS(status))
-        return status;
-    status =
-        ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &s->thread, NULL);
-    ZwClose(handle);
+    s->registered += s->ids[s->registered] != 0;
     return status;
 }
 
 static void stop(struct state *s)
 {
-    if (s->thread != NULL) {
-        InterlockedExchange(&s->closing, TRUE);
-        KeSetEvent(&s->work, IO_NO_INCREMENT, FALSE);
-        KeWaitForSingleObject(s->thread, Executive, KernelMode, FALSE, NULL);
-        ObDereferenceObject(s->thread);
-    }
+    kit_thread_end(&s->thread);
     if (s->engine != NULL)
         FwpmEngineClose0(s->engine);
     while (s->registered != 0)
@@ -315,11 +288,10 @@ static NTSTATUS NTAPI driver_entry(DRIVER_OBJECT *driver, UNICODE_STRING *path)
     s->context = rt_current();
     KeInitializeSpinLock(&s->lock);
     InitializeListHead(&s->waiting);
-    KeInitializeEvent(&s->work, SynchronizationEvent, FALSE);
     driver->DriverUnload = unload;
     status = FwpsRedirectHandleCreate0(&provider, 0, &s->redirect);
     if (NT_SUCCESS(status))
-        status = start_thread(s);
+        status = kit_thread_start(&s->thread, work, s);
     if (NT_SUCCESS(status))
         status = FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, &session, &s->engine);
     if (NT_SUCCESS(status) && (s->is.proxy_port != 0 || s->is.to != 0))
@@ -349,7 +321,7 @@ void leader_go(void)
     struct rt_context *before = rt_set_current(loaded->context);
 
     InterlockedExchange(&loaded->going, TRUE);
-    KeSetEvent(&loaded->work, IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&loaded->thread.work, IO_NO_INCREMENT, FALSE);
     rt_set_current(before);
 }
 

@@ -10,6 +10,7 @@
 #include <fwpsk.h>
 #include <fwpmk.h>
 
+#include "kit.h"
 #include "pender.h"
 #include "rt/rt.h"
 
@@ -36,10 +37,8 @@ struct state {
     ULONG registered;
     KSPIN_LOCK lock;
     LIST_ENTRY waiting;
-    KEVENT work;
-    void *thread;
+    struct kit_thread thread;
     BOOLEAN going;
-    LONG closing; /* interlocked: the thread reads it */
     volatile LONG asked, asked_again;
 };
 
@@ -179,10 +178,11 @@ static void NTAPI work(void *context)
     struct operation *o;
     LARGE_INTEGER wait;
 
-    while (!InterlockedOr(&s->closing, 0)) {
+    while (!kit_thread_closes(&s->thread)) {
         while ((o = take_due(s, FALSE, &wait)) != NULL)
             complete(s, o);
-        KeWaitForSingleObject(&s->work, Executive, KernelMode, FALSE, wait.QuadPart != 0 ? &wait : NULL);
+        KeWaitForSingleObject(&s->thread.work, Executive, KernelMode, FALSE,
+                              wait.QuadPart != 0 ? &wait : NULL);
     }
     while ((o = take_due(s, TRUE, &wait)) != NULL)
         complete(s, o);
@@ -222,7 +222,7 @@ static NTSTATUS pend(struct state *s, const struct place *p, const FWPS_INCOMING
     KeAcquireSpinLock(&s->lock, &irql);
     InsertTailList(&s->waiting, &o->link);
     KeReleaseSpinLock(&s->lock, irql);
-    KeSetEvent(&s->work, IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&s->thread.work, IO_NO_INCREMENT, FALSE);
     return status;
 }
 
@@ -258,56 +258,28 @@ static void NTAPI classify(const FWPS_INCOMING_VALUES0 *values,
         out->flags |= FWPS_CLASSIFY_OUT_FLAG_ABSORB;
 }
 
-static NTSTATUS NTAPI notify(FWPS_CALLOUT_NOTIFY_TYPE type, const GUID *key, FWPS_FILTER3 *filter)
-{
-    (void)type;
-    (void)key;
-    (void)filter;
-    return STATUS_SUCCESS;
-}
-
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
 static NTSTATUS add(struct state *s, const struct place *p)
 {
-    GUID key = {0x6ad2c2a6, 0x63b4, 0x4f3e, {0x9d, 0x51, 0x22, 0x60, 0x5c, 0x17, 0xe0, (UINT8)p->layer}};
-    FWPS_CALLOUT3 registered = {.calloutKey = key, .classifyFn = classify, .notifyFn = notify};
-    FWPM_CALLOUT0 callout = {
-        .calloutKey = key, .displayData.name = (WCHAR *)u"pender", .applicableLayer = *p->key};
-    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"pender",
-                           .layerKey = *p->key,
-                           .rawContext = (ULONG_PTR)s,
-                           .action = {.type = FWP_ACTION_CALLOUT_TERMINATING, .calloutKey = key}};
-    NTSTATUS status = FwpsCalloutRegister3(s->device, &registered, &s->ids[s->registered]);
+    const struct kit_callout what = {
+        .device = s->device,
+        .engine = s->engine,
+        .name = (const WCHAR *)u"pender",
+        .key = {0x6ad2c2a6, 0x63b4, 0x4f3e, {0x9d, 0x51, 0x22, 0x60, 0x5c, 0x17, 0xe0, (UINT8)p->layer}},
+        .layer = p->key,
+        .action = FWP_ACTION_CALLOUT_TERMINATING,
+        .classify = classify,
+        .context = (ULONG_PTR)s};
+    NTSTATUS status = kit_callout_add(&what, &s->ids[s->registered]);
 
-    if (!NT_SUCCESS(status))
-        return status;
-    s->registered++;
-    status = FwpmCalloutAdd0(s->engine, &callout, NULL, NULL);
-    return NT_SUCCESS(status) ? FwpmFilterAdd0(s->engine, &filter, NULL, NULL) : status;
-}
-
-static NTSTATUS start_thread(struct state *s)
-{
-    HANDLE handle;
-    NTSTATUS status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, work, s);
-
-    if (!NT_SUCCESS(status))
-        return status;
-    status =
-        ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &s->thread, NULL);
-    ZwClose(handle);
+    s->registered += s->ids[s->registered] != 0;
     return status;
 }
 
 static void stop(struct state *s)
 {
-    if (s->thread != NULL) {
-        InterlockedExchange(&s->closing, TRUE);
-        KeSetEvent(&s->work, IO_NO_INCREMENT, FALSE);
-        KeWaitForSingleObject(s->thread, Executive, KernelMode, FALSE, NULL);
-        ObDereferenceObject(s->thread);
-    }
+    kit_thread_end(&s->thread);
     if (s->engine != NULL)
         FwpmEngineClose0(s->engine);
     while (s->registered != 0)
@@ -344,11 +316,10 @@ static NTSTATUS NTAPI driver_entry(DRIVER_OBJECT *driver, UNICODE_STRING *path)
     s->context = rt_current();
     KeInitializeSpinLock(&s->lock);
     InitializeListHead(&s->waiting);
-    KeInitializeEvent(&s->work, SynchronizationEvent, FALSE);
     driver->DriverUnload = unload;
     status = FwpsInjectionHandleCreate0(AF_UNSPEC, FWPS_INJECTION_TYPE_TRANSPORT, &s->injection);
     if (NT_SUCCESS(status))
-        status = start_thread(s);
+        status = kit_thread_start(&s->thread, work, s);
     if (NT_SUCCESS(status))
         status = FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, &session, &s->engine);
     for (ULONG i = 0; NT_SUCCESS(status) && i < ARRAYSIZE(places); i++)
@@ -375,7 +346,7 @@ void pender_go(void)
     struct rt_context *before = rt_set_current(loaded->context);
 
     loaded->going = TRUE;
-    KeSetEvent(&loaded->work, IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&loaded->thread.work, IO_NO_INCREMENT, FALSE);
     rt_set_current(before);
 }
 
