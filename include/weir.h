@@ -213,7 +213,11 @@ struct weir_socket *weir_accept(struct weir_socket *s);
 /* Bytes taken, or -EAGAIN (no room now; or the bind that it implied is pended: nothing was sent), -ENOTCONN, -EPIPE,
  * -ECONNRESET, -ECONNABORTED (this machine's policy ended the connection when it was asked about it again, or a driver by
  * FwpsFlowAbort0: WSAECONNABORTED; the other end gets a reset), -ECONNREFUSED, -EACCES (UDP: refused), -EMSGSIZE,
- * -ENETUNREACH, -ETIMEDOUT. A datagram that is pended counts as sent: whoever pended it injects it again. */
+ * -ENETUNREACH, -ETIMEDOUT. A datagram that is pended counts as sent: whoever pended it injects it again.
+ *
+ * TCP: where a driver's callout asks for the connection's bytes at the stream layer they pass it first, both what is sent
+ * and what is received: bytes that were taken may wait there, come out as others, or never; shutdown and close follow
+ * them. What is deferred is not read from the peer, whose window closes (-EAGAIN there). */
 long weir_send(struct weir_socket *s, const void *bytes, size_t size);
 long weir_send_to(struct weir_socket *s, const char *address, const void *bytes, size_t size);
 /* Bytes; 0: the other side has ended; -EAGAIN: nothing there; -ECONNRESET, -ECONNABORTED, -ECONNREFUSED, -ENOTCONN,
