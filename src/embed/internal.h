@@ -10,7 +10,7 @@
  *                        |    gate.c   the host: host_frame() of all that leaves or arrives; what is held, completed,
  *                        |      |      emitted, lost                   ^
  *                        |      v                                      |
- *                        +--> wire.c   rules, delays, peers' ends, capture, TUN
+ *                        +--> wire.c   rules, delays, capture; interface.c: peers' ends, TUN
  *                        +--> world.c  time: wires, stacks, fibers, deadline by deadline
  *                        +--> driver.c, device.c, classify.c
  *                        +--> watch.c  events as they happen; match, expect
@@ -63,7 +63,9 @@ struct embed {
     struct rt_clock *clock;
     struct embed_handles *handles;   /* handle.c */
     struct embed_world *world;       /* world.c */
+    struct embed_links *links;       /* interface.c */
     struct embed_wires *wires;       /* wire.c */
+    struct embed_capture *capture;   /* capture.c; NULL: nothing is written down */
     struct embed_programs *programs; /* program.c */
     struct embed_gate *gate;         /* gate.c */
     struct embed_streams *streams;   /* stream.c */

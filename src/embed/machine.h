@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The machine inside embed: interfaces, wires, stacks, programs, and the gate between stack and host. What
- * wire.c, gate.c, program.c, socket.c and world.c know of each other.
+ * interface.c, wire.c, gate.c, program.c, socket.c and world.c know of each other.
  *
  * A packet is kept as an Ethernet frame: LINK bytes of made-up header, then the packet from its IP header on. The
  * host sees frames (its MAC layers want them), stacks see packets.
@@ -35,7 +35,7 @@ bool embed_address_has(const struct embed_address *subnet, uint8_t version, cons
 /* Text into WEIR_ADDRESS bytes. */
 const char *embed_end_format(uint8_t version, const union wire_addr *a, uint16_t port, char *out);
 
-/* ---- interfaces and wires (wire.c, rule.c) ------------------------------------------------------------- */
+/* ---- interfaces (interface.c) -------------------------------------------------------------------------- */
 
 struct embed_interface {
     struct embed *e;
@@ -49,10 +49,8 @@ struct embed_interface {
     unsigned at;                       /* its place in the capture */
     struct embed_address addresses[4]; /* the host's */
 };
-int embed_wires_create(struct embed *e);
-/* What is under way is gone, the capture is written. */
-void embed_wires_stop(struct embed *e);
-void embed_wires_destroy(struct embed *e);
+int embed_links_create(struct embed *e);
+void embed_links_destroy(struct embed *e);
 /* weir_interface_add()'s body, and that of the engine's making. 0, -EINVAL (told by embed_error()), -EEXIST, -ENOMEM. */
 int embed_interface_add(struct embed *e, const struct weir_interface *config);
 struct embed_interface *embed_interface_by_index(struct embed *e, uint32_t index); /* NULL: none */
@@ -60,6 +58,13 @@ struct embed_interface *embed_interfaces(struct embed *e);                      
 /* By which one this packet of the host's goes out, where the index does not say it; NULL: by none. */
 struct embed_interface *embed_interface_towards(struct embed *e, uint32_t index, const uint8_t *bytes,
                                                 uint32_t size);
+
+/* ---- wires (wire.c, capture.c, rule.c) ----------------------------------------------------------------- */
+
+int embed_wires_create(struct embed *e);
+/* What is under way is gone, the capture is written. */
+void embed_wires_stop(struct embed *e);
+void embed_wires_destroy(struct embed *e);
 /* A packet is put on a wire, from its IP header on. */
 void embed_wire_send(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *bytes,
                      uint32_t size);
@@ -70,6 +75,12 @@ uint64_t embed_wires_due(const struct embed *e); /* UINT64_MAX: nothing is under
 bool embed_wires_deliver(struct embed *e, uint64_t now);
 /* Writes the link header before the packet, which stands behind it. */
 void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *frame);
+
+/* Into the capture, if there is one: a frame; an interface that it is to know (0, -ENOMEM). */
+void embed_capture_write(struct embed *e, const struct embed_interface *i, bool to_host, const uint8_t *frame,
+                         uint32_t size);
+int embed_capture_know(struct embed *e, struct embed_interface *i);
+void embed_capture_stop(struct embed *e);
 
 /* What becomes of a packet on its way by a rule of the test's (rule.c). */
 struct embed_ruling {

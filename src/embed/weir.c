@@ -127,6 +127,8 @@ static int make(struct embed *e)
     if (err == 0)
         err = embed_watch_create(e);
     if (err == 0)
+        err = embed_links_create(e);
+    if (err == 0)
         err = embed_wires_create(e);
     if (err == 0)
         err = embed_gate_create(e);
@@ -165,6 +167,7 @@ static void unmake(struct embed *e)
     embed_streams_destroy(e);
     embed_gate_destroy(e);
     embed_wires_destroy(e);
+    embed_links_destroy(e);
     embed_watch_destroy(e);
     if (e->bfe != NULL)
         bfe_destroy(e->bfe);
