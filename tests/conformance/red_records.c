@@ -111,6 +111,7 @@ static void RED_19_create_and_destroy(void **state)
 {
     struct driver_lab *l = lab(state);
     HANDLE a = handle_new(), b = handle_new(), none = &none;
+    const HANDLE gone[] = {a, b};
 
     assert_ptr_not_equal(a, b);
     assert_int_equal(FwpsRedirectHandleCreate0(NULL, 0, &none), STATUS_FWP_NULL_POINTER);
@@ -122,8 +123,11 @@ static void RED_19_create_and_destroy(void **state)
     FwpsRedirectHandleDestroy0(a);
     assert_int_equal(l->found[LEDGER_TWICE], 1);
     assert_int_equal(host_redirect_handle_destroy(l->host.host, a), STATUS_INVALID_HANDLE);
-    a = handle_new(); /* another, though in its place */
-    assert_int_equal(host_redirect_handle_destroy(l->host.host, b), STATUS_INVALID_HANDLE);
+    a = handle_new(); /* another, though in the place of one of them */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ptr_not_equal(a, gone[i]);
+        assert_int_equal(host_redirect_handle_destroy(l->host.host, gone[i]), STATUS_INVALID_HANDLE);
+    }
     FwpsRedirectHandleDestroy0(a);
 }
 
