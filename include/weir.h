@@ -281,7 +281,8 @@ struct weir_rule_config {
     bool (*only)(void *ctx, const uint8_t *packet, size_t size);
     void *ctx;
 };
-/* From now on; the first rule that fits a packet decides. */
+/* From now on; the first rule that fits a packet decides. A frame that holds none is fitted by rules that look at
+ * interface and way alone; it is neither corrupted nor cut. */
 struct weir_rule *weir_rule(struct weir *w, const struct weir_rule_config *config);
 uint64_t weir_rule_hits(struct weir_rule *r);
 void weir_rule_end(struct weir_rule *r);
@@ -289,11 +290,33 @@ void weir_rule_end(struct weir_rule *r);
 int weir_deliver(struct weir *w, uint32_t interface, const void *packet, size_t size);
 /* Everything that is on the wires from now on is written there (pcapng, Ethernet); NULL: no longer. */
 int weir_capture(struct weir *w, const char *path);
-/* Hears of each packet as it is put on a wire; NULL: nobody does. */
+/* Hears of each IP packet as it is put on a wire; NULL: nobody does. */
 void weir_tap(struct weir *w,
               void (*tap)(void *ctx, uint32_t interface, enum weir_way way, const uint8_t *packet,
                           size_t size),
               void *ctx);
+
+/*
+ * Frames, from their Ethernet header on, whatever is in them: ARP and LLDP, VLAN tags, 802.3 lengths. (Stacks send and
+ * receive IP alone, and know their neighbours: no ARP is needed.) What is sent to an adapter's own MAC address, to a group or to
+ * all it takes; the rest goes no further than the wire. IP that is tagged is received as untagged IP is.
+ */
+struct weir_frame {
+    uint32_t interface;
+    enum weir_way way;
+    bool
+        arrived; /* false: it is put on the wire. true: it has come through: to the peer, or past the layers of the host */
+    const uint8_t *bytes; /* valid during the call */
+    size_t size;
+};
+/* One is sent by what is on the other end of that wire (WEIR_TO_HOST), from whatever address it says; or by something on the
+ * host that is not TCP/IP (WEIR_FROM_HOST; no IP packet then): it meets the MAC layers, outbound. 14 to 65,549 bytes. 0;
+ * -EACCES: blocked or absorbed there. Not from within a classify. */
+int weir_frame_send(struct weir *w, uint32_t interface, enum weir_way way, const void *frame, size_t size);
+/* Hears of every frame, also of those that hold IP packets; NULL: nobody does. */
+void weir_tap_frames(struct weir *w, void (*tap)(void *ctx, const struct weir_frame *f), void *ctx);
+/* The address of the host's end of that wire, or of the other: the six bytes. 0, -EINVAL. */
+int weir_mac(struct weir *w, uint32_t interface, bool peer, uint8_t mac[6]);
 /* The other end of the wire is this descriptor from now on (a TUN device's without packet information: an IP packet a
  * read, a write); the peer is gone, the wire has no delay of its own. real_time only. It stays the caller's. */
 int weir_attach(struct weir *w, uint32_t interface, int fd);
@@ -356,7 +379,7 @@ struct weir_event {
     bool inbound;
     bool reauthorization;
     unsigned protocol;
-    const char *local, *remote; /* "10.0.0.1:50000"; NULL */
+    const char *local, *remote; /* "10.0.0.1:50000"; NULL, also of a frame that is not IP: its text says it */
     const char *text;           /* the whole of it, for people: one line */
 };
 /* Calls fn for each that is kept, oldest first; valid during the call. With WEIR_EVENTS=1 in the environment each is

@@ -42,7 +42,8 @@ void embed_capture_stop(struct embed *e)
 void embed_capture_write(struct embed *e, const struct embed_interface *i, bool to_host, const uint8_t *frame,
                          uint32_t size)
 {
-    const uint64_t now = weir_now(e->handle);
+    struct embed_capture *c = e->capture;
+    const uint64_t now = c != NULL ? embed_date(e) : 0;
     const struct capture_packet p = {
         .interface = i->at,
         .time_ns = now,
@@ -54,8 +55,8 @@ void embed_capture_write(struct embed *e, const struct embed_interface *i, bool 
         .flags = to_host ? 1 : 2, /* epb_flags: inbound, outbound */
     };
 
-    if (e->capture != NULL)
-        (void)capture_write(e->capture->writer, e->capture->is, &p, NULL);
+    if (c != NULL)
+        (void)capture_write(c->writer, c->is, &p, NULL);
 }
 
 int embed_capture_know(struct embed *e, struct embed_interface *i)

@@ -104,6 +104,19 @@ static void add_ends(struct line *l, const struct embed_record *r)
         add(l, " %s -> %s", local, remote);
 }
 
+static void add_mac(struct line *l, const uint8_t *mac)
+{
+    add(l, " %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+static void add_frame(struct line *l, const struct embed_record *r)
+{
+    add(l, "frame of type 0x%04x", r->ether_type);
+    add_mac(l, r->inbound ? r->remote.v6 : r->local.v6);
+    add(l, " ->");
+    add_mac(l, r->inbound ? r->local.v6 : r->remote.v6);
+}
+
 static void add_body(struct line *l, const struct embed_record *r)
 {
     add(l, "%s", embed_event_kind_name(r->kind));
@@ -115,8 +128,10 @@ static void add_body(struct line *l, const struct embed_record *r)
         add(l, " (no filter is there)");
     if (r->reauthorization)
         add(l, " (again)");
-    if (r->protocol != 0 || r->version != 0)
+    if (r->protocol != 0 || r->version != 0 || r->frame)
         add(l, r->verdict != NULL ? ", " : "");
+    if (r->frame)
+        add_frame(l, r);
     if (r->protocol != 0)
         add_protocol(l, r);
     if (r->version != 0)

@@ -24,6 +24,9 @@
  * packet of a driver's that is too long for its wire is cut here. What arrives in fragments both the host and the stack put
  * together; when the host keeps what it made whole, the stack forgets its pieces.
  *
+ * Frames. What stands behind an Ethernet header need not be IP: such a frame meets the MAC layers alone, and no stack. What a
+ * driver injects there keeps its own header, both ways.
+ *
  * The inbox. What the host tells comes on any thread, also within host_frame(): packets that drivers inject, and
  * completions. It is noted and carried out by the test's own thread, in the order in which it came, between two
  * steps of the pump or before the call returns.
@@ -43,7 +46,7 @@
 #define PIECES      64u         /* of 65,535 bytes, at 1,280 */
 #define OWN_IDS     0x80008000u /* identifications of what is cut here: the stack's begin at 1 */
 
-enum note_kind { NOTE_PACKET, NOTE_COMPLETED, NOTE_TORN, NOTE_GONE };
+enum note_kind { NOTE_PACKET, NOTE_FRAME, NOTE_COMPLETED, NOTE_TORN, NOTE_GONE };
 
 struct ends {
     uint8_t version;
@@ -92,7 +95,7 @@ struct embed_gate {
 
 static void tell_packet(struct embed *e, enum weir_event_kind kind, const char *verdict, const char *note,
                         const struct host_outcome *o, uint32_t interface, bool inbound, const uint8_t *bytes,
-                        uint32_t size)
+                        uint32_t size, bool frame)
 {
     const struct embed_packet_event event = {
         .kind = kind,
@@ -103,6 +106,7 @@ static void tell_packet(struct embed *e, enum weir_event_kind kind, const char *
         .flow_id = o != NULL ? o->flow_id : 0,
         .interface = interface,
         .inbound = inbound,
+        .frame = frame,
         .bytes = bytes,
         .size = size,
     };
@@ -110,10 +114,16 @@ static void tell_packet(struct embed *e, enum weir_event_kind kind, const char *
     embed_event_packet(e, &event);
 }
 
-/* Words for what a frame came to that did not pass. */
+/* Words for what a frame came to that did not pass. at: where its IP packet begins; size: there is none. */
 static void tell_fate(struct embed *e, const struct host_outcome *o, uint32_t interface, bool inbound,
-                      const uint8_t *bytes, uint32_t size)
+                      const uint8_t *bytes, uint32_t at, uint32_t size)
 {
+    const bool frame = at == size;
+
+    if (!frame) {
+        bytes += at;
+        size -= at;
+    }
     switch (o->fate) {
     case HOST_BLOCKED:
     case HOST_ABSORBED:
@@ -123,12 +133,12 @@ static void tell_fate(struct embed *e, const struct host_outcome *o, uint32_t in
                     o->note != HOST_NOTE_NONE ? host_note_words(o->note)
                     : o->fault != WIRE_OK     ? wire_fault_words(o->fault)
                                               : NULL,
-                    o, interface, inbound, bytes, size);
+                    o, interface, inbound, bytes, size, frame);
         break;
     case HOST_HELD:
         tell_packet(e, WEIR_EVENT_PENDED, "pended",
                     o->layer != NULL ? NULL : "waits with what was pended before", o, interface, inbound,
-                    bytes, size);
+                    bytes, size, frame);
         break;
     default:
         break;
@@ -197,8 +207,8 @@ static enum stack_sent pass_on(struct embed *e, const struct stack_packet *p, co
 {
     struct embed_gate *g = e->gate;
     struct embed_socket *s = p->socket != NULL ? stack_user(p->socket) : NULL;
-    struct embed_interface *i = embed_interface_by_index(e, p->interface);
-    const uint32_t link = i != NULL ? LINK : 0, size = f->packet->captured - link;
+    struct embed_interface *i = embed_interface_by_index(e, p->interface), *by = i;
+    const uint32_t link = i != NULL ? LINK : 0, size = f->packet->captured;
     const struct host_owner *before = g->sending;
     const uint8_t *bytes = f->packet->frame;
     const void *out;
@@ -214,18 +224,19 @@ static enum stack_sent pass_on(struct embed *e, const struct stack_packet *p, co
     g->sending = before;
     if (o.changed != NULL)
         bytes = o.changed;
-    bytes += link;
     if (o.changed != NULL && i != NULL) /* it may have been redirected to where another wire leads */
-        i = embed_interface_towards(e, 0, bytes, size);
+        i = embed_interface_towards(e, 0, bytes + link, size - link);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED) {
         if (first)
-            tell_fate(e, &o, p->interface, false, bytes, size);
+            tell_fate(e, &o, p->interface, false, bytes, link, size);
         return answer_of(g, p, f, &o, s);
     }
     if (o.inbound || i == NULL)
-        embed_wire_loop(e, p->interface, bytes, size);
+        embed_wire_loop(e, p->interface, bytes + link, size - link);
+    else if (i == by)
+        embed_wire_frame(e, i, false, bytes, size);
     else
-        embed_wire_send(e, i, false, bytes, size);
+        embed_wire_send(e, i, false, bytes + link, size - link);
     return STACK_SENT;
 }
 
@@ -237,7 +248,7 @@ static void frame_of(struct embed *e, const struct stack_packet *p, uint8_t *roo
 
     memcpy(room + LINK, p->bytes, p->size);
     if (i != NULL) {
-        embed_wire_link(i, false, room);
+        embed_wire_link(i, false, room, LINK + p->size);
         wire_parse(WIRE_LINK_ETHERNET, room, LINK + p->size, LINK + p->size, wire);
     } else { /* loopback has no link */
         wire_parse_ip(room + LINK, p->size, p->size, wire);
@@ -331,6 +342,31 @@ static enum stack_sent host_send(void *ctx, const struct stack_packet *p)
     return pass_on(e, p, &f, true);
 }
 
+int embed_gate_send_frame(struct embed *e, struct embed_interface *i, const uint8_t *frame, uint32_t size)
+{
+    struct wire_packet wire;
+    struct host_outcome o;
+    struct host_frame f = {.packet = &wire,
+                           .number = ++e->gate->frames,
+                           .time_ns = embed_now(e),
+                           .interface_index = i->index,
+                           .way = HOST_WAY_OUT};
+    const void *out;
+
+    wire_parse(WIRE_LINK_ETHERNET, frame, size, size, &wire);
+    out = embed_calls_out();
+    host_frame(e->host, &f, &o);
+    embed_is_back(out);
+    if (o.changed != NULL)
+        frame = o.changed;
+    if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED) {
+        tell_fate(e, &o, i->index, false, frame, size, size);
+        return -EACCES;
+    }
+    embed_wire_frame(e, i, false, frame, size);
+    return 0;
+}
+
 /* A packet of a driver's, which may be too long for the wire. */
 static void send_cut(struct embed *e, struct embed_interface *i, const uint8_t *bytes, uint32_t size)
 {
@@ -371,14 +407,25 @@ static bool reaches_stack(const struct host_outcome *o)
     }
 }
 
+/* What has come through: to the host's stack, if it is IP. */
+static void take(struct embed *e, const struct embed_interface *i, const uint8_t *frame, uint32_t size)
+{
+    const uint32_t at = embed_frame_ip(frame, size);
+
+    embed_frame_tell(e, i, WEIR_TO_HOST, true, frame, size);
+    if (at < size)
+        embed_gate_give(e, i->index, frame + at, size - at);
+}
+
 void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size)
 {
+    const uint32_t at = embed_frame_ip(frame, size);
     struct wire_packet wire;
     struct host_outcome o;
     struct host_frame f;
     const void *out;
 
-    wire_parse(WIRE_LINK_ETHERNET, frame, LINK + size, LINK + size, &wire);
+    wire_parse(WIRE_LINK_ETHERNET, frame, size, size, &wire);
     f = (struct host_frame){.packet = &wire,
                             .number = ++e->gate->frames,
                             .time_ns = embed_now(e),
@@ -388,11 +435,13 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     host_frame(e->host, &f, &o);
     embed_is_back(out);
     if (o.fate != HOST_PASSED && o.fate != HOST_IGNORED)
-        tell_fate(e, &o, i->index, true, frame + LINK, size);
+        tell_fate(e, &o, i->index, true, frame, at, size);
+    if (o.changed != NULL) /* valid until the next frame, which whoever hears of this one may cause */
+        memcpy(frame, o.changed, size);
     if (!reaches_stack(&o) && e->gate->whole == f.number)
-        stack_forget_datagram(e->gate->stack, frame + LINK, size);
+        stack_forget_datagram(e->gate->stack, frame + at, size - at);
     else if (reaches_stack(&o))
-        embed_gate_give(e, i->index, o.changed != NULL ? o.changed + LINK : frame + LINK, size);
+        take(e, i, frame, size);
 }
 
 /* ---- the inbox ----------------------------------------------------------------------------------------- */
@@ -407,37 +456,50 @@ static void put(struct embed *e, struct note *n)
     embed_world_wake(e);
 }
 
+/* The whole of what a driver injected: a frame with its own link header, or a packet. */
+static const uint8_t *all_of(const struct host_emitted *p, uint32_t *size)
+{
+    *size = p->frame ? p->link_size + p->size : p->size;
+    return p->frame ? p->link : p->bytes;
+}
+
 static void note_packet(struct embed *e, const struct host_emitted *p)
 {
-    /* A wire carries IP packets, and its link headers are its own: of a driver's frame the packet goes on. */
-    struct note *n = p->bytes != NULL && p->size != 0 && p->version != 0 ? malloc(sizeof *n + p->size) : NULL;
+    uint32_t size;
+    const uint8_t *bytes = all_of(p, &size);
+    struct note *n = bytes != NULL && size != 0 ? malloc(sizeof *n + size) : NULL;
 
     if (n == NULL)
         return; /* lost, as on a wire */
-    n->kind = NOTE_PACKET;
+    n->kind = p->frame ? NOTE_FRAME : NOTE_PACKET;
     n->inbound = p->inbound;
     n->loopback = p->loopback;
     n->interface = p->interface_index;
-    n->size = p->size;
-    memcpy(n->bytes, p->bytes, p->size);
+    n->size = size;
+    memcpy(n->bytes, bytes, size);
     put(e, n);
+}
+
+static void tell_injected(struct embed *e, const char *verdict, const char *note,
+                          const struct host_outcome *o, const struct host_emitted *p)
+{
+    const bool frame = p->frame && p->version == 0;
+    uint32_t size = p->size;
+    const uint8_t *bytes = frame ? all_of(p, &size) : p->bytes;
+
+    tell_packet(e, WEIR_EVENT_INJECTED, verdict, note, o, p->interface_index, p->inbound, bytes, size, frame);
 }
 
 static void on_emit(void *ctx, const struct host_emitted *p)
 {
-    tell_packet(ctx, WEIR_EVENT_INJECTED,
-                p->inbound     ? "received"
-                : p->forwarded ? "forwarded"
-                               : "sent",
-                NULL, NULL, p->interface_index, p->inbound, p->bytes, p->size);
+    tell_injected(ctx, p->inbound ? "received" : p->forwarded ? "forwarded" : "sent", NULL, NULL, p);
     note_packet(ctx, p);
 }
 
 static void on_lost(void *ctx, const struct host_emitted *p, const struct host_outcome *how)
 {
-    tell_packet(ctx, WEIR_EVENT_INJECTED, host_fate_name(how->fate),
-                how->note != HOST_NOTE_NONE ? host_note_words(how->note) : NULL, how, p->interface_index,
-                p->inbound, p->bytes, p->size);
+    tell_injected(ctx, host_fate_name(how->fate),
+                  how->note != HOST_NOTE_NONE ? host_note_words(how->note) : NULL, how, p);
     if (how->fate == HOST_STACK && p->inbound && how->module == FWPS_DISCARD_MODULE_TRANSPORT)
         note_packet(ctx, p); /* the stack answers it: nobody is there */
 }
@@ -555,6 +617,14 @@ static void carry_out(struct embed *e, const struct note *n)
             host_connection_gone(e->host, at->version, &at->local, at->local_port, &at->remote,
                                  at->remote_port);
         }
+    } else if (n->kind == NOTE_FRAME) {
+        i = embed_interface_by_index(e, n->interface);
+        if (i == NULL)
+            return;
+        if (!n->inbound)
+            embed_wire_frame(e, i, false, n->bytes, n->size);
+        else if (embed_frame_is_for(i->mac[0], n->bytes))
+            take(e, i, n->bytes, n->size);
     } else if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
         embed_gate_give(e, n->interface, n->bytes, n->size);
     } else if (n->kind == NOTE_PACKET) {

@@ -10,7 +10,7 @@
  *                        |    gate.c   the host: host_frame() of all that leaves or arrives; what is held, completed,
  *                        |      |      emitted, lost                   ^
  *                        |      v                                      |
- *                        +--> wire.c   rules, delays, capture; interface.c: peers' ends, TUN
+ *                        +--> wire.c   rules, delays, capture; interface.c: peers' ends, TUN; frame.c
  *                        +--> world.c  time: wires, stacks, fibers, deadline by deadline
  *                        +--> driver.c, device.c, classify.c
  *                        +--> watch.c  events as they happen; match, expect
@@ -61,11 +61,13 @@ struct embed {
     struct loader *loader;
     struct rt_sim *sim; /* NULL: real time */
     struct rt_clock *clock;
-    struct embed_handles *handles;   /* handle.c */
-    struct embed_world *world;       /* world.c */
-    struct embed_links *links;       /* interface.c */
-    struct embed_wires *wires;       /* wire.c */
-    struct embed_capture *capture;   /* capture.c; NULL: nothing is written down */
+    struct embed_handles *handles;                            /* handle.c */
+    struct embed_world *world;                                /* world.c */
+    struct embed_links *links;                                /* interface.c */
+    struct embed_wires *wires;                                /* wire.c */
+    struct embed_capture *capture;                            /* capture.c; NULL: nothing is written down */
+    void (*frame_tap)(void *ctx, const struct weir_frame *f); /* frame.c; NULL: nobody hears of frames */
+    void *frame_tap_ctx;
     struct embed_programs *programs; /* program.c */
     struct embed_gate *gate;         /* gate.c */
     struct embed_streams *streams;   /* stream.c */
@@ -121,6 +123,7 @@ void embed_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- world.c ------------------------------------------------------------------------------------------- */
 uint64_t embed_now(struct embed *e);
+uint64_t embed_date(struct embed *e); /* since 1970 */
 /* Everything that can happen without time going by. */
 void embed_step(struct embed *e);
 /* Until done() or that time. Was it done? */
@@ -142,6 +145,7 @@ struct embed_packet_event {
     uint64_t filter_id, flow_id;
     uint32_t interface;
     bool inbound; /* as the host sees it */
+    bool frame;   /* it is no IP: from its Ethernet header on */
     const uint8_t *bytes;
     size_t size;
 };

@@ -3,15 +3,17 @@
  * The machine inside embed: interfaces, wires, stacks, programs, and the gate between stack and host. What
  * interface.c, wire.c, gate.c, program.c, socket.c and world.c know of each other.
  *
- * A packet is kept as an Ethernet frame: LINK bytes of made-up header, then the packet from its IP header on. The
- * host sees frames (its MAC layers want them), stacks see packets.
+ * What is under way is an Ethernet frame. A stack's packet gets LINK bytes of header that is made up; what a driver or the
+ * test sends as a frame has its own, perhaps with VLAN tags, and need not hold IP. The host sees frames (its MAC layers
+ * want them), stacks see packets.
  */
 #ifndef WEIR_EMBED_MACHINE_H
 #define WEIR_EMBED_MACHINE_H
 
 #include "embed/internal.h"
 
-#define LINK 14u
+#define LINK             14u
+#define EMBED_FRAME_MOST (LINK + 65535u)
 
 struct embed_process;
 struct embed_socket;
@@ -65,16 +67,19 @@ int embed_wires_create(struct embed *e);
 /* What is under way is gone, the capture is written. */
 void embed_wires_stop(struct embed *e);
 void embed_wires_destroy(struct embed *e);
-/* A packet is put on a wire, from its IP header on. */
+/* A packet is put on a wire, from its IP header on; its link header is made. */
 void embed_wire_send(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *bytes,
                      uint32_t size);
-/* ... and comes back to the host that sent it, at once: loopback. */
+/* A frame is, as it is. */
+void embed_wire_frame(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *frame,
+                      uint32_t size);
+/* A packet comes back to the host that sent it, at once: loopback. */
 void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size);
 uint64_t embed_wires_due(const struct embed *e); /* UINT64_MAX: nothing is under way */
 /* Delivers one packet that is due. False: none is. */
 bool embed_wires_deliver(struct embed *e, uint64_t now);
-/* Writes the link header before the packet, which stands behind it. */
-void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *frame);
+/* Writes the link header before the packet, which stands behind it; size: of both. */
+void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *frame, uint32_t size);
 
 /* Into the capture, if there is one: a frame; an interface that it is to know (0, -ENOMEM). */
 void embed_capture_write(struct embed *e, const struct embed_interface *i, bool to_host, const uint8_t *frame,
@@ -92,9 +97,20 @@ struct embed_ruling {
 struct embed_rules;
 int embed_rules_create(struct embed *e, struct embed_rules **out);
 void embed_rules_destroy(struct embed_rules *r);
+/* bytes: from its IP header on; NULL: there is none, and rules that look at packets do not fit. */
 struct embed_ruling embed_rules_ask(struct embed_rules *r, const struct embed_interface *i, bool to_host,
                                     const uint8_t *bytes, uint32_t size);
 struct embed_rules *embed_wires_rules(struct embed *e);
+
+/* ---- frames (frame.c) ---------------------------------------------------------------------------------- */
+
+/* Where the frame's IP packet begins; `size`: it has none. */
+uint32_t embed_frame_ip(const uint8_t *frame, uint32_t size);
+/* Does an adapter of this address take it: sent to it, or to a group? */
+bool embed_frame_is_for(const uint8_t mac[6], const uint8_t *frame);
+/* weir_tap_frames()'s function hears of it. */
+void embed_frame_tell(struct embed *e, const struct embed_interface *i, enum weir_way way, bool arrived,
+                      const uint8_t *frame, uint32_t size);
 
 /* ---- the gate (gate.c) --------------------------------------------------------------------------------- */
 
@@ -102,8 +118,10 @@ int embed_gate_create(struct embed *e); /* the host's stack */
 void embed_gate_destroy(struct embed *e);
 void embed_gate_host(struct embed *e, struct host_config *config); /* its callbacks */
 struct stack *embed_gate_stack(struct embed *e);
-/* A frame came in by this interface: LINK bytes, then the packet. It may be changed. */
+/* A frame came in by this interface. It may be changed. */
 void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size);
+/* The host itself sends this one, which holds no IP. 0; -EACCES: blocked or absorbed on its way. */
+int embed_gate_send_frame(struct embed *e, struct embed_interface *i, const uint8_t *frame, uint32_t size);
 /* A packet for the host's own stack, behind the layers. */
 void embed_gate_give(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size);
 /* What the host told meanwhile is carried out. False: nothing was told. */

@@ -67,6 +67,8 @@ static bool fits(struct embed *e, struct rule *r, const struct embed_interface *
     if ((c->interface != 0 && c->interface != i->index) ||
         (c->way != WEIR_BOTH_WAYS && (c->way == WEIR_TO_HOST) != to_host))
         return false;
+    if (p == NULL) /* no IP: what looks at packets does not fit */
+        return c->protocol == 0 && c->tcp_mask == 0 && c->from == NULL && c->to == NULL && c->only == NULL;
     if ((c->protocol != 0 && c->protocol != p->protocol) ||
         (c->tcp_mask != 0 &&
          (p->protocol != WIRE_PROTOCOL_TCP || (p->tcp_flags & c->tcp_mask) != c->tcp_flags)))
@@ -107,9 +109,10 @@ struct embed_ruling embed_rules_ask(struct embed_rules *rules, const struct embe
 
     if (rules->first == NULL)
         return (struct embed_ruling){0};
-    wire_parse_ip(bytes, size, size, &p);
+    if (bytes != NULL)
+        wire_parse_ip(bytes, size, size, &p);
     for (struct rule *r = rules->first; r != NULL; r = r->next)
-        if (fits(rules->e, r, i, to_host, &p) && acts(r))
+        if (fits(rules->e, r, i, to_host, bytes != NULL ? &p : NULL) && acts(r))
             return (struct embed_ruling){.decided = true,
                                          .action = r->is.action,
                                          .delay_ns = r->is.delay_ns != 0            ? r->is.delay_ns

@@ -473,6 +473,16 @@ void embed_event(struct embed *e, const struct weir_event *event)
     unlock(w);
 }
 
+static void take_frame(struct embed_record *r, const struct wire_packet *p)
+{
+    r->frame = true;
+    r->ether_type = p->ether_type;
+    if (p->mac_at == UINT32_MAX)
+        return;
+    memcpy(r->local.v6, p->frame + p->mac_at + (r->inbound ? 0 : 6), 6);
+    memcpy(r->remote.v6, p->frame + p->mac_at + (r->inbound ? 6 : 0), 6);
+}
+
 void embed_event_packet(struct embed *e, const struct embed_packet_event *p)
 {
     struct embed_watch *w = e->watch;
@@ -480,7 +490,10 @@ void embed_event_packet(struct embed *e, const struct embed_packet_event *p)
     struct wire_packet wire;
     const uint32_t size = p->size > UINT32_MAX ? UINT32_MAX : (uint32_t)p->size;
 
-    wire_parse_ip(p->bytes, size, size, &wire);
+    if (p->frame)
+        wire_parse(WIRE_LINK_ETHERNET, p->bytes, size, size, &wire);
+    else
+        wire_parse_ip(p->bytes, size, size, &wire);
     lock(w);
     r = begin(e);
     if (r != NULL) {
@@ -494,6 +507,10 @@ void embed_event_packet(struct embed *e, const struct embed_packet_event *p)
         r->inbound = p->inbound;
         r->has_way = true;
         r->size = size;
+        if (p->frame) {
+            take_frame(r, &wire);
+            goto out;
+        }
         r->version = wire.version;
         r->protocol = wire.protocol;
         r->local = p->inbound ? wire.destination : wire.source;
@@ -506,6 +523,7 @@ void embed_event_packet(struct embed *e, const struct embed_packet_event *p)
             r->tcp_flags = wire.protocol == WIRE_PROTOCOL_TCP ? wire.tcp_flags : 0;
         }
     }
+out:
     finish(e, r);
     unlock(w);
 }

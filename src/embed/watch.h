@@ -23,6 +23,8 @@ struct embed_record {
     uint8_t protocol;
     uint8_t tcp_flags;
     bool inbound, has_way, reauthorization, has_ports, empty;
+    bool frame;               /* no IP: local.v6, remote.v6 begin with MAC addresses */
+    uint16_t ether_type;      /* frame's; 0: none (802.3 length) */
     uint32_t interface, size; /* of a packet */
 };
 

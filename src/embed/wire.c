@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wires: packets between the host under test and its peers, on their way for a while.
+ * Wires: frames between the host under test and its peers, on their way for a while.
  *
- *   a peer's stack --send--> embed_wire_send() --rules, tap, capture--> under way --due--> gate.c: the host
- *   the host's     --gate--> embed_wire_send() --               ""  --> under way --due--> the peer's stack, or
- *                                                                                          an attached descriptor
+ *   a peer's stack --send--> embed_wire_send() --rules, taps, capture--> under way --due--> gate.c: the host
+ *   the host's     --gate--> embed_wire_frame() --              ""  --> under way --due--> the peer's stack, or
+ *   weir_frame_send() -----> embed_wire_frame()                                            an attached descriptor
  *   the host's     --gate--> embed_wire_loop() --> under way --at once--> the host's stack (loopback)
  *
  * What is under way stands in a heap by the time when it is due, then by the order in which it was sent: a wire
  * without rules keeps the order. A packet that is held back (WEIR_REORDER) is due later, and as soon as the next
  * packet of its wire and way has gone.
+ *
+ * A frame has an IP packet behind its link header, or none: then rules that look at packets pass it over, only the tap for
+ * frames hears of it, and no stack gets it. At the end of a wire an adapter takes what is for its own address or a group's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,11 +28,13 @@
 struct flight {
     uint64_t due, number;
     struct embed_interface *i; /* NULL: loopback */
-    uint32_t interface, size, room;
+    uint32_t interface, room;
+    uint32_t size,
+        link;  /* the frame's; of what stands before its IP packet: as much as `size` where there is none */
     size_t at; /* in the heap */
     bool to_host;
-    struct flight *under; /* what was being sent when this one was: a tap may send */
-    uint8_t frame[];      /* LINK bytes, then the packet */
+    struct flight *under; /* what was under way to somebody of the test's when this one was: a tap may send */
+    uint8_t frame[];
 };
 
 struct embed_wires {
@@ -43,7 +48,7 @@ struct embed_wires {
     struct embed_interface *back_of[2];
     void (*tap)(void *ctx, uint32_t interface, enum weir_way way, const uint8_t *packet, size_t size);
     void *tap_ctx;
-    struct flight *sent; /* with rules and the tap; found here, should they be left by longjmp() */
+    struct flight *sent; /* with rules, taps, drivers; found here, should they be left by longjmp() */
 };
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -153,10 +158,10 @@ static struct flight *flight_new(struct embed_wires *w, uint32_t size)
         w->heap = more;
         w->room = room;
     }
-    if (LINK + size <= SPARE_ROOM && w->spare_count > 0) {
+    if (size <= SPARE_ROOM && w->spare_count > 0) {
         f = w->spare[--w->spare_count];
     } else {
-        const uint32_t room = LINK + size <= SPARE_ROOM ? SPARE_ROOM : LINK + size;
+        const uint32_t room = size <= SPARE_ROOM ? SPARE_ROOM : size;
 
         f = malloc(sizeof *f + room);
         if (f == NULL)
@@ -201,7 +206,7 @@ static void group_mac(const uint8_t *packet, uint8_t *mac)
     }
 }
 
-void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *frame)
+void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *frame, uint32_t size)
 {
     const bool six = frame[LINK] >> 4 == 6;
 
@@ -209,20 +214,22 @@ void embed_wire_link(const struct embed_interface *i, bool to_host, uint8_t *fra
     memcpy(frame + 6, i->mac[to_host], 6);
     frame[12] = six ? 0x86 : 0x08;
     frame[13] = six ? 0xdd : 0x00;
+    if (size >= LINK + 40 || (!six && size >= LINK + 20))
+        group_mac(frame + LINK, frame);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
 static void spoil(struct flight *f)
 {
-    if (f->size != 0)
-        f->frame[LINK + rt_random() % f->size] ^= (uint8_t)(1u << rt_random() % 8);
+    if (f->size > f->link)
+        f->frame[f->link + rt_random() % (f->size - f->link)] ^= (uint8_t)(1u << rt_random() % 8);
 }
 
 static void cut(struct flight *f)
 {
-    if (f->size > 1)
-        f->size = 1 + (uint32_t)(rt_random() % (f->size - 1));
+    if (f->size > f->link + 1)
+        f->size = f->link + 1 + (uint32_t)(rt_random() % (f->size - f->link - 1));
 }
 
 /* The next packet of the wire and way has gone: what was held back for it may. */
@@ -251,7 +258,8 @@ static struct flight *copy_of(struct embed_wires *w, const struct flight *f)
     copy->i = f->i;
     copy->interface = f->interface;
     copy->to_host = f->to_host;
-    memcpy(copy->frame, f->frame, LINK + f->size);
+    copy->link = f->link;
+    memcpy(copy->frame, f->frame, f->size);
     return copy;
 }
 
@@ -291,47 +299,78 @@ static void carry_out(struct embed *e, const struct embed_ruling *ruling, struct
     let_go(w, f);
 }
 
-void embed_wire_send(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *bytes,
-                     uint32_t size)
+/* The taps hear of it. */
+static void tell(struct embed *e, const struct flight *f)
 {
-    const enum weir_way way = to_host ? WEIR_TO_HOST : WEIR_FROM_HOST;
-    struct embed_packet_event event = {
-        .kind = WEIR_EVENT_PACKET, .interface = i->index, .inbound = to_host, .bytes = bytes, .size = size};
+    const enum weir_way way = f->to_host ? WEIR_TO_HOST : WEIR_FROM_HOST;
+    struct embed_wires *w = e->wires;
+
+    if (w->tap != NULL && f->link < f->size) {
+        const void *out = embed_calls_out();
+
+        w->tap(w->tap_ctx, f->i->index, way, f->frame + f->link, f->size - f->link);
+        embed_is_back(out);
+        embed_again(e);
+    }
+    embed_frame_tell(e, f->i, way, false, f->frame, f->size);
+}
+
+/* It is put on the wire. */
+static void send(struct embed *e, struct flight *f, struct embed_interface *i, bool to_host)
+{
+    const bool ip = f->link < f->size;
+    struct embed_packet_event event = {.kind = WEIR_EVENT_PACKET,
+                                       .interface = i->index,
+                                       .inbound = to_host,
+                                       .frame = !ip,
+                                       .bytes = ip ? f->frame + f->link : f->frame,
+                                       .size = ip ? f->size - f->link : f->size};
     struct embed_wires *w = e->wires;
     struct embed_ruling ruling;
-    struct flight *f;
 
-    f = size <= PACKET_MOST && size != 0 ? flight_new(w, size) : NULL;
-    if (f == NULL)
-        return; /* without memory a wire loses packets */
     f->due = embed_now(e) + i->delay_ns;
     f->i = i;
     f->interface = i->index;
     f->to_host = to_host;
-    memcpy(f->frame + LINK, bytes, size);
-    embed_wire_link(i, to_host, f->frame);
-    if (size >= 40 || (bytes[0] >> 4 == 4 && size >= 20))
-        group_mac(f->frame + LINK, f->frame);
     f->under = w->sent;
     w->sent = f;
-    ruling = embed_rules_ask(w->rules, i, to_host, f->frame + LINK, size);
+    ruling = embed_rules_ask(w->rules, i, to_host, ip ? f->frame + f->link : NULL, f->size - f->link);
     event.verdict = ruling.verdict;
     embed_event_packet(e, &event);
-    if (w->tap != NULL) {
-        const void *out = embed_calls_out();
-
-        w->tap(w->tap_ctx, i->index, way, f->frame + LINK, size);
-        embed_is_back(out);
-        embed_again(e);
-    }
+    tell(e, f);
     w->sent = f->under;
-    embed_capture_write(e, i, to_host, f->frame, LINK + f->size);
+    embed_capture_write(e, i, to_host, f->frame, f->size);
     carry_out(e, &ruling, f);
+}
+
+void embed_wire_send(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *bytes,
+                     uint32_t size)
+{
+    struct flight *f = size <= PACKET_MOST && size != 0 ? flight_new(e->wires, LINK + size) : NULL;
+
+    if (f == NULL)
+        return; /* without memory a wire loses packets */
+    f->link = LINK;
+    memcpy(f->frame + LINK, bytes, size);
+    embed_wire_link(i, to_host, f->frame, f->size);
+    send(e, f, i, to_host);
+}
+
+void embed_wire_frame(struct embed *e, struct embed_interface *i, bool to_host, const uint8_t *frame,
+                      uint32_t size)
+{
+    struct flight *f = size >= LINK && size <= EMBED_FRAME_MOST ? flight_new(e->wires, size) : NULL;
+
+    if (f == NULL)
+        return;
+    memcpy(f->frame, frame, size);
+    f->link = embed_frame_ip(frame, size);
+    send(e, f, i, to_host);
 }
 
 void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size)
 {
-    struct flight *f = size <= PACKET_MOST ? flight_new(e->wires, size) : NULL;
+    struct flight *f = size <= PACKET_MOST ? flight_new(e->wires, LINK + size) : NULL;
 
     if (f == NULL)
         return;
@@ -339,6 +378,7 @@ void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, 
     f->i = NULL;
     f->interface = interface;
     f->to_host = true;
+    f->link = LINK;
     memcpy(f->frame + LINK, bytes, size);
     go(e->wires, f);
 }
@@ -347,18 +387,31 @@ void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, 
 
 static void arrive(struct embed *e, struct flight *f, uint64_t now)
 {
-    struct stack *at = f->i == NULL ? embed_gate_stack(e) : f->i->peer;
+    const uint8_t *packet = f->frame + f->link;
+    const uint32_t size = f->size - f->link;
+    struct stack *at;
 
-    if (f->i != NULL && f->to_host) {
-        embed_gate_arrive(e, f->i, f->frame, f->size);
-    } else if (f->i != NULL && f->i->fd >= 0) {
-        (void)!write(f->i->fd, f->frame + LINK, f->size);
-    } else if (f->i == NULL) {
-        embed_gate_give(e, f->interface, f->frame + LINK, f->size);
-    } else if (at != NULL) {
-        stack_advance(at, now);
-        stack_input(at, 1, f->frame + LINK, f->size);
+    if (f->i == NULL) {
+        embed_gate_give(e, f->interface, packet, size);
+        return;
     }
+    if (f->i->fd >= 0 && !f->to_host) { /* a TUN device's, which has no addresses */
+        if (size != 0)
+            (void)!write(f->i->fd, packet, size);
+        return;
+    }
+    if (!embed_frame_is_for(f->i->mac[!f->to_host], f->frame))
+        return;
+    if (f->to_host) {
+        embed_gate_arrive(e, f->i, f->frame, f->size);
+        return;
+    }
+    embed_frame_tell(e, f->i, WEIR_FROM_HOST, true, f->frame, f->size);
+    at = f->i->peer; /* whoever was told may have ended it */
+    if (at == NULL || size == 0)
+        return;
+    stack_advance(at, now);
+    stack_input(at, 1, packet, size);
 }
 
 bool embed_wires_deliver(struct embed *e, uint64_t now)
@@ -373,7 +426,10 @@ bool embed_wires_deliver(struct embed *e, uint64_t now)
     for (unsigned way = 0; way < 2; way++)
         if (w->back[way] == f)
             w->back[way] = NULL;
+    f->under = w->sent;
+    w->sent = f;
     arrive(e, f, now);
+    w->sent = f->under;
     flight_free(w, f);
     return true;
 }
@@ -399,13 +455,13 @@ int weir_deliver(struct weir *weir, uint32_t interface, const void *packet, size
         return -EINVAL;
     }
     {
-        struct flight *f = flight_new(e->wires, (uint32_t)size);
+        struct flight *f = flight_new(e->wires, LINK + (uint32_t)size);
 
         if (f == NULL)
             return -ENOMEM;
         memcpy(f->frame + LINK, packet, size);
-        embed_wire_link(i, true, f->frame);
-        embed_gate_arrive(e, i, f->frame, (uint32_t)size);
+        embed_wire_link(i, true, f->frame, f->size);
+        embed_gate_arrive(e, i, f->frame, f->size);
         flight_free(e->wires, f);
     }
     embed_settle_call(e);

@@ -73,6 +73,11 @@ uint64_t embed_now(struct embed *e)
     return rt_clock_now(e->clock);
 }
 
+uint64_t embed_date(struct embed *e)
+{
+    return e->sim != NULL ? embed_now(e) : (rt_clock_filetime(e->clock) - FILETIME_OF_1970) * 100;
+}
+
 /* ---- deadlines ----------------------------------------------------------------------------------------- */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -226,9 +231,7 @@ uint64_t weir_now(struct weir *w)
 {
     struct embed *e;
 
-    if (EMBED_ENTER(EMBED_ENGINE, w, &e) == NULL)
-        return 0;
-    return e->sim != NULL ? embed_now(e) : (rt_clock_filetime(e->clock) - FILETIME_OF_1970) * 100;
+    return EMBED_ENTER(EMBED_ENGINE, w, &e) != NULL ? embed_date(e) : 0;
 }
 
 void weir_run(struct weir *w, uint64_t ns)

@@ -86,6 +86,24 @@ static void by_a_tap(struct weir *w, struct weir_socket *s)
     (void)weir_connect(s, "10.0.0.2:80");
 }
 
+static void hear(void *ctx, const struct weir_frame *f)
+{
+    (void)ctx;
+    if (f->arrived)
+        leave();
+}
+
+/* In the midst of what the wire delivers. */
+static void by_a_frame(struct weir *w, struct weir_socket *s)
+{
+    uint8_t frame[14] = {1};
+
+    (void)s;
+    weir_tap_frames(w, hear, NULL);
+    (void)weir_frame_send(w, 1, WEIR_TO_HOST, frame, sizeof frame);
+    weir_run(w, WEIR_SECOND);
+}
+
 static void by_a_rule(struct weir *w, struct weir_socket *s)
 {
     (void)weir_rule(w, &(struct weir_rule_config){.only = only});
@@ -117,7 +135,7 @@ static void by_a_thread(struct weir *w, struct weir_socket *s)
 
 static void a_function_is_left(void **state)
 {
-    static void (*const ways[])(struct weir * w, struct weir_socket * s) = {by_a_tap, by_a_rule,
+    static void (*const ways[])(struct weir * w, struct weir_socket * s) = {by_a_tap, by_a_frame, by_a_rule,
                                                                             by_a_classify, by_a_thread};
     struct weir_socket *volatile s;
     struct weir *volatile w;

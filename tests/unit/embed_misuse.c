@@ -74,6 +74,12 @@ static void hear(void *ctx, uint32_t interface, enum weir_way way, const uint8_t
     (void)size;
 }
 
+static void hear_frame(void *ctx, const struct weir_frame *f)
+{
+    (void)ctx;
+    (void)f;
+}
+
 static void look(void *ctx, const struct weir_event *e)
 {
     (void)ctx;
@@ -106,6 +112,9 @@ static const struct weir_match any;
     X(ENGINE, weir_deliver, weir_deliver(h, 1, bytes, 1), -EINVAL)                                           \
     X(ENGINE, weir_capture, weir_capture(h, NULL), -EINVAL)                                                  \
     X(ENGINE, weir_tap, (weir_tap(h, hear, NULL), 0), 0)                                                     \
+    X(ENGINE, weir_frame_send, weir_frame_send(h, 1, WEIR_TO_HOST, bytes, 14), -EINVAL)                      \
+    X(ENGINE, weir_tap_frames, (weir_tap_frames(h, hear_frame, NULL), 0), 0)                                 \
+    X(ENGINE, weir_mac, weir_mac(h, 1, false, bytes), -EINVAL)                                               \
     X(ENGINE, weir_attach, weir_attach(h, 1, 0), -EINVAL)                                                    \
     X(ENGINE, weir_reauthorize, (weir_reauthorize(h, WEIR_POLICY_CHANGE), 0), 0)                             \
     X(ENGINE, weir_profile, weir_profile(h, 1, 1), -EINVAL)                                                  \
