@@ -217,7 +217,7 @@ void host_frame(struct host *h, const struct host_frame *f, struct host_outcome 
         struct host_frame translated = *f;
         const uint8_t *bytes;
 
-        translated.packet = redirect_wire_frame(l, f->packet);
+        translated.packet = redirect_wire_frame(l, f);
         paths_frame(l, translated.packet != f->packet ? &translated : f, out);
         bytes = redirect_wire_bytes(l);
         if (bytes != NULL && out->fate == HOST_PASSED && out->changed == NULL)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "host/paths.h"
+#include "host/redirect_wire.h"
 #include "host/walk.h"
 
 static void datagram_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
@@ -119,6 +120,7 @@ static bool same_datagram(const struct wire_packet *a, const struct wire_packet 
  */
 static bool gather(struct scene *s, struct wire_packet *whole, UINT64 *last)
 {
+    const struct wire_packet *first = redirect_wire_came(s->lane, s->packet);
     const struct host_config *c = &s->host->config;
     struct fragments *f = s->lane->sent;
     const struct host_frame *next;
@@ -128,13 +130,13 @@ static bool gather(struct scene *s, struct wire_packet *whole, UINT64 *last)
     bool stayed;
 
     *last = s->frame;
-    if (c->following == NULL || s->packet->fault != WIRE_OK)
+    if (c->following == NULL || first->fault != WIRE_OK)
         return false;
     fragments_clear(f);
-    r = fragments_add(f, s->packet, 0, s->time_ns, &bytes, &size);
+    r = fragments_add(f, first, 0, s->time_ns, &bytes, &size);
     stayed = lane_rest(s->lane);
     for (unsigned n = 0; r == FRAGMENT_HELD && (next = c->following(c->ctx, n)) != NULL; n++) {
-        if (!same_datagram(next->packet, s->packet) || next->packet->fault != WIRE_OK)
+        if (!same_datagram(next->packet, first) || next->packet->fault != WIRE_OK)
             continue;
         r = fragments_add(f, next->packet, 0, s->time_ns, &bytes, &size);
         *last = next->number;
@@ -153,8 +155,9 @@ static void datagram_of_fragments(struct scene *s, const struct wire_packet *who
 {
     struct scene all = *s;
 
-    path_scene(&all, whole, false);
+    path_scene(&all, redirect_wire_whole(s->lane, s->packet, whole), false);
     transport_out(&all, out);
+    redirect_wire_turned(s, &all);
     s->flow = all.flow;
     s->flow_id = all.flow_id;
     s->endpoint = all.endpoint;
@@ -214,6 +217,7 @@ static void fragment_out(struct scene *s, struct host_outcome *out)
     n.layer_id = out->layer != NULL && !at_link ? out->layer->id : ENGINE_LAYER_COUNT;
     n.filter_id = at_link ? 0 : out->filter_id;
     n.flow_id = out->flow_id;
+    fragment_key(s, &key); /* it may have been redirected on its way, and the others will be */
     lane_enter(s->lane);
     memory_put_fragment(m, &key, s->time_ns, s->time_ns + FRAGMENT_NS, &n);
     lane_leave(s->lane);

@@ -291,7 +291,7 @@ static enum ale_result conclude(struct redirect *r, struct scene *s, struct answ
         return refused(s, why, a);
     ale_tell(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id, HOST_FLOW_REDIRECTED);
     if (s->packet != NULL)
-        redirect_rewrite(s, &told.asked, &told.given);
+        redirect_rewrite(s, &told.given);
     if (config->redirected != NULL) {
         const bool stayed = lane_rest(s->lane);
 

@@ -174,8 +174,7 @@ bool redirect_translate(struct redirects *x, const struct host_redirect_ends *as
 void redirect_translate_end(struct redirects *x, UINT64 flow_id, UINT64 endpoint_id, UINT64 now_ns);
 void redirect_wire_destroy(struct redirects *x);
 /* The scene's packet, which goes out, is that of `given` from now on. Lane not held. */
-void redirect_rewrite(struct scene *s, const struct host_redirect_ends *asked,
-                      const struct host_redirect_ends *given);
+void redirect_rewrite(struct scene *s, const struct host_redirect_ends *given);
 
 /* ---- what ALE calls (lane not held) */
 
