@@ -34,6 +34,11 @@ static uint64_t sum_of_address(uint8_t version, const union wire_addr *a)
     return sum;
 }
 
+static UINT32 sum_of(const uint8_t *bytes, uint32_t size)
+{
+    return (UINT16)~wire_fold(wire_sum(bytes, size, 0));
+}
+
 static UINT16 get16(const uint8_t *at)
 {
     return (UINT16)(at[0] << 8 | at[1]);
@@ -166,7 +171,7 @@ bool redirect_write_error(struct redirect_written *out, const struct wire_packet
 {
     const struct redirect_tuple outer = {.source = *translated(&error->source, quoted, to),
                                          .destination = *translated(&error->destination, quoted, to)};
-    const uint64_t before = wire_sum(quoted->frame, quoted->captured, 0);
+    const UINT32 before = sum_of(quoted->frame, quoted->captured);
     const uint32_t checksum_at = error->transport_at + 2;
     uint8_t *quote;
 
@@ -176,7 +181,7 @@ bool redirect_write_error(struct redirect_written *out, const struct wire_packet
     quote = out->bytes + error->data_at;
     edit(quote, quoted, to);
     put16(out->bytes + checksum_at,
-          corrected(get16(out->bytes + checksum_at), before, wire_sum(quote, quoted->captured, 0)));
+          corrected(get16(out->bytes + checksum_at), before, sum_of(quote, quoted->captured)));
     read_again(out, error);
     return true;
 }
