@@ -36,6 +36,10 @@ int api_context_create(const struct api_config *config, struct api_context **out
 /* The client dies: sessions that it left open are closed (OBJ-01). No call of it may be under way. */
 void api_context_destroy(struct api_context *c);
 
+/* The client is a driver that has gone, with its image: callouts that it left registered, and what flows carry for them,
+ * are no more; none of its functions is called. None may be running. */
+void api_callouts_abandon(struct api_context *c);
+
 /* Makes it current for this thread; returns the one before. c may be NULL. */
 struct api_context *api_set_current(struct api_context *c);
 

@@ -16,8 +16,12 @@
  * Unregistering returns when no classifyFn, notifyFn or flowDeleteFn of the callout runs (LIFE-06); asked
  * from inside one of them, where Windows would hang, it is STATUS_DEVICE_BUSY and reported (LIFE-07).
  * PASSIVE_LEVEL.
+ *
+ * A context knows the entries it has made. A driver that is unloaded with some left has broken its contract (LIFE-04), and on
+ * Windows the next classify stops the machine; here they go without a call: filters find them unregistered.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "fwpmk.h"
 #include "fwpsk.h"
@@ -33,6 +37,81 @@
      FWP_CALLOUT_FLAG_ENABLE_COMMIT_ADD_NOTIFY | FWP_CALLOUT_FLAG_ALLOW_MID_STREAM_INSPECTION |              \
      FWP_CALLOUT_FLAG_ALLOW_RECLASSIFY | FWP_CALLOUT_FLAG_RESERVED1 | FWP_CALLOUT_FLAG_ALLOW_RSC |           \
      FWP_CALLOUT_FLAG_ALLOW_L2_BATCH_CLASSIFY | FWP_CALLOUT_FLAG_ALLOW_USO | FWP_CALLOUT_FLAG_ALLOW_URO)
+
+/* What the context's driver has registered and not got rid of. */
+struct api_callouts {
+    struct rt_mutex *lock;
+    UINT32 *ids;
+    size_t count, room;
+};
+
+int api_callouts_create(struct api_callouts **out)
+{
+    struct api_callouts *t = calloc(1, sizeof(*t));
+
+    if (t == NULL || rt_mutex_create(&t->lock) != 0) {
+        free(t);
+        return -ENOMEM;
+    }
+    *out = t;
+    return 0;
+}
+
+void api_callouts_destroy(struct api_callouts *t)
+{
+    if (t == NULL)
+        return;
+    rt_mutex_destroy(t->lock);
+    free(t->ids);
+    free(t);
+}
+
+static bool note(struct api_callouts *t, UINT32 id)
+{
+    UINT32 *more;
+    bool done = true;
+
+    rt_mutex_lock(t->lock);
+    if (t->count == t->room) {
+        more = realloc(t->ids, (t->room * 2 + 8) * sizeof(*more));
+        done = more != NULL;
+        t->ids = done ? more : t->ids;
+        t->room = done ? t->room * 2 + 8 : t->room;
+    }
+    if (done)
+        t->ids[t->count++] = id;
+    rt_mutex_unlock(t->lock);
+    return done;
+}
+
+/* The entry may be another context's. */
+static void strike(struct api_callouts *t, UINT32 id)
+{
+    rt_mutex_lock(t->lock);
+    for (size_t i = 0; i < t->count; i++)
+        if (t->ids[i] == id) {
+            t->ids[i] = t->ids[--t->count];
+            break;
+        }
+    rt_mutex_unlock(t->lock);
+}
+
+void api_callouts_abandon(struct api_context *c)
+{
+    struct api_callouts *t = api_callouts(c);
+    struct bfe_callout_entry entry;
+
+    while (t->count != 0) {
+        const UINT32 id = t->ids[--t->count];
+
+        if (bfe_callout_hold(api_bfe(c), NULL, id, false, &entry) != STATUS_SUCCESS)
+            continue;
+        engine_callout_unregister(api_engine(c), &entry.key);
+        if (api_host(c) != NULL)
+            host_callout_forget(api_host(c), id);
+        bfe_callout_release(api_bfe(c), &entry.key, true);
+    }
+}
 
 static const char *const doors[] = {"FwpsCalloutRegister0", "FwpsCalloutRegister1", "FwpsCalloutRegister2",
                                     "FwpsCalloutRegister3"};
@@ -71,7 +150,9 @@ static NTSTATUS do_register(const void *device, const FWPS_CALLOUT3 *callout, un
         .flow_delete = callout->flowDeleteFn,
         .context = rt_current(),
     };
-    rc = engine_callout_register(api_engine(c), &e);
+    rc = note(api_callouts(c), entry.id) ? engine_callout_register(api_engine(c), &e) : -ENOMEM;
+    if (rc != 0)
+        strike(api_callouts(c), entry.id);
     bfe_callout_release(api_bfe(c), &entry.key, rc != 0);
     if (rc != 0)
         return rc == -EEXIST ? STATUS_FWP_ALREADY_EXISTS : STATUS_NO_MEMORY;
@@ -137,8 +218,10 @@ static NTSTATUS unregister(const GUID *key, UINT32 id, const void *site)
     if (api_host(c) != NULL && host_callout_contexts(api_host(c), entry.id) != 0)
         status = STATUS_DEVICE_BUSY;
     bfe_callout_release(api_bfe(c), &entry.key, status == STATUS_SUCCESS);
-    if (status == STATUS_SUCCESS)
+    if (status == STATUS_SUCCESS) {
+        strike(api_callouts(c), entry.id);
         ledger_close(LEDGER_CALLOUT, entry.id, site);
+    }
     return status;
 }
 

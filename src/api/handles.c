@@ -45,6 +45,7 @@ struct api_context {
     void *owner;
     struct host *host;
     struct api_endpoint_lists *endpoint_lists;
+    struct api_callouts *callouts;
 
     struct rt_mutex *lock;
     struct rt_cond *left; /* a call has left a closing slot */
@@ -110,8 +111,8 @@ int api_context_create(const struct api_config *config, struct api_context **out
         if (!c->user_name)
             goto fail;
     }
-    if (api_endpoint_lists_create(&c->endpoint_lists) || rt_mutex_create(&c->lock) ||
-        rt_cond_create(rt_clock_real(), &c->left))
+    if (api_endpoint_lists_create(&c->endpoint_lists) || api_callouts_create(&c->callouts) ||
+        rt_mutex_create(&c->lock) || rt_cond_create(rt_clock_real(), &c->left))
         goto fail;
     *out = c;
     return 0;
@@ -129,6 +130,7 @@ void api_context_destroy(struct api_context *c)
             bfe_session_close(c->slots[i].session);
     free(c->slots);
     api_endpoint_lists_destroy(c->endpoint_lists);
+    api_callouts_destroy(c->callouts);
     if (c->left)
         rt_cond_destroy(c->left);
     if (c->lock)
@@ -151,6 +153,11 @@ struct api_context *api_current(void)
     struct rt_context *current = rt_current();
 
     return current != NULL ? current->api : NULL;
+}
+
+struct api_callouts *api_callouts(struct api_context *c)
+{
+    return c->callouts;
 }
 
 struct rt_context *api_rt(struct api_context *c)

@@ -44,6 +44,12 @@ int api_endpoint_lists_create(struct api_endpoint_lists **out);
 void api_endpoint_lists_destroy(struct api_endpoint_lists *t);
 struct api_endpoint_lists *api_endpoint_lists(struct api_context *c);
 
+/* What a driver has registered (callouts.c), the context's. create: 0 or -ENOMEM. */
+struct api_callouts;
+int api_callouts_create(struct api_callouts **out);
+void api_callouts_destroy(struct api_callouts *t);
+struct api_callouts *api_callouts(struct api_context *c);
+
 /* Between these the session stays. STATUS_INVALID_HANDLE: no open handle of this flavour in the current
  * context. */
 NTSTATUS api_enter(enum api_flavour flavour, HANDLE handle, struct api_call *call);

@@ -258,6 +258,8 @@ int weir_connect(struct weir_socket *socket, const char *address)
         embed_failed(s->e, __func__, "the socket is %s", weir_state_name(state));
         return -EINVAL;
     }
+    if (s->refused && s->bound && embed_socket_main(s) == NULL)
+        return -EACCES;
     if (s->bound && s->at[to.version == 6] == NULL) {
         embed_failed(s->e, __func__, "the socket is bound to an address of the other version than \"%s\"",
                      address);

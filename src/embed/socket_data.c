@@ -19,8 +19,8 @@ static long cannot_send(const struct embed_socket *s, const void *bytes, size_t 
         embed_failed(s->e, call, "the bytes are NULL");
         return -EINVAL;
     }
-    if (s->refused && s->kind == WEIR_TCP)
-        return -EACCES;
+    if (s->refused && (s->kind == WEIR_TCP || (s->bound && embed_socket_main(s) == NULL)))
+        return -EACCES; /* the second: its bind was, after a pend */
     return s->failed;
 }
 

@@ -354,6 +354,41 @@ NTSTATUS host_flow_remove(struct host *h, UINT64 flow_id, UINT16 layer_id, UINT3
     return STATUS_SUCCESS;
 }
 
+/* Takes those of a callout out of a list. */
+static UINT32 forget_in(struct ale *ale, struct ale_context **at, UINT32 callout)
+{
+    UINT32 n = 0;
+
+    while (*at != NULL) {
+        struct ale_context *c = *at;
+
+        if (c->callout != callout) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        put_back(ale, c);
+        n++;
+    }
+    return n;
+}
+
+void host_callout_forget(struct host *h, UINT32 callout_id)
+{
+    for (unsigned i = 0; i < h->lane_count; i++) {
+        struct lane *l = &h->lanes[i];
+        struct ale *ale = ale_of(l);
+        UINT32 n = 0;
+
+        rt_mutex_lock(l->lock);
+        (void)forget_in(ale, &ale->dying, callout_id);
+        for (UINT32 b = 0; b < ale->context_buckets; b++)
+            n += forget_in(ale, &ale->contexts[b], callout_id);
+        count_to(ale, ale->context_count - n);
+        rt_mutex_unlock(l->lock);
+    }
+}
+
 void ale_contexts_end(struct lane *l, UINT64 flow_id)
 {
     struct ale *ale = ale_of(l);

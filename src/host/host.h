@@ -455,6 +455,8 @@ NTSTATUS host_flow_abort(struct host *h, UINT64 flow_id);
 /* Waits until no flowDeleteFn of this callout runs on another thread; how many contexts it still has
  * (LIFE-03, 06). PASSIVE. */
 UINT64 host_callout_contexts(struct host *h, UINT32 callout_id);
+/* Its driver has gone and left it: its contexts go, and nobody is told. None of its functions may be running. */
+void host_callout_forget(struct host *h, UINT32 callout_id);
 /* What the ledger calls such a context. */
 static inline UINT64 host_context_key(UINT64 flow_id, UINT16 layer_id, UINT32 callout_id)
 {

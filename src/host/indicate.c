@@ -413,11 +413,20 @@ static void tell(struct asking *a, const struct host_answer *answer)
     h->config.observer.classified(h->config.observer.ctx, &event);
 }
 
-/* PKT-11: what the stack may do to a received packet that somebody kept. */
-static void shift_receive_offset(const struct asking *a)
+/*
+ * PKT-11: what the stack does to a received packet that somebody kept. Windows goes on with a datagram that was refused at
+ * RA, for its audit, and leaves it at its transport header; not with one that is pended. Drivers that work on it later
+ * count on that, or compare.
+ */
+static void shift_receive_offset(const struct asking *a, const struct host_answer *answer)
 {
-    if (a->role == LAYER_RA && !a->discard && a->list != NULL && scene_inbound(a->s) &&
-        a->s->host->config.knobs.shift_receive_offset)
+    const struct scene *s = a->s;
+
+    if (a->role != LAYER_RA || a->discard || a->list == NULL || !scene_inbound(s))
+        return;
+    if (s->host->config.knobs.shift_receive_offset ||
+        (answer->verdict.action == FWP_ACTION_BLOCK && s->protocol == WIRE_PROTOCOL_UDP &&
+         (s->pended == NULL || !*s->pended) && (s->endpoint == NULL || !s->endpoint->raw)))
         ndis_packet_retreat(a->list, a->request.metadata->transportHeaderSize);
 }
 
@@ -524,7 +533,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
         hear(&a, &answer, listens && of_interest(&a, &answer));
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
-    shift_receive_offset(&a);
+    shift_receive_offset(&a, &answer);
     if (a.stream_frame != NULL)
         (void)ndis_frame_done(a.stream_frame);
     room->level--;

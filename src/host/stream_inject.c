@@ -84,6 +84,15 @@ static bool is_open(const struct stream_dir *d, unsigned k)
     return !d->ended;
 }
 
+/* Was the end shown to the stage: has it gone through, or is it what its callout is asked about now? */
+static bool was_shown_end(const struct stream_run *r, unsigned k)
+{
+    const struct stream_place *p = &r->st->dir[r->dir].places[k];
+
+    return p->ended || (r->outer != NULL && r->outer->asking == k && p->head != NULL &&
+                        p->head->kind == STREAM_MARK);
+}
+
 static NTSTATUS put_behind(struct stream_run *r, unsigned k, struct stream_work *w)
 {
     struct stream_dir *d = &r->st->dir[r->dir];
@@ -95,7 +104,7 @@ static NTSTATUS put_behind(struct stream_run *r, unsigned k, struct stream_work 
 
         w->chunks = c->next;
         c->next = NULL;
-        if (c->kind == STREAM_MARK && !d->places[k].ended)
+        if (c->kind == STREAM_MARK && !was_shown_end(r, k))
             stream_report(r, k, false, "a stream callout injected an end that it was not shown");
         stream_count(&r->host->streams->counts.injected, c->size);
         if (k + 1 < d->set->count)

@@ -318,6 +318,8 @@ NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, str
         watch_end(&w);
     if (party != NULL)
         (void)ledger_settle(party);
+    if (status != STATUS_TIMEOUT)
+        api_callouts_abandon(d->api);
     if (status == STATUS_TIMEOUT)
         snprintf(error->text, sizeof error->text, "%s: something of it still runs long after it was unloaded",
                  d->shown);

@@ -348,6 +348,17 @@ static void PKT_11_received_packets_may_be_retreated_afterwards(void **state)
     scene_lab_indicate(l, LAYER_RA);
     assert_int_equal(kept_offset, 32);
     assert_int_equal(ndis_packet_offset(kept), kept_offset); /* not unless asked for */
+    c.action = FWP_ACTION_BLOCK;
+    c.flags = FWPS_CLASSIFY_OUT_FLAG_ABSORB;
+    scene_lab_indicate(l, LAYER_RA);
+    assert_int_equal(kept_offset, 32);
+    assert_int_equal(ndis_packet_offset(kept), kept_offset - 8); /* or where it was refused, */
+    l->scene.pended = &(const bool){true};
+    scene_lab_indicate(l, LAYER_RA);
+    assert_int_equal(ndis_packet_offset(kept), kept_offset); /* and nobody pended it */
+    l->scene.pended = NULL;
+    c.action = FWP_ACTION_PERMIT;
+    c.flags = 0;
     l->lab.host->config.knobs.shift_receive_offset = true;
     scene_lab_indicate(l, LAYER_RA);
     assert_int_equal(kept_offset, 32);

@@ -293,6 +293,24 @@ static void STR_24_bytes_and_the_end_together(void **state)
     assert_int_equal(l->completed, 1);
 }
 
+/* Taken out and put in again in the same classify: that is no end that the callout made up. */
+static void an_end_may_be_injected_where_it_is_shown(void **state)
+{
+    struct stream_lab *l = *state;
+    struct player *p = heavy(l);
+
+    MOVES(p, {.action = FWP_ACTION_PERMIT}, {.action = FWP_ACTION_BLOCK, .inject_end = true},
+          {.action = FWP_ACTION_BLOCK, .inject = "c", .inject_end = true});
+    stream_lab_receive(l, "a", HOST_STREAM_END);
+    stream_lab_settle(l);
+    assert_string_equal(l->in, "a.");
+    assert_int_equal(l->d.found[LEDGER_NOTE], 0);
+    stream_lab_send(l, "b", 0); /* here there is none yet */
+    stream_lab_settle(l);
+    assert_string_equal(l->out, "c.");
+    assert_int_equal(l->d.found[LEDGER_NOTE], 1);
+}
+
 /* The engine's part of a callout's rule: it fails, and completes nothing. */
 static void an_end_that_is_over_takes_nothing_in(void **state)
 {
@@ -548,6 +566,7 @@ int main(void)
         ON_BOTH(STR_23_one_direction_is_to_be_named),
         ON_BOTH(STR_24_an_end_needs_no_list_and_completes_nothing),
         ON_BOTH(STR_24_bytes_and_the_end_together),
+        ON_BOTH(an_end_may_be_injected_where_it_is_shown),
         ON_BOTH(an_end_that_is_over_takes_nothing_in),
         IN_LAB(a_flow_that_is_aborted_within_its_classify_is_left_alone),
         IN_LAB(what_waits_in_an_aborted_flow_is_lost_and_counted),
