@@ -115,15 +115,20 @@ void NTAPI FwpsDiscardClonedStreamData0(NET_BUFFER_LIST *netBufferListChain, UIN
                                         BOOLEAN dispatchLevel)
 {
     const void *site = SITE;
+    NET_BUFFER_LIST *next;
 
     (void)allocateCloneFlags;
     NT_IRQL_MAX(DISPATCH_LEVEL);
     if (dispatchLevel && rt_carried()->irql < DISPATCH_LEVEL) /* IRQL-05 */
         ledger_report(LEDGER_NOTE, site, "FwpsDiscardClonedStreamData: dispatchLevel below DISPATCH_LEVEL");
     while (netBufferListChain != NULL) {
-        const bool ours = ndis_nbl_made(netBufferListChain) != NDIS_MADE_NOT;
-        NET_BUFFER_LIST *next = ours ? NET_BUFFER_LIST_NEXT_NBL(netBufferListChain) : NULL;
-
+        if (ledger_was_closed(LEDGER_STREAM_CLONE, (uintptr_t)netBufferListChain)) {
+            (void)ledger_close(LEDGER_STREAM_CLONE, (uintptr_t)netBufferListChain, site);
+            return; /* nobody knows what followed it */
+        }
+        next = ndis_nbl_made(netBufferListChain) != NDIS_MADE_NOT
+                   ? NET_BUFFER_LIST_NEXT_NBL(netBufferListChain)
+                   : NULL;
         ndis_nbl_free(netBufferListChain, NDIS_MADE_CLONE, NDIS_BY_FWPS, site);
         netBufferListChain = next;
     }

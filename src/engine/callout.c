@@ -90,21 +90,40 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     return taken(q, entry, f, a, &shown, &returned);
 }
 
-struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f)
+/* What its callout is registered as, with *function its classifyFn; false: it is not. */
+static bool registered_as(struct engine *e, const struct engine_filter *f, struct rt_context **context,
+                          const uint8_t **function)
 {
-    struct rt_context *context = NULL;
     struct engine_callout_slot *slot;
     struct engine_registration *r;
 
     if (f == NULL || !(f->action & FWP_ACTION_FLAG_CALLOUT))
-        return NULL;
+        return false;
     rt_mutex_lock(e->lock);
     slot = engine_slot(e, &f->desc.callout_key, false);
     r = slot != NULL ? atomic_load(&slot->registration) : NULL;
-    if (r != NULL)
-        context = r->callout.context;
+    if (r != NULL) {
+        *context = r->callout.context;
+        memcpy(function, &r->callout.classify, sizeof(*function)); /* one of four sorts of function */
+    }
     rt_mutex_unlock(e->lock);
-    return context;
+    return r != NULL;
+}
+
+struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f)
+{
+    struct rt_context *context;
+    const uint8_t *function;
+
+    return registered_as(e, f, &context, &function) ? context : NULL;
+}
+
+const void *engine_filter_function(struct engine *e, const struct engine_filter *f)
+{
+    struct rt_context *context;
+    const uint8_t *function;
+
+    return registered_as(e, f, &context, &function) ? function + 1 : NULL;
 }
 
 NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CALLOUT_NOTIFY_TYPE type,

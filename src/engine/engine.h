@@ -363,6 +363,8 @@ NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_sna
                                 const struct engine_request *q, struct engine_verdict *v);
 /* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */
 struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f);
+/* ... and the classifyFn, as a call site (the address behind its first byte), for reports. NULL: none is registered. */
+const void *engine_filter_function(struct engine *e, const struct engine_filter *f);
 
 /* ---- one filter after the other -------------------------------------------------------------------- */
 

@@ -288,6 +288,7 @@ void host_counts(const struct host *h, struct host_counts *out)
         out->flows_live += flow_table_count(l->flows);
         fragments_counts(l->fragments, out);
         groups_counts(l, out);
+        tcp_counts(l, out);
         rt_mutex_unlock(l->lock);
     }
 }

@@ -491,4 +491,6 @@ struct host_counts {
  * of about one moment. */
 void host_counts(const struct host *h, struct host_counts *out);
 
+    UINT64 bytes_differ;    /* of TCP: came twice, not the same, both at hand: the one in order counts, then the first */
+    UINT64 bytes_unreached; /* of TCP: stand, or stood to their connection's end, behind a hole that nobody filled */
 #endif

@@ -127,5 +127,8 @@ void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out);
 bool host_stream_waits(struct host *h);
 /* The run is over: what windows keep back goes. Takes the turn; PASSIVE. */
 void host_stream_flush(struct host *h);
+/* A driver has gone: what streams kept for filters of its callouts is handed on now, and told against it (STR-27), and
+ * nobody asks for its ledger's party any more. Takes the turn; PASSIVE. */
+void host_stream_driver_gone(struct host *h);
 
 #endif

@@ -308,6 +308,11 @@ static NTSTATUS check_list(const struct host_injection *what, const NET_BUFFER_L
         return STATUS_INVALID_PARAMETER;
     if (what->complete == NULL && (made != NDIS_MADE_FRAME || !is_frame(what)))
         return STATUS_FWP_NULL_POINTER;
+    if (made == NDIS_MADE_STREAM || made == NDIS_MADE_STREAM_CLONE) /* STR-19 */
+        ledger_report(
+            LEDGER_NOTE, what->site,
+            "data of a stream were given to an injection function of packets, taken as a packet: they are "
+            "FwpsStreamInjectAsync's");
     return STATUS_SUCCESS;
 }
 

@@ -440,6 +440,7 @@ void fragment_header_of_whole(uint8_t *h, uint8_t version, uint32_t header, uint
 uint32_t fragments_expire(struct fragments *f, UINT64 now_ns);
 /* Adds this lane's to *c: fragments_held (now) and datagrams_*. */
 void fragments_counts(const struct fragments *f, struct host_counts *c);
+void tcp_counts(const struct lane *l, struct host_counts *c); /* tcp_segments.c */
 
 /* ---- paths
  * --------------------------------------------------------------------------------------------------------------

@@ -166,14 +166,16 @@ static enum late is_late(struct scene *s)
     path_key(s, &key);
     lane_enter(s->lane);
     kinds = memory_kinds(m, &key, s->time_ns);
-    if ((kinds & MEMORY_BIT(MEMORY_REWRITTEN)) != 0)
+    if ((kinds & MEMORY_BIT(MEMORY_REWRITTEN)) != 0) {
         late = LATE_REWRITTEN;
-    else if ((kinds & MEMORY_BIT(MEMORY_CLOSED)) != 0)
+        s->host->wire_counts.late += s->packet->data_length;
+    } else if ((kinds & MEMORY_BIT(MEMORY_CLOSED)) != 0) {
         late = LATE;
-    else if ((kinds & MEMORY_BIT(MEMORY_RESET)) != 0)
+    } else if ((kinds & MEMORY_BIT(MEMORY_RESET)) != 0) {
         late = LATE_RESET;
-    else if ((s->packet->tcp_flags & WIRE_TCP_RST) != 0)
+    } else if ((s->packet->tcp_flags & WIRE_TCP_RST) != 0) {
         late = LATE;
+    }
     lane_leave(s->lane);
     return late;
 }

@@ -566,7 +566,7 @@ static void flush(struct stream_run *r, void *ctx)
         stream_work(r, i);
 }
 
-static bool holds_something(const struct stream_dir *d)
+bool stream_holds(const struct stream_dir *d)
 {
     for (UINT32 i = 0; d->set != NULL && i < d->set->count; i++)
         if (d->places[i].head != NULL)
@@ -592,7 +592,7 @@ void stream_end(struct host *h, UINT64 flow_id, bool aborted)
     if (st == NULL)
         return;
     for (int dir = 0; mine && !aborted && !st->dropped && dir < 2; dir++)
-        if (st->dir[dir].run == NULL && holds_something(&st->dir[dir])) {
+        if (st->dir[dir].run == NULL && stream_holds(&st->dir[dir])) {
             stream_scene(st, dir, &s);
             (void)stream_enter(&s, st, dir, flush, NULL, NULL);
         }

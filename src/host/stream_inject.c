@@ -26,9 +26,12 @@ struct stream_work {
     struct stream_work *next; /* of stream_dir.later */
     struct stream *st;        /* held */
     struct stream_chunk *chunks;
+    const void *site; /* who injects */
     UINT32 callout;
     uint8_t dir;
     bool goes_on; /* a continuation */
+    bool outside; /* of a classifyFn */
+    bool turned;  /* it is a clone of the other direction's data */
     NTSTATUS status;
 };
 
@@ -84,13 +87,36 @@ static bool is_open(const struct stream_dir *d, unsigned k)
     return !d->ended;
 }
 
+/* STR-22: outside a classifyFn only where the stream is deferred, its end was taken out, or all is taken out for later. */
+static void look_for_outside(struct stream_run *r, unsigned k, const struct stream_work *w)
+{
+    const struct stream_dir *d = &r->st->dir[r->dir];
+    const struct stream_chunk *c = w->chunks;
+    bool may = false;
+
+    if (w->turned)
+        stream_report(r, k, STREAM_INJECTED_OTHER_WAY, w->site);
+    if (!w->outside || c == NULL || c->kind != STREAM_DATA)
+        return;
+    for (UINT32 i = 0; i < d->set->count; i++) {
+        struct stream_place *p = &d->places[i];
+
+        if (d->set->stages[i].callout != w->callout)
+            continue;
+        p->apart = p->apart || (p->waits != STREAM_DEFERS && p->took && !p->let);
+        may = may || p->apart || p->took_end || p->waits == STREAM_DEFERS;
+    }
+    if (!may)
+        stream_report(r, k, STREAM_INJECTED_OUTSIDE, w->site);
+}
+
 /* Was the end shown to the stage: has it gone through, or is it what its callout is asked about now? */
 static bool was_shown_end(const struct stream_run *r, unsigned k)
 {
     const struct stream_place *p = &r->st->dir[r->dir].places[k];
 
-    return p->ended || (r->outer != NULL && r->outer->asking == k && p->head != NULL &&
-                        p->head->kind == STREAM_MARK);
+    return p->ended ||
+           (r->outer != NULL && r->outer->asking == k && p->head != NULL && p->head->kind == STREAM_MARK);
 }
 
 static NTSTATUS put_behind(struct stream_run *r, unsigned k, struct stream_work *w)
@@ -99,13 +125,14 @@ static NTSTATUS put_behind(struct stream_run *r, unsigned k, struct stream_work 
 
     if (!is_open(d, k))
         return STATUS_NOT_FOUND; /* STR-26 */
+    look_for_outside(r, k, w);
     while (w->chunks != NULL) {
         struct stream_chunk *c = w->chunks;
 
         w->chunks = c->next;
         c->next = NULL;
         if (c->kind == STREAM_MARK && !was_shown_end(r, k))
-            stream_report(r, k, false, "a stream callout injected an end that it was not shown");
+            stream_report(r, k, STREAM_END_INVENTED, w->site); /* STR-25 */
         stream_count(&r->host->streams->counts.injected, c->size);
         if (k + 1 < d->set->count)
             stream_append(r, k + 1, c);
@@ -217,6 +244,7 @@ static NTSTATUS inject_now(struct stream_work *w)
 
     s.hold = (struct ale_hold){0};
     q.flow = &flow;
+    outer->put = true;
     d->run = &r;
     status = put_behind(&r, k, w);
     d->run = outer;
@@ -268,8 +296,11 @@ static bool measure(const NET_BUFFER_LIST *chain, UINT64 *size, unsigned *lists)
     *size = 0;
     *lists = 0;
     for (const NET_BUFFER_LIST *l = chain; l != NULL; l = l->Next) {
-        const enum ndis_made made = ndis_nbl_made(l);
+        enum ndis_made made;
 
+        if (ledger_was_closed(LEDGER_STREAM_CLONE, (uintptr_t)l))
+            return false;
+        made = ndis_nbl_made(l);
         if (made == NDIS_MADE_NOT || made == NDIS_MADE_FRAME || made == NDIS_MADE_STREAM ||
             !ndis_nbl_sound(l) || ++*lists > CHAIN_MOST)
             return false;
@@ -279,6 +310,13 @@ static bool measure(const NET_BUFFER_LIST *chain, UINT64 *size, unsigned *lists)
     return true;
 }
 
+/* It is refused; who does not look at the status loses the bytes. */
+static NTSTATUS refuse(const struct host_stream_injection *i, NTSTATUS status, const char *why)
+{
+    ledger_report(LEDGER_NOTE, i->site, why);
+    return status;
+}
+
 static NTSTATUS check(const struct host_stream_injection *i, UINT64 *size, unsigned *lists)
 {
     *size = 0;
@@ -286,9 +324,17 @@ static NTSTATUS check(const struct host_stream_injection *i, UINT64 *size, unsig
     if (i->complete == NULL || (i->list == NULL && (i->stream_flags & ENDS) == 0))
         return STATUS_FWP_NULL_POINTER; /* INJ-07, STR-24 */
     if (direction_of(i->stream_flags) < 0)
-        return STATUS_FWP_INVALID_PARAMETER; /* STR-23 */
-    if (i->flags != 0 || !measure(i->list, size, lists) || i->size > *size || i->size > UINT32_MAX)
+        return refuse(i, STATUS_FWP_INVALID_PARAMETER,
+                      "FwpsStreamInjectAsync: the flags do not name one direction: refused"); /* STR-23 */
+    if (i->flags != 0)
         return STATUS_INVALID_PARAMETER;
+    if (!measure(i->list, size, lists))
+        return refuse(
+            i, STATUS_INVALID_PARAMETER,
+            "FwpsStreamInjectAsync: a list that is not the driver's to give, or not sound: refused");
+    if (i->size > *size || i->size > UINT32_MAX)
+        return refuse(i, STATUS_INVALID_PARAMETER,
+                      "FwpsStreamInjectAsync: dataLength is more than the lists have: refused");
     return STATUS_SUCCESS;
 }
 
@@ -381,6 +427,9 @@ static struct injection *injections_make(struct stream *st, int dir, const struc
         one->stream = work_make(st, dir, i->callout_id);
         if (one->stream == NULL)
             goto fail;
+        one->stream->site = i->site;
+        one->stream->outside = rt_carried()->in_classify == 0;
+        one->stream->turned = list != NULL && ndis_stream_tag(list) == (i->flow_id << 1 | !dir);
         size = 0;
         for (const NET_BUFFER *nb = list != NULL ? list->FirstNetBuffer : NULL; nb != NULL; nb = nb->Next)
             size += (uint32_t)nb->DataLength;

@@ -24,8 +24,9 @@
 struct stream_stage {
     struct engine_stage is; /* its filter: a reference */
     UINT64 filter_id;
-    UINT32 callout; /* 0: a plain filter */
-    UINT32 next;    /* the first stage of a following sublayer */
+    UINT32 callout;             /* 0: a plain filter */
+    UINT32 next;                /* the first stage of a following sublayer */
+    struct ledger_party *party; /* whose callout; NULL: nobody's yet */
 };
 struct stream_set {
     struct stream_set *chain; /* streams.sets */
@@ -64,6 +65,7 @@ struct stream_place {
     UINT64 missed; /* STR-29 */
     UINT32 chunks;
     UINT32 need;   /* STREAM_NEEDS: so many bytes are to be there */
+    UINT32 told;   /* enum stream_fault: bits */
     uint8_t waits; /* enum stream_wait */
     bool fresh;    /* bytes came since it began to wait */
     bool again;    /* continued: asked once more */
@@ -72,7 +74,11 @@ struct stream_place {
     bool ended;    /* a mark has gone through */
     bool allowed;  /* STR-16 */
     bool asking;
-    bool took; /* it has taken bytes out: injects later, perhaps */
+    bool took;     /* it has taken bytes out: injects later, perhaps */
+    bool let;      /* it let bytes pass that it was asked about */
+    bool took_end; /* it took the end out */
+    bool
+        apart; /* out of band: it took bytes out and kept a clone, or injects while it takes out everything */
 };
 
 /* ---- streams */
@@ -157,6 +163,7 @@ struct stream_run {
     unsigned asking; /* the stage whose callout runs, while one does; UINT_MAX */
     bool depends;
     bool asked; /* a callout was */
+    bool put;   /* ... and injected in line, the last that was asked */
 };
 
 void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot);
@@ -184,6 +191,7 @@ void streams_reap(struct host *h);
 /* A reference that keeps it from being freed; NULL: no such flow has one. Any thread. */
 struct stream *stream_hold(struct host *h, UINT64 flow_id);
 void stream_let(struct stream *st);
+bool stream_holds(const struct stream_dir *d); /* does anything wait in it? */
 /* The scene of a stream without a packet. */
 void stream_scene(struct stream *st, int dir, struct scene *s);
 static inline bool stream_stopped(const struct stream *st)
@@ -224,8 +232,29 @@ void stream_work(struct stream_run *r, unsigned k);
  * stream's. */
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
                   void *ctx, bool *depends);
-/* A finding against the driver of a stage's callout. */
-void stream_report(struct stream_run *r, unsigned k, bool bugcheck, const char *text);
+/* stream_fault.c */
+enum stream_fault {
+    STREAM_LEFT_ALONE,
+    STREAM_UNKNOWN_ACTION,
+    STREAM_UNKNOWN_STREAM_ACTION,
+    STREAM_REQUIRED_ALONE,
+    STREAM_MORE_AT_END,
+    STREAM_MORE_AT_LIMIT,
+    STREAM_MORE_OF_NOTHING,
+    STREAM_DEFER_OF_SENT,
+    STREAM_DEFER_AT_LIMIT,
+    STREAM_DEFER_AT_END,
+    STREAM_DROP_BY_INSPECTION,
+    STREAM_ENFORCED_BEYOND,
+    STREAM_PASSED_BEHIND,
+    STREAM_INJECTED_OUTSIDE,
+    STREAM_INJECTED_OTHER_WAY,
+    STREAM_END_INVENTED,
+    STREAM_FILTER_WENT,
+    STREAM_FAULTS /* at most 32: stream_place.told */
+};
+/* A finding against the driver of the stage's callout, once a place. site: of the call; NULL: its classifyFn. */
+void stream_report(struct stream_run *r, unsigned k, enum stream_fault fault, const void *site);
 
 /* stream_show.c */
 struct stream_shown {

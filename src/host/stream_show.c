@@ -37,18 +37,21 @@ static UINT32 flags_of(int dir, UINT32 flags)
     return f;
 }
 
-static NET_BUFFER_LIST *list_of(const struct host *h, struct stream_chunk *c, bool first)
+static NET_BUFFER_LIST *list_of(const struct stream_run *r, struct stream_chunk *c, bool first)
 {
     if (c->store == NULL) { /* a mark's */
         c->store = ndis_store_take(0);
         if (c->store == NULL)
             return NULL;
     }
-    if (c->slice == NULL)
+    if (c->slice == NULL) {
         c->slice = ndis_slice_take(c->store);
-    if (c->slice == NULL)
-        return NULL;
-    return ndis_slice_show(c->slice, first ? c->begin : c->at, c->at + c->size, h->config.knobs.split_mdl);
+        if (c->slice == NULL)
+            return NULL;
+        ndis_slice_tag(c->slice, r->st->id << 1 | (unsigned)r->dir);
+    }
+    return ndis_slice_show(c->slice, first ? c->begin : c->at, c->at + c->size,
+                           r->host->config.knobs.split_mdl);
 }
 
 bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
@@ -65,7 +68,7 @@ bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
             continue;
         if (c->through > k || (c->kind == STREAM_MARK && c != first))
             break;
-        list = list_of(r->host, c, c == first);
+        list = list_of(r, c, c == first);
         if (list == NULL)
             return false;
         if (last == NULL)

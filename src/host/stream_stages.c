@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "host/stream_inside.h"
+#include "host/walk.h"
 
 /* ---- when filters came (STR-28) */
 
@@ -123,15 +124,28 @@ static bool is_set(const struct stream_set *set, const struct engine_stage *stag
     return true;
 }
 
+/* Whose callouts they are, as far as they are registered by now. */
+static void know_parties(struct host *h, struct stream_set *set)
+{
+    for (UINT32 i = 0; i < set->count; i++) {
+        struct rt_context *driver = engine_filter_driver(h->config.engine, set->stages[i].is.filter);
+
+        if (driver != NULL)
+            set->stages[i].party = driver->party;
+    }
+}
+
 /* With a reference more; NULL: no memory. */
-static struct stream_set *set_of(struct streams *all, const struct engine_stage *stages, UINT32 count,
+static struct stream_set *set_of(struct host *h, const struct engine_stage *stages, UINT32 count,
                                  bool depends)
 {
+    struct streams *all = h->streams;
     struct stream_set *set;
 
     for (set = all->sets; set != NULL; set = set->chain)
         if (is_set(set, stages, count, depends)) {
             set->references++;
+            know_parties(h, set);
             return set;
         }
     set = calloc(1, sizeof(*set) + count * sizeof(set->stages[0]));
@@ -156,6 +170,7 @@ static struct stream_set *set_of(struct streams *all, const struct engine_stage 
     }
     set->chain = all->sets;
     all->sets = set;
+    know_parties(h, set);
     return set;
 }
 
@@ -233,9 +248,7 @@ static void move(struct stream_run *r, struct stream_set *to, struct stream_plac
             continue;
         }
         if (p->head != NULL) { /* STR-27 */
-            stream_report(
-                r, i, false,
-                "a stream filter went while data of a stream waited for its callout: they were handed on");
+            stream_report(r, i, STREAM_FILTER_WENT, NULL);
             stream_count(&r->host->streams->counts.handed, 1);
         }
         if (p->waits == STREAM_DEFERS)
@@ -302,7 +315,7 @@ bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot,
     for (size_t i = 0; i < n; i++)
         if (joins(r, &stages[i]))
             stages[count++] = stages[i];
-    set = set_of(all, stages, (UINT32)count, depends);
+    set = set_of(r->host, stages, (UINT32)count, depends);
     if (set == NULL)
         return false;
     if (set == d->set) {
@@ -321,4 +334,57 @@ bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot,
     d->version = version;
     d->generation = generation;
     return true;
+}
+
+/* ---- a driver has gone */
+
+static void nothing(struct stream_run *r, void *ctx)
+{
+    (void)r;
+    (void)ctx;
+}
+
+/* The stages are brought up to date by whoever enters. */
+static void look_again(struct host *h, struct stream *st)
+{
+    const struct stream_sink *sink = h->stream_sink;
+    struct scene s;
+
+    for (int dir = 0; dir < 2; dir++) {
+        if (st->dir[dir].run != NULL || !stream_holds(&st->dir[dir]) || stream_stopped(st))
+            continue;
+        stream_scene(st, dir, &s);
+        (void)stream_enter(&s, st, dir, nothing, NULL, NULL);
+        if (!__atomic_load_n(&st->gone, __ATOMIC_ACQUIRE) && sink != NULL && sink->settled != NULL)
+            sink->settled(h, st);
+    }
+}
+
+void host_stream_driver_gone(struct host *h)
+{
+    struct streams *all = h->streams;
+    size_t count = 0;
+    UINT64 *ids;
+    TURN_OF(&h->lanes[0]);
+
+    rt_mutex_lock(all->lock);
+    ids = malloc((all->count + 1) * sizeof(*ids));
+    for (UINT32 i = 0; ids != NULL && i < all->bucket_count; i++)
+        for (const struct stream *st = all->buckets[i]; st != NULL; st = st->chain)
+            ids[count++] = st->id;
+    rt_mutex_unlock(all->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct stream *st = stream_hold(h, ids[i]);
+
+        if (st == NULL)
+            continue;
+        look_again(h, st);
+        stream_let(st);
+    }
+    free(ids);
+    for (struct stream_set *set = all->sets; set != NULL; set = set->chain)
+        for (UINT32 i = 0; i < set->count; i++)
+            if (engine_filter_driver(h->config.engine, set->stages[i].is.filter) == NULL)
+                set->stages[i].party = NULL;
+    streams_reap(h);
 }

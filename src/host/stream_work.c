@@ -46,16 +46,6 @@ static void onward(struct stream_run *r, unsigned k)
 
 /* ---- what is wrong */
 
-void stream_report(struct stream_run *r, unsigned k, bool bugcheck, const char *text)
-{
-    const struct stream_stage *stage = &r->st->dir[r->dir].set->stages[k];
-    struct rt_context *driver = engine_filter_driver(r->host->config.engine, stage->is.filter);
-    struct rt_context *before = rt_set_current(driver);
-
-    ledger_report(bugcheck ? LEDGER_BUGCHECK : LEDGER_NOTE, NULL, text);
-    rt_set_current(before);
-}
-
 /* What a stage that deferred owes (STR-14). */
 void stream_owe(struct stream_run *r, unsigned k, bool opens)
 {
@@ -94,10 +84,10 @@ static enum verdict verdict_of_action(struct stream_run *r, unsigned k, FWP_ACTI
     case FWP_ACTION_NONE_NO_MATCH:
         return GO_ON;
     case 0:
-        stream_report(r, k, false, "a stream callout left actionType as it was: taken as CONTINUE");
+        stream_report(r, k, STREAM_LEFT_ALONE, NULL);
         return GO_ON;
     default:
-        stream_report(r, k, false, "a stream callout answered an unknown action: taken as BLOCK");
+        stream_report(r, k, STREAM_UNKNOWN_ACTION, NULL);
         return BLOCK;
     }
 }
@@ -109,46 +99,76 @@ static enum verdict verdict_of(struct stream_run *r, unsigned k, const struct st
     const FWPS_STREAM_CALLOUT_IO_PACKET0 *io = &shown->io;
 
     if (io->countBytesRequired != 0 && io->streamAction != FWPS_STREAM_ACTION_NEED_MORE_DATA)
-        stream_report(r, k, false, "countBytesRequired without FWPS_STREAM_ACTION_NEED_MORE_DATA: ignored");
+        stream_report(r, k, STREAM_REQUIRED_ALONE, NULL);
     switch (io->streamAction) {
     case FWPS_STREAM_ACTION_NONE:
         return verdict_of_action(r, k, out->actionType);
     case FWPS_STREAM_ACTION_NEED_MORE_DATA:
         if ((flags & FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA) != 0) {
-            stream_report(r, k, false, "NEED_MORE_DATA where NO_MORE_DATA was said: taken as PERMIT");
+            stream_report(r, k, STREAM_MORE_AT_END, NULL);
             return PERMIT;
         }
         if ((flags & FWPS_CLASSIFY_OUT_FLAG_BUFFER_LIMIT_REACHED) != 0) {
-            stream_report(r, k, false, "NEED_MORE_DATA where BUFFER_LIMIT_REACHED was said: taken as PERMIT");
+            stream_report(r, k, STREAM_MORE_AT_LIMIT, NULL);
             return PERMIT;
         }
         if (io->countBytesRequired == 0)
-            stream_report(r, k, false, "NEED_MORE_DATA with countBytesRequired 0: taken as one byte more");
+            stream_report(r, k, STREAM_MORE_OF_NOTHING, NULL);
         return NEED_MORE;
     case FWPS_STREAM_ACTION_DEFER:
         if (r->dir == 0) {
-            stream_report(r, k, false, "DEFER of data that are sent: taken as PERMIT");
+            stream_report(r, k, STREAM_DEFER_OF_SENT, NULL);
             return PERMIT;
         }
         if ((flags & FWPS_CLASSIFY_OUT_FLAG_BUFFER_LIMIT_REACHED) != 0) {
-            stream_report(r, k, false, "DEFER where BUFFER_LIMIT_REACHED was said: taken as PERMIT");
+            stream_report(r, k, STREAM_DEFER_AT_LIMIT, NULL);
             return PERMIT;
         }
         if (r->st->dir[r->dir].places[k].closes) {
-            stream_report(r, k, false, "DEFER where the stream has ended: taken as PERMIT");
+            stream_report(r, k, STREAM_DEFER_AT_END, NULL);
             return PERMIT;
         }
         return DEFER;
     case FWPS_STREAM_ACTION_DROP_CONNECTION:
         if (stage->is.kind != ENGINE_STAGE_INSPECTION)
             return DROP;
-        stream_report(r, k, false, "DROP_CONNECTION by an inspection callout: ignored");
+        stream_report(r, k, STREAM_DROP_BY_INSPECTION, NULL);
         return GO_ON;
     case FWPS_STREAM_ACTION_ALLOW_CONNECTION:
         return ALLOW;
     default:
-        stream_report(r, k, false, "an unknown streamAction: taken as NONE");
+        stream_report(r, k, STREAM_UNKNOWN_STREAM_ACTION, NULL);
         return verdict_of_action(r, k, out->actionType);
+    }
+}
+
+/* How many clones of what the stage is asked about there are. */
+static LONG clones_of(const struct stream_place *p, unsigned k)
+{
+    LONG n = 0;
+
+    for (const struct stream_chunk *c = p->head; c != NULL; c = c->next) {
+        if (c->kind == STREAM_MARK || (c->kind == STREAM_DATA && c->through > k))
+            break;
+        if (c->slice != NULL)
+            n += __atomic_load_n(&ndis_slice_list(c->slice)->ChildRefCount, __ATOMIC_RELAXED);
+    }
+    return n;
+}
+
+/* Data, in line or out of band (STR-20, 21): a clone that is kept of what was taken out is for later. */
+static void look_for_mix(struct stream_run *r, unsigned k, const struct stream_shown *shown, enum verdict v,
+                         bool cloned)
+{
+    struct stream_place *p = &r->st->dir[r->dir].places[k];
+
+    if (v == BLOCK) {
+        p->apart = p->apart || (cloned && !r->put);
+    } else if (v == PERMIT || v == GO_ON) {
+        p->let = true;
+        if (p->apart &&
+            (shown->data.flags & (FWPS_STREAM_FLAG_RECEIVE_EXPEDITED | FWPS_STREAM_FLAG_SEND_EXPEDITED)) == 0)
+            stream_report(r, k, STREAM_PASSED_BEHIND, NULL);
     }
 }
 
@@ -164,6 +184,7 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     enum engine_stage_answer answered;
     struct stream_shown shown;
     enum verdict v;
+    LONG clones;
 
     *enforced = 0;
     if (!stream_show(r, k,
@@ -179,6 +200,8 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     p->asking = true;
     r->asking = k;
     r->asked = true;
+    r->put = false;
+    clones = clones_of(p, k);
     indicate_count(r->s);
     stream_count(&r->host->streams->counts.indicated, shown.size);
     answered = engine_stage_ask(r->s->lane->reader, &q, &stage->is, &out);
@@ -202,13 +225,15 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     }
     p->missed = 0;
     v = verdict_of(r, k, &shown, &out, flags);
+    if (shown.size != 0 && stage->is.kind != ENGINE_STAGE_INSPECTION)
+        look_for_mix(r, k, &shown, v, clones_of(p, k) > clones);
     if (v == NEED_MORE || v == DEFER || v == DROP || v == ALLOW) {
         *need = shown.io.countBytesRequired;
         return v;
     }
     if (shown.io.streamAction == FWPS_STREAM_ACTION_NONE && shown.io.countBytesEnforced != 0) {
         if (shown.io.countBytesEnforced > shown.size)
-            stream_report(r, k, false, "countBytesEnforced is more than was indicated: taken as all of it");
+            stream_report(r, k, STREAM_ENFORCED_BEYOND, NULL);
         else
             *enforced = shown.io.countBytesEnforced;
     }
@@ -454,7 +479,7 @@ static bool mark_goes(struct stream_run *r, unsigned k)
     if (v == BLOCK && !reset) { /* STR-32: half open until it is injected */
         d->tally.removed_by = d->set->stages[k].filter_id;
         stream_chunk_free(c);
-        p->took = true;
+        p->took = p->took_end = true;
         return true;
     }
     if (v == PERMIT || v == ALLOW)

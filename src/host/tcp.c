@@ -316,6 +316,8 @@ static void take(struct lane *l, struct host_flow *f, int dir, struct tcp_piece 
         p->size -= past < p->size ? past : p->size;
         p->length -= past;
         p->seq = h->next;
+        if ((f->half[0].flags & TCP_HALF_RECORD) != 0)
+            tcp_held_compare(l, f, dir, p->seq, p->bytes, p->size);
         h->next = end;
         deliver(l, f, dir, p, 0, r);
         return;

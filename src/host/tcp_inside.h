@@ -39,6 +39,9 @@ bool tcp_held_next(struct lane *l, struct host_flow *f, int dir, struct tcp_piec
 bool tcp_held_ready(struct lane *l, const struct host_flow *f, int dir);
 /* Keeps what of the piece is not held yet. Bytes that are held stay as they are. */
 void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp_piece *piece);
+/* In order come `size` bytes from seq on: held ones that are others are counted (bytes_differ). */
+void tcp_held_compare(struct lane *l, const struct host_flow *f, int dir, uint32_t seq, const uint8_t *bytes,
+                      uint32_t size);
 /* Forgets doubtful bytes: what comes now takes their place. */
 void tcp_held_undoubt(struct lane *l, struct host_flow *f, int dir, uint32_t from, uint32_t to);
 /* The other side acknowledged everything before `ack`: it has arrived, seen or not. A hole is given up when

@@ -130,6 +130,48 @@ static void tidy(struct lane *l, struct host_flow *f)
     f->half[0].flags &= (uint8_t)~TCP_HALF_RECORD;
 }
 
+/* It will never be in order: what the receiver was bound to take is counted. */
+static void lose(struct lane *l, struct held *h)
+{
+    if (!h->doubtful)
+        __atomic_fetch_add(&l->host->counts.bytes_unreached, h->length, __ATOMIC_RELAXED);
+    drop(l->segments, h);
+}
+
+void tcp_counts(const struct lane *l, struct host_counts *c)
+{
+    const struct segments *s = l->segments;
+
+    for (const struct held *h = s->oldest; h != NULL; h = h->newer)
+        if (!h->doubtful)
+            c->bytes_unreached += h->length;
+}
+
+/* `size` captured bytes from seq on came as well: of those held, how many are others? */
+static void compare(struct lane *l, const struct record *r, int dir, uint32_t seq, const uint8_t *bytes,
+                    uint32_t size)
+{
+    for (const struct held *h = r->first[dir]; h != NULL && seq_before(h->seq, seq + size); h = h->next) {
+        const uint32_t from = seq_before(h->seq, seq) ? seq : h->seq;
+        const uint32_t to = seq_before(h->seq + h->size, seq + size) ? h->seq + h->size : seq + size;
+        UINT64 differ = 0;
+
+        for (uint32_t at = from; seq_before(at, to); at++)
+            differ += h->bytes[at - h->seq] != bytes[at - seq];
+        if (differ != 0)
+            __atomic_fetch_add(&l->host->counts.bytes_differ, differ, __ATOMIC_RELAXED);
+    }
+}
+
+void tcp_held_compare(struct lane *l, const struct host_flow *f, int dir, uint32_t seq, const uint8_t *bytes,
+                      uint32_t size)
+{
+    const struct record *r = record_of(l, f);
+
+    if (r != NULL)
+        compare(l, r, dir, seq, bytes, size);
+}
+
 /* The oldest piece of the record, or of all (NULL), and the record with its last one. */
 static bool evict(struct lane *l, const struct record *of)
 {
@@ -142,7 +184,7 @@ static bool evict(struct lane *l, const struct record *of)
     if (h == NULL)
         return false;
     r = h->record;
-    drop(s, h);
+    lose(l, h);
     if (!r->pinned)
         tidy(l, r->flow);
     host_count(&l->host->counts.segments_evicted);
@@ -250,6 +292,7 @@ void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp
         return;
     }
     r->pinned = true;
+    compare(l, r, dir, p->seq, p->bytes, p->size);
     if (make_room(l, sizeof(struct held) + p->size)) {
         while (r->pieces >= s->pieces_a_flow && evict(l, r))
             ;
@@ -395,7 +438,7 @@ void tcp_forget(struct lane *l, struct host_flow *f)
     r = record_of(l, f);
     for (int dir = 0; r != NULL && dir < 2; dir++) {
         while (r->first[dir] != NULL)
-            drop(l->segments, r->first[dir]);
+            lose(l, r->first[dir]);
     }
     if (r != NULL)
         record_free(l->segments, record_at(l->segments, f));

@@ -106,16 +106,21 @@ void ledger_found(struct ledger *l, struct ledger_finding *f)
         l->config.found(l->config.ctx, f);
 }
 
-void ledger_report(enum ledger_fault fault, const void *site, const char *text)
+void ledger_report_for(struct ledger_party *p, enum ledger_fault fault, const void *site, const char *text)
 {
-    struct ledger_party *p = ledger_current();
     struct ledger_finding f = {.fault = fault, .kind = LEDGER_KINDS, .used = site, .text = text};
 
-    if (p == NULL)
-        return;
     f.driver = p->name;
     f.time_ns = ledger_now(p->ledger);
     ledger_found(p->ledger, &f);
+}
+
+void ledger_report(enum ledger_fault fault, const void *site, const char *text)
+{
+    struct ledger_party *p = ledger_current();
+
+    if (p != NULL)
+        ledger_report_for(p, fault, site, text);
 }
 
 /* Kinds of things that one function makes and another unmakes, whose key is the thing itself: here a close of
@@ -281,6 +286,20 @@ bool ledger_use(enum ledger_kind k, uint64_t key, const void *site)
         return true;
     find_out(p, k, key, site, false);
     return false;
+}
+
+bool ledger_was_closed(enum ledger_kind k, uint64_t key)
+{
+    struct ledger_party *p = ledger_current();
+    struct ledger_entry was;
+
+    if (p == NULL || p->ledger->config.mode == LEDGER_COUNT || ledger_entry_is_open(p->ledger, k, key) ||
+        !ledger_entry_tombstone(p->ledger, k, key, &was))
+        return false;
+    for (int other = 0; other < LEDGER_KINDS; other++)
+        if (is_thing(other) && ledger_entry_is_open(p->ledger, other, key))
+            return false;
+    return true;
 }
 
 bool ledger_is_open(struct ledger *l, enum ledger_kind k, uint64_t key)

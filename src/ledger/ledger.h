@@ -121,10 +121,15 @@ bool ledger_close(enum ledger_kind k, uint64_t key, const void *site);
 bool ledger_close_for(struct ledger_party *p, enum ledger_kind k, uint64_t key);
 /* It is used now: false, and a finding, if it was closed or never opened. LEDGER_COUNT: true. */
 bool ledger_use(enum ledger_kind k, uint64_t key, const void *site);
+/* Is it known to be gone: closed a moment ago, and nothing new made at its place? Then what the key points at is not to be
+ * touched; to close or use it is a finding. Of the current party's ledger; LEDGER_COUNT: false. */
+bool ledger_was_closed(enum ledger_kind k, uint64_t key);
 /* Is it open (LEDGER_FULL), whoever owes it? */
 bool ledger_is_open(struct ledger *l, enum ledger_kind k, uint64_t key);
 /* Other findings of the current party. text is copied. */
 void ledger_report(enum ledger_fault fault, const void *site, const char *text);
+/* ... of another party than the current. */
+void ledger_report_for(struct ledger_party *p, enum ledger_fault fault, const void *site, const char *text);
 
 /* LEDGER_LOCKs that the calling thread has opened and not closed. Both modes. */
 unsigned ledger_locks_held(void);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/host_stream.h"
 #include "loader/internal.h"
 
 #define PATIENCE_NS 10000000000ull
@@ -305,6 +306,7 @@ NTSTATUS loader_driver_start(struct loader_driver *d, struct loader_error *error
 NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, struct loader_error *error)
 {
     struct ledger_party *party = api_rt(d->api)->party;
+    struct loader *l = d->loader;
     struct image *image = d->image;
     struct watch w;
     bool watched = watch_begin(&w, d, "DriverUnload") == 0;
@@ -316,6 +318,8 @@ NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, str
     loader_crash_doing(NULL, 0);
     if (watched)
         watch_end(&w);
+    if (status != STATUS_TIMEOUT && l->config.host != NULL)
+        host_stream_driver_gone(l->config.host);
     if (party != NULL)
         (void)ledger_settle(party);
     if (status != STATUS_TIMEOUT)

@@ -13,6 +13,7 @@ struct ndis_slice {
     struct ndis_store *store;
     MDL one, *mdls; /* mdls: where one is not enough */
     uint32_t mdl_room;
+    uint64_t tag;
 };
 
 /* ---- stores */
@@ -138,11 +139,28 @@ void ndis_slice_done(struct ndis_slice *s)
         ndis_block_unref(&s->block);
 }
 
-bool ndis_is_stream(const NET_BUFFER_LIST *nbl)
+static const struct ndis_slice *slice_of(const NET_BUFFER_LIST *nbl)
 {
     const struct ndis_block *b = ndis_block_of(nbl);
 
     while (b != NULL && b->made != NDIS_MADE_STREAM)
         b = b->parent != NULL ? b->parent : b->parent_count != 0 ? b->parents[0] : NULL;
-    return b != NULL;
+    return (const struct ndis_slice *)b; /* its first member */
+}
+
+bool ndis_is_stream(const NET_BUFFER_LIST *nbl)
+{
+    return slice_of(nbl) != NULL;
+}
+
+void ndis_slice_tag(struct ndis_slice *s, uint64_t tag)
+{
+    s->tag = tag;
+}
+
+uint64_t ndis_stream_tag(const NET_BUFFER_LIST *nbl)
+{
+    const struct ndis_slice *s = slice_of(nbl);
+
+    return s != NULL ? s->tag : 0;
 }

@@ -51,5 +51,8 @@ NTSTATUS ndis_stream_clone(NET_BUFFER_LIST *list, NET_BUFFER *nb, uint32_t skip,
                            const void *site);
 /* Does it show data of a stream: a slice, or a clone of one? */
 bool ndis_is_stream(const NET_BUFFER_LIST *nbl);
+/* Whose data a slice shows, for its owner: 0 at first. And that of the slice behind a list; 0: none is. */
+void ndis_slice_tag(struct ndis_slice *s, uint64_t tag);
+uint64_t ndis_stream_tag(const NET_BUFFER_LIST *nbl);
 
 #endif

@@ -364,6 +364,11 @@ static void print_frames(const struct report_tally *t, const struct host_counts 
     }
     if (left != 0)
         fprintf(out, "  %10llu  for other reasons (-v, --json)\n", (unsigned long long)left);
+    if (c->bytes_differ != 0)
+        fprintf(out, "  TCP: %llu bytes came twice, and not the same\n", (unsigned long long)c->bytes_differ);
+    if (c->bytes_unreached != 0)
+        fprintf(out, "  TCP: %llu bytes stood behind a hole that nobody filled\n",
+                (unsigned long long)c->bytes_unreached);
     free(drops);
 }
 
@@ -487,6 +492,8 @@ static json_t *host_json(const struct host_counts *c)
     json_object_set_new(o, "datagrams_reassembled", number(c->datagrams_reassembled));
     json_object_set_new(o, "datagrams_evicted", number(c->datagrams_evicted));
     json_object_set_new(o, "segments_evicted", number(c->segments_evicted));
+    json_object_set_new(o, "bytes_differ", number(c->bytes_differ));
+    json_object_set_new(o, "bytes_unreached", number(c->bytes_unreached));
     return o;
 }
 

@@ -10,6 +10,7 @@ keep-alives, urgent data; IPv4, IPv6, VLAN, raw IP), of two real stacks over a b
 that takes all bytes out and puts them back, those of SHARED/pcaps.
 usage: replay_edits.py SOURCE-DIR WEIR STACK_CAPTURE [all]    without `all` (or $WEIR_CASES, as --full sets it): one way of
 editing for each capture, in turn, and every 32nd of the real captures"""
+import collections
 import functools
 import json
 import os
@@ -22,6 +23,7 @@ import sys
 import tempfile
 
 import tshark_follow
+from tcp_talk import Talk, write
 
 root, weir, stack_capture = sys.argv[1:4]
 whole_run = "all" in sys.argv[4:] or "WEIR_CASES" in os.environ
@@ -47,96 +49,6 @@ def check(name, good, text=""):
 
 
 # ---- captures ----------------------------------------------------------------------------------------------------------
-
-def total(data):
-    data += b"\0" * (len(data) % 2)
-    s = sum(struct.unpack(">%dH" % (len(data) // 2), data))
-    while s >> 16:
-        s = (s & 0xffff) + (s >> 16)
-    return s
-
-
-class Talk:
-    """A connection as a capture shows it; positions count from 0, the SYN."""
-    def __init__(self, port, link="ethernet", six=False, isn=(1000, 5000), mss=(1460, 1460), stamps=False, scale=7):
-        self.frames, self.port, self.link, self.six, self.isn, self.mss, self.stamps = [], port, link, six, isn, mss, stamps
-        self.scale, self.now, self.ack, self.sent, self.window, self.id = scale, 1000000, [0, 0], [0, 0], [500, 500], [1, 1]
-        self.handshake()
-
-    def put(self, way, at, data=b"", flags=0x10, ack=None, window=None, options=b"", seen=True, urgent=0):
-        self.now += 1000
-        self.id[way] += 1
-        if not seen:
-            return
-        ack = self.ack[way] if ack is None else ack
-        if self.stamps:
-            options += b"\1\1\10\12" + struct.pack(">II", self.now // 1000, self.now // 1000)
-        ports = (40000 + self.port, 80) if way == 0 else (80, 40000 + self.port)
-        tcp = struct.pack(">HHIIBBHHH", *ports, (self.isn[way] + at) & 0xffffffff,
-                          (self.isn[1 - way] + ack) & 0xffffffff if flags & 0x10 else 0, (5 + len(options) // 4) << 4, flags,
-                          self.window[way] if window is None else window, 0, urgent) + options + data
-        if self.six:
-            ends = [bytes.fromhex("20010db8%024x" % n) for n in (20, 30)]
-            ends = ends if way == 0 else ends[::-1]
-            pseudo = ends[0] + ends[1] + struct.pack(">II", len(tcp), 6)
-            ip = struct.pack(">IHBB", 6 << 28, len(tcp), 6, 64) + ends[0] + ends[1]
-        else:
-            ends = [bytes([192, 0, 2, 20]), bytes([192, 0, 2, 30])]
-            ends = ends if way == 0 else ends[::-1]
-            pseudo = ends[0] + ends[1] + struct.pack(">HH", 6, len(tcp))
-            ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), self.id[way], 0x4000, 64, 6, 0) + ends[0] + ends[1]
-            ip = ip[:10] + struct.pack(">H", 0xffff - total(ip)) + ip[12:]
-        tcp = tcp[:16] + struct.pack(">H", 0xffff - total(pseudo + tcp)) + tcp[18:]
-        kind = b"\x86\xdd" if self.six else b"\x08\x00"
-        macs = bytes([2, 0, 0, 0, 0, 2 - way, 2, 0, 0, 0, 0, 1 + way])
-        link = {"ethernet": macs + kind, "vlan": macs + b"\x81\x00\x00\x07" + kind, "raw": b""}[self.link]
-        self.frames.append((self.now, link + ip + tcp))
-
-    def handshake(self):
-        for way, flags in ((0, 2), (1, 0x12)):
-            self.sent[way] = 1
-            self.put(way, 0, flags=flags, ack=0 if way == 0 else 1,
-                     options=struct.pack(">BBHBBBB", 2, 4, self.mss[way], 1, 3, 3, self.scale) + b"\4\2\1\1", window=65000)
-            self.ack[1 - way] = 1
-        self.put(0, 1)
-
-    def say(self, way, data, push=True, seen=True, arrives=True, urgent=0):
-        """One segment; False: it does not reach the capture; `arrives`: the other end."""
-        at = self.sent[way]
-        self.put(way, at, data, flags=0x10 | (8 if push else 0) | (0x20 if urgent else 0), seen=seen, urgent=urgent)
-        self.sent[way] += len(data)
-        if arrives and self.ack[1 - way] == at:
-            self.ack[1 - way] = self.sent[way]
-        return at, data
-
-    def stream(self, way, data, size=1000):
-        for i in range(0, len(data), size):
-            self.say(way, data[i:i + size], push=i + size >= len(data))
-            if i // size % 2:
-                self.put(1 - way, self.sent[1 - way])
-        self.put(1 - way, self.sent[1 - way])
-
-    def again(self, way, piece):
-        self.put(way, *piece, flags=0x18)
-        if self.ack[1 - way] == piece[0]:
-            self.ack[1 - way] = self.sent[way]
-
-    def bye(self, first=0):
-        for way in (first, 1 - first):
-            self.put(way, self.sent[way], flags=0x11)
-            self.sent[way] += 1
-            self.ack[1 - way] = self.sent[way]
-            self.put(1 - way, self.sent[1 - way])
-
-
-def write(path, talks, link=1):
-    frames = sorted((f for t in talks for f in t.frames), key=lambda f: f[0])
-    with open(path, "wb") as f:
-        f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, link))
-        for us, data in frames:
-            f.write(struct.pack("<IIII", 1000 + us // 1000000, us % 1000000, len(data), len(data)) + data)
-    return path
-
 
 REQUEST = b"GET /there/were/trees HTTP/1.1\r\nHost: example.test\r\nAccept: */*\r\n\r\n"
 
@@ -248,16 +160,29 @@ def tshark(path, *words):
                           timeout=300).stdout
 
 
-def kinds(path):
-    fields = [a for k in KINDS for a in ("-e", "tcp.analysis." + k)]
-    found = set()
-    for line in tshark(path, "-Y", "tcp.analysis.flags", "-T", "fields", "-E", "separator=|", *fields).split("\n"):
-        found.update(k for k, v in zip(KINDS, line.split("|")) if v)
+Reading = collections.namedtuple("Reading", "streams kinds wrong times")
+BAD = {"0", "Bad"}  # a checksum's status
+
+
+def reading(path):
+    """What tshark says of a capture in one go: which streams there are, which kinds of faults its analysis finds, the frames
+    that are malformed or have a wrong checksum, the times."""
+    fields = ["frame.number", "frame.time_epoch", "tcp.stream", "icmp.type", "icmpv6.type", "_ws.malformed", "ip.checksum.status",
+              "tcp.checksum.status", *("tcp.analysis." + k for k in KINDS)]
+    found = Reading(set(), set(), [], [])
+    for line in tshark(path, "-T", "fields", "-E", "separator=|", *(a for f in fields for a in ("-e", f))).splitlines():
+        number, time, stream, icmp, icmp6, malformed, *status = line.split("|")
+        found.times.append(float(time))
+        if stream and not icmp and not icmp6:
+            found.streams.update(int(x) for x in stream.split(","))
+        if malformed or any(BAD & set(x.split(",")) for x in status[:2]):
+            found.wrong.append("frame " + number)
+        found.kinds.update(k for k, v in zip(KINDS, status[2:]) if v)
     return found
 
 
-def streams(path, limit=200):
-    ids = sorted({int(x) for x in tshark(path, "-Y", "tcp && !icmp && !icmpv6", "-T", "fields", "-e", "tcp.stream").split()})
+def streams(path, limit=200, ids=None):
+    ids = sorted(as_it_came(path, reading).streams if ids is None else ids)
     found = {}
     for _, one, other, data in tshark_follow.follow(path, ids[:limit]):
         ends = sorted(((one, data[0]), (other, data[1])))
@@ -303,21 +228,20 @@ def judge(name, capture, rule, params, whole=True, allowed=(), local=("192.0.2.2
     check(name + ": sums", sums_hold(last["sums"]), last["sums"])
     if rule != 0:
         check(name + ": rewritten", last["sums"]["rewritten"] > 5, last["sums"])
-    before, after = as_it_came(capture, streams), streams(out)
+    now = reading(out)
+    before, after = as_it_came(capture, streams), streams(out, ids=now.streams)
     wanted = {k: [tuple(edited(d, rule) for d in pair) for pair in v] for k, v in before.items()}
     if whole:
         check(name + ": the edited bytes", wanted == after, [
             (k, i, side, len(wanted[k][i][side]), len(after.get(k, [(b"", b"")] * 99)[i][side]))
             for k in wanted for i in range(len(wanted[k])) for side in (0, 1)
             if i >= len(after.get(k, [])) or wanted[k][i][side] != after[k][i][side]])
-    wrong = tshark(out, "-Y", "_ws.malformed || tcp.checksum.status == bad || ip.checksum.status == bad")
-    check(name + ": checksums", wrong == "", wrong)
-    was, now = set(as_it_came(capture, kinds)), kinds(out)
+    check(name + ": checksums", not now.wrong, now.wrong)
+    was = set(as_it_came(capture, reading).kinds)
     if was & REPEATS:
         was |= REPEATS
-    check(name + ": no new kind of fault", now <= was | set(allowed), "%s beyond %s" % (sorted(now - was), sorted(was)))
-    times = [float(x) for x in tshark(out, "-T", "fields", "-e", "frame.time_epoch").split()]
-    check(name + ": in the order of time", times == sorted(times))
+    check(name + ": no new kind of fault", now.kinds <= was | set(allowed), "%s beyond %s" % (sorted(now.kinds - was), sorted(was)))
+    check(name + ": in the order of time", now.times == sorted(now.times))
     return last
 
 
@@ -408,7 +332,7 @@ def real():
         tried += 1
         if last["sums"]["rewritten"] == 0:
             continue
-        after = streams(out, 40)
+        after = streams(out, 40, reading(out).streams)
         differ = [(k, [tuple(map(len, p)) for p in v], [tuple(map(len, p)) for p in after.get(k, [])])
                   for k, v in before.items() if v != after.get(k)]
         wrong = tshark(out, "-Y", "tcp.checksum.status == bad && frame.comment == \"\"")
