@@ -205,17 +205,18 @@ void short_note(struct scene *s, const struct host_outcome *out)
 
     if (out->fate != HOST_PASSED || s->home != s->interface || s->flow == NULL)
         return;
+    roles = layers_of[tcp][in] | (tcp ? BIT(LAYER_ST) : 0);
+    roles |= mac_layers_of[in]; /* even if this one has no such header: another of the flow's may have */
+    roles &= l->busy[p->version == 6];
+    roles &= ~l->settled[p->version == 6];
+    if ((roles & ~s->steady) != 0)
+        return;
     lane_enter(l);
     if (path_flow(s) && !is_marked(l, s->flow, in) && short_is_plain(l, p, in) &&
         is_settled(l, s->flow, s->interface)) {
-        roles = layers_of[tcp][in] | (tcp ? BIT(LAYER_ST) : 0);
-        roles |= mac_layers_of[in]; /* even if this one has no such header: another of the flow's may have */
-        roles &= l->busy[p->version == 6];
-        roles &= ~l->settled[p->version == 6];
         type = in || tcp ? NlatUnicast : host_address_type(l->host, p->version, &p->destination);
         path_key(s, &key); /* not one that hears other peers' packets (ALE-08, 10) */
-        if ((roles & ~s->steady) == 0 && type == NlatUnicast &&
-            flow_table_find_likely(l->flows, &key, s->flow) == s->flow) {
+        if (type == NlatUnicast && flow_table_find_likely(l->flows, &key, s->flow) == s->flow) {
             if (s->flow->short_epoch != l->short_epoch)
                 forget(NULL, s->flow);
             s->flow->short_epoch = l->short_epoch;
