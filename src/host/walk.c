@@ -53,20 +53,13 @@ static uint32_t pseudo_sum(const struct wire_packet *p)
 
 /* What an adapter or the stack says beside the packet: which headers there are; and of what this host sends,
  * whose checksum holds the pseudo header's sum alone, that the adapter is to do the rest. */
-static void say_beside(NET_BUFFER_LIST *nbl, const struct wire_packet *p, bool sent)
+static __attribute__((noinline)) void say_sent(NET_BUFFER_LIST *nbl, const struct wire_packet *p, bool tcp)
 {
     NDIS_TCP_IP_CHECKSUM_NET_BUFFER_LIST_INFO info = {.Value = NULL};
-    const bool tcp = p->protocol == WIRE_PROTOCOL_TCP, udp = p->protocol == WIRE_PROTOCOL_UDP;
     const uint32_t at = p->transport_at + (tcp ? 16 : 6);
     uint32_t sum;
 
-    if (p->version == 0)
-        return;
-    nbl->NblFlags |= p->version == 4 ? NDIS_NBL_FLAGS_IS_IPV4 : NDIS_NBL_FLAGS_IS_IPV6;
-    if (p->reached != WIRE_TRANSPORT || (!tcp && !udp))
-        return;
-    nbl->NblFlags |= tcp ? NDIS_NBL_FLAGS_IS_TCP : NDIS_NBL_FLAGS_IS_UDP;
-    if (!sent || p->fragment || at + 2 > p->captured)
+    if (at + 2 > p->captured)
         return;
     sum = (uint32_t)p->frame[at] << 8 | p->frame[at + 1];
     if (sum == 0 || sum != pseudo_sum(p))
@@ -74,13 +67,42 @@ static void say_beside(NET_BUFFER_LIST *nbl, const struct wire_packet *p, bool s
     info.Transmit.IsIPv4 = p->version == 4;
     info.Transmit.IsIPv6 = p->version == 6;
     info.Transmit.TcpChecksum = tcp;
-    info.Transmit.UdpChecksum = udp;
+    info.Transmit.UdpChecksum = !tcp;
     info.Transmit.TcpHeaderOffset = tcp ? (p->transport_at - p->ip_at) & 0x3ff : 0;
     NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo) = info.Value;
 }
 
+static inline void say_beside(NET_BUFFER_LIST *nbl, const struct wire_packet *p, bool sent)
+{
+    const bool whole = p->reached == WIRE_TRANSPORT;
+    const bool tcp = whole && p->protocol == WIRE_PROTOCOL_TCP,
+               udp = whole && p->protocol == WIRE_PROTOCOL_UDP;
+
+    if (p->version == 0)
+        return;
+    nbl->NblFlags |=
+        (p->version == 4 ? NDIS_NBL_FLAGS_IS_IPV4 : NDIS_NBL_FLAGS_IS_IPV6) | (tcp   ? NDIS_NBL_FLAGS_IS_TCP
+                                                                               : udp ? NDIS_NBL_FLAGS_IS_UDP
+                                                                                     : 0);
+    if (sent && (tcp || udp) && !p->fragment)
+        say_sent(nbl, p, tcp);
+}
+
+static __attribute__((noinline)) void tag(struct walk *w, struct ndis_frame *f)
+{
+    ndis_tags_copy(ndis_frame_list(f), w->tagged);
+    ndis_tags_tell(w->tagged, FWPS_NET_BUFFER_LIST_ENTERED_NETIO, ndis_frame_list(f), FWPS_LAYER_NON_WFP);
+    w->tagged = NULL;
+}
+
+/* It is of the same origin as others, or of a list that a driver made of nothing (INJ-16). */
+static __attribute__((noinline)) void stem(struct walk *w, struct ndis_frame *f, struct ndis_origin *o)
+{
+    ndis_frame_stem(f, o, w->history);
+}
+
 /* The next frame of the walk, of these bytes; the first is the origin of all that stems from it. */
-static struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint32_t size, uint32_t ip_at)
+static inline struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint32_t size, uint32_t ip_at)
 {
     struct ndis_frame *f;
 
@@ -91,44 +113,46 @@ static struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint32_t siz
         return NULL;
     if (w->origin == NULL) {
         w->origin = ndis_frame_root(f, w->number);
-        ndis_frame_stem(f, NULL, w->history); /* of a list that a driver made of nothing (INJ-16) */
+        if (__builtin_expect(w->history != NULL, 0))
+            stem(w, f, NULL);
     } else {
-        ndis_frame_stem(f, w->origin, w->history);
+        stem(w, f, w->origin);
     }
     w->frames[w->count++] = f;
     w->frame = f;
-    if (w->tagged != NULL) {
-        ndis_tags_copy(ndis_frame_list(f), w->tagged);
-        ndis_tags_tell(w->tagged, FWPS_NET_BUFFER_LIST_ENTERED_NETIO, ndis_frame_list(f), FWPS_LAYER_NON_WFP);
-        w->tagged = NULL;
-    }
+    if (__builtin_expect(w->tagged != NULL, 0))
+        tag(w, f);
     return f;
 }
 
-static bool make(struct scene *s)
+static inline bool make(struct scene *s)
 {
     struct walk *w = s->walk;
     const struct wire_packet *p = s->packet;
     const bool root = w->origin == NULL;
+    struct ndis_frame *f = add(w, p->frame, p->captured, p->ip_at);
+    struct ndis_origin *o = w->origin;
 
-    if (add(w, p->frame, p->captured, p->ip_at) == NULL)
+    if (f == NULL)
         return false;
     w->packet = p;
-    if (p != w->first)
+    if (__builtin_expect(p != w->first, 0))
         w->whole = *p;
-    say_beside(ndis_frame_list(w->frame), p, s->packet_direction == FWP_DIRECTION_OUTBOUND);
-    if (s->loopback)
-        ndis_frame_list(w->frame)->NblFlags |= NDIS_NBL_FLAGS_IS_LOOPBACK_PACKET;
+    say_beside(ndis_frame_list(f), p, s->packet_direction == FWP_DIRECTION_OUTBOUND);
+    if (__builtin_expect(s->loopback, 0))
+        ndis_frame_list(f)->NblFlags |= NDIS_NBL_FLAGS_IS_LOOPBACK_PACKET;
     if (root) {
-        w->origin->interface_index = s->interface != NULL ? s->interface->desc.index : 0;
-        w->origin->inbound = s->packet_direction == FWP_DIRECTION_INBOUND;
-        w->origin->loopback = s->loopback;
-        w->origin->reassembled = p != w->first;
+        o->interface_index = s->interface != NULL ? s->interface->desc.index : 0;
+        o->inbound = s->packet_direction == FWP_DIRECTION_INBOUND;
+        o->loopback = s->loopback;
+        o->reassembled = p != w->first;
     }
     return true;
 }
 
-NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at, uint32_t end)
+/* All of it in one function: it runs for each packet that a callout sees. */
+__attribute__((flatten)) NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at,
+                                                    uint32_t end)
 {
     struct walk *w = s->walk;
 
@@ -168,19 +192,11 @@ void walk_copy_slow(struct walk *w)
 /* ---- the end --------------------------------------------------------------------------------------------
  */
 
-/* The frame's own bytes as they left the walk, if they are others than came. */
-static void note_changes(struct walk *w, struct host_outcome *out)
+static __attribute__((noinline)) void keep_changed(struct host *h, const uint8_t *bytes, uint32_t size,
+                                                   struct host_outcome *out)
 {
-    struct host *h = w->host;
-    const uint8_t *bytes;
     uint8_t *room;
-    uint32_t size;
 
-    if (w->injected || (out->fate != HOST_PASSED && out->fate != HOST_IGNORED) || w->packet != w->first)
-        return;
-    bytes = ndis_frame_bytes(w->frame, &size);
-    if (size != w->first->captured || memcmp(bytes, w->first->frame, size) == 0)
-        return;
     if (size > h->changed_room) {
         room = realloc(h->changed, size);
         if (room == NULL)
@@ -192,27 +208,45 @@ static void note_changes(struct walk *w, struct host_outcome *out)
     out->changed = h->changed;
 }
 
-/* NBL-21: the packet leaves the stack, up or down. */
-static void leaves(NET_BUFFER_LIST *list, const struct host_outcome *out)
+/* The frame's own bytes as they left the walk, if they are others than came. */
+static inline void note_changes(struct walk *w, struct host_outcome *out)
 {
-    if (!ndis_tags_any(list))
+    const uint8_t *bytes;
+    uint32_t size;
+
+    if (w->injected || (out->fate != HOST_PASSED && out->fate != HOST_IGNORED) || w->packet != w->first)
         return;
+    bytes = ndis_frame_bytes(w->frame, &size);
+    if (__builtin_expect(size == w->first->captured && memcmp(bytes, w->first->frame, size) != 0, 0))
+        keep_changed(w->host, bytes, size, out);
+}
+
+/* NBL-21: the packet leaves the stack, up or down. */
+static __attribute__((noinline)) void leaves(NET_BUFFER_LIST *list, const struct host_outcome *out)
+{
     ndis_tags_tell(list, FWPS_NET_BUFFER_LIST_EXIT_NETIO, NULL, FWPS_LAYER_NON_WFP);
     if (out->outbound || out->forwarded)
         ndis_tags_tell(list, FWPS_NET_BUFFER_LIST_CONTEXT_REMOVED, NULL, FWPS_LAYER_NON_WFP);
     ndis_tags_drop(list);
 }
 
-void walk_end_slow(struct walk *w, struct host_outcome *out)
+static __attribute__((noinline)) void taken(struct walk *w)
+{
+    again_taken(w);
+}
+
+__attribute__((flatten)) void walk_end_slow(struct walk *w, struct host_outcome *out)
 {
     note_changes(w, out);
     if (w->taken && out->fate != HOST_PASSED)
-        again_taken(w);
-    for (unsigned i = 0; i < w->count; i++)
-        if (out->fate == HOST_PASSED)
+        taken(w);
+    for (unsigned i = 0; out->fate == HOST_PASSED && i < w->count; i++)
+        if (__builtin_expect(ndis_tags_any(ndis_frame_list(w->frames[i])), 0))
             leaves(ndis_frame_list(w->frames[i]), out);
-    while (w->count > 0) /* what stems from the first before it */
-        out->kept = ndis_frame_done(w->frames[--w->count]) || out->kept;
+    do { /* what stems from the first before it */
+        if (__builtin_expect(ndis_frame_done(w->frames[--w->count]), 0))
+            out->kept = true;
+    } while (w->count > 0);
     w->frame = NULL;
 }
 

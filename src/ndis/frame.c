@@ -26,14 +26,16 @@ struct ndis_frame {
     NET_BUFFER nb;
     struct ndis_frames *room;
     struct ndis_frame *next; /* of the free ones */
-    MDL *mdls;
+    MDL *mdls;               /* `one`, or an array of mdl_room of them */
+    MDL one;
     uint32_t mdl_room;
-    uint8_t *memory; /* capacity bytes */
-    uint8_t *bytes;  /* in it */
-    uint32_t capacity, size, ip_at;
+    uint8_t *memory;
+    uint8_t *bytes; /* in it */
+    uint32_t size, ip_at;
+    uint32_t fits;              /* so many bytes, and as many once more, have room in `memory` */
     const uint8_t *came;        /* the bytes as they came: the caller's, or a copy behind `bytes` */
     struct ndis_origin own;     /* of a root: one reference is the frame's itself */
-    uint32_t first, end, split; /* the layout that the MDLs have; end 0: none */
+    uint32_t first, end, split; /* the layout that the MDLs have; first UINT32_MAX: none */
     uint32_t group;             /* so many frames are chained from this one on; 0: it heads no chain */
 };
 
@@ -64,7 +66,8 @@ int ndis_frames_create(void (*gone)(void *ctx, const struct ndis_origin *o), voi
 
 static void frame_free(struct ndis_frame *f)
 {
-    free(f->mdls);
+    if (f->mdls != &f->one)
+        free(f->mdls);
     free(f->memory);
     free(f);
 }
@@ -119,17 +122,21 @@ static void put_back(struct ndis_frame *f)
     while (!__atomic_compare_exchange_n(&r->back, &head, f, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-static void clear(struct ndis_frame *f)
+static __attribute__((noinline)) void clear_slow(struct ndis_frame *f)
+{
+    ndis_buffer_end(&f->nb);
+    ndis_contexts_end(&f->block.nbl);
+    ndis_block_strip(&f->block);
+}
+
+static inline void clear(struct ndis_frame *f)
 {
     const struct ndis_block *b = &f->block;
 
     f->block.nbl.NdisReserved[0] = NULL;
-    if (f->nb.NdisReserved[1] == NULL && b->nbl.Context == NULL && b->tags == NULL && b->history == NULL &&
-        b->origin == NULL && b->parent == NULL && b->parent_count == 0)
-        return; /* as nearly always */
-    ndis_buffer_end(&f->nb);
-    ndis_contexts_end(&f->block.nbl);
-    ndis_block_strip(&f->block);
+    if (((uintptr_t)f->nb.NdisReserved[1] | (uintptr_t)b->nbl.Context | (uintptr_t)b->tags |
+         (uintptr_t)b->history | (uintptr_t)b->origin | (uintptr_t)b->parent | b->parent_count) != 0)
+        clear_slow(f); /* hardly ever */
 }
 
 /* Nothing holds the frame nor what stems from it. */
@@ -162,37 +169,55 @@ static void released(struct ndis_block *b)
         give_back(f);
 }
 
-static struct ndis_frame *a_free_one(struct ndis_frames *r)
+static __attribute__((noinline)) struct ndis_frame *another(struct ndis_frames *r)
 {
-    struct ndis_frame *f;
+    struct ndis_frame *f = __atomic_exchange_n(&r->back, NULL, __ATOMIC_ACQUIRE);
 
-    if (r->free == NULL)
-        r->free = __atomic_exchange_n(&r->back, NULL, __ATOMIC_ACQUIRE);
-    f = r->free;
     if (f != NULL) {
         r->free = f->next;
         return f;
     }
     f = calloc(1, sizeof(*f));
-    if (f != NULL)
+    if (f != NULL) {
         f->room = r;
+        f->mdls = &f->one;
+        f->mdl_room = 1;
+    }
     return f;
 }
 
+static inline struct ndis_frame *a_free_one(struct ndis_frames *r)
+{
+    struct ndis_frame *f = r->free;
+
+    if (f == NULL)
+        return another(r);
+    r->free = f->next;
+    return f;
+}
+
+/* Where the bytes begin, so that the IP header is aligned. */
+static __attribute__((noinline)) void place(struct ndis_frame *f, uint32_t ip_at)
+{
+    f->bytes = f->memory + HEADROOM;
+    f->bytes += (0u - ((uintptr_t)f->bytes + ip_at)) % MEMORY_ALLOCATION_ALIGNMENT;
+    f->ip_at = ip_at;
+}
+
 /* Room for the bytes, and for as many once more. */
-static bool reserve(struct ndis_frame *f, uint32_t size)
+static __attribute__((noinline)) bool reserve(struct ndis_frame *f, uint32_t size, uint32_t ip_at)
 {
     uint64_t want = 2 * ((uint64_t)size + HEADROOM + MEMORY_ALLOCATION_ALIGNMENT);
 
     if (want < 2 * LEAST_ROOM)
         want = 2 * LEAST_ROOM;
-    if (want <= f->capacity)
-        return true;
     if (want > UINT32_MAX)
         return false;
     free(f->memory);
     f->memory = malloc(want);
-    f->capacity = f->memory != NULL ? (uint32_t)want : 0;
+    f->fits = f->memory != NULL ? (uint32_t)(want / 2) - HEADROOM - MEMORY_ALLOCATION_ALIGNMENT : 0;
+    if (f->memory != NULL)
+        place(f, ip_at);
     return f->memory != NULL;
 }
 
@@ -209,22 +234,23 @@ struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, 
 
     if (f == NULL)
         return NULL;
-    if (!reserve(f, size)) {
-        f->next = r->free;
-        r->free = f;
-        return NULL;
+    if (__builtin_expect(size > f->fits || f->memory == NULL, 0)) {
+        if (!reserve(f, size, ip_at)) {
+            f->next = r->free;
+            r->free = f;
+            return NULL;
+        }
+    } else if (__builtin_expect(f->ip_at != ip_at, 0)) {
+        place(f, ip_at);
     }
     clear_bytes(f, offsetof(struct ndis_frame, room)); /* block and nb */
     ndis_block_begin(&f->block, NDIS_MADE_FRAME, NDIS_BY_NDIS, NULL);
     f->block.release = released;
     f->block.nbl.FirstNetBuffer = &f->nb;
-    f->bytes = f->memory + HEADROOM;
-    f->bytes += (0u - ((uintptr_t)f->bytes + ip_at)) % MEMORY_ALLOCATION_ALIGNMENT;
     memcpy(f->bytes, bytes, size);
     f->size = size;
-    f->ip_at = ip_at;
     f->came = bytes;
-    f->end = 0;
+    f->first = UINT32_MAX;
     f->group = 0;
     __atomic_store_n(&r->copied, r->copied + 1, __ATOMIC_RELAXED); /* the worker's */
     return f;
@@ -250,24 +276,31 @@ bool ndis_frame_held(const struct ndis_frame *f)
            (f->block.origin == &f->own && __atomic_load_n(&f->own.references, __ATOMIC_ACQUIRE) > 1);
 }
 
-bool ndis_frame_done(struct ndis_frame *f)
+static __attribute__((noinline)) void keep(struct ndis_frame *f)
 {
     struct ndis_frames *r = f->room;
 
-    if (!ndis_frame_held(f)) { /* nobody but us can take a reference now */
-        if (f->block.origin == &f->own)
-            f->block.origin = NULL;
-        clear(f);
-        f->next = r->free;
-        r->free = f;
-        return false;
-    }
     memcpy(f->bytes + f->size, f->came, f->size);
     f->came = f->bytes + f->size;
     __atomic_fetch_add(&r->references, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&r->kept, 1, __ATOMIC_RELAXED);
     ndis_block_unref(&f->block);
-    return true;
+}
+
+bool ndis_frame_done(struct ndis_frame *f)
+{
+    struct ndis_frames *r = f->room;
+
+    if (__builtin_expect(ndis_frame_held(f), 0)) {
+        keep(f);
+        return true;
+    }
+    if (f->block.origin == &f->own) /* nobody but us can take a reference now */
+        f->block.origin = NULL;
+    clear(f);
+    f->next = r->free;
+    r->free = f;
+    return false;
 }
 
 const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at)
@@ -305,13 +338,11 @@ static uint32_t mdls_for(uint32_t size, uint32_t split)
     return count + 1;
 }
 
-static bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t split)
+static __attribute__((noinline)) bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t split)
 {
     uint32_t count = 0, at = first;
 
-    if (f->end != 0 && f->first == first && f->end == end && f->split == split && f->nb.MdlChain == f->mdls)
-        return true;
-    if (split != f->split || f->mdl_room == 0 || split != 0) {
+    if (split != 0) {
         const uint32_t want = mdls_for(f->size, split); /* of the whole: it does not grow while it is shown */
 
         if (want > f->mdl_room) {
@@ -319,7 +350,8 @@ static bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t spl
 
             if (mdls == NULL)
                 return false;
-            free(f->mdls);
+            if (f->mdls != &f->one)
+                free(f->mdls);
             f->mdls = mdls;
             f->mdl_room = want;
         }
@@ -344,12 +376,24 @@ static bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t spl
 NET_BUFFER_LIST *ndis_frame_show(struct ndis_frame *f, uint32_t first, uint32_t at, uint32_t end,
                                  uint32_t split)
 {
-    if (first > at || at > end || end > f->size || !lay(f, first, end, split))
+    if (first > at || at > end || end > f->size)
         return NULL;
-    f->nb.MdlChain = f->mdls;
-    f->nb.DataOffset = at - first;
+    if (f->end != end || f->first != first || f->split != split || f->nb.MdlChain != f->mdls) {
+        if (__builtin_expect(split != 0 || f->nb.NdisReserved[1] != NULL, 0)) {
+            if (!lay(f, first, end, split))
+                return NULL;
+        } else {
+            ndis_mdl_describe(f->mdls, f->bytes + first, end - first);
+            f->first = first;
+            f->end = end;
+            f->split = 0;
+        }
+    }
+    f->nb.MdlChain = f->nb.CurrentMdl = f->mdls;
+    f->nb.DataOffset = f->nb.CurrentMdlOffset = at - first;
     f->nb.stDataLength = end - at;
-    ndis_buffer_seek(&f->nb);
+    if (split != 0)
+        ndis_buffer_seek(&f->nb);
     f->nb.Next = NULL;
     f->block.nbl.FirstNetBuffer = &f->nb;
     f->block.nbl.Next = NULL;
