@@ -68,25 +68,28 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
                                           const struct engine_entry *entry, const struct engine_filter *f,
                                           struct engine_arbitration *a)
 {
+    const UINT64 running = a->filter != NULL ? a->filter->id : 0;
     FWPS_CLASSIFY_OUT0 shown, returned;
     UINT64 context;
 
     if (!engine_call_wanted(c, q, f, &context))
         return continued;
-    engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &shown);
-    engine_arb_show(a, shown.filterId, &returned); /* not copied: what was just written in pieces */
+    engine_arb_show(a, running, &returned);
     if (__builtin_expect(q->turns != NULL, 0)) {
         const enum engine_turn turn = q->turns->before(q->turns->ctx, f, &returned);
 
-        if (turn != ENGINE_TURN_ASK)
+        if (turn != ENGINE_TURN_ASK) {
+            engine_arb_show(a, running, &shown);
             return turn == ENGINE_TURN_PASS ? continued : taken(q, entry, f, a, &shown, &returned);
+        }
     }
     engine_request_complete(q);
     engine_call(c, q, f, context, &returned);
     if (__builtin_expect(q->turns != NULL, 0))
         tell_turn(c, q, f, &returned);
     if (entry->kind == ENGINE_ENTRY_INSPECTION && q->trace == NULL)
-        return continued; /* whatever it said (ARB-19): only a trace wants to know */
+        return continued;                /* whatever it said (ARB-19): only a trace wants to know */
+    engine_arb_show(a, running, &shown); /* nothing has happened to it meanwhile */
     return taken(q, entry, f, a, &shown, &returned);
 }
 

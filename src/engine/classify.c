@@ -245,30 +245,30 @@ static void run_naive(struct engine_reader *r, const struct engine_request *q,
         walk(r, q, ls, a, ends, &c, naive_next, true);
 }
 
-/* One filter, for everybody. */
-static void run_only(struct engine_reader *r, const struct engine_request *q,
-                     const struct engine_layer_snapshot *ls, struct engine_arbitration *a, struct ends *ends)
+/* The layer's only filter, for everybody or with a few tests. No trace. */
+static void run_single(struct engine_reader *r, const struct engine_request *q,
+                       const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
+                       struct ends *ends)
 {
     const struct engine_entry *entry = &ls->only_entry;
-    const struct engine_asked asked = entry->slot == NULL ? ask_plain(ls->plain[0], ls->only, a)
-                                                          : engine_ask_callout(r, q, entry, ls->only, a);
+    const struct engine_filter *f = ls->filters[0];
+    struct engine_asked asked;
 
+    if (!engine_filter_holds(f, q->values->incomingValue))
+        return;
+    asked = entry->slot == NULL ? ask_plain(ls->plain[0], f, a) : engine_ask_callout(r, q, entry, f, a);
     if (asked.step.took_effect)
         ends->decided_at = 0;
     if (asked.step.ends)
         note_end(ends, 0, asked.step.said);
 }
 
-static void run_indexed(struct engine_reader *r, const struct engine_request *q,
-                        const struct engine_layer_snapshot *ls, struct engine_arbitration *a,
-                        struct ends *ends)
+static __attribute__((noinline)) void run_indexed(struct engine_reader *r, const struct engine_request *q,
+                                                  const struct engine_layer_snapshot *ls,
+                                                  struct engine_arbitration *a, struct ends *ends)
 {
     struct engine_cursor c;
 
-    if (ls->only != NULL && q->trace == NULL) {
-        run_only(r, q, ls, a, ends);
-        return;
-    }
     if (ls->untested) {
         run_naive(r, q, ls, a, ends);
         return;
@@ -349,13 +349,22 @@ ALWAYS_INLINE NTSTATUS classify(struct engine_reader *r, const struct engine_sna
     return status;
 }
 
+static inline bool is_single(const struct engine_snapshot *s, const struct engine_request *q)
+{
+    const struct engine_layer_snapshot *ls = s->layers[q->values->layerId];
+
+    return ls != NULL && ls->single && q->trace == NULL;
+}
+
 NTSTATUS engine_classify(struct engine_reader *r, const struct engine_request *q, struct engine_verdict *v)
 {
+    const struct engine_snapshot *s;
     NTSTATUS status;
 
     if (q->values->layerId >= ENGINE_LAYER_COUNT)
         return STATUS_FWP_LAYER_NOT_FOUND;
-    status = classify(r, engine_reader_pin(r), q, v, run_indexed);
+    s = engine_reader_pin(r);
+    status = is_single(s, q) ? classify(r, s, q, v, run_single) : classify(r, s, q, v, run_indexed);
     engine_reader_unpin(r);
     return status;
 }
@@ -365,7 +374,7 @@ NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_sna
 {
     if (q->values->layerId >= ENGINE_LAYER_COUNT)
         return STATUS_FWP_LAYER_NOT_FOUND;
-    return classify(r, s, q, v, run_indexed);
+    return is_single(s, q) ? classify(r, s, q, v, run_single) : classify(r, s, q, v, run_indexed);
 }
 
 NTSTATUS engine_classify_naive(struct engine_reader *r, const struct engine_request *q,

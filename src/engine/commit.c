@@ -17,6 +17,7 @@
 #include "engine/internal.h"
 
 #define MAX_UNTESTED 8
+#define MAX_ASKED    4 /* tests of numbers in a row, before an index is the shorter way */
 
 struct txn_op {
     UINT64 id;
@@ -429,8 +430,11 @@ static void merge_sublayers(const struct engine_layer_snapshot *prev, struct eng
     for (UINT32 i = 0; i < next->count && next->untested; i++)
         next->untested = next->filters[i]->test_count == 0;
     next->only = next->untested && next->count == 1 ? next->filters[0] : NULL;
-    if (next->only != NULL)
+    next->single = next->count == 1 && next->filters[0]->test_count <= MAX_ASKED;
+    if (next->count == 1)
         next->only_entry = next->entries[0];
+    for (UINT32 i = 0; next->single && i < next->filters[0]->test_count; i++)
+        next->single = next->filters[0]->tests[i].op != ENGINE_TEST_MATCH;
 }
 
 static int layer_build(struct engine *e, const struct engine_snapshot *current, struct layer_change *c)

@@ -199,8 +199,9 @@ struct engine_index;
 
 struct engine_layer_snapshot {
     const struct engine_layer *layer;
-    const struct engine_filter *only; /* untested, and the only one: its entry is here too; else NULL */
-    struct engine_entry only_entry;
+    const struct engine_filter *only; /* untested, and the only one; else NULL */
+    struct engine_entry only_entry;   /* of the only one, tested or not */
+    bool single;                      /* there is one only, and to ask it itself is cheaper than the index */
     UINT64 version; /* of the commit that made it; > 0, differs whenever the layer's filters differ */
     UINT32 field_count;
     UINT32 callout_end; /* one past the last position with a callout; 0: none */
