@@ -102,6 +102,7 @@ static void make_plan(struct plan *plan, const struct host *h, const struct prep
     for (size_t i = 0; i < n; i++)
         plan_filter(plan, &h->config, filters[i]);
     plan->steady = !plan->callouts && values_are_steady(prepared, plan->tested);
+    plan->alone = plan->ours && n == 1 && plan->foreign_count == 0 && !plan->many;
 }
 
 /* A layer that never had filters has version 0, and a new plan: both say the same. */
@@ -244,9 +245,9 @@ static bool has_owner_fields(enum host_layer role)
 
 /* IRQL-01: what a packet reaches, and what a socket call does. A completion's classify runs at its caller's.
  */
-static KIRQL irql_of(const struct asking *a)
+KIRQL indicate_irql(const struct scene *s, enum host_layer role, bool discard)
 {
-    switch (a->role) {
+    switch (role) {
     case LAYER_RES:
     case LAYER_LIS:
     case LAYER_CR:
@@ -255,10 +256,19 @@ static KIRQL irql_of(const struct asking *a)
     case LAYER_RR:
         return PASSIVE_LEVEL;
     case LAYER_AC:
-        return packet_offset(a->s, a->role, a->discard) != UINT32_MAX ? DISPATCH_LEVEL : PASSIVE_LEVEL;
+        return packet_offset(s, role, discard) != UINT32_MAX ? DISPATCH_LEVEL : PASSIVE_LEVEL;
     default:
         return DISPATCH_LEVEL;
     }
+}
+
+/* The caches are the lane's worker's; a visitor does without. */
+struct engine_class_cache *indicate_cache(const struct scene *s, enum host_layer role, bool discard)
+{
+    if (!has_owner_fields(role) || discard || s->lane != &s->host->lanes[0] || s->endpoint == NULL ||
+        s->endpoint->party == NULL || s->endpoint->proxied)
+        return NULL;
+    return &s->endpoint->party->caches[role][s->version == 6];
 }
 
 static void prepare_request(struct asking *a)
@@ -282,18 +292,14 @@ static void prepare_request(struct asking *a)
     q->turns = s->turns;
     q->flow = &a->flow;
     q->pended = s->pended;
-    q->cache = NULL;
+    q->cache = indicate_cache(s, a->role, a->discard);
     q->trace = NULL;
     q->assumptions = s->host->config.assumptions;
     q->assumption_count = s->host->config.assumption_count;
     q->supposed = false;
     q->complete = complete;
     q->complete_ctx = a;
-    q->irql = irql_of(a);
-    /* The caches are the lane's worker's; a visitor does without. */
-    if (s->lane == &s->host->lanes[0] && !a->discard && has_owner_fields(a->role) && s->endpoint != NULL &&
-        s->endpoint->party != NULL && !s->endpoint->proxied)
-        a->request.cache = &s->endpoint->party->caches[a->role][s->version == 6];
+    q->irql = indicate_irql(s, a->role, a->discard);
 }
 
 /* Could a foreign callout be asked? Only its filter's conditions can say no. */
@@ -314,7 +320,7 @@ static bool meets_foreign(const struct asking *a)
     return false;
 }
 
-static void count_classified(const struct scene *s)
+void indicate_count(const struct scene *s)
 {
     if (s->lane == &s->host->lanes[0])
         host_count_worker(&s->lane->classified);
@@ -331,7 +337,7 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     if (a->ours && a->room->level <= KEPT_LEVELS)
         keep_values(a);
     fill_values(a, a->tested);
-    count_classified(a->s);
+    indicate_count(a->s);
     if (h->config.judge.judge != NULL && ((a->unknown & a->tested) != 0 || meets_foreign(a))) {
         struct host_question q = {.layer = a->layer,
                                   .snapshot = snapshot,
@@ -370,17 +376,17 @@ static void settle(const struct asking *a, const struct host_answer *answer)
     plan->settled = true;
 }
 
-static enum host_cause cause_of(const struct asking *a)
+enum host_cause indicate_cause(const struct scene *s, enum host_layer role, bool discard)
 {
-    if (a->discard)
+    if (discard)
         return HOST_CAUSE_DISCARD;
-    if (a->role == LAYER_EC || a->role == LAYER_RR)
+    if (role == LAYER_EC || role == LAYER_RR)
         return HOST_CAUSE_CLOSE;
-    return a->s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
+    return s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL;
 }
 
-static struct host_event event_of(struct scene *s, const struct engine_layer *layer,
-                                  const struct host_answer *answer)
+struct host_event indicate_event(struct scene *s, const struct engine_layer *layer,
+                                 const struct host_answer *answer)
 {
     const struct host_endpoint *e = s->endpoint;
 
@@ -400,9 +406,9 @@ static struct host_event event_of(struct scene *s, const struct engine_layer *la
 static void tell(struct asking *a, const struct host_answer *answer)
 {
     struct host *h = a->s->host;
-    struct host_event event = event_of(a->s, a->layer, answer);
+    struct host_event event = indicate_event(a->s, a->layer, answer);
 
-    event.cause = cause_of(a);
+    event.cause = indicate_cause(a->s, a->role, a->discard);
     event.request = &a->request;
     event.empty = a->count == 0;
     a->listening = true;
@@ -439,11 +445,15 @@ static bool observed(const struct host *h, enum host_layer role, const struct pl
     return plan->count != 0 || role < LAYER_MAC_IN || h->config.knobs.l2_layers;
 }
 
-/* What a listener to decisions does not want to hear after all. */
+bool indicate_matters(const struct host *h, enum host_layer role, const struct host_answer *answer)
+{
+    return !h->config.observer.decisions_only || role == LAYER_AC || role == LAYER_RA || answer->depends ||
+           answer->verdict.action == FWP_ACTION_BLOCK;
+}
+
 static bool of_interest(const struct asking *a, const struct host_answer *answer)
 {
-    return !a->s->host->config.observer.decisions_only || a->role == LAYER_AC || a->role == LAYER_RA ||
-           answer->depends || answer->verdict.action == FWP_ACTION_BLOCK;
+    return indicate_matters(a->s->host, a->role, answer);
 }
 
 /*
@@ -478,12 +488,29 @@ static void hear(const struct asking *a, const struct host_answer *answer, bool 
 }
 
 /* Whose block it was; 0: no callout's. */
-static UINT32 blocker(const struct host_answer *answer)
+static UINT32 blocker(const struct engine_filter *f)
 {
-    const struct engine_filter *f = answer->verdict.filter;
     const FWPS_ACTION0 *action = f != NULL ? &engine_filter_fwps(f)->action : NULL;
 
     return action != NULL && action->type & FWP_ACTION_FLAG_CALLOUT ? action->calloutId : 0;
+}
+
+void indicate_answered(struct scene *s, struct answer *out)
+{
+    const struct engine_filter *f = out->verdict.filter;
+
+    out->verdict.filter = NULL; /* it is the policy's, which is unpinned soon */
+    out->filter_id = out->verdict.filter_id;
+    out->blocked = out->verdict.action == FWP_ACTION_BLOCK;
+    if (__builtin_expect(!out->blocked, 1))
+        return;
+    out->callout = blocker(f);
+    out->absorbed = (out->verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
+    if (out->absorbed && s->walk != NULL) {
+        s->walk->taken = true;
+        if (s->host->again != NULL || s->walk->history != NULL) /* else nobody asks */
+            s->walk->taker = engine_filter_driver(s->host->config.engine, f);
+    }
 }
 
 static void asking_begin(struct asking *a, struct scene *s, const struct plan *plan, enum host_layer role,
@@ -540,17 +567,8 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     lane_back(s->lane, stayed);
 
     out->verdict = answer.verdict;
-    out->verdict.filter = NULL; /* it is the policy's, which is unpinned soon */
-    out->filter_id = answer.verdict.filter_id;
     out->depends = answer.depends;
-    out->blocked = answer.verdict.action == FWP_ACTION_BLOCK;
-    out->callout = out->blocked ? blocker(&answer) : 0;
-    out->absorbed = out->blocked && (answer.verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
-    if (out->absorbed && s->walk != NULL) {
-        s->walk->taken = true;
-        if (s->host->again != NULL || s->walk->history != NULL) /* else nobody asks */
-            s->walk->taker = engine_filter_driver(s->host->config.engine, answer.verdict.filter);
-    }
+    indicate_answered(s, out);
 }
 
 /* An answer that somebody was told before, now without values. */
@@ -560,7 +578,7 @@ static void tell_again(struct scene *s, UINT16 layer, const struct host_answer *
     const struct host_config *c = &s->host->config;
     const FWPS_INCOMING_VALUES0 none = {.layerId = layer};
     const struct engine_request request = {.values = &none};
-    struct host_event event = event_of(s, engine_layer_by_id(layer), answer);
+    struct host_event event = indicate_event(s, engine_layer_by_id(layer), answer);
     bool stayed;
 
     event.cause = cause;
@@ -577,7 +595,7 @@ static void answer_settled(struct scene *s, const struct plan *plan, bool listen
     out->verdict = plan->answer.verdict;
     out->filter_id = out->verdict.filter_id;
     out->depends = plan->answer.depends;
-    count_classified(s);
+    indicate_count(s);
     if (listens && out->depends)
         tell_again(s, out->layer, &plan->answer, false,
                    s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL);
@@ -598,7 +616,7 @@ void indicate_heard(struct scene *s, const struct heard *h)
         return;
     }
     if (!h->empty)
-        count_classified(s);
+        indicate_count(s);
     if (h->judged)
         __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
     if (h->told)
@@ -630,7 +648,7 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
         answer_settled(s, plan, listens, out);
         if (__builtin_expect(room->hears, 0))
             hear_settled(room, id);
-    } else {
+    } else if (discard || !plan->alone || !inspect(s, snapshot, plan, listens, out)) {
         question(s, snapshot, plan, discard, listens, out);
     }
     out->settled = plan->settled && !discard && !has_owner_fields(role) &&
@@ -651,11 +669,6 @@ bool indicate_stream_asks(struct scene *s)
 
     engine_unpin(s->lane->reader);
     return asks;
-}
-
-void indicate_count(const struct scene *s)
-{
-    count_classified(s);
 }
 
 void indicate_stream(struct scene *s,

@@ -29,12 +29,13 @@ enum kept_place {
     KEPT_PROMISCUOUS,
     KEPT_PLACES
 };
-#define KEPT_NOWHERE ENGINE_MAX_FIELDS /* a value behind those of the layer: what it lacks is stored there */
+/* A value behind those of the layer: what it lacks is stored there. */
+#define KEPT_NOWHERE (ENGINE_MAX_FIELDS * sizeof(FWPS_INCOMING_VALUE0))
 
 /* How the fields of one layer are filled; made once, by values_prepare(). */
 struct prepared {
     UINT8 get[ENGINE_MAX_FIELDS]; /* enum getter */
-    UINT8 place[KEPT_PLACES];     /* the field, KEPT_NOWHERE: none */
+    UINT16 place[KEPT_PLACES];    /* the field: offset in bytes of its value; KEPT_NOWHERE: none */
     UINT64 each;                  /* fields that are filled for each packet, but those of `place` */
     UINT64 of_owner;              /* ... for each owner */
     UINT64 of_profile;            /* ... for each packet that is asked about again, and after it */
@@ -67,7 +68,11 @@ struct kept {
     bool filled;             /* the above are those of `value` */
     bool any_remote;         /* as the scene's was */
     bool again;              /* the fields of `of_profile` are those of a packet that was asked about again */
-    bool plain;              /* metadata: what metadata_keep() does not write is zero */
+    bool
+        plain; /* metadata: what metadata_keep() does not write is zero, and what it writes once is written: */
+    const struct host_interface *metadata_of; /* for this one, */
+    UINT32 path_mtu;                          /* and scene.path_mtu as it was */
+    bool rare; /* keep_rare() has written something other than 0 that has a field */
     FWPS_INCOMING_VALUES0 values;
     FWPS_INCOMING_METADATA_VALUES0 metadata;
     FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS + 1];
@@ -94,6 +99,7 @@ struct plan {
     UINT64 generation;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */
     bool ours;                                        /* a callout of this engine's may be asked */
+    bool alone;  /* ... by the layer's only filter, and no foreign one: inspect() may do */
     bool steady; /* no callouts, and nothing tested that differs between a flow's packets of one direction */
     bool
         settled; /* filters that test nothing, no callout of ours: `answer` is the answer to every question */
@@ -136,6 +142,26 @@ struct scratch {
     UINT8 heard_count;
     struct heard heard[HEARD_MOST];
 };
+
+/*
+ * inspect.c: the common case of a classification in one go: the layer's only filter asks a callout of ours about a
+ * packet. False: it is another case, or a knob says so, and nothing has happened.
+ */
+bool inspect(struct scene *s, const struct engine_snapshot *snapshot, const struct plan *plan, bool listens,
+             struct answer *out);
+
+/* Of indicate.c, for inspect.c: one more in the counts; what an observer is told; IRQL-01. */
+void indicate_count(const struct scene *s);
+struct host_event indicate_event(struct scene *s, const struct engine_layer *layer,
+                                 const struct host_answer *answer);
+enum host_cause indicate_cause(const struct scene *s, enum host_layer role, bool discard);
+struct engine_class_cache *indicate_cache(const struct scene *s, enum host_layer role,
+                                          bool discard); /* NULL: none */
+KIRQL indicate_irql(const struct scene *s, enum host_layer role, bool discard);
+/* Fills out from out->verdict, whose filter is good for the last time. */
+void indicate_answered(struct scene *s, struct answer *out);
+/* What a listener to decisions does not want to hear after all: false. */
+bool indicate_matters(const struct host *h, enum host_layer role, const struct host_answer *answer);
 
 /* 0 or -ENOMEM. */
 int values_prepare(struct scratch *room, const struct host_config *config);

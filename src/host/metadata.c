@@ -317,8 +317,7 @@ void metadata_fill(const struct scene *s, enum host_layer role, bool discard, ui
 /* ---- kept ------------------------------------------------------------------------------------------------
  */
 
-#define OF_OWNER    (FIELD(PROCESS_PATH) | FIELD(TOKEN) | FIELD(PROCESS_ID) | FIELD(SUB_PROCESS_TAG))
-#define OF_ENDPOINT (FIELD(TRANSPORT_ENDPOINT_HANDLE) | FIELD(PARENT_ENDPOINT_HANDLE))
+#define OF_OWNER (FIELD(PROCESS_PATH) | FIELD(TOKEN) | FIELD(PROCESS_ID) | FIELD(SUB_PROCESS_TAG))
 
 /* Those that few layers have. */
 static UINT32 keep_owner(const struct scene *s, UINT32 has, FWPS_INCOMING_METADATA_VALUES0 *out)
@@ -342,23 +341,47 @@ static UINT32 keep_owner(const struct scene *s, UINT32 has, FWPS_INCOMING_METADA
     return there;
 }
 
-static UINT32 keep_endpoint(const struct scene *s, UINT32 has, FWPS_INCOMING_METADATA_VALUES0 *out)
+/* Of an interface: written once for all packets on it. */
+static __attribute__((noinline)) void keep_interface(const struct scene *s, UINT32 has, struct kept *k)
 {
-    const struct host_endpoint *e = s->endpoint;
-    const bool itself = e != NULL && (has & FIELD(TRANSPORT_ENDPOINT_HANDLE)) != 0;
-    const bool parent = e != NULL && e->parent != NULL && (has & FIELD(PARENT_ENDPOINT_HANDLE)) != 0;
+    const struct host_interface *i = s->interface;
+    const struct subject m = {.s = s, .out = &k->metadata};
 
-    out->transportEndpointHandle = itself ? e->id : 0;
-    out->parentEndpointHandle = parent ? e->parent->id : 0;
-    return (itself ? FIELD(TRANSPORT_ENDPOINT_HANDLE) : 0) | (parent ? FIELD(PARENT_ENDPOINT_HANDLE) : 0);
+    if ((has & FIELD(COMPARTMENT_ID)) != 0)
+        k->metadata.compartmentId = i != NULL && i->desc.compartment != 0 ? i->desc.compartment : 1;
+    if ((has & FIELD(PATH_MTU)) != 0)
+        (void)path_mtu(&m);
+    k->metadata_of = i;
+    k->path_mtu = s->path_mtu;
+}
+
+/* What few packets have, or few layers. */
+static __attribute__((noinline)) UINT32 keep_rare(const struct scene *s, enum host_layer role, UINT32 has,
+                                                  FWPS_INCOMING_METADATA_VALUES0 *out)
+{
+    const struct subject m = {.s = s, .role = role, .out = out};
+    UINT32 there = 0;
+
+    out->remoteScopeId.Value = 0;
+    if ((has & FIELD(REMOTE_SCOPE_ID)) != 0 && remote_scope(&m))
+        there |= FIELD(REMOTE_SCOPE_ID);
+    out->icmpIdAndSequence = 0;
+    if ((has & FIELD(ICMP_ID_AND_SEQUENCE)) != 0 && icmp_id(&m))
+        there |= FIELD(ICMP_ID_AND_SEQUENCE);
+    if ((has & FIELD(COMPLETION_HANDLE)) != 0) {
+        out->completionHandle = s->completion_handle;
+        there |= s->completion_handle != NULL ? FIELD(COMPLETION_HANDLE) : 0;
+    }
+    if ((has & OF_OWNER) != 0)
+        there |= keep_owner(s, has, out);
+    return there;
 }
 
 /* The headers' sizes. */
-static UINT32 keep_sizes(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has,
-                         FWPS_INCOMING_METADATA_VALUES0 *out)
+static inline UINT32 keep_sizes(const struct scene *s, enum host_layer role, bool in, uint32_t at, UINT32 has,
+                                FWPS_INCOMING_METADATA_VALUES0 *out)
 {
     const struct wire_packet *p = s->packet;
-    const bool in = scene_inbound(s);
     const uint32_t behind = p->ip_at + p->ip_header_size;
     UINT32 there = has & FIELD(TRANSPORT_HEADER_SIZE);
 
@@ -376,41 +399,40 @@ static UINT32 keep_sizes(const struct scene *s, enum host_layer role, uint32_t a
 
 /* What all packets of an established flow have, stored one after the other; tests/unit/host_kept.c holds it
  * against the table above. */
-static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has,
-                       FWPS_INCOMING_METADATA_VALUES0 *out)
+static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has, struct kept *k)
 {
-    const struct host_interface *i = s->interface;
-    UINT32 there = has & (FIELD(SYSTEM_FLAGS) | FIELD(RESERVED));
-    struct subject m = {.s = s, .role = role, .at = at, .out = out};
+    FWPS_INCOMING_METADATA_VALUES0 *out = &k->metadata;
+    UINT32 there = has & (FIELD(SYSTEM_FLAGS) | FIELD(RESERVED) | FIELD(COMPARTMENT_ID) | FIELD(PATH_MTU));
+    const struct host_endpoint *e = s->endpoint;
+    const bool in = scene_inbound(s);
 
+    if (__builtin_expect(k->metadata_of != s->interface || k->path_mtu != s->path_mtu || !k->plain, 0))
+        keep_interface(s, has, k);
     if (at != UINT32_MAX && s->packet != NULL && role != LAYER_ST)
-        there |= keep_sizes(s, role, at, has, out);
+        there |= keep_sizes(s, role, in, at, has, out);
     else
         out->ipHeaderSize = out->transportHeaderSize = 0;
     if ((has & FIELD(FLOW_HANDLE)) != 0) {
         out->flowHandle = s->flow_id;
         there |= s->flow_id != 0 ? FIELD(FLOW_HANDLE) : 0;
     }
-    if ((has & FIELD(COMPARTMENT_ID)) != 0) {
-        out->compartmentId = i != NULL && i->desc.compartment != 0 ? i->desc.compartment : 1;
-        there |= FIELD(COMPARTMENT_ID);
+    if ((has & FIELD(TRANSPORT_ENDPOINT_HANDLE)) != 0) {
+        out->transportEndpointHandle = e != NULL ? e->id : 0;
+        there |= e != NULL ? FIELD(TRANSPORT_ENDPOINT_HANDLE) : 0;
     }
-    if ((has & FIELD(PATH_MTU)) != 0 && path_mtu(&m))
-        there |= FIELD(PATH_MTU);
-    out->remoteScopeId.Value = 0;
-    if ((has & FIELD(REMOTE_SCOPE_ID)) != 0 && remote_scope(&m))
-        there |= FIELD(REMOTE_SCOPE_ID);
-    out->icmpIdAndSequence = 0;
-    if ((has & FIELD(ICMP_ID_AND_SEQUENCE)) != 0 && icmp_id(&m))
-        there |= FIELD(ICMP_ID_AND_SEQUENCE);
-    if ((has & FIELD(COMPLETION_HANDLE)) != 0) {
-        out->completionHandle = s->completion_handle;
-        there |= s->completion_handle != NULL ? FIELD(COMPLETION_HANDLE) : 0;
+    if ((has & FIELD(PARENT_ENDPOINT_HANDLE)) != 0) {
+        out->parentEndpointHandle = e != NULL && e->parent != NULL ? e->parent->id : 0;
+        there |= e != NULL && e->parent != NULL ? FIELD(PARENT_ENDPOINT_HANDLE) : 0;
     }
-    if ((has & OF_ENDPOINT) != 0)
-        there |= keep_endpoint(s, has, out);
-    if ((has & OF_OWNER) != 0)
-        there |= keep_owner(s, has, out);
+    if (s->version == 4 && !s->icmp && !k->rare && (has & (OF_OWNER | FIELD(COMPLETION_HANDLE))) == 0) {
+        /* of the others only the scope, which is 0 */
+        if (!s->any_remote && !(in && (role == LAYER_DD || role == LAYER_SPK)))
+            there |= has & FIELD(REMOTE_SCOPE_ID);
+    } else {
+        there |= keep_rare(s, role, has, out);
+        k->rare = s->version != 4 || s->icmp;
+    }
+    k->plain = true;
     out->currentMetadataValues = there | (has & s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED));
 }
 
@@ -427,7 +449,7 @@ void metadata_keep(const struct scene *s, enum host_layer role, bool discard, ui
     }
     if (__builtin_expect(!k->plain, 0)) {
         memset(&k->metadata, 0, sizeof(k->metadata));
-        k->plain = true;
+        k->rare = false;
     }
-    keep_plain(s, role, at, has, &k->metadata);
+    keep_plain(s, role, at, has, k);
 }

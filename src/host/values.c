@@ -473,18 +473,11 @@ static void fill(FWP_VALUE0 *v, const struct filling *f, UINT8 get)
     }
 }
 
-/* Which interface has the local address: with strong hosts the one that the packet is on. */
-static const struct host_interface *local_interface(const struct scene *s, enum host_layer role)
+const struct host_interface *filling_interface(const struct scene *s)
 {
-    if (role == LAYER_II || role == LAYER_OI || role == LAYER_FW || role >= LAYER_MAC_IN)
-        return s->interface; /* the packet's, whatever it is addressed to */
-    if (s->home != NULL)
-        return s->home;
-    if (s->interface == NULL && s->endpoint != NULL && s->endpoint->interface_index != 0)
+    if (s->endpoint != NULL && s->endpoint->interface_index != 0)
         return host_interface_by_index(s->host, s->endpoint->interface_index);
-    if (s->interface == NULL && !unbound(s))
-        return host_interface_of(s->host, s->version, &s->local);
-    return s->interface;
+    return !unbound(s) ? host_interface_of(s->host, s->version, &s->local) : NULL;
 }
 
 static const FWP_VALUE0 *overriding(const struct scratch *room, UINT16 layer, UINT16 field)
@@ -493,19 +486,6 @@ static const FWP_VALUE0 *overriding(const struct scratch *room, UINT16 layer, UI
         if (room->overrides[i].layer == layer && room->overrides[i].field == field)
             return room->overrides[i].value;
     return NULL;
-}
-
-void filling_begin(struct filling *f, const struct scene *s, const struct scratch *room, UINT16 layer)
-{
-    const enum host_layer role = room->role[layer];
-    const bool forward = role == LAYER_FW, in = scene_inbound(s);
-
-    f->s = s;
-    f->prepared = &room->prepared[layer];
-    f->owner = s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL;
-    f->local = local_interface(s, role);
-    f->arrival = forward || in ? s->interface : NULL;
-    f->next_hop = forward ? s->next_hop : in ? NULL : s->interface;
 }
 
 UINT64 filling_fields(const struct filling *f, const struct scratch *room, UINT16 layer, UINT64 want,

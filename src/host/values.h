@@ -89,7 +89,33 @@ struct filling {
     const struct host_interface *next_hop; /* NULL: none, or unknown because it comes in */
 };
 
-void filling_begin(struct filling *f, const struct scene *s, const struct scratch *room, UINT16 layer);
+/* That has the local address of a scene without an interface; NULL: none. */
+const struct host_interface *filling_interface(const struct scene *s);
+
+/* Which interface has the local address: with strong hosts the one that the packet is on. */
+static inline const struct host_interface *local_interface(const struct scene *s, enum host_layer role)
+{
+    if (role == LAYER_II || role == LAYER_OI || role == LAYER_FW || role >= LAYER_MAC_IN)
+        return s->interface; /* the packet's, whatever it is addressed to */
+    if (s->home != NULL)
+        return s->home;
+    return s->interface != NULL ? s->interface : filling_interface(s);
+}
+
+static inline void filling_begin(struct filling *f, const struct scene *s, const struct scratch *room,
+                                 UINT16 layer)
+{
+    const enum host_layer role = room->role[layer];
+    const bool forward = role == LAYER_FW, in = scene_inbound(s);
+
+    f->s = s;
+    f->prepared = &room->prepared[layer];
+    f->owner = s->endpoint != NULL && s->endpoint->party != NULL ? s->endpoint->party->owner : NULL;
+    f->local = local_interface(s, role);
+    f->arrival = forward || in ? s->interface : NULL;
+    f->next_hop = forward ? s->next_hop : in ? NULL : s->interface;
+}
+
 /* The fields of `want`, as values_fill(). */
 UINT64 filling_fields(const struct filling *f, const struct scratch *room, UINT16 layer, UINT64 want,
                       FWPS_INCOMING_VALUE0 *values);

@@ -107,7 +107,8 @@ static enum kept_place place_of(UINT8 get)
 
 void kept_prepare(struct prepared *p, const struct engine_layer *layer)
 {
-    memset(p->place, KEPT_NOWHERE, sizeof(p->place));
+    for (unsigned i = 0; i < KEPT_PLACES; i++)
+        p->place[i] = KEPT_NOWHERE;
     p->each = p->of_owner = p->of_profile = 0;
     p->placed_late = false;
     for (UINT16 i = 0; i < layer->field_count; i++) {
@@ -116,7 +117,7 @@ void kept_prepare(struct prepared *p, const struct engine_layer *layer)
         if ((p->overridden >> i & 1) != 0) /* the same for all */
             continue;
         if (place != KEPT_PLACES && p->place[place] == KEPT_NOWHERE) {
-            p->place[place] = (UINT8)i;
+            p->place[place] = (UINT16)(i * sizeof(FWPS_INCOMING_VALUE0));
             p->placed_late = p->placed_late || place >= KEPT_BOUND_ADDRESS;
         } else if (lasting[p->get[i]] == OF_EACH) {
             p->each |= 1ULL << i;
@@ -128,17 +129,23 @@ void kept_prepare(struct prepared *p, const struct engine_layer *layer)
     }
 }
 
-static UINT8 address_type(struct kept_address *k, const struct scene *s, const union wire_addr *a)
+static __attribute__((noinline)) void look_up_type(struct kept_address *k, const struct scene *s,
+                                                   const union wire_addr *a, UINT64 among)
+{
+    k->type = host_address_type(s->host, s->version, a);
+    k->address = *a;
+    k->version = s->version;
+    k->among = among;
+}
+
+static inline UINT8 address_type(struct kept_address *k, const struct scene *s, const union wire_addr *a)
 {
     const UINT64 among = __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) + 1;
 
     if (__builtin_expect(k->among != among || k->version != s->version || k->address.word[0] != a->word[0] ||
                              k->address.word[1] != a->word[1],
                          0)) {
-        k->type = host_address_type(s->host, s->version, a);
-        k->address = *a;
-        k->version = s->version;
-        k->among = among;
+        look_up_type(k, s, a, among);
     }
     return k->type;
 }
@@ -157,13 +164,20 @@ static void store_empty(FWP_VALUE0 *v)
     v->uint32 = 0;
 }
 
+/* The value at such a place. */
+static inline FWP_VALUE0 *at_place(FWPS_INCOMING_VALUE0 *values, UINT16 place)
+{
+    return &((FWPS_INCOMING_VALUE0 *)((char *)values + place))->value;
+}
+
 /* The places that few layers have, and whose types change. */
-static void store_late(const struct filling *f, struct scratch *room, FWPS_INCOMING_VALUE0 *values)
+static __attribute__((noinline)) void store_late(const struct filling *f, struct scratch *room,
+                                                 FWPS_INCOMING_VALUE0 *values)
 {
     const struct scene *s = f->s;
-    const UINT8 *place = f->prepared->place;
+    const UINT16 *place = f->prepared->place;
     const bool bound = !wire_addr_is_unspecified(s->version, &s->local);
-    FWP_VALUE0 *v = &values[place[KEPT_BOUND_ADDRESS]].value;
+    FWP_VALUE0 *v = at_place(values, place[KEPT_BOUND_ADDRESS]);
 
     if (bound) {
         v->type = s->version == 4 ? FWP_UINT32 : FWP_BYTE_ARRAY16_TYPE;
@@ -171,47 +185,55 @@ static void store_late(const struct filling *f, struct scratch *room, FWPS_INCOM
     } else {
         store_empty(v);
     }
-    v = &values[place[KEPT_BOUND_ADDRESS_TYPE]].value;
+    v = at_place(values, place[KEPT_BOUND_ADDRESS_TYPE]);
     if (place[KEPT_BOUND_ADDRESS_TYPE] != KEPT_NOWHERE && bound) {
         v->type = FWP_UINT8;
         v->uint8 = address_type(&room->addresses[0], s, &s->local);
     } else {
         store_empty(v);
     }
-    v = &values[place[KEPT_CONNECTED_ADDRESS_TYPE]].value;
+    v = at_place(values, place[KEPT_CONNECTED_ADDRESS_TYPE]);
     if (place[KEPT_CONNECTED_ADDRESS_TYPE] != KEPT_NOWHERE)
         v->uint8 = s->connection_direction == FWP_DIRECTION_INBOUND
                        ? address_type(&room->addresses[0], s, &s->local)
                        : address_type(&room->addresses[1], s, &s->remote);
-    v = &values[place[KEPT_ORIGINAL_ICMP_TYPE]].value;
+    v = at_place(values, place[KEPT_ORIGINAL_ICMP_TYPE]);
     store_empty(v);
     if (s->icmp) {
         v->type = FWP_UINT16;
         v->uint16 = s->original_icmp_type;
     }
-    values[place[KEPT_PROMISCUOUS]].value.uint32 = s->endpoint != NULL && s->endpoint->promiscuous;
+    at_place(values, place[KEPT_PROMISCUOUS])->uint32 = s->endpoint != NULL && s->endpoint->promiscuous;
 }
 
 /* Their types are those that filling all of them has written. */
 static void store(const struct filling *f, struct scratch *room, FWPS_INCOMING_VALUE0 *values)
 {
     const struct scene *s = f->s;
-    const UINT8 *place = f->prepared->place;
+    const UINT16 *place = f->prepared->place;
 
-    values[place[KEPT_PROTOCOL]].value.uint8 = s->protocol;
-    put_address(&values[place[KEPT_LOCAL_ADDRESS]].value, s, &s->local);
-    values[place[KEPT_LOCAL_PORT]].value.uint16 = s->local_port;
-    if (!s->any_remote) {
-        put_address(&values[place[KEPT_REMOTE_ADDRESS]].value, s, &s->remote);
-        values[place[KEPT_REMOTE_PORT]].value.uint16 = s->remote_port;
+    at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
+    at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
+    if (__builtin_expect(s->any_remote, 0)) {
+        put_address(at_place(values, place[KEPT_LOCAL_ADDRESS]), s, &s->local);
+    } else {
+        at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
+        if (s->version == 4) {
+            at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
+            at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
+        } else {
+            at_place(values, place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->local.v6;
+            at_place(values, place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->remote.v6;
+        }
     }
-    values[place[KEPT_CONNECTION_DIRECTION]].value.uint32 = s->connection_direction;
-    values[place[KEPT_REASON]].value.uint32 = s->reauthorize;
-    values[place[KEPT_FLAGS]].value.uint32 = filling_flags(f);
+    at_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
+    at_place(values, place[KEPT_REASON])->uint32 = s->reauthorize;
+    at_place(values, place[KEPT_FLAGS])->uint32 = filling_flags(f);
     if (place[KEPT_LOCAL_ADDRESS_TYPE] != KEPT_NOWHERE)
-        values[place[KEPT_LOCAL_ADDRESS_TYPE]].value.uint8 = address_type(&room->addresses[0], s, &s->local);
+        at_place(values, place[KEPT_LOCAL_ADDRESS_TYPE])->uint8 =
+            address_type(&room->addresses[0], s, &s->local);
     if (place[KEPT_REMOTE_ADDRESS_TYPE] != KEPT_NOWHERE)
-        values[place[KEPT_REMOTE_ADDRESS_TYPE]].value.uint8 =
+        at_place(values, place[KEPT_REMOTE_ADDRESS_TYPE])->uint8 =
             address_type(&room->addresses[1], s, &s->remote);
     if (f->prepared->placed_late)
         store_late(f, room, values);
@@ -246,7 +268,6 @@ static __attribute__((noinline)) struct kept *make(struct kept **at, const struc
         return NULL;
     k->values = (FWPS_INCOMING_VALUES0){
         .layerId = layer->id, .valueCount = layer->field_count, .incomingValue = k->value};
-    k->plain = true;
     *at = k;
     return k;
 }

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The straight way of one callout (inspect.c) against the general one: two hosts over one engine, the second with
+ * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it; it
+ * looks at all that it is shown, and sometimes writes into the packet, moves its data, leaves marks on its list, keeps it.
+ * What callouts were shown, what observers heard, each frame's outcome and changed bytes, and all counters must be the same.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "host/internal.h"
+#include "host_lab.h"
+#include "ndis/nbl.h"
+
+#define WORLDS 40
+#define STEPS  250
+#define MOST   4 /* callouts of a world */
+#define HELD   4
+
+struct side {
+    struct host *host;
+    uint64_t shown; /* of everything that callouts were shown for this frame */
+    unsigned calls, told;
+    uint64_t heard;
+    struct host_outcome outcome;
+    uint8_t changed[600];
+    NET_BUFFER_LIST *held[HELD];
+};
+
+struct world {
+    struct host_lab lab; /* its engine and rules; its host is not used */
+    struct side sides[2], *now;
+    uint64_t x;
+    UINT64 now_ns, frame;
+    struct host_lab_callout callouts[MOST];
+    unsigned mischief; /* drawn once for both sides */
+};
+
+static uint64_t calls, changes, kept;
+
+static unsigned any(struct world *w, unsigned below)
+{
+    w->x ^= w->x << 13;
+    w->x ^= w->x >> 7;
+    w->x ^= w->x << 17;
+    return (unsigned)((w->x >> 24) % below);
+}
+
+/* ---- what is shown --------------------------------------------------------------------------------------- */
+
+static void mix(uint64_t *h, const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        *h = (*h ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3ull;
+}
+
+static void mix_number(uint64_t *h, uint64_t n)
+{
+    mix(h, &n, sizeof(n));
+}
+
+static void mix_value(uint64_t *h, const FWP_VALUE0 *v)
+{
+    mix_number(h, v->type);
+    switch (v->type) {
+    case FWP_EMPTY:
+        break;
+    case FWP_UINT8:
+        mix_number(h, v->uint8);
+        break;
+    case FWP_UINT16:
+        mix_number(h, v->uint16);
+        break;
+    case FWP_UINT32:
+        mix_number(h, v->uint32);
+        break;
+    case FWP_UINT64:
+        mix_number(h, *v->uint64);
+        break;
+    case FWP_BYTE_ARRAY6_TYPE:
+        mix(h, v->byteArray6, 6);
+        break;
+    case FWP_BYTE_ARRAY16_TYPE:
+        mix(h, v->byteArray16, 16);
+        break;
+    default:
+        break;
+    }
+}
+
+static void mix_metadata(uint64_t *h, const FWPS_INCOMING_METADATA_VALUES0 *m)
+{
+    const uint64_t numbers[] = {m->currentMetadataValues,
+                                m->currentL2MetadataValues,
+                                m->flowHandle,
+                                m->ipHeaderSize,
+                                m->transportHeaderSize,
+                                m->compartmentId,
+                                m->pathMtu,
+                                m->transportEndpointHandle,
+                                m->parentEndpointHandle,
+                                m->remoteScopeId.Value,
+                                m->icmpIdAndSequence,
+                                m->packetDirection,
+                                m->processId,
+                                m->token,
+                                m->fragmentMetadata.fragmentIdentification,
+                                m->discardMetadata.discardReason,
+                                m->discardMetadata.filterId,
+                                m->ethernetMacHeaderSize,
+                                m->completionHandle != NULL};
+
+    mix(h, numbers, sizeof(numbers));
+}
+
+static void mix_list(uint64_t *h, const NET_BUFFER_LIST *list)
+{
+    const NET_BUFFER *nb = list->FirstNetBuffer;
+    unsigned information = 0;
+
+    mix_number(h, nb->DataOffset);
+    mix_number(h, nb->DataLength);
+    mix_number(h, nb->CurrentMdlOffset);
+    mix_number(h, nb->Next == NULL && list->Next == NULL && list->Context == NULL &&
+                      list->ParentNetBufferList == NULL);
+    mix_number(h, list->NblFlags);
+    mix_number(h, (uint64_t)list->Status);
+    mix_number(h, (uintptr_t)list->Scratch);
+    mix_number(h, (uintptr_t)nb->ProtocolReserved[0]);
+    for (unsigned i = 0; i < MaxNetBufferListInfo; i++)
+        if (list->NetBufferListInfo[i] != NULL)
+            information = information * 64 + i;
+    mix_number(h, information);
+    for (const MDL *mdl = nb->MdlChain; mdl != NULL; mdl = mdl->Next) {
+        mix_number(h, mdl->ByteCount);
+        mix_number(h, mdl->MdlFlags);
+        mix_number(h, (uint8_t *)mdl->StartVa + mdl->ByteOffset == mdl->MappedSystemVa);
+        mix(h, mdl->MappedSystemVa, mdl->ByteCount);
+    }
+}
+
+/* What drivers do to a packet, well or badly. */
+static void play(struct world *w, NET_BUFFER_LIST *list)
+{
+    NET_BUFFER *nb = list->FirstNetBuffer;
+    const unsigned what = w->mischief % 16;
+    uint8_t *at;
+
+    switch (what) {
+    case 0: /* in place */
+        at = NdisGetDataBuffer(nb, 1, NULL, 1, 0);
+        if (at != NULL)
+            *at ^= 1;
+        break;
+    case 1:
+        list->Scratch = w;
+        nb->ProtocolReserved[0] = w;
+        list->Status = NDIS_STATUS_FAILURE;
+        break;
+    case 2: /* into the headers and back */
+        if (NdisRetreatNetBufferDataStart(nb, nb->DataOffset, 0, NULL) == NDIS_STATUS_SUCCESS)
+            NdisAdvanceNetBufferDataStart(nb, nb->DataLength / 2, FALSE, NULL);
+        break;
+    case 3: /* beyond what is there */
+        assert_int_equal(NdisRetreatNetBufferDataStart(nb, nb->DataOffset + 9, 5, NULL), NDIS_STATUS_SUCCESS);
+        break;
+    case 4:
+        nb->MdlChain->ByteCount /= 2;
+        nb->DataLength = 0;
+        break;
+    case 5:
+        for (unsigned i = 0; i < HELD; i++) {
+            if (w->now->held[i] != NULL)
+                continue;
+            assert_true(ndis_nbl_reference(list, false, NULL));
+            w->now->held[i] = list;
+            break;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void look(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
+{
+    struct world *w = c->ctx;
+    uint64_t *h = &w->now->shown;
+
+    w->now->calls++;
+    calls++;
+    mix_number(h, c->id);
+    mix_number(h, c->values->layerId);
+    for (UINT32 i = 0; i < c->values->valueCount; i++)
+        mix_value(h, &c->values->incomingValue[i].value);
+    mix_metadata(h, c->metadata);
+    mix_number(h, out->actionType);
+    mix_number(h, out->rights);
+    mix_number(h, c->flow_context);
+    mix_number(h, rt_carried()->irql);
+    mix_number(h, c->layer_data != NULL);
+    if (c->layer_data == NULL || c->values->layerId == FWPS_LAYER_STREAM_V4 ||
+        c->values->layerId == FWPS_LAYER_STREAM_V6)
+        return;
+    mix_list(h, c->layer_data);
+    play(w, c->layer_data);
+}
+
+static void on_classified(void *ctx, const struct host_event *e)
+{
+    struct side *s = ctx;
+
+    s->told++;
+    mix_number(&s->heard, e->number);
+    mix_number(&s->heard, e->layer->id);
+    mix_number(&s->heard, e->answer->verdict.filter_id);
+    mix_number(&s->heard, e->answer->verdict.action);
+    mix_number(&s->heard, e->flow_id);
+    mix_number(&s->heard, e->endpoint_id);
+    mix_number(&s->heard, e->cause);
+    mix_number(&s->heard, e->unknown);
+    mix_number(&s->heard, e->empty);
+    mix_number(&s->heard, e->request->values->layerId);
+}
+
+/* ---- frames ---------------------------------------------------------------------------------------------- */
+
+static void let_go(struct side *s, unsigned i)
+{
+    if (s->held[i] != NULL)
+        assert_true(ndis_nbl_dereference(s->held[i], NULL));
+    s->held[i] = NULL;
+}
+
+static void same(struct world *w)
+{
+    const struct side *a = &w->sides[0], *b = &w->sides[1];
+    const struct host_outcome *x = &a->outcome, *y = &b->outcome;
+
+    assert_int_equal(a->calls, b->calls);
+    assert_int_equal(a->shown, b->shown);
+    assert_int_equal(a->told, b->told);
+    assert_int_equal(a->heard, b->heard);
+    assert_int_equal(x->fate, y->fate);
+    assert_int_equal(x->note, y->note);
+    assert_ptr_equal(x->layer, y->layer);
+    assert_int_equal(x->filter_id, y->filter_id);
+    assert_int_equal(x->flow_id, y->flow_id);
+    assert_int_equal(x->depends, y->depends);
+    assert_int_equal(x->kept, y->kept);
+    assert_int_equal(x->changed != NULL, y->changed != NULL);
+    assert_memory_equal(a->changed, b->changed, sizeof(a->changed));
+    changes += x->changed != NULL;
+    kept += x->kept;
+}
+
+static void one_frame(struct world *w)
+{
+    static const uint8_t kinds[] = {WIRE_PROTOCOL_TCP, WIRE_PROTOCOL_UDP, WIRE_PROTOCOL_UDP,
+                                    WIRE_PROTOCOL_ICMP};
+    const bool six = any(w, 4) == 0, by_us = any(w, 2);
+    const unsigned peer = 2 + any(w, 3), remote = 1024 + any(w, 3);
+    uint8_t bytes[600];
+    struct wire_packet parsed;
+    struct host_frame f = {
+        .packet = &parsed, .interface_index = 1, .way = by_us ? HOST_WAY_OUT : HOST_WAY_IN};
+    char text[32];
+    struct packet p = {.protocol = kinds[any(w, 4)],
+                       .sport = (UINT16)(by_us ? 53 : remote),
+                       .dport = (UINT16)(by_us ? remote : 53),
+                       .icmp_type = six ? 128 : 8,
+                       .id = any(w, 3),
+                       .tcp_flags = any(w, 3) == 0 ? WIRE_TCP_SYN : WIRE_TCP_ACK,
+                       .seq = any(w, 1000),
+                       .fill = any(w, 90),
+                       .link = any(w, 3) ? PACKET_ETHERNET : PACKET_RAW};
+    size_t size;
+
+    snprintf(text, sizeof(text), six ? "fd00::%u" : "10.0.0.%u", peer);
+    p.src = by_us ? (six ? "fd00::1" : "10.0.0.1") : text;
+    p.dst = by_us ? text : (six ? "fd00::1" : "10.0.0.1");
+    if (any(w, 40) == 0)
+        p.dst = six ? "ff02::1" : "10.0.0.255";
+    if (any(w, 40) == 0)
+        p.src = p.dst = six ? "fd00::1" : "10.0.0.1";
+    size = any(w, 30) == 0 ? packet_fragment(&p, 0, 16, bytes, sizeof(bytes))
+                           : packet_build(&p, bytes, sizeof(bytes));
+    wire_parse(packet_link_type(p.link), bytes, (uint32_t)(any(w, 30) == 0 ? any(w, (unsigned)size) : size),
+               (uint32_t)size, &parsed);
+    w->now_ns += any(w, 3) * 1000000;
+    w->mischief = any(w, 64);
+    f.number = ++w->frame;
+    f.time_ns = w->now_ns;
+    for (unsigned i = 0; i < 2; i++) {
+        struct side *s = w->now = &w->sides[i];
+
+        s->shown = s->heard = 14695981039346656037ull;
+        s->calls = s->told = 0;
+        memset(s->changed, 0, sizeof(s->changed));
+        host_frame(s->host, &f, &s->outcome);
+        if (s->outcome.changed != NULL)
+            memcpy(s->changed, s->outcome.changed, parsed.captured);
+    }
+    same(w);
+}
+
+static void make_side(struct world *w, struct side *s, bool general, unsigned kind)
+{
+    static const struct host_interface_desc one = {.name = "one", .luid = 1, .index = 1, .type = 6};
+    const struct host_config config = {
+        .engine = w->lab.engine,
+        .knobs = {.long_way = general, .split_mdl = kind % 4 == 0 ? 7 : 0, .trust_checksums = true},
+        .limits = {.flows = 64},
+        .observer = {.ctx = s, .decisions_only = true, .classified = kind % 3 == 0 ? NULL : on_classified},
+        .start_ns = w->now_ns,
+    };
+    union wire_addr a;
+    unsigned bits;
+
+    assert_int_equal(host_create(&config, &s->host), 0);
+    assert_int_equal(host_interface_add(s->host, &one), 0);
+    assert_int_equal(wire_addr_parse("10.0.0.1/24", &a, &bits), 4);
+    assert_int_equal(host_address_add(s->host, 1, 4, &a, 24, false), 0);
+    assert_int_equal(wire_addr_parse("fd00::1/64", &a, &bits), 6);
+    assert_int_equal(host_address_add(s->host, 1, 6, &a, 64, false), 0);
+}
+
+static void add_callout(struct world *w, struct host_lab_callout *c)
+{
+    static const char *const where[] = {"DD",
+                                        "DD6",
+                                        "II",
+                                        "IT",
+                                        "OT",
+                                        "OI",
+                                        "SPK",
+                                        "RA",
+                                        "AC",
+                                        "FE",
+                                        "ST",
+                                        "II6",
+                                        "OI6",
+                                        "MAC_IN",
+                                        "MAC_OUT",
+                                        "IT ip_remote_port=1025",
+                                        "DD ip_local_port=53",
+                                        "OT ip_remote_port=1024 ip_local_port=53"};
+    static const FWP_ACTION_TYPE says[] = {FWP_ACTION_PERMIT, FWP_ACTION_PERMIT, FWP_ACTION_CONTINUE,
+                                           FWP_ACTION_BLOCK};
+
+    c->action = says[any(w, 4)];
+    c->clear_write = any(w, 2);
+    c->flags = any(w, 4) == 0 ? FWPS_CLASSIFY_OUT_FLAG_ABSORB : 0;
+    c->also = look;
+    c->ctx = w;
+    host_lab_callout(&w->lab, where[any(w, sizeof(where) / sizeof(where[0]))], c);
+}
+
+static void a_world(unsigned seed)
+{
+    static const char *const beside[] = {"permit DD", "permit II ip_remote_address=10.0.0.3", "permit RA"};
+    struct world *w = calloc(1, sizeof(*w));
+    struct host_counts counts[2];
+
+    assert_non_null(w);
+    w->x = seed * 0x9e3779b97f4a7c15ull;
+    host_lab_open(&w->lab, NULL);
+    w->now_ns = 1000000000000ull;
+    make_side(w, &w->sides[0], false, seed);
+    make_side(w, &w->sides[1], true, seed);
+    for (unsigned i = 0; i < MOST; i++)
+        add_callout(w, &w->callouts[i]);
+    if (any(w, 3) == 0)
+        (void)host_lab_rule(&w->lab, beside[any(w, 3)]);
+    for (unsigned i = 0; i < STEPS; i++) {
+        one_frame(w);
+        if (any(w, 5) == 0)
+            for (unsigned k = any(w, HELD), n = 0; n < 2; n++)
+                let_go(&w->sides[n], k);
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        for (unsigned k = 0; k < HELD; k++)
+            let_go(&w->sides[n], k);
+        host_counts(w->sides[n].host, &counts[n]);
+        w->now = &w->sides[n];
+        host_destroy(w->sides[n].host);
+    }
+    assert_memory_equal(&counts[0], &counts[1], sizeof(counts[0]));
+    host_lab_close(&w->lab);
+    free(w);
+}
+
+static void both_ways_show_and_tell_the_same(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= WORLDS; seed++)
+        a_world(seed);
+    assert_true(calls > 1000 && changes > 20 && kept > 20); /* it was about something */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_ways_show_and_tell_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
