@@ -7,11 +7,14 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ledger/inside.h"
 
 #define FIRST_BUCKETS 64
 #define BLOCK         64 /* entries: a page */
+#define OWN_BLOCKS    8  /* of a part, before they are of chunks */
+#define CHUNK_BUCKETS 4096
 #define SPINS         200
 
 /* ---- shards -------------------------------------------------------------------------------------------- */
@@ -40,21 +43,121 @@ static bool alone(void)
     return rt_sim_current() != NULL;
 }
 
-static void lock(struct ledger_shard *s)
+static void lock_it(atomic_bool *locked)
 {
     if (alone())
         return;
-    while (atomic_exchange_explicit(&s->locked, true, memory_order_acquire)) {
-        for (unsigned i = 0; atomic_load_explicit(&s->locked, memory_order_relaxed); i++) {
+    while (atomic_exchange_explicit(locked, true, memory_order_acquire)) {
+        for (unsigned i = 0; atomic_load_explicit(locked, memory_order_relaxed); i++) {
             if (i >= SPINS)
                 rt_yield(); /* who holds it was put aside by the system */
         }
     }
 }
 
+static void unlock_it(atomic_bool *locked)
+{
+    atomic_store_explicit(locked, false, memory_order_release);
+}
+
+static void lock(struct ledger_shard *s)
+{
+    lock_it(&s->locked);
+}
+
 static void unlock(struct ledger_shard *s)
 {
-    atomic_store_explicit(&s->locked, false, memory_order_release);
+    unlock_it(&s->locked);
+}
+
+/* ---- chunks --------------------------------------------------------------------------------------------- */
+
+/* Aligned, so that it can be one large page. NULL: out of memory. */
+static struct ledger_chunk *chunk_make(void)
+{
+    const size_t room = 2 * (size_t)LEDGER_CHUNK;
+    char *map = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *chunk;
+    size_t before;
+
+    if (map == MAP_FAILED)
+        return NULL;
+    before = (0 - (uintptr_t)map) % LEDGER_CHUNK;
+    chunk = map + before;
+    if (before != 0)
+        munmap(map, before);
+    munmap(chunk + LEDGER_CHUNK, room - before - LEDGER_CHUNK);
+    (void)madvise(chunk, LEDGER_CHUNK, MADV_HUGEPAGE); /* a wish */
+    return (struct ledger_chunk *)chunk;
+}
+
+/* Of so many bytes, a multiple of a line; what is there is anything. NULL: out of memory. */
+static void *chunk_take(struct ledger *l, size_t size)
+{
+    struct ledger_chunks *c = &l->chunks;
+    void **spare = &c->spare[__builtin_ctzll(size)], *taken = NULL;
+    struct ledger_chunk *next;
+
+    lock_it(&c->locked);
+    if (*spare != NULL) {
+        taken = *spare;
+        memcpy(spare, taken, sizeof(*spare));
+    } else if (c->first != NULL && LEDGER_CHUNK - c->used >= size) {
+        taken = (char *)c->first + c->used;
+        c->used += size;
+    } else if ((next = chunk_make()) != NULL) {
+        next->next = c->first;
+        c->first = next;
+        taken = (char *)next + sizeof(*next);
+        c->used = sizeof(*next) + size;
+    }
+    unlock_it(&c->locked);
+    return taken;
+}
+
+static void chunk_give(struct ledger *l, void *taken, size_t size)
+{
+    void **spare = &l->chunks.spare[__builtin_ctzll(size)];
+
+    lock_it(&l->chunks.locked);
+    memcpy(taken, spare, sizeof(*spare));
+    *spare = taken;
+    unlock_it(&l->chunks.locked);
+}
+
+static void chunks_free(struct ledger *l)
+{
+    while (l->chunks.first != NULL) {
+        struct ledger_chunk *c = l->chunks.first;
+
+        l->chunks.first = c->next;
+        munmap(c, LEDGER_CHUNK);
+    }
+}
+
+/* Buckets, zeroed: few are an allocation of their own, so are very many. */
+static bool are_of_chunk(size_t count)
+{
+    return count >= CHUNK_BUCKETS && count <= LEDGER_CHUNK / 8 / sizeof(struct ledger_entry *);
+}
+
+static struct ledger_entry **buckets_take(struct ledger *l, size_t count)
+{
+    struct ledger_entry **buckets;
+
+    if (!are_of_chunk(count))
+        return calloc(count, sizeof(*buckets));
+    buckets = chunk_take(l, count * sizeof(*buckets));
+    if (buckets != NULL)
+        memset(buckets, 0, count * sizeof(*buckets));
+    return buckets;
+}
+
+static void buckets_give(struct ledger *l, struct ledger_entry **buckets, size_t count)
+{
+    if (are_of_chunk(count))
+        chunk_give(l, buckets, count * sizeof(*buckets));
+    else
+        free(buckets);
 }
 
 static uint64_t next_number(struct ledger *l)
@@ -100,31 +203,38 @@ void ledger_shards_destroy(struct ledger *l)
             s->blocks = block->next;
             free(block);
         }
-        free(s->buckets);
+        if (s->buckets != NULL)
+            buckets_give(l, s->buckets, s->mask + 1);
         free(s->ring);
     }
+    chunks_free(l);
     free(l->shards);
 }
 
-static void add_block(struct ledger_shard *s)
+static void add_block(struct ledger *l, struct ledger_shard *s)
 {
-    struct ledger_entry *block = aligned_alloc(LEDGER_LINE, BLOCK * sizeof(*block));
+    const bool own = s->own < OWN_BLOCKS;
+    const size_t size = BLOCK * sizeof(struct ledger_entry);
+    struct ledger_entry *block = own ? aligned_alloc(LEDGER_LINE, size) : chunk_take(l, size);
 
     if (block == NULL)
         return;
-    block->next = s->blocks;
-    s->blocks = block;
-    for (size_t i = BLOCK - 1; i > 0; i--) { /* handed out in order of address */
-        block[i].next = s->free;
-        s->free = &block[i];
+    if (own) {
+        block->next = s->blocks;
+        s->blocks = block;
+        s->own++;
+    }
+    for (size_t i = BLOCK; i > own; i--) { /* handed out in order of address */
+        block[i - 1].next = s->free;
+        s->free = &block[i - 1];
     }
 }
 
 /* Twice the buckets; without memory for them chains grow longer, that is all. */
-static void grow(struct ledger_shard *s)
+static void grow(struct ledger *l, struct ledger_shard *s)
 {
     size_t count = (s->mask + 1) * 2;
-    struct ledger_entry **old = s->buckets, **buckets = calloc(count, sizeof(struct ledger_entry *));
+    struct ledger_entry **old = s->buckets, **buckets = buckets_take(l, count);
 
     if (buckets == NULL)
         return;
@@ -143,7 +253,7 @@ static void grow(struct ledger_shard *s)
         }
     }
     s->mask = count - 1;
-    free(old);
+    buckets_give(l, old, count / 2);
 }
 
 /* ---- open and close ------------------------------------------------------------------------------------ */
@@ -159,7 +269,7 @@ void ledger_entry_open(struct ledger_party *p, enum ledger_kind k, uint64_t key,
     lock(s);
     number = next_number(l);
     if (s->free == NULL)
-        add_block(s);
+        add_block(l, s);
     e = s->free;
     if (e == NULL) {
         s->lost++;
@@ -169,7 +279,7 @@ void ledger_entry_open(struct ledger_party *p, enum ledger_kind k, uint64_t key,
     }
     s->free = e->next;
     if (s->count++ > s->mask / 2)
-        grow(s);
+        grow(l, s);
     bucket = bucket_of(s, hash);
     *e = (struct ledger_entry){.next = *bucket,
                                .key = key,

@@ -67,15 +67,32 @@ struct ledger_shard {
     struct ledger_entry **buckets;
     size_t mask, count;
     struct ledger_entry *free;
-    struct ledger_entry *blocks; /* each one's first entry holds nothing but next */
+    struct ledger_entry *blocks; /* its own ones: each one's first entry holds nothing but next */
+    unsigned own;                /* how many; further ones are parts of a chunk */
     struct ledger_entry *ring;   /* tombstones; number 0: none yet */
     size_t ring_at;
     uint64_t lost; /* opened without an entry, and not closed yet */
 };
 
+/*
+ * Where many are open, an entry is nowhere in the caches nor in what the processor knows of pages: the memory of those comes
+ * from few large pages, shared by all parts. Freed with the ledger.
+ */
+#define LEDGER_CHUNK (2u << 20)
+struct ledger_chunk {
+    _Alignas(LEDGER_LINE) struct ledger_chunk *next;
+};
+struct ledger_chunks {
+    atomic_bool locked;
+    struct ledger_chunk *first; /* where the next comes from */
+    size_t used;                /* bytes of it */
+    void *spare[64];            /* given back, by the size's power of two; each begins with the next */
+};
+
 struct ledger {
     struct ledger_config config;
-    struct ledger_shard *shards;                    /* LEDGER_FULL */
+    struct ledger_shard *shards; /* LEDGER_FULL */
+    struct ledger_chunks chunks;
     _Alignas(LEDGER_LINE) _Atomic uint64_t numbers; /* given */
     _Atomic uint64_t lost, findings[LEDGER_FAULTS];
     _Alignas(LEDGER_LINE) _Atomic uintptr_t owners[LEDGER_CELLS];
