@@ -237,7 +237,7 @@ static void on_ended(struct host *h, struct stream *st, bool aborted)
     enter(w);
     if (!aborted)
         rewrite_flush(w->rewrite);
-    else if (is_torn(h, w->flow_id) && rewrite_is_on(w->rewrite))
+    else if (rewrite_is_on(w->rewrite) && is_torn(h, w->flow_id)) /* a search, where many end at once */
         rewrite_reset(w->rewrite);
     w->st = NULL;
     leave(w);
