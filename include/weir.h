@@ -176,7 +176,9 @@ int weir_driver_unload(struct weir_driver *d);
  * an ordinary user. Drivers are told of it (PsSetCreateProcessNotifyRoutine). */
 struct weir_process *weir_process(struct weir *w, const char *path, const char *user);
 uint64_t weir_process_id(struct weir_process *p);
-/* Its sockets are closed, what it has pended is cancelled, drivers are told. The handle is gone. */
+/* Its sockets are closed, what it has pended is cancelled, drivers are told. The handle is gone. Where drivers have pended
+ * closures of its sockets (FwpsPendClassify0 at ALE_ENDPOINT_CLOSURE) time goes by until they are completed, as the exit of
+ * a process waits for them; that 60 s are not enough is told to weir_config.failed, and the sockets stay until then. */
 void weir_process_exit(struct weir_process *p);
 /* The only program of the peer on that interface's wire. */
 struct weir_process *weir_peer(struct weir *w, uint32_t interface);

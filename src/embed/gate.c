@@ -22,7 +22,9 @@
  * until the last is there, then given one after the other: with the first the host has all that follow
  * (host_config.following), so callouts see the datagram whole (ORD-16), and the first one's outcome is the send's. A
  * packet of a driver's that is too long for its wire is cut here. What arrives in fragments both the host and the stack put
- * together; when the host keeps what it made whole, the stack forgets its pieces.
+ * together; when the host keeps what it made whole, the stack forgets its pieces. It does so, too, where the datagram is
+ * for a socket that was redirected, which only the first piece could tell: it is given the whole, between the ends that
+ * the socket knows.
  *
  * Frames. What stands behind an Ethernet header need not be IP: such a frame meets the MAC layers alone, and no stack. What a
  * driver injects there keeps its own header, both ways.
@@ -87,6 +89,9 @@ struct embed_gate {
     struct embed_socket *held;        /* those whose connect waits, newest first */
     struct pieces *pieces;            /* made with the first */
     uint64_t whole;                   /* the frame that completed a datagram last */
+    uint8_t *undone;                  /* that datagram between its socket's ends */
+    uint32_t undone_size;             /* 0: they are those that it has */
+    uint32_t undone_room;             /* bytes there are for it */
     uint32_t cut;                     /* how many packets */
     uint8_t frame[LINK + PACKET_MOST];
 };
@@ -407,14 +412,21 @@ static bool reaches_stack(const struct host_outcome *o)
     }
 }
 
-/* What has come through: to the host's stack, if it is IP. */
-static void take(struct embed *e, const struct embed_interface *i, const uint8_t *frame, uint32_t size)
+/* What has come through: to the host's stack, if it is IP. completes: it is the last fragment of a datagram. */
+static void take(struct embed *e, const struct embed_interface *i, const uint8_t *frame, uint32_t size,
+                 bool completes)
 {
     const uint32_t at = embed_frame_ip(frame, size);
+    struct embed_gate *g = e->gate;
 
     embed_frame_tell(e, i, WEIR_TO_HOST, true, frame, size);
-    if (at < size)
+    if (at < size && completes && g->undone_size != 0) {
+        stack_forget_datagram(g->stack, frame + at, size - at);
+        stack_advance(g->stack, embed_now(e));
+        stack_input(g->stack, i->index, g->undone, g->undone_size);
+    } else if (at < size) {
         embed_gate_give(e, i->index, frame + at, size - at);
+    }
 }
 
 void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *frame, uint32_t size)
@@ -441,7 +453,7 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     if (!reaches_stack(&o) && e->gate->whole == f.number)
         stack_forget_datagram(e->gate->stack, frame + at, size - at);
     else if (reaches_stack(&o))
-        take(e, i, frame, size);
+        take(e, i, frame, size, e->gate->whole == f.number);
 }
 
 /* ---- the inbox ----------------------------------------------------------------------------------------- */
@@ -624,7 +636,7 @@ static void carry_out(struct embed *e, const struct note *n)
         if (!n->inbound)
             embed_wire_frame(e, i, false, n->bytes, n->size);
         else if (embed_frame_is_for(i->mac[0], n->bytes))
-            take(e, i, n->bytes, n->size);
+            take(e, i, n->bytes, n->size, false);
     } else if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
         embed_gate_give(e, n->interface, n->bytes, n->size);
     } else if (n->kind == NOTE_PACKET) {
@@ -690,9 +702,24 @@ static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t vers
 /* The observer's ctx is the engine, too. */
 static void on_reassembled(void *ctx, UINT64 frame, const uint8_t *packet, uint32_t size)
 {
-    (void)packet;
-    (void)size;
-    ((struct embed *)ctx)->gate->whole = frame;
+    struct embed *e = ctx;
+    struct embed_gate *g = e->gate;
+    const uint8_t *undone = host_redirect_undo(e->host, packet, size);
+    uint8_t *room;
+
+    g->whole = frame;
+    g->undone_size = 0;
+    if (undone == packet)
+        return;
+    if (size > g->undone_room) {
+        room = realloc(g->undone, size);
+        if (room == NULL)
+            return; /* as if it were lost on the wire: its socket does not know these ends */
+        g->undone = room;
+        g->undone_room = size;
+    }
+    memcpy(g->undone, undone, size);
+    g->undone_size = size;
 }
 
 void embed_gate_host(struct embed *e, struct host_config *config)
@@ -741,6 +768,7 @@ void embed_gate_destroy(struct embed *e)
     if (g->stack != NULL)
         stack_destroy(g->stack);
     free(g->pieces);
+    free(g->undone);
     free(g);
     e->gate = NULL;
 }

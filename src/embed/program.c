@@ -5,6 +5,7 @@
  *
  *   weir_process() --> nt_process_add(): notify routines --> weir_socket(), weir_open() ...
  *   its end        --> sockets aborted, what was pended cancelled --> devices closed --> notify routines
+ *                      --> weir_process_exit() waits until closures that drivers have pended are completed (RED-31)
  *
  * A process stays in memory when it has ended: the host's endpoints and flows may still name their owner.
  */
@@ -13,12 +14,14 @@
 #include <string.h>
 
 #include "embed/machine.h"
+#include "host/host_redirect.h"
 
 #define FIRST_ID       1000u /* as Windows': multiples of 4 */
 #define SYSTEM_PROCESS 4u
 #define ORDINARY       "S-1-5-21-1004336348-1177238915-682003330-1001"
 #define SYSTEM         "S-1-5-18"
 #define PATH_UNITS     32768u
+#define EXIT_NS        60000000000ull /* so long is waited for closures */
 
 struct embed_programs {
     struct embed_process *first; /* newest first; ended ones too */
@@ -250,6 +253,14 @@ void embed_process_end(struct embed_process *p)
         (void)nt_process_remove(loader_nt(e->loader), p->id);
 }
 
+/* Nothing of it is left on the host that its exit would wait for. */
+static bool is_out(void *ctx)
+{
+    const struct embed_process *p = ctx;
+
+    return p->peer != NULL || host_closures(p->e->host, &p->owner) == 0;
+}
+
 void weir_process_exit(struct weir_process *process)
 {
     struct embed *e;
@@ -259,4 +270,9 @@ void weir_process_exit(struct weir_process *process)
         return;
     embed_process_end(p);
     embed_settle_call(e);
+    if (!is_out(p) && !embed_run_until(e, embed_now(e) + EXIT_NS, is_out, p))
+        embed_failed(e, __func__,
+                     "%u of its sockets' closures are pended at ALE_ENDPOINT_CLOSURE and were not completed "
+                     "within 60 s: the process would hang",
+                     host_closures(e->host, &p->owner));
 }

@@ -58,6 +58,9 @@ UINT32 host_classify_apply(struct host *h, UINT64 handle, const void *data, UINT
 UINT32 host_classify_complete(struct host *h, UINT64 handle, const FWPS_CLASSIFY_OUT0 *out);
 UINT32 host_classify_release(struct host *h, UINT64 handle);
 
+/* How many closures of that owner's endpoints wait (RED-31). Any thread. */
+UINT32 host_closures(struct host *h, const struct host_owner *owner);
+
 /* ---- redirect handles (FwpsRedirectHandleCreate0), PASSIVE ------------------------------------------------------- */
 
 /* STATUS_SUCCESS, STATUS_FWP_NULL_POINTER, STATUS_INSUFFICIENT_RESOURCES. */

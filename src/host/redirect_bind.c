@@ -290,6 +290,22 @@ bool redirect_closure_adds(struct lane *l, struct host_endpoint *e, UINT64 flow_
     return true;
 }
 
+UINT32 host_closures(struct host *h, const struct host_owner *owner)
+{
+    struct lane *l = &h->lanes[0];
+    UINT32 count = 0;
+
+    rt_mutex_lock(l->lock);
+    if (redirects_of(h)->counts.closing != 0)
+        for (UINT32 slot = 1; slot < ale_endpoints_slots(l); slot++) {
+            const struct host_endpoint *e = ale_endpoint_at(l, slot);
+
+            count += e != NULL && e->party->owner == owner && ale_endpoint_of(e)->closure != NULL;
+        }
+    rt_mutex_unlock(l->lock);
+    return count;
+}
+
 /* What had to wait (ALE-33). */
 static void rest_of_closure(struct lane *l, struct redirect *r, struct host_endpoint *e)
 {

@@ -384,6 +384,55 @@ static void datagrams_to_another_address(void **state)
     }
 }
 
+static void a_datagram_in_fragments(void **state)
+{
+    static char text[9000], got[9000];
+
+    (void)state;
+    for (unsigned six = 0; six < 2; six++) {
+        struct weir_parameter to = {.name = six ? "To6" : "To4", .string = places[six].other};
+        struct weir_socket *a, *b;
+        char from[WEIR_ADDRESS];
+        struct lab l;
+
+        lab_open(&l, NULL, &to, 1);
+        a = weir_socket(l.s.program, WEIR_UDP);
+        b = suite_bound(l.s.peer, places[six].other);
+        memset(text, 'q', sizeof text);
+        assert_int_equal(weir_send_to(a, places[six].server, text, sizeof text), sizeof text);
+        assert_true(weir_wait_readable(b, WEIR_SECOND));
+        assert_int_equal(weir_receive(b, got, sizeof got, from), sizeof text);
+        assert_memory_equal(got, text, sizeof text);
+        memset(text, 'z', sizeof text);
+        assert_int_equal(weir_send_to(b, from, text, sizeof text), sizeof text);
+        assert_true(weir_wait_readable(a, WEIR_SECOND));
+        assert_int_equal(weir_receive(a, got, sizeof got, from), sizeof text);
+        assert_memory_equal(got, text, sizeof text);
+        assert_string_equal(from, places[six].server);
+        lab_close(&l);
+    }
+}
+
+/* The other place answers that nobody is there: who asked hears of it. */
+static void nobody_is_there(void **state)
+{
+    (void)state;
+    for (unsigned six = 0; six < 2; six++) {
+        struct weir_parameter to = {.name = six ? "To6" : "To4", .string = places[six].other};
+        struct weir_socket *a;
+        struct lab l;
+        char got[8];
+
+        lab_open(&l, NULL, &to, 1);
+        a = weir_socket(l.s.program, WEIR_UDP);
+        assert_int_equal(weir_connect(a, places[six].server), 0);
+        assert_int_equal(weir_send(a, "ask", 3), 3);
+        weir_run(l.w, WEIR_SECOND);
+        assert_int_equal(weir_receive(a, got, sizeof got, NULL), -ECONNREFUSED);
+        lab_close(&l);
+    }
+}
+
 /* The other place is behind another interface. */
 static void to_another_wire(void **state)
 {
@@ -764,6 +813,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(over_a_bad_wire),
         cmocka_unit_test(to_another_address),
         cmocka_unit_test(datagrams_to_another_address),
+        cmocka_unit_test(a_datagram_in_fragments),
+        cmocka_unit_test(nobody_is_there),
         cmocka_unit_test(to_another_wire),
         cmocka_unit_test(left_alone),
         cmocka_unit_test(bound_elsewhere),

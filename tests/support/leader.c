@@ -13,7 +13,8 @@
 #include "leader.h"
 #include "rt/rt.h"
 
-#define TAG 0x6461654c /* "Lead" */
+#define TAG   0x6461654c /* "Lead" */
+#define NEVER (~0ull)
 
 struct request {
     LIST_ENTRY link;
@@ -115,8 +116,8 @@ static void complete(struct state *s, struct request *r)
 
 static BOOLEAN is_due(struct state *s, const struct request *r, ULONGLONG now)
 {
-    if (r->layer == FWPS_LAYER_ALE_ENDPOINT_CLOSURE_V4)
-        return InterlockedOr(&s->going, 0) != 0;
+    if (r->layer == FWPS_LAYER_ALE_ENDPOINT_CLOSURE_V4 && InterlockedOr(&s->going, 0) != 0)
+        return TRUE;
     return r->due <= now;
 }
 
@@ -134,7 +135,7 @@ static struct request *take_due(struct state *s, BOOLEAN all, LARGE_INTEGER *wai
 
         if (all || is_due(s, r, now))
             found = r;
-        else if (r->layer != FWPS_LAYER_ALE_ENDPOINT_CLOSURE_V4 && wait->QuadPart == 0)
+        else if (r->due != NEVER && (wait->QuadPart == 0 || -(LONGLONG)(r->due - now) > wait->QuadPart))
             wait->QuadPart = -(LONGLONG)(r->due - now);
     }
     if (found != NULL)
@@ -172,7 +173,11 @@ static NTSTATUS pend(struct state *s, UINT16 layer, UINT64 handle, const FWPS_FI
     r->handle = handle;
     r->filter = filter->filterId;
     r->layer = layer;
-    r->due = KeQueryInterruptTime() + (ULONGLONG)s->is.delay_ms * 10000;
+    r->due =
+        KeQueryInterruptTime() +
+        (ULONGLONG)(layer == FWPS_LAYER_ALE_ENDPOINT_CLOSURE_V4 ? s->is.closures_ms : s->is.delay_ms) * 10000;
+    if (layer == FWPS_LAYER_ALE_ENDPOINT_CLOSURE_V4 && s->is.closures_ms == 0)
+        r->due = NEVER;
     r->out = *out;
     status = FwpsPendClassify0(handle, filter->filterId, 0, &r->out);
     if (!NT_SUCCESS(status)) {

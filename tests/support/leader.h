@@ -18,13 +18,14 @@
 #include <weir.h>
 
 struct leader {
-    uint16_t proxy_port; /* 0: there is none */
-    uint64_t proxy;      /* its process */
-    uint32_t to;         /* or: to this IPv4 address (host order); 0: none */
-    uint16_t to_port;    /* 0: the port stays */
-    uint16_t bind_port;  /* sockets that ask for port 5000 get this one; 0: they do not */
-    bool closures;       /* wait until leader_go() */
-    uint32_t delay_ms;   /* 0: within the classify */
+    uint16_t proxy_port;  /* 0: there is none */
+    uint64_t proxy;       /* its process */
+    uint32_t to;          /* or: to this IPv4 address (host order); 0: none */
+    uint16_t to_port;     /* 0: the port stays */
+    uint16_t bind_port;   /* sockets that ask for port 5000 get this one; 0: they do not */
+    bool closures;        /* wait until leader_go(), */
+    uint32_t closures_ms; /* ... or so long; 0: until then */
+    uint32_t delay_ms;    /* 0: within the classify */
 };
 
 struct weir_driver *leader_load(struct weir *w, const struct leader *what);
