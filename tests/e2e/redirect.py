@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """weir replay with the reference driver that leads connections elsewhere (drivers/redirect), on the demo's capture, at once
 and by its worker. tshark reads input and output: each packet of a redirected connection is there with the new remote end,
-both ways, everything else of it as it was, its checksums right; every other packet is as it was; conversations are whole.
+both ways, everything else of it as it was, its checksums right, and so are those that ICMP errors quote; every other packet is
+as it was; conversations are whole. Then on a capture of datagrams in fragments, IPv4 and IPv6, in and out of order, and of ICMP
+errors about them: put together by tshark they are what they were, between the new ends, and it complains of nothing.
 usage: redirect.py SOURCE-DIR WEIR FOLDER-OF-IMAGES"""
 import collections
+import ipaddress
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,14 +35,15 @@ def check(name, good, text=""):
 
 FIELDS = ["ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport", "ip.proto", "tcp.seq_raw",
           "tcp.ack_raw", "tcp.flags", "tcp.payload", "udp.payload", "ip.checksum.status", "tcp.checksum.status",
-          "udp.checksum.status", "frame.len", "ip.flags.mf", "ip.frag_offset", "icmp.type"]
+          "udp.checksum.status", "icmp.checksum.status", "frame.len", "ip.flags.mf", "ip.frag_offset", "icmp.type"]
 
 
 def tshark(file):
     run = subprocess.run(["tshark", "-r", file, "-n", "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o",
-                          "udp.check_checksum:TRUE", "-o", "ip.defragment:FALSE", "-T", "fields", "-E", "occurrence=f"] +
+                          "udp.check_checksum:TRUE", "-o", "ip.defragment:FALSE", "-T", "fields"] +
                          [a for f in FIELDS for a in ("-e", f)], capture_output=True, text=True)
-    return [dict(zip(FIELDS, (line + "\t" * len(FIELDS)).split("\t"))) for line in run.stdout.split("\n") if line]
+    rows = [[v.split(",") for v in (line + "\t" * len(FIELDS)).split("\t")] for line in run.stdout.split("\n") if line]
+    return [dict(zip(FIELDS, [v[0] for v in row]), quoted=tuple(v[-1] for v in row[:2])) for row in rows]
 
 
 def conversations(file, kind):
@@ -46,7 +51,7 @@ def conversations(file, kind):
     return re.findall(r"^(\d+\.\d+\.\d+\.\d+):(\d+)\s+<->\s+(\d+\.\d+\.\d+\.\d+):(\d+)", run.stdout, re.M)
 
 
-def replay(name, values):
+def replay(name, values, demo=demo):
     out, log = os.path.join(work, name + ".pcapng"), os.path.join(work, name + ".jsonl")
     run = subprocess.run([weir, "replay", demo, "-w", out, "--json", log, "--driver", DRIVER, "--local", HOST, "--local",
                           "2001:db8::20"] + [a for v in values for a in ("--param", v)], capture_output=True, text=True, timeout=120)
@@ -71,9 +76,26 @@ def outbound(events):
     return found
 
 
+def quoting(p, asked):
+    """An ICMP error: first its own ends, the ports are those that it quotes."""
+    (src, dst), p = p["quoted"], dict(p)
+    for kind in ("tcp", "udp"):
+        ports = p[kind + ".srcport"], p[kind + ".dstport"]
+        for sent in (True, False):
+            remote, there, here, field = (dst, ports[1], ports[0], ".dstport") if sent else (src, ports[0], ports[1], ".srcport")
+            if (kind, here, remote, there) in asked and HOST in (src, dst):
+                p[kind + field] = NEW[1]
+                for end in ("ip.src", "ip.dst"):
+                    p[end] = NEW[0] if p[end] == remote else p[end]
+                return p
+    return p
+
+
 def rewritten(p, asked):
     """The packet with the ends that it is to have."""
     e = ends(p)
+    if p["icmp.type"] in ("3", "4", "5", "11", "12"):
+        return quoting(p, asked)
     if e is None:
         return p
     kind, src, sport, dst, dport = e
@@ -119,6 +141,98 @@ def run(name, values):
     return done
 
 
+# ---- fragments, and errors about them
+
+def total(data):
+    data += b"\0" * (len(data) % 2)
+    s = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while s >> 16:
+        s = (s & 0xffff) + (s >> 16)
+    return s
+
+
+def address(text):
+    return ipaddress.ip_address(text).packed
+
+
+def summed(src, dst, protocol, body, at):
+    """With its checksum, which stands there."""
+    pseudo = b"" if protocol == 1 else src + dst + struct.pack(">LL", len(body), protocol)
+    body = body[:at] + b"\0\0" + body[at + 2:]
+    return body[:at] + struct.pack(">H", ~total(pseudo + body) & 0xffff or 0xffff) + body[at + 2:]
+
+
+def packets(src, dst, protocol, body, identification, most):
+    """The IP packets that carry body, in pieces of at most so many bytes."""
+    made = []
+    for at in range(0, len(body), most):
+        piece, more = body[at:at + most], at + most < len(body)
+        if len(src) == 4:
+            head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(piece), identification, more << 13 | at // 8, 64, protocol, 0) + src + dst
+            made.append(head[:10] + struct.pack(">H", ~total(head) & 0xffff) + head[12:] + piece)
+        else:
+            split = struct.pack(">BBHL", protocol, 0, at | more, identification) if len(body) > most else b""
+            made.append(struct.pack(">LHBB", 6 << 28, len(split + piece), 44 if split else protocol, 64) + src + dst + split + piece)
+    return made
+
+
+def made_capture(file):
+    """For each version: a datagram out in pieces, two answers, in and out of order; errors that quote a first fragment, from a
+    router and from the other end, and this host's own about an answer."""
+    frames = []
+    for host, remote, router in (("192.0.2.20", "192.0.2.99", "192.0.2.1"), ("2001:db8::20", "2001:db8::99", "2001:db8::1")):
+        here, there, between = address(host), address(remote), address(router)
+        six = len(here) == 16
+        icmp, kinds = (58, (2, 1, 1)) if six else (1, (3, 3, 3))
+        codes = (0, 4, 4) if six else (4, 3, 3)
+
+        def datagram(src, dst, sport, dport, n):
+            body = bytes((n * 7 + i * 13) & 255 for i in range(3000))
+            return summed(src, dst, 17, struct.pack(">HHHH", sport, dport, 8 + len(body), 0) + body, 6)
+
+        def error(src, dst, which, quoted):
+            body = struct.pack(">BBHL", kinds[which], codes[which], 0, 1280 if which == 0 else 0) + quoted[:8 + (120 if six else 68)]
+            return packets(src, dst, icmp, summed(src, dst, icmp, body, 2), 900 + which, 4000)[0]
+
+        out = packets(here, there, 17, datagram(here, there, 40000, 47003, 1), 100, 1480 - 40)
+        first, second = (packets(there, here, 17, datagram(there, here, 47003, 40000, n), 200 + n, 1480 - 40) for n in (2, 3))
+        frames += out + first + [second[2], second[0], second[1]]
+        frames += [error(between, here, 0, out[0]), error(there, here, 1, out[0]), error(here, there, 2, first[0])]
+    with open(file, "wb") as f:
+        f.write(struct.pack("<LHHLLLL", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
+        for i, frame in enumerate(frames):
+            f.write(struct.pack("<LLLL", 1700000000 + i // 100, i % 100 * 10000, len(frame), len(frame)) + frame)
+    return len(frames)
+
+
+def lines(file, *fields):
+    run = subprocess.run(["tshark", "-r", file, "-n", "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o",
+                          "ip.defragment:TRUE", "-o", "ipv6.defragment:TRUE", "-T", "fields"] + [a for f in fields for a in ("-e", f)],
+                         capture_output=True, text=True)
+    return run.stdout.split("\n")[:-1] if run.returncode == 0 else [run.stderr]
+
+
+def pieces():
+    name, source = "fragments", os.path.join(work, "pieces.pcap")
+    n = made_capture(source)
+    done, out, events = replay(name, ["To4=%s:%s" % NEW, "To6=[2001:db8::77]:8443", "Ports=string:47003"], source)
+    check(name + ": exit status", done.returncode == 0, done.stderr)
+    fields = ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport")
+    was, now = lines(source, *fields), lines(out, *fields)
+    check(name + ": each is written", len(was) == len(now) == n, (n, len(was), len(now)))
+    wanted = [re.sub(r"\b47003\b", "8443", line.replace("192.0.2.99", NEW[0]).replace("2001:db8::99", "2001:db8::77")) for line in was]
+    check(name + ": between the new ends, quoted ones too", wanted == now and was != now, [p for p in zip(wanted, now) if p[0] != p[1]])
+    other = ("udp.length", "udp.payload", "icmp.type", "icmp.code", "icmpv6.type", "icmpv6.code", "ip.ttl", "ip.id", "ipv6.fraghdr.offset",
+             "frame.len", "frame.time_epoch")
+    check(name + ": all else as it was", lines(source, *other) == lines(out, *other) and sum(len(x) > 5000 for x in lines(out, *other)) == 6,
+          [p for p in zip(lines(source, *other), lines(out, *other)) if p[0] != p[1]] + [len(x) for x in lines(out, *other)])
+    sums = ("ip.checksum.status", "udp.checksum.status", "icmp.checksum.status", "icmpv6.checksum.status")
+    check(name + ": no checksum is wrong", lines(source, *sums) == lines(out, *sums), (lines(source, *sums), lines(out, *sums)))
+    check(name + ": they are looked at", sum("1" in line.split("\t")[1] for line in lines(out, *sums)) >= 6, lines(out, *sums))
+    expert = ("_ws.expert.severity", "_ws.expert.message")
+    check(name + ": tshark complains of nothing else", lines(source, *expert) == lines(out, *expert), (lines(source, *expert), lines(out, *expert)))
+
+
 if DRIVER is None:
     print("1..0 # SKIP no image of drivers/redirect")
     sys.exit(0)
@@ -126,5 +240,6 @@ first = run("at once", [])
 second = replay("again", ["To4=%s:%s" % NEW])
 check("the same twice", open(os.path.join(work, "at once.pcapng"), "rb").read() == open(second[1], "rb").read())
 run("by the worker", ["DelayMs=20"])
+pieces()
 print("1..%d" % count)
 sys.exit(1 if failed else 0)
