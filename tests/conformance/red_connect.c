@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Section 6: connects that go elsewhere, within the classify and later; what AC is asked then (RED). */
+/* Section 6: connects that go elsewhere, within the classify; what AC is asked then (RED). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,136 +12,27 @@
 #include "host/host_redirect.h"
 #include "redirector.h"
 
-#define TCP(...)  .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = (__VA_ARGS__)
-#define SYN(...)  TCP(WIRE_TCP_SYN), .seq = 1, __VA_ARGS__
 #define AC4(name) FWPS_FIELD_ALE_AUTH_CONNECT_V4_##name
 #define CR        FWPS_LAYER_ALE_CONNECT_REDIRECT_V4
 #define AC        FWPS_LAYER_ALE_AUTH_CONNECT_V4
-
-static const GUID provider = {0x77656972, 0x7265, 0x6469, {1}};
-
-static UINT16 sublayer; /* that put() goes to; the greater, the heavier */
 
 static struct driver_lab *lab(void **state)
 {
     return *state;
 }
 
-static int teardown(void **state)
-{
-    struct driver_lab *l = *state;
-    struct host_counts c;
-
-    sublayer = 0;
-    host_counts(l->host.host, &c);
-    assert_int_equal(c.impossible, 0);
-    return driver_lab_teardown(state);
-}
-
 static int setup_single(void **state)
 {
     const struct host_config config = {.knobs = {.redirect_effective_only = true}};
-    struct driver_lab *l = test_calloc(1, sizeof(*l));
 
-    driver_lab_open(l, &config);
-    *state = l;
-    return 0;
+    return redirector_setup(state, &config);
 }
 
 static int setup_enforced(void **state)
 {
     const struct host_config config = {.knobs = {.redirect_block_enforced = true}};
-    struct driver_lab *l = test_calloc(1, sizeof(*l));
 
-    driver_lab_open(l, &config);
-    *state = l;
-    return 0;
-}
-
-static int teardown_own(void **state)
-{
-    struct driver_lab *l = *state;
-    struct host_counts c;
-
-    host_counts(l->host.host, &c);
-    assert_int_equal(c.impossible, 0);
-    driver_lab_close(l);
-    test_free(l);
-    return 0;
-}
-
-static void put(struct driver_lab *l, const char *layer, struct redirector *r)
-{
-    driver_lab_callout(l, layer, SCRIPT(l, .then = redirector_play, .ctx = r, .sublayer = sublayer));
-}
-
-static const char *remote_of(const SOCKADDR_STORAGE *a)
-{
-    static char text[80];
-    char address[WIRE_ADDR_TEXT];
-    const SOCKADDR_IN *in = (const SOCKADDR_IN *)a;
-    union wire_addr w = {.v4 = __builtin_bswap32(in->sin_addr.S_un.S_addr)};
-
-    snprintf(text, sizeof text, "%s:%u", wire_addr_format(4, &w, address), __builtin_bswap16(in->sin_port));
-    return text;
-}
-
-/* What AC's callout was told. */
-struct ac {
-    unsigned calls;
-    UINT32 remote[8], flags[8];
-    UINT16 port[8];
-    bool target[8], original[8];
-    DWORD pid[8];
-    char from[8][80];
-    FWP_ACTION_TYPE answer[8];
-};
-
-static void note_ac(struct driver_lab_script *s, const struct driver_lab_call *c)
-{
-    struct ac *a = s->ctx;
-    const unsigned n = a->calls++ % 8;
-
-    a->remote[n] = c->values->incomingValue[AC4(IP_REMOTE_ADDRESS)].value.uint32;
-    a->port[n] = c->values->incomingValue[AC4(IP_REMOTE_PORT)].value.uint16;
-    a->flags[n] = c->values->incomingValue[AC4(FLAGS)].value.uint32;
-    a->target[n] = c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_LOCAL_REDIRECT_TARGET_PID;
-    a->original[n] = c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_ORIGINAL_DESTINATION;
-    a->pid[n] = c->metadata->localRedirectTargetPID;
-    if (a->original[n])
-        strcpy(a->from[n], remote_of((const SOCKADDR_STORAGE *)c->metadata->originalDestination));
-    if (a->answer[n] != 0) {
-        c->out->actionType = a->answer[n];
-        if (a->answer[n] == FWP_ACTION_BLOCK)
-            c->out->rights &= ~(UINT32)FWPS_RIGHT_ACTION_WRITE;
-    }
-}
-
-static void watch_ac(struct driver_lab *l, struct ac *a)
-{
-    driver_lab_callout(l, "AC", SCRIPT(l, .then = note_ac, .ctx = a));
-}
-
-/* The frame that the host made of the last one. */
-static void assert_goes(const struct driver_lab *l, const char *to, UINT16 port)
-{
-    const struct host_outcome *o = &l->host.outcome;
-    struct wire_packet p;
-    char address[WIRE_ADDR_TEXT];
-
-    assert_int_equal(o->fate, HOST_PASSED);
-    assert_non_null(o->changed);
-    wire_parse(WIRE_LINK_ETHERNET, o->changed, 54, 54, &p);
-    assert_int_equal(p.reached, WIRE_TRANSPORT);
-    assert_string_equal(wire_addr_format(4, &p.destination, address), to);
-    assert_int_equal(p.destination_port, port);
-    assert_false(p.ip_checksum_wrong);
-    assert_true(wire_verify(&p));
-}
-
-static UINT64 flow_id(const struct driver_lab *l)
-{
-    return l->host.flow.id;
+    return redirector_setup(state, &config);
 }
 
 /* ---- inline -------------------------------------------------------------------------------------------------- */
@@ -151,16 +42,16 @@ static void RED_02_the_remote_end_at_connect_redirect(void **state)
     struct driver_lab *l = lab(state);
     struct redirector r = {.to = "10.0.0.9", .port = 8080};
     struct host_redirected told;
-    struct ac a = {0};
+    struct redirector_ac a = {0};
 
-    put(l, "CR", &r);
-    watch_ac(l, &a);
+    redirector_put(l, "CR", &r);
+    redirector_watch(l, &a);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(r.calls, 1);
-    assert_string_equal(remote_of(&r.shown[0].remoteAddressAndPort), "10.0.0.2:80");
-    assert_goes(l, "10.0.0.9", 8080);
+    assert_string_equal(redirector_text(&r.shown[0].remoteAddressAndPort), "10.0.0.2:80");
+    redirector_goes(l, "10.0.0.9", 8080);
     assert_int_equal(a.remote[a.calls - 1], 0x0a000009);
-    assert_true(host_flow_redirected(l->host.host, flow_id(l), &told));
+    assert_true(host_flow_redirected(l->host.host, l->host.flow.id, &told));
     assert_int_equal(told.given.remote.v4, 0x0a000009);
     assert_int_equal(told.asked.remote.v4, 0x0a000002);
     assert_int_equal(told.filter_id, r.filter_id);
@@ -169,7 +60,7 @@ static void RED_02_the_remote_end_at_connect_redirect(void **state)
     LAB_OUT(&l->host, SYN(.sport = 50001, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_null(l->host.outcome.changed);
-    assert_false(host_flow_redirected(l->host.host, flow_id(l), &told));
+    assert_false(host_flow_redirected(l->host.host, l->host.flow.id, &told));
     assert_int_equal(l->found[LEDGER_NOTE], 0);
 }
 
@@ -179,7 +70,7 @@ static void RED_02_both_ways(void **state)
     struct redirector r = {.to = "10.0.0.9", .port = 8080};
     struct wire_packet p;
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     LAB_IN(&l->host, TCP(WIRE_TCP_SYN | WIRE_TCP_ACK), .sport = 80, .dport = 50000, .seq = 100, .ack = 2);
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
@@ -191,8 +82,8 @@ static void RED_02_both_ways(void **state)
     assert_true(wire_verify(&p));
     assert_string_equal(l->host.seen, "II IT SPK FE");
     LAB_OUT(&l->host, TCP(WIRE_TCP_ACK), .sport = 50000, .dport = 80, .seq = 2, .ack = 101);
-    assert_goes(l, "10.0.0.9", 8080);
-    assert_int_equal(l->host.outcome.flow_id, flow_id(l));
+    redirector_goes(l, "10.0.0.9", 8080);
+    assert_int_equal(l->host.outcome.flow_id, l->host.flow.id);
     assert_int_equal(r.calls, 1);
 }
 
@@ -206,7 +97,7 @@ static void RED_01_a_callout_that_permits_changes(void **state)
                        SCRIPT(l, .then = redirector_play, .ctx = &r, .type = FWP_ACTION_CALLOUT_UNKNOWN));
     host_lab_rule(&l->host, "permit CR ip_remote_port=81");
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 80);
+    redirector_goes(l, "10.0.0.9", 80);
     r.only_looks = true;
     LAB_OUT(&l->host, SYN(.sport = 50001, .dport = 81));
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
@@ -219,7 +110,7 @@ static void RED_03_the_local_end_at_connect_redirect(void **state)
     struct redirector r = {.local_port = 60000};
     struct wire_packet p;
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_non_null(l->host.outcome.changed); /* TCP: honoured */
@@ -239,22 +130,22 @@ static void RED_04_tcp_udp_icmp(void **state)
     struct redirector r = {.to = "10.0.0.9"};
     struct host_redirected told;
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, .sport = 50000, .dport = 53);
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_non_null(l->host.outcome.changed);
-    assert_true(host_flow_redirected(l->host.host, flow_id(l), &told));
+    assert_true(host_flow_redirected(l->host.host, l->host.flow.id, &told));
     LAB_OUT(&l->host, .protocol = WIRE_PROTOCOL_ICMP, .icmp_type = 8, .icmp_id = 7, .icmp_seq = 1);
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_non_null(l->host.outcome.changed);
-    assert_true(host_flow_redirected(l->host.host, flow_id(l), &told));
+    assert_true(host_flow_redirected(l->host.host, l->host.flow.id, &told));
     LAB_IN(&l->host, .protocol = WIRE_PROTOCOL_ICMP, .icmp_type = 0, .icmp_id = 7, .icmp_seq = 1);
-    assert_int_equal(l->host.outcome.flow_id, flow_id(l));
+    assert_int_equal(l->host.outcome.flow_id, l->host.flow.id);
     assert_non_null(l->host.outcome.changed);
     LAB_OUT(&l->host, .protocol = 47); /* GRE: as it was */
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_null(l->host.outcome.changed);
-    assert_false(host_flow_redirected(l->host.host, flow_id(l), &told));
+    assert_false(host_flow_redirected(l->host.host, l->host.flow.id, &told));
     assert_int_equal(l->found[LEDGER_NOTE], 1);
 }
 
@@ -264,10 +155,10 @@ static void RED_26_two_authorizations(void **state)
 {
     struct driver_lab *l = lab(state);
     struct redirector r = {.to = "10.0.0.9", .port = 8080};
-    struct ac a = {0};
+    struct redirector_ac a = {0};
 
-    put(l, "CR", &r);
-    watch_ac(l, &a);
+    redirector_put(l, "CR", &r);
+    redirector_watch(l, &a);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_int_equal(a.calls, 2);
@@ -281,16 +172,16 @@ static void RED_26_two_authorizations(void **state)
     assert_true(a.original[1]);
     assert_string_equal(a.from[1], "10.0.0.2:80");
     /* one block suffices: of the first, of the second */
-    a = (struct ac){.answer = {FWP_ACTION_BLOCK}};
+    a = (struct redirector_ac){.answer = {FWP_ACTION_BLOCK}};
     LAB_OUT(&l->host, SYN(.sport = 50001, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
     assert_int_equal(a.calls, 1);
-    a = (struct ac){.answer = {FWP_ACTION_PERMIT, FWP_ACTION_BLOCK}};
+    a = (struct redirector_ac){.answer = {FWP_ACTION_PERMIT, FWP_ACTION_BLOCK}};
     LAB_OUT(&l->host, SYN(.sport = 50002, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
     assert_int_equal(a.calls, 2);
     /* others: one, about where it goes */
-    a = (struct ac){0};
+    a = (struct redirector_ac){0};
     LAB_OUT(&l->host, .sport = 50000, .dport = 53);
     assert_int_equal(a.calls, 1);
     assert_int_equal(a.remote[0], 0x0a000009);
@@ -301,10 +192,10 @@ static void RED_26_the_knob(void **state)
 {
     struct driver_lab *l = lab(state);
     struct redirector r = {.to = "10.0.0.9", .port = 8080};
-    struct ac a = {0};
+    struct redirector_ac a = {0};
 
-    put(l, "CR", &r);
-    watch_ac(l, &a);
+    redirector_put(l, "CR", &r);
+    redirector_watch(l, &a);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(a.calls, 1);
     assert_int_equal(a.remote[0], 0x0a000009);
@@ -339,7 +230,7 @@ static void RED_26_the_first_is_pended(void **state)
     struct redirector r = {.to = "10.0.0.9", .port = 8080};
     struct pender p = {0};
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     driver_lab_callout(l, "AC", SCRIPT(l, .then = pend_first, .ctx = &p));
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_HELD);
@@ -352,7 +243,7 @@ static void RED_26_the_first_is_pended(void **state)
     assert_int_equal(p.remote[2], 0x0a000009); /* then the other, for the first time */
     assert_false(p.flags[2] & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 8080);
+    redirector_goes(l, "10.0.0.9", 8080);
     assert_int_equal(r.calls, 1);
 }
 
@@ -363,7 +254,7 @@ static void RED_28_once_a_connect_before_authorization(void **state)
     struct driver_lab *l = lab(state);
     struct redirector r = {.only_looks = true};
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     assert_string_equal(LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80)), "BR RES CR AC SPK OT OI");
     assert_int_equal(r.calls, 1);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80)); /* the same again */
@@ -382,9 +273,9 @@ static void RED_28_a_block_is_not_enforced(void **state)
     struct redirector r = {.to = "10.0.0.9", .answer = FWP_ACTION_BLOCK};
     struct host_redirect_counts c;
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 80); /* as applied so far */
+    redirector_goes(l, "10.0.0.9", 80); /* as applied so far */
     host_redirect_counts(l->host.host, &c);
     assert_int_equal(c.blocks, 1);
 }
@@ -394,7 +285,7 @@ static void RED_28_the_knob_enforces_it(void **state)
     struct driver_lab *l = lab(state);
     struct redirector r = {.to = "10.0.0.9", .answer = FWP_ACTION_BLOCK};
 
-    put(l, "CR", &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
     assert_int_equal(l->host.outcome.layer->id, CR);
@@ -406,14 +297,14 @@ static void RED_28_the_heaviest_first(void **state)
     struct redirector heavy = {.to = "10.0.0.8"}, light = {.port = 8080};
     UINT64 heavy_id;
 
-    sublayer = 200;
-    put(l, "CR", &heavy);
-    sublayer = 100;
-    put(l, "CR", &light);
+    heavy.sublayer = 200;
+    redirector_put(l, "CR", &heavy);
+    light.sublayer = 100;
+    redirector_put(l, "CR", &light);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_string_equal(remote_of(&heavy.shown[0].remoteAddressAndPort), "10.0.0.2:80");
-    assert_string_equal(remote_of(&light.shown[0].remoteAddressAndPort), "10.0.0.8:80");
-    assert_goes(l, "10.0.0.8", 8080);
+    assert_string_equal(redirector_text(&heavy.shown[0].remoteAddressAndPort), "10.0.0.2:80");
+    assert_string_equal(redirector_text(&light.shown[0].remoteAddressAndPort), "10.0.0.8:80");
+    redirector_goes(l, "10.0.0.8", 8080);
     heavy_id = heavy.filter_id;
     assert_int_equal(light.shown[0].modifierFilterId, heavy_id);
 }
@@ -425,10 +316,10 @@ static void RED_11_versions_behind(void **state)
     struct driver_lab *l = lab(state);
     struct redirector heavy = {.to = "10.0.0.8"}, light = {.port = 8080};
 
-    sublayer = 200;
-    put(l, "CR", &heavy);
-    sublayer = 100;
-    put(l, "CR", &light);
+    heavy.sublayer = 200;
+    redirector_put(l, "CR", &heavy);
+    light.sublayer = 100;
+    redirector_put(l, "CR", &light);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(heavy.shown[0].modifierFilterId, 0);
     assert_int_equal(heavy.previous_count[0], 0); /* nobody has changed it */
@@ -445,10 +336,10 @@ static void RED_11_what_was_asked_for_with_reauthorize(void **state)
     struct driver_lab *l = lab(state);
     struct redirector heavy = {.pends = true}, light = {.only_looks = true};
 
-    sublayer = 200;
-    put(l, "CR", &heavy);
-    sublayer = 100;
-    put(l, "CR", &light);
+    heavy.sublayer = 200;
+    redirector_put(l, "CR", &heavy);
+    light.sublayer = 100;
+    redirector_put(l, "CR", &light);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(light.calls, 0);
     redirector_go(&heavy); /* permits, unchanged */
@@ -464,11 +355,11 @@ static void RED_18_local_needs_process_and_handle(void **state)
 {
     struct driver_lab *l = lab(state);
     struct redirector r = {.to = "10.0.0.1", .port = 8080};
-    struct ac a = {0};
+    struct redirector_ac a = {0};
     HANDLE handle;
 
-    put(l, "CR", &r);
-    watch_ac(l, &a);
+    redirector_put(l, "CR", &r);
+    redirector_watch(l, &a);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80)); /* neither */
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
     assert_int_equal(l->host.outcome.layer->id, AC);
@@ -478,14 +369,14 @@ static void RED_18_local_needs_process_and_handle(void **state)
     r.pid = 4711;
     LAB_OUT(&l->host, SYN(.sport = 50001, .dport = 80)); /* no handle */
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
-    assert_int_equal(FwpsRedirectHandleCreate0(&provider, 0, &handle), STATUS_SUCCESS);
+    handle = redirector_handle();
     r.handle = handle;
     r.pid = 0;
     LAB_OUT(&l->host, SYN(.sport = 50002, .dport = 80)); /* no process */
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
     r.pid = 4711;
     LAB_OUT(&l->host, SYN(.sport = 50003, .dport = 80));
-    assert_goes(l, "10.0.0.1", 8080);
+    redirector_goes(l, "10.0.0.1", 8080);
     assert_int_equal(a.calls, 1); /* one: it stays on this host */
     assert_true(a.target[0]);
     assert_int_equal(a.pid[0], 4711);
@@ -495,224 +386,7 @@ static void RED_18_local_needs_process_and_handle(void **state)
     assert_int_equal(l->host.outcome.fate, HOST_BLOCKED);
 }
 
-/* ---- pended -------------------------------------------------------------------------------------------------- */
-
-static void RED_12_waits_until_it_is_completed(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .port = 8080, .pends = true};
-    struct host_redirect_counts c;
-    struct ac a = {0};
-
-    put(l, "CR", &r);
-    watch_ac(l, &a);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_int_equal(l->host.outcome.fate, HOST_HELD);
-    assert_int_equal(l->host.outcome.layer->id, CR);
-    assert_int_equal(a.calls, 0);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80)); /* the same again: it is held */
-    assert_int_equal(l->host.outcome.fate, HOST_HELD);
-    assert_int_equal(r.calls, 1);
-    /* its handle was released by the driver at once: the pend has a reference */
-    host_redirect_counts(l->host.host, &c);
-    assert_int_equal(c.handles, 1);
-    assert_int_equal(c.pended, 1);
-    redirector_go(&r);
-    assert_int_equal(a.calls, 2);
-    host_redirect_counts(l->host.host, &c);
-    assert_int_equal(c.handles, 0);
-    assert_int_equal(c.pended, 0);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 8080);
-    assert_int_equal(r.calls, 1);
-    assert_int_equal(l->found[LEDGER_NOTE] + l->found[LEDGER_TWICE] + l->found[LEDGER_UNKNOWN], 0);
-}
-
-static void permit_all_the_same(struct driver_lab_script *s, const struct driver_lab_call *c)
-{
-    redirector_play(s, c);
-    c->out->actionType = FWP_ACTION_PERMIT; /* V: against RED-14 */
-    c->out->rights |= FWPS_RIGHT_ACTION_WRITE;
-}
-
-static void RED_12_whatever_classifyFn_returns(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .pends = true};
-
-    driver_lab_callout(l, "CR", SCRIPT(l, .then = permit_all_the_same, .ctx = &r));
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_int_equal(l->host.outcome.fate, HOST_HELD);
-    redirector_go(&r);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 80);
-}
-
-static void RED_12_datagrams(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .pends = true};
-
-    put(l, "CR", &r);
-    LAB_OUT(&l->host, .sport = 50000, .dport = 53);
-    assert_int_equal(l->host.outcome.fate, HOST_HELD);
-    redirector_go(&r);
-    LAB_OUT(&l->host, .sport = 50000, .dport = 53);
-    assert_int_equal(l->host.outcome.fate, HOST_PASSED);
-    assert_non_null(l->host.outcome.changed);
-    assert_int_equal(r.calls, 1);
-}
-
-static void RED_15_completed_with_null_is_asked_again(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .pends = true};
-
-    put(l, "CR", &r);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_false(r.condition_flags[0] & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
-    redirector_again(&r);
-    assert_int_equal(r.calls, 2);
-    assert_true(r.condition_flags[1] & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
-    assert_true(r.waits); /* it may pend again (RED-21) */
-    redirector_go(&r);
-    assert_int_equal(r.calls, 2); /* its final decision */
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 80);
-}
-
-static void RED_15_its_final_decision(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .pends = true, .answer = FWP_ACTION_BLOCK};
-
-    put(l, "CR", &r);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    redirector_go(&r);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_int_equal(l->host.outcome.fate,
-                     HOST_CONSEQUENCE); /* refused (the knob): its repetition was never sent */
-}
-
-static void RED_15_twice_or_without_a_pend(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .pends = true, .keeps = true};
-
-    put(l, "CR", &r);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    redirector_go(&r);
-    FwpsCompleteClassify0(r.classify_handle, 0, &r.out);
-    assert_int_equal(l->found[LEDGER_TWICE], 1);
-    assert_int_equal(host_classify_complete(l->host.host, r.classify_handle, &r.out) & HOST_CLASSIFY_TWICE,
-                     HOST_CLASSIFY_TWICE);
-    FwpsReleaseClassifyHandle0(r.classify_handle);
-    FwpsReleaseClassifyHandle0(r.classify_handle);
-    assert_int_equal(l->found[LEDGER_TWICE], 2);
-    assert_int_equal(host_classify_release(l->host.host, r.classify_handle), HOST_CLASSIFY_NO_HANDLE);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.9", 80);
-}
-
-static void RED_21_the_next_sees_it_with_reauthorize(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector heavy = {.to = "10.0.0.8", .pends = true}, light = {.port = 8080, .pends = true};
-
-    sublayer = 200;
-    put(l, "CR", &heavy);
-    sublayer = 100;
-    put(l, "CR", &light);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_int_equal(light.calls, 0); /* the walk stops where somebody pends */
-    redirector_go(&heavy);
-    assert_int_equal(heavy.calls, 1);
-    assert_int_equal(light.calls, 1);
-    assert_true(light.condition_flags[0] & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
-    assert_string_equal(remote_of(&light.shown[0].remoteAddressAndPort), "10.0.0.8:80");
-    assert_true(light.waits); /* REAUTH does not forbid it */
-    redirector_go(&light);
-    assert_int_equal(heavy.calls, 1);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.8", 8080);
-}
-
-static void RED_21_write_may_be_restored(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector heavy = {.to = "10.0.0.8"}, light = {.only_looks = true};
-
-    sublayer = 200;
-    put(l, "CR", &heavy); /* acquiring cleared WRITE; it sets it again */
-    sublayer = 100;
-    put(l, "CR", &light);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_int_equal(light.calls, 1);
-    assert_true(light.rights[0] & FWPS_RIGHT_ACTION_WRITE);
-}
-
-static void RED_17_asked_again_if_others_change_it(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector heavy = {.to = "10.0.0.8",
-                               .pends = true,
-                               .until = 1,
-                               .flags = FWPS_CLASSIFY_FLAG_REAUTHORIZE_IF_MODIFIED_BY_OTHERS};
-    struct redirector light = {.port = 8080};
-
-    sublayer = 200;
-    put(l, "CR", &heavy);
-    sublayer = 100;
-    put(l, "CR", &light);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    redirector_go(&heavy);
-    assert_int_equal(light.calls, 1);
-    assert_int_equal(heavy.calls, 2);
-    assert_true(heavy.condition_flags[1] & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
-    assert_string_equal(remote_of(&heavy.shown[1].remoteAddressAndPort), "10.0.0.8:8080");
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_goes(l, "10.0.0.8", 8080);
-}
-
-static void RED_17_not_without_the_flag_nor_inline(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector heavy = {.to = "10.0.0.8", .pends = true}, light = {.port = 8080};
-    struct redirector inline_one = {.to = "10.0.0.7",
-                                    .flags = FWPS_CLASSIFY_FLAG_REAUTHORIZE_IF_MODIFIED_BY_OTHERS};
-
-    sublayer = 200;
-    put(l, "CR", &heavy);
-    sublayer = 100;
-    put(l, "CR", &light);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    redirector_go(&heavy);
-    assert_int_equal(heavy.calls, 1);
-    sublayer = 300;
-    heavy.only_looks = true;
-    put(l, "CR", &inline_one);
-    LAB_OUT(&l->host, SYN(.sport = 50001, .dport = 80));
-    assert_int_equal(inline_one.calls, 1);
-    assert_int_equal(l->found[LEDGER_NOTE], 1);
-    assert_non_null(strstr(l->last, "REAUTHORIZE_IF_MODIFIED_BY_OTHERS"));
-}
-
-static void PEND_41_its_flow_goes_while_it_waits(void **state)
-{
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.to = "10.0.0.9", .pends = true};
-    struct ac a = {0};
-
-    put(l, "CR", &r);
-    watch_ac(l, &a);
-    LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
-    assert_int_equal(host_flow_abort(l->host.host, flow_id(l)), STATUS_SUCCESS);
-    redirector_go(&r); /* accepted; nobody is asked */
-    assert_int_equal(a.calls, 0);
-    assert_int_equal(l->found[LEDGER_NOTE] + l->found[LEDGER_TWICE], 0);
-}
-
-#define T(f) cmocka_unit_test_setup_teardown(f, driver_lab_setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, driver_lab_setup, redirector_teardown)
 
 int main(void)
 {
@@ -724,25 +398,14 @@ int main(void)
         T(RED_04_tcp_udp_icmp),
         T(RED_11_versions_behind),
         T(RED_11_what_was_asked_for_with_reauthorize),
-        T(RED_12_waits_until_it_is_completed),
-        T(RED_12_whatever_classifyFn_returns),
-        T(RED_12_datagrams),
-        T(RED_15_completed_with_null_is_asked_again),
-        cmocka_unit_test_setup_teardown(RED_15_its_final_decision, setup_enforced, teardown_own),
-        T(RED_15_twice_or_without_a_pend),
-        T(RED_17_asked_again_if_others_change_it),
-        T(RED_17_not_without_the_flag_nor_inline),
         T(RED_18_local_needs_process_and_handle),
-        T(RED_21_the_next_sees_it_with_reauthorize),
-        T(RED_21_write_may_be_restored),
         T(RED_26_two_authorizations),
-        cmocka_unit_test_setup_teardown(RED_26_the_knob, setup_single, teardown_own),
+        cmocka_unit_test_setup_teardown(RED_26_the_knob, setup_single, redirector_teardown),
         T(RED_26_the_first_is_pended),
         T(RED_28_once_a_connect_before_authorization),
         T(RED_28_a_block_is_not_enforced),
-        cmocka_unit_test_setup_teardown(RED_28_the_knob_enforces_it, setup_enforced, teardown_own),
+        cmocka_unit_test_setup_teardown(RED_28_the_knob_enforces_it, setup_enforced, redirector_teardown),
         T(RED_28_the_heaviest_first),
-        T(PEND_41_its_flow_goes_while_it_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,44 +12,9 @@
 #include "host/host_redirect.h"
 #include "redirector.h"
 
-#define TCP(...) .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = (__VA_ARGS__)
-#define SYN(...) TCP(WIRE_TCP_SYN), .seq = 1, __VA_ARGS__
-
 static struct driver_lab *lab(void **state)
 {
     return *state;
-}
-
-static int teardown(void **state)
-{
-    struct driver_lab *l = *state;
-    struct host_counts c;
-
-    host_counts(l->host.host, &c);
-    assert_int_equal(c.impossible, 0);
-    return driver_lab_teardown(state);
-}
-
-static void put(struct driver_lab *l, const char *layer, struct redirector *r)
-{
-    driver_lab_callout(l, layer, SCRIPT(l, .then = redirector_play, .ctx = r));
-}
-
-static struct host_redirect_counts counts(struct driver_lab *l)
-{
-    struct host_redirect_counts c;
-
-    host_redirect_counts(l->host.host, &c);
-    return c;
-}
-
-static unsigned findings(const struct driver_lab *l)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < LEDGER_FAULTS; i++)
-        n += l->found[i];
-    return n;
 }
 
 /* ---- handles ------------------------------------------------------------------------------------------------- */
@@ -91,12 +56,12 @@ static void RED_05_a_handle_of_the_running_classify(void **state)
     assert_int_equal(a.plain, STATUS_SUCCESS);
     assert_int_equal(a.second, STATUS_SUCCESS);
     assert_int_not_equal(a.handles[0], a.handles[1]);
-    assert_int_equal(counts(l).handles, 2);
+    assert_int_equal(redirector_counts(l).handles, 2);
     assert_int_equal(FwpsAcquireClassifyHandle0((void *)a.context, 0, &outside), STATUS_INVALID_PARAMETER);
     FwpsReleaseClassifyHandle0(a.handles[0]);
     FwpsReleaseClassifyHandle0(a.handles[1]);
-    assert_int_equal(counts(l).handles, 0);
-    assert_int_equal(findings(l), 0);
+    assert_int_equal(redirector_counts(l).handles, 0);
+    assert_int_equal(redirector_findings(l), 0);
 }
 
 struct writer {
@@ -146,7 +111,7 @@ static void RED_07_acquiring_blocks_without_write(void **state)
     assert_int_equal(w.after.actionType, FWP_ACTION_BLOCK);
     assert_false(w.after.rights & FWPS_RIGHT_ACTION_WRITE);
     assert_non_null(l->host.outcome.changed);
-    assert_int_equal(findings(l), 0);
+    assert_int_equal(redirector_findings(l), 0);
 }
 
 static void RED_08_acquired_and_not_applied(void **state)
@@ -220,8 +185,8 @@ static void RED_32_requests_at_both(void **state)
     struct redirector bind = {.only_looks = true}, connect = {.only_looks = true};
     SOCKADDR_IN *in;
 
-    put(l, "BR", &bind);
-    put(l, "CR", &connect);
+    redirector_put(l, "BR", &bind);
+    redirector_put(l, "CR", &connect);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     in = (SOCKADDR_IN *)&bind.bind_shown[0].localAddressAndPort;
     assert_int_equal(in->sin_family, AF_INET);
@@ -292,8 +257,8 @@ static void RED_13_connect_bind_closure(void **state)
         assert_int_equal(t.status[1], i == 2 ? STATUS_INVALID_DEVICE_STATE : STATUS_SUCCESS);
         s->then = NULL;
     }
-    assert_int_equal(counts(l).pended, 0);
-    assert_int_equal(counts(l).handles, 0);
+    assert_int_equal(redirector_counts(l).pended, 0);
+    assert_int_equal(redirector_counts(l).handles, 0);
 }
 
 /* ---- bind ---------------------------------------------------------------------------------------------------- */
@@ -314,7 +279,7 @@ static void RED_02_a_bind_for_all_connections(void **state)
     struct wire_packet p;
     UINT16 port;
 
-    put(l, "BR", &r);
+    redirector_put(l, "BR", &r);
     assert_int_equal(bind_it(l, 5000, &e), STATUS_SUCCESS);
     host_endpoint_local(e, &local, &port);
     assert_int_equal(local.v4, 0x0a000001);
@@ -334,7 +299,7 @@ static void RED_02_a_bind_for_all_connections(void **state)
     assert_int_equal(p.destination_port, 6000);
     assert_int_equal(r.calls, 1);
     host_close(l->host.host, e);
-    assert_int_equal(findings(l), 0);
+    assert_int_equal(redirector_findings(l), 0);
 }
 
 static void RED_28_a_block_of_a_bind_is_not_enforced(void **state)
@@ -345,7 +310,7 @@ static void RED_28_a_block_of_a_bind_is_not_enforced(void **state)
     union wire_addr local;
     UINT16 port;
 
-    put(l, "BR", &r);
+    redirector_put(l, "BR", &r);
     assert_int_equal(bind_it(l, 5000, &e), STATUS_SUCCESS);
     host_endpoint_local(e, &local, &port);
     assert_int_equal(port, 6000);
@@ -360,7 +325,7 @@ static void RED_12_a_bind_waits(void **state)
     union wire_addr local;
     UINT16 port;
 
-    put(l, "BR", &r);
+    redirector_put(l, "BR", &r);
     host_lab_reset(&l->host);
     assert_int_equal(bind_it(l, 5000, &e), STATUS_PENDING);
     assert_string_equal(l->host.seen, "BR");
@@ -380,13 +345,13 @@ static void PEND_41_a_bind_is_closed_while_it_waits(void **state)
     struct redirector r = {.port = 6000, .pends = true};
     struct host_endpoint *e;
 
-    put(l, "BR", &r);
+    redirector_put(l, "BR", &r);
     assert_int_equal(bind_it(l, 5000, &e), STATUS_PENDING);
     host_close(l->host.host, e);
     host_lab_reset(&l->host);
     redirector_go(&r);
     assert_string_equal(l->host.seen, "");
-    assert_int_equal(counts(l).pended, 0);
+    assert_int_equal(redirector_counts(l).pended, 0);
 }
 
 /* ---- closure ------------------------------------------------------------------------------------------------- */
@@ -425,7 +390,7 @@ static void RED_31_a_closure_waits_and_all_behind_it(void **state)
     struct redirector r = {.pends = true};
     struct order o = {""};
 
-    put(l, "EC", &r);
+    redirector_put(l, "EC", &r);
     driver_lab_callout(l, "FE", SCRIPT(l, .then = associate, .ctx = &o, .deleted_then = flow_gone));
     driver_lab_callout(l, "RR", SCRIPT(l, .then = released, .ctx = &o));
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
@@ -434,12 +399,12 @@ static void RED_31_a_closure_waits_and_all_behind_it(void **state)
     LAB_IN(&l->host, TCP(WIRE_TCP_RST), .sport = 80, .dport = 50000, .seq = 101);
     assert_int_equal(r.calls, 1);
     assert_string_equal(o.text, ""); /* contexts and the port stay */
-    assert_int_equal(counts(l).closing, 1);
+    assert_int_equal(redirector_counts(l).closing, 1);
     redirector_go(&r);
     assert_string_equal(o.text, "deleted released "); /* ALE-33 */
-    assert_int_equal(counts(l).closing, 0);
+    assert_int_equal(redirector_counts(l).closing, 0);
     assert_int_equal(r.calls, 1);
-    assert_int_equal(findings(l), 0);
+    assert_int_equal(redirector_findings(l), 0);
 }
 
 static void RED_31_a_socket_with_flows(void **state)
@@ -449,7 +414,7 @@ static void RED_31_a_socket_with_flows(void **state)
     struct order o = {""};
     struct host_endpoint *e;
 
-    put(l, "EC", &r);
+    redirector_put(l, "EC", &r);
     driver_lab_callout(l, "FE", SCRIPT(l, .then = associate, .ctx = &o, .deleted_then = flow_gone));
     driver_lab_callout(l, "RR", SCRIPT(l, .then = released, .ctx = &o));
     assert_int_equal(bind_it(l, 5000, &e), STATUS_SUCCESS);
@@ -471,7 +436,7 @@ static void RED_31_the_host_shuts_down(void **state)
     struct redirector r = {.pends = true};
     struct order o = {""};
 
-    put(l, "EC", &r);
+    redirector_put(l, "EC", &r);
     driver_lab_callout(l, "FE", SCRIPT(l, .then = associate, .ctx = &o, .deleted_then = flow_gone));
     driver_lab_callout(l, "RR", SCRIPT(l, .then = released, .ctx = &o));
     LAB_OUT(&l->host, .sport = 5000, .dport = 53);
@@ -481,7 +446,7 @@ static void RED_31_the_host_shuts_down(void **state)
     assert_string_equal(o.text, "deleted released ");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, driver_lab_setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, driver_lab_setup, redirector_teardown)
 
 int main(void)
 {

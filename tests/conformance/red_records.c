@@ -12,11 +12,7 @@
 #include "host/host_redirect.h"
 #include "redirector.h"
 
-#define TCP(...)  .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = (__VA_ARGS__)
-#define SYN(...)  TCP(WIRE_TCP_SYN), .seq = 1, __VA_ARGS__
 #define CR4(name) FWPS_FIELD_ALE_CONNECT_REDIRECT_V4_##name
-
-static const GUID provider = {0x77656972, 0x7265, 0x6469, {1}};
 
 static FWP_BYTE_BLOB app = {6, (UINT8 *)"a\0p\0\0"}, proxy_app = {6, (UINT8 *)"x\0y\0\0"};
 static const struct host_owner application = {.process_id = 100, .app_id = &app},
@@ -45,32 +41,8 @@ static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t vers
 static int setup(void **state)
 {
     const struct host_config config = {.owner_of = owner_of};
-    struct driver_lab *l = test_calloc(1, sizeof(*l));
 
-    driver_lab_open(l, &config);
-    *state = l;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct driver_lab *l = *state;
-    struct host_counts c;
-
-    host_counts(l->host.host, &c);
-    assert_int_equal(c.impossible, 0);
-    driver_lab_close(l);
-    test_free(l);
-    return 0;
-}
-
-static HANDLE handle_new(void)
-{
-    HANDLE h = NULL;
-
-    assert_int_equal(FwpsRedirectHandleCreate0(&provider, 0, &h), STATUS_SUCCESS);
-    assert_non_null(h);
-    return h;
+    return redirector_setup(state, &config);
 }
 
 /* From 10.0.0.1:port, as accepted by the proxy at 10.0.0.1:8080. */
@@ -90,11 +62,6 @@ static struct redirector local_redirector(HANDLE h)
         .to = "10.0.0.1", .port = 8080, .pid = 4711, .handle = h, .context = "10.0.0.2:80"};
 }
 
-static void put(struct driver_lab *l, struct redirector *r)
-{
-    driver_lab_callout(l, "CR", SCRIPT(l, .then = redirector_play, .ctx = r));
-}
-
 static struct host_endpoint *proxy_socket(struct driver_lab *l, UINT16 port)
 {
     const struct host_socket s = {
@@ -110,7 +77,8 @@ static struct host_endpoint *proxy_socket(struct driver_lab *l, UINT16 port)
 static void RED_19_create_and_destroy(void **state)
 {
     struct driver_lab *l = lab(state);
-    HANDLE a = handle_new(), b = handle_new(), none = &none;
+    static const GUID provider = {0x77656972, 0x7265, 0x6469, {1}};
+    HANDLE a = redirector_handle(), b = redirector_handle(), none = &none;
     const HANDLE gone[] = {a, b};
 
     assert_ptr_not_equal(a, b);
@@ -123,7 +91,7 @@ static void RED_19_create_and_destroy(void **state)
     FwpsRedirectHandleDestroy0(a);
     assert_int_equal(l->found[LEDGER_TWICE], 1);
     assert_int_equal(host_redirect_handle_destroy(l->host.host, a), STATUS_INVALID_HANDLE);
-    a = handle_new(); /* another, though in the place of one of them */
+    a = redirector_handle(); /* another, though in the place of one of them */
     for (unsigned i = 0; i < 2; i++) {
         assert_ptr_not_equal(a, gone[i]);
         assert_int_equal(host_redirect_handle_destroy(l->host.host, gone[i]), STATUS_INVALID_HANDLE);
@@ -134,13 +102,13 @@ static void RED_19_create_and_destroy(void **state)
 static void RED_23_the_context_goes_with_the_flow(void **state)
 {
     struct driver_lab *l = lab(state);
-    HANDLE h = handle_new();
+    HANDLE h = redirector_handle();
     struct redirector r = local_redirector(h);
     struct host_redirect_ends ends = accepted(50000);
     char context[64];
     SIZE_T size;
 
-    put(l, &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(l->host.outcome.fate, HOST_PASSED);
     assert_int_equal(host_redirect_context(l->host.host, &ends, NULL, 0, &size), STATUS_BUFFER_TOO_SMALL);
@@ -164,14 +132,14 @@ static void RED_23_the_context_goes_with_the_flow(void **state)
 static void RED_24_records_and_context_of_an_accepted_socket(void **state)
 {
     struct driver_lab *l = lab(state);
-    HANDLE h = handle_new();
+    HANDLE h = redirector_handle();
     struct redirector r = local_redirector(h);
     struct host_redirect_ends ends = accepted(50000), other = accepted(50001);
     struct host_endpoint *e;
     UINT8 records[256];
     SIZE_T size, unused;
 
-    put(l, &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     assert_int_equal(host_redirect_records(l->host.host, &other, records, sizeof(records), &size),
                      STATUS_NOT_FOUND);
@@ -240,14 +208,14 @@ static SIZE_T records_of(struct driver_lab *l, UINT16 port, UINT8 *out)
 static void RED_25_the_proxys_connection(void **state)
 {
     struct driver_lab *l = lab(state);
-    HANDLE h = handle_new();
+    HANDLE h = redirector_handle();
     struct redirector r = local_redirector(h);
     struct told t = {.handles = {h}};
     struct host_endpoint *e;
     UINT8 records[256];
     SIZE_T size;
 
-    put(l, &r);
+    redirector_put(l, "CR", &r);
     r.also = be_told;
     r.ctx = &t;
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
@@ -275,14 +243,14 @@ static void RED_25_the_proxys_connection(void **state)
 static void RED_20_states(void **state)
 {
     struct driver_lab *l = lab(state);
-    HANDLE h = handle_new(), other = handle_new(), third = handle_new();
+    HANDLE h = redirector_handle(), other = redirector_handle(), third = redirector_handle();
     struct redirector r = local_redirector(h);
     struct told t = {.handles = {h, other, third}};
     struct host_endpoint *e, *second;
     UINT8 records[256];
     SIZE_T size;
 
-    put(l, &r);
+    redirector_put(l, "CR", &r);
     r.also = be_told;
     r.ctx = &t;
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
@@ -319,14 +287,14 @@ static void RED_20_states(void **state)
 static void RED_27_records_for_who_pends(void **state)
 {
     struct driver_lab *l = lab(state);
-    HANDLE h = handle_new();
+    HANDLE h = redirector_handle();
     struct redirector r = local_redirector(h);
     struct told t = {.handles = {h}};
     struct host_endpoint *e;
     UINT8 records[256];
     SIZE_T size;
 
-    put(l, &r);
+    redirector_put(l, "CR", &r);
     LAB_OUT(&l->host, SYN(.sport = 50000, .dport = 80));
     size = records_of(l, 50000, records);
     e = proxy_socket(l, 60000);
@@ -345,7 +313,7 @@ static void RED_27_records_for_who_pends(void **state)
     FwpsRedirectHandleDestroy0(h);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, redirector_teardown)
 
 int main(void)
 {

@@ -4,12 +4,16 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "redirector.h"
 #include "mstcpip.h"
 #include "wire/wire.h"
+
+#define AC4(name) FWPS_FIELD_ALE_AUTH_CONNECT_V4_##name
 
 static void set_end(SOCKADDR_STORAGE *end, const char *address, UINT16 port)
 {
@@ -180,4 +184,110 @@ void redirector_play(struct driver_lab_script *s, const struct driver_lab_call *
     }
     answer(r, c->out);
     release(r);
+}
+
+/* ---- what its tests have in common ------------------------------------------------------------------------------- */
+
+int redirector_setup(void **state, const struct host_config *config)
+{
+    struct driver_lab *l = calloc(1, sizeof(*l));
+
+    assert_non_null(l);
+    driver_lab_open(l, config);
+    *state = l;
+    return 0;
+}
+
+int redirector_teardown(void **state)
+{
+    struct driver_lab *l = *state;
+    struct host_counts c;
+
+    host_counts(l->host.host, &c);
+    assert_int_equal(c.impossible, 0);
+    return driver_lab_teardown(state);
+}
+
+void redirector_put(struct driver_lab *l, const char *layer, struct redirector *r)
+{
+    driver_lab_callout(l, layer, SCRIPT(l, .then = redirector_play, .ctx = r, .sublayer = r->sublayer));
+}
+
+HANDLE redirector_handle(void)
+{
+    static const GUID provider = {0x77656972, 0x7265, 0x6469, {1}};
+    HANDLE h = NULL;
+
+    assert_int_equal(FwpsRedirectHandleCreate0(&provider, 0, &h), STATUS_SUCCESS);
+    assert_non_null(h);
+    return h;
+}
+
+struct host_redirect_counts redirector_counts(struct driver_lab *l)
+{
+    struct host_redirect_counts c;
+
+    host_redirect_counts(l->host.host, &c);
+    return c;
+}
+
+unsigned redirector_findings(const struct driver_lab *l)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < LEDGER_FAULTS; i++)
+        n += l->found[i];
+    return n;
+}
+
+const char *redirector_text(const SOCKADDR_STORAGE *a)
+{
+    static char text[80];
+    char address[WIRE_ADDR_TEXT];
+    const SOCKADDR_IN *in = (const SOCKADDR_IN *)a;
+    union wire_addr w = {.v4 = __builtin_bswap32(in->sin_addr.S_un.S_addr)};
+
+    snprintf(text, sizeof text, "%s:%u", wire_addr_format(4, &w, address), __builtin_bswap16(in->sin_port));
+    return text;
+}
+
+void redirector_goes(const struct driver_lab *l, const char *to, UINT16 port)
+{
+    const struct host_outcome *o = &l->host.outcome;
+    struct wire_packet p;
+    char address[WIRE_ADDR_TEXT];
+
+    assert_int_equal(o->fate, HOST_PASSED);
+    assert_non_null(o->changed);
+    wire_parse(WIRE_LINK_ETHERNET, o->changed, 54, 54, &p);
+    assert_int_equal(p.reached, WIRE_TRANSPORT);
+    assert_string_equal(wire_addr_format(4, &p.destination, address), to);
+    assert_int_equal(p.destination_port, port);
+    assert_false(p.ip_checksum_wrong);
+    assert_true(wire_verify(&p));
+}
+
+static void note_ac(struct driver_lab_script *s, const struct driver_lab_call *c)
+{
+    struct redirector_ac *a = s->ctx;
+    const unsigned n = a->calls++ % 8;
+
+    a->remote[n] = c->values->incomingValue[AC4(IP_REMOTE_ADDRESS)].value.uint32;
+    a->port[n] = c->values->incomingValue[AC4(IP_REMOTE_PORT)].value.uint16;
+    a->flags[n] = c->values->incomingValue[AC4(FLAGS)].value.uint32;
+    a->target[n] = c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_LOCAL_REDIRECT_TARGET_PID;
+    a->original[n] = c->metadata->currentMetadataValues & FWPS_METADATA_FIELD_ORIGINAL_DESTINATION;
+    a->pid[n] = c->metadata->localRedirectTargetPID;
+    if (a->original[n])
+        strcpy(a->from[n], redirector_text((const SOCKADDR_STORAGE *)c->metadata->originalDestination));
+    if (a->answer[n] != 0) {
+        c->out->actionType = a->answer[n];
+        if (a->answer[n] == FWP_ACTION_BLOCK)
+            c->out->rights &= ~(UINT32)FWPS_RIGHT_ACTION_WRITE;
+    }
+}
+
+void redirector_watch(struct driver_lab *l, struct redirector_ac *a)
+{
+    driver_lab_callout(l, "AC", SCRIPT(l, .then = note_ac, .ctx = a));
 }

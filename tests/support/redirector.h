@@ -13,8 +13,12 @@
 #include "fwpsk.h"
 
 #include "driver_lab.h"
+#include "host/host_redirect.h"
 
 #define REDIRECTOR_CALLS 8
+
+#define TCP(...) .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = (__VA_ARGS__)
+#define SYN(...) TCP(WIRE_TCP_SYN), .seq = 1, __VA_ARGS__
 
 struct redirector {
     const char *to;    /* the new remote end (CR) or local one (BR); NULL: it stays */
@@ -33,6 +37,7 @@ struct redirector {
     unsigned until;         /* pends and changes at the first so many calls only; 0: at all */
     void (*also)(struct redirector *r, const struct driver_lab_call *c); /* before anything else */
     void *ctx;
+    UINT16 sublayer; /* that its filter goes to; the greater, the heavier; 0: the common one */
     /* seen and done */
     unsigned calls;
     UINT32 condition_flags[REDIRECTOR_CALLS];
@@ -58,5 +63,35 @@ void redirector_change(struct redirector *r);
 void redirector_go(struct redirector *r);
 /* Completes so that it is asked again. */
 void redirector_again(struct redirector *r);
+
+/* Its callout and filter at that layer ("CR"). */
+void redirector_put(struct driver_lab *l, const char *layer, struct redirector *r);
+
+/* ---- what its tests have in common ------------------------------------------------------------------------------- */
+
+/* A lab of that configuration, of the machine's functions as a fixture; and its end, however it was opened: no step that the
+ * host's table does not know was taken. */
+int redirector_setup(void **state, const struct host_config *config);
+int redirector_teardown(void **state);
+/* A redirect handle of the tests' provider. */
+HANDLE redirector_handle(void);
+/* "10.0.0.9:80", good until the next call. */
+const char *redirector_text(const SOCKADDR_STORAGE *a);
+/* The last frame passed, as one to that remote end, and is sound. */
+void redirector_goes(const struct driver_lab *l, const char *to, UINT16 port);
+struct host_redirect_counts redirector_counts(struct driver_lab *l);
+unsigned redirector_findings(const struct driver_lab *l); /* of any kind */
+
+/* A callout at AC: what it was told, and what it answers, call for call; 0: nothing. */
+struct redirector_ac {
+    unsigned calls;
+    UINT32 remote[8], flags[8];
+    UINT16 port[8];
+    bool target[8], original[8];
+    DWORD pid[8];
+    char from[8][80];
+    FWP_ACTION_TYPE answer[8];
+};
+void redirector_watch(struct driver_lab *l, struct redirector_ac *a);
 
 #endif
