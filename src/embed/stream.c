@@ -17,7 +17,8 @@
  *   WRITABLE   what is to go out is sent on
  *
  * Ends. shutdown feeds the end; when it comes out at the other side and all before it is sent, TCP's FIN follows. A socket
- * that its program closes lives on without it (its stream's `orphan`) until both ends are out or the connection is gone;
+ * that its program closes lives on without it (its stream's `orphan`) until both ends are out or the connection is gone (for
+ * the peer's end it waits as long as TCP does in FIN_WAIT_2);
  * bytes that come for it then are nobody's, and reset it. The host keeps the flow until both ends have passed here:
  * host_stream_over().
  */
@@ -448,6 +449,7 @@ bool embed_stream_close(struct embed_stream *st)
         connected(st->socket) == NULL)
         return false;
     st->orphan = true;
+    stack_wait_for_end(st->k);
     look_at(st);
     return true;
 }

@@ -111,7 +111,8 @@ struct stack_socket {
     uint8_t events; /* bits of enum stack_event, to be told */
     bool queued;    /* is in the list of events */
     bool owned, bound, reuse, has_peer, dead;
-    bool asking; /* is in config.send() with what it begins */
+    bool leaving; /* stack_wait_for_end() */
+    bool asking;  /* is in config.send() with what it begins */
     bool held;
     int8_t answer; /* came while asking: 1 permitted, -1 refused */
     union wire_addr local, remote;

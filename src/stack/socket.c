@@ -245,6 +245,21 @@ void stack_close(struct stack_socket *k)
     stack_leave(s);
 }
 
+void stack_wait_for_end(struct stack_socket *k)
+{
+    struct stack *s = k->stack;
+
+    if (!is_tcp(k))
+        return;
+    stack_enter(s);
+    k->leaving = true;
+    if (tcp_of(k)->tcp == TCP_FIN_WAIT_2) {
+        tcp_set(tcp_of(k), TCP_FIN_WAIT_2); /* for so long */
+        tcp_arm(tcp_of(k));
+    }
+    stack_leave(s);
+}
+
 void stack_abort(struct stack_socket *k)
 {
     struct stack *s = k->stack;

@@ -163,6 +163,9 @@ long stack_receive(struct stack_socket *s, void *out, size_t size, union wire_ad
 int stack_shutdown(struct stack_socket *s); /* nothing more will be sent: FIN after what is queued */
 /* The owner lets go: TCP goes on to its end by itself (with RST where data was not read), the handle is gone. */
 void stack_close(struct stack_socket *s);
+/* TCP: its owner has nothing more to send and only waits for its end. In FIN_WAIT_2 it waits no longer than one without an
+ * owner: then it is given up, and STACK_CLOSED. */
+void stack_wait_for_end(struct stack_socket *s);
 void stack_abort(struct stack_socket *s); /* RST at once; the handle is gone */
 /* The host ends the TCP connection between these ends, whoever's it is: RST; its owner finds STACK_RESET and, as Windows
  * has it where the own machine ends one (WSAECONNABORTED), -ECONNABORTED. What was not read is gone. False: there is none. */

@@ -46,7 +46,7 @@ void tcp_set(struct tcp_socket *t, enum tcp_state state)
     };
 
     t->tcp = (uint8_t)state;
-    if (state == TCP_FIN_WAIT_2 && !t->socket.owned)
+    if (state == TCP_FIN_WAIT_2 && (!t->socket.owned || t->socket.leaving))
         t->end_at = t->socket.stack->now + ORPHAN_S * SECOND;
     if (state == TCP_TIME_WAIT) {
         t->end_at = t->socket.stack->now + t->socket.stack->config.time_wait_ns;

@@ -5,7 +5,7 @@
  *   again_at  something is under way: send it again (RFC 6298, the least time is Windows' 300 ms), doubling; or
  *             something waits for a window: probe it, for as long as probes are answered
  *   ack_at    an ACK that waited for company
- *   end_at    the end of TIME_WAIT, or of FIN_WAIT_2 without an owner
+ *   end_at    the end of TIME_WAIT, or of FIN_WAIT_2 without an owner or with one that only waits for it
  */
 #include "stack/internal.h"
 
@@ -52,7 +52,7 @@ void tcp_arm(struct tcp_socket *t)
     if (t->end_at < at)
         at = t->end_at;
     timer_set(&t->socket.stack->timers, &t->socket.timer, at,
-              t->tcp == TCP_TIME_WAIT || (t->tcp == TCP_FIN_WAIT_2 && !t->socket.owned));
+              t->tcp == TCP_TIME_WAIT || (t->tcp == TCP_FIN_WAIT_2 && t->end_at != NEVER));
 }
 
 static unsigned most_tries(const struct tcp_socket *t)

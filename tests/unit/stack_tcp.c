@@ -476,6 +476,27 @@ static void let_go_and_data_comes(void **state)
     stack_counts(p->stack, &counts);
     assert_int_equal(counts.sockets, 0);
     peer_expect_nothing(p);
+
+    /* So it is with an owner that only waits for the end, whether he says so before or then. */
+    for (int early = 0; early < 2; early++) {
+        s = peer_connect(p, 4, &iss);
+        if (early)
+            stack_wait_for_end(s);
+        assert_int_equal(stack_shutdown(s), 0);
+        peer_expect(p, FIN | ACK, iss + 1, PEER, 0);
+        peer_tcp(p, ACK, PEER, iss + 2, NULL, 0);
+        if (!early) {
+            assert_int_equal(stack_deadline(p->stack, &acts), UINT64_MAX);
+            stack_wait_for_end(s);
+        }
+        assert_int_equal(stack_deadline(p->stack, &acts), p->now + 60 * PEER_S);
+        peer_wait(p, 60 * PEER_S);
+        assert_int_equal(stack_state(s), STACK_CLOSED);
+        stack_close(s);
+        stack_counts(p->stack, &counts);
+        assert_int_equal(counts.sockets, 0);
+        peer_expect_nothing(p);
+    }
 }
 
 /* ---- resets (RFC 9293, 3.10.7; RFC 5961) ------------------------------------------------------------------ */
