@@ -67,6 +67,7 @@ struct weir_driver;
 struct weir_device;
 struct weir_rule;
 struct weir_hold;
+struct weir_vswitch;
 struct _DRIVER_OBJECT;
 struct _UNICODE_STRING;
 
@@ -227,8 +228,9 @@ long weir_send_to(struct weir_socket *s, const char *address, const void *bytes,
  * WEIR_ADDRESS bytes. */
 #define WEIR_ADDRESS 64
 long weir_receive(struct weir_socket *s, void *out, size_t size, char *from);
-int weir_shutdown(struct weir_socket *s);                /* sends nothing more */
-int weir_join(struct weir_socket *s, const char *group); /* multicast */
+int weir_shutdown(struct weir_socket *s); /* sends nothing more */
+/* Multicast. What a machine sends to a group, or to all, its own members get as well (IP_MULTICAST_LOOP's default). */
+int weir_join(struct weir_socket *s, const char *group);
 int weir_leave(struct weir_socket *s, const char *group);
 void weir_close(struct weir_socket *s); /* the handle is gone; TCP says farewell by itself */
 void weir_abort(struct weir_socket *s); /* with a reset */
@@ -322,6 +324,65 @@ int weir_mac(struct weir *w, uint32_t interface, bool peer, uint8_t mac[6]);
 /* The other end of the wire is this descriptor from now on (a TUN device's without packet information: an IP packet a
  * read, a write); the peer is gone, the wire has no delay of its own. real_time only. It stays the caller's. */
 int weir_attach(struct weir *w, uint32_t interface, int fd);
+
+/* ---- virtual switches ---------------------------------------------------------------------------------- */
+
+/*
+ * A switch with ports, beside the host's interfaces and apart from them: what a driver at the vSwitch layers filters. A frame
+ * from a port passes INGRESS_VSWITCH_ETHERNET and, IP, _TRANSPORT, then for each port that gets it the EGRESS layers.
+ * It goes where its destination was learned (the last source port of that address), else to all others.
+ *
+ *     struct weir_vswitch *v = weir_vswitch(w, &(struct weir_vswitch_config){
+ *         .name = "lan", .ports = (struct weir_port[]){{.id = 1, .vm = "vm a"}, {.id = 2, .vm = "vm b"}}, .port_count = 2});
+ *     assert_int_equal(weir_port_send(v, 1, frame, sizeof frame), 1);
+ *     assert_int_equal(weir_port_receive(v, 2, got, sizeof got), sizeof frame);
+ *
+ * Who has subscribed (FwpsvSwitchEventsSubscribe0) is told of switches, ports and their network adapters as they come and go,
+ * with the structures of ntddndis.h; who subscribes later is not told of what is there. Events of policies, of saved state and
+ * of the filter engine's place are not raised. Ids of drivers' values are these names as UTF-16, without a terminator.
+ */
+enum weir_nic { WEIR_NIC_EXTERNAL, WEIR_NIC_SYNTHETIC, WEIR_NIC_EMULATED, WEIR_NIC_INTERNAL };
+struct weir_port {
+    uint32_t id; /* > 0, unique in its switch */
+    enum weir_nic nic;
+    uint16_t nic_index;
+    const char *name; /* its network adapter's; NULL: "nic 1" */
+    const char *vm;   /* whose it is; NULL: no virtual machine's */
+    uint8_t mac[6];   /* its adapter's; zeros: it is learned */
+    bool trunk;       /* or in private VLAN mode: frames from and to it pass the transport layers by */
+};
+struct weir_vswitch_config {
+    const char *name; /* unique */
+    uint8_t network_type;
+    uint32_t tenant;
+    const struct weir_port *ports; /* there and connected from the beginning */
+    size_t port_count;
+};
+/* NULL: a misuse; or a driver refused it: weir_error(). */
+struct weir_vswitch *weir_vswitch(struct weir *w, const struct weir_vswitch_config *config);
+void weir_vswitch_end(struct weir_vswitch *v);
+/* Created, then its adapter created and connected. 0; -EINPROGRESS: a driver pended it; -EACCES: refused (only its connection
+ * was: WEIR_PORT_DISCONNECTED); -ENOMEM. */
+int weir_port_add(struct weir_vswitch *v, const struct weir_port *port);
+/* Disconnected, and deleted. 0; -EINPROGRESS: a driver pended it; -EBUSY: it is coming or going. */
+int weir_port_remove(struct weir_vswitch *v, uint32_t id);
+/* 0; -EBUSY; connect: -EACCES. */
+int weir_port_connect(struct weir_vswitch *v, uint32_t id);
+int weir_port_disconnect(struct weir_vswitch *v, uint32_t id);
+enum weir_port_state {
+    WEIR_PORT_NONE,     /* there is none: never was, was refused, is gone */
+    WEIR_PORT_CREATING, /* a driver has pended it */
+    WEIR_PORT_CONNECTED,
+    WEIR_PORT_DISCONNECTED,
+    WEIR_PORT_DELETING, /* a driver has pended it */
+};
+enum weir_port_state weir_port_state(struct weir_vswitch *v, uint32_t id);
+/* A frame from its Ethernet header on, from that port; 0: from the switch's own. To how many ports it came by itself; -EACCES:
+ * blocked or absorbed at ingress; -ENOTCONN. What a driver injects in its place comes after. */
+int weir_port_send(struct weir_vswitch *v, uint32_t id, const void *frame, size_t size);
+/* The oldest of the frames (1,024 at most are kept) that came out of that port: its size, of which up to `size` bytes are
+ * written; -EAGAIN: there is none. */
+long weir_port_receive(struct weir_vswitch *v, uint32_t id, void *out, size_t size);
 
 /* ---- what happens to a machine ------------------------------------------------------------------------- */
 

@@ -26,6 +26,9 @@
  * for a socket that was redirected, which only the first piece could tell: it is given the whole, between the ends that
  * the socket knows.
  *
+ * Groups. What is sent to a group, or to all, comes back to members on the host itself (IP_MULTICAST_LOOP): the host says
+ * that the copy has passed the layers inbound (host_outcome.looped), and the stack gets it.
+ *
  * Frames. What stands behind an Ethernet header need not be IP: such a frame meets the MAC layers alone, and no stack. What a
  * driver injects there keeps its own header, both ways.
  *
@@ -61,7 +64,7 @@ struct note {
     enum note_kind kind;
     struct host_completed completed;
     struct ends ends; /* TORN: by the host, GONE: in the stack */
-    bool inbound, loopback;
+    bool inbound, loopback, looped;
     uint32_t interface, size;
     uint8_t bytes[];
 };
@@ -88,6 +91,7 @@ struct embed_gate {
     const struct host_owner *sending; /* whose packet is with the host */
     struct embed_socket *held;        /* those whose connect waits, newest first */
     struct pieces *pieces;            /* made with the first */
+    bool looped;                      /* the datagram that is being sent comes back to members here */
     uint64_t whole;                   /* the frame that completed a datagram last */
     uint8_t *undone;                  /* that datagram between its socket's ends */
     uint32_t undone_size;             /* 0: they are those that it has */
@@ -236,6 +240,10 @@ static enum stack_sent pass_on(struct embed *e, const struct stack_packet *p, co
             tell_fate(e, &o, p->interface, false, bytes, link, size);
         return answer_of(g, p, f, &o, s);
     }
+    if (first)
+        g->looped = o.looped;
+    if (g->looped && !o.inbound && i != NULL)
+        embed_wire_loop(e, p->interface, bytes + link, size - link);
     if (o.inbound || i == NULL)
         embed_wire_loop(e, p->interface, bytes + link, size - link);
     else if (i == by)
@@ -486,6 +494,7 @@ static void note_packet(struct embed *e, const struct host_emitted *p)
     n->kind = p->frame ? NOTE_FRAME : NOTE_PACKET;
     n->inbound = p->inbound;
     n->loopback = p->loopback;
+    n->looped = p->looped;
     n->interface = p->interface_index;
     n->size = size;
     memcpy(n->bytes, bytes, size);
@@ -641,6 +650,8 @@ static void carry_out(struct embed *e, const struct note *n)
         embed_gate_give(e, n->interface, n->bytes, n->size);
     } else if (n->kind == NOTE_PACKET) {
         i = embed_interface_towards(e, n->interface, n->bytes, n->size);
+        if (i != NULL && n->looped)
+            embed_wire_loop(e, i->index, n->bytes, n->size);
         if (i != NULL)
             send_cut(e, i, n->bytes, n->size);
     } else if (n->completed.operation == HOST_OPERATION_BIND) {
@@ -733,6 +744,11 @@ void embed_gate_host(struct embed *e, struct host_config *config)
     config->observer.reassembled = on_reassembled;
     config->live = true;
     config->ctx = e;
+}
+
+uint64_t embed_gate_number(struct embed *e)
+{
+    return ++e->gate->frames;
 }
 
 struct stack *embed_gate_stack(struct embed *e)

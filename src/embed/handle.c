@@ -68,9 +68,9 @@ struct parts {
 };
 
 static const char *const kinds[] = {
-    [EMBED_ENGINE] = "engine", [EMBED_PROCESS] = "process", [EMBED_SOCKET] = "socket",
-    [EMBED_DRIVER] = "driver", [EMBED_DEVICE] = "device",   [EMBED_RULE] = "rule",
-    [EMBED_HOLD] = "hold",
+    [EMBED_ENGINE] = "engine", [EMBED_PROCESS] = "process",        [EMBED_SOCKET] = "socket",
+    [EMBED_DRIVER] = "driver", [EMBED_DEVICE] = "device",          [EMBED_RULE] = "rule",
+    [EMBED_HOLD] = "hold",     [EMBED_VSWITCH] = "virtual switch",
 };
 
 static uintptr_t this_thread(void)
@@ -93,7 +93,7 @@ static bool split(const void *handle, struct parts *p)
     p->kind = n >> 32 & 0xf;
     p->place = n >> 14 & (OBJECTS - 1);
     p->object_generation = n & TURNS;
-    return n >> 60 == TAG && p->kind >= EMBED_ENGINE && p->kind <= EMBED_HOLD;
+    return n >> 60 == TAG && p->kind >= EMBED_ENGINE && p->kind <= EMBED_VSWITCH;
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------- */

@@ -88,6 +88,7 @@ static enum stack_sent peer_send(void *ctx, const struct stack_packet *p)
     struct embed_interface *i = ctx;
 
     embed_wire_send(i->e, i, true, p->bytes, p->size);
+    embed_wire_echo(i->e, i, p->bytes, p->size);
     return STACK_SENT;
 }
 

@@ -12,7 +12,7 @@
  *                        |      v                                      |
  *                        +--> wire.c   rules, delays, capture; interface.c: peers' ends, TUN; frame.c
  *                        +--> world.c  time: wires, stacks, fibers, deadline by deadline
- *                        +--> driver.c, device.c, classify.c
+ *                        +--> driver.c, device.c, classify.c, vswitch.c
  *                        +--> watch.c  events as they happen; match, expect
  *                        +--> fault.c  calls that fail, threads that are held
  *                        +--> hang.c   what does not come back: told with every thread's stack, and the end
@@ -43,7 +43,8 @@ enum embed_kind {
     EMBED_DRIVER,
     EMBED_DEVICE,
     EMBED_RULE,
-    EMBED_HOLD
+    EMBED_HOLD,
+    EMBED_VSWITCH /* the last */
 };
 
 /* What is created with an engine. Parts are their files' own. */
@@ -61,11 +62,12 @@ struct embed {
     struct loader *loader;
     struct rt_sim *sim; /* NULL: real time */
     struct rt_clock *clock;
-    struct embed_handles *handles;                            /* handle.c */
-    struct embed_world *world;                                /* world.c */
-    struct embed_links *links;                                /* interface.c */
-    struct embed_wires *wires;                                /* wire.c */
-    struct embed_capture *capture;                            /* capture.c; NULL: nothing is written down */
+    struct embed_handles *handles;   /* handle.c */
+    struct embed_world *world;       /* world.c */
+    struct embed_links *links;       /* interface.c */
+    struct embed_wires *wires;       /* wire.c */
+    struct embed_vswitch *vswitches; /* vswitch.c, newest first; also those that have ended */
+    struct embed_capture *capture;   /* capture.c; NULL: nothing is written down */
     void (*frame_tap)(void *ctx, const struct weir_frame *f); /* frame.c; NULL: nobody hears of frames */
     void *frame_tap_ctx;
     struct embed_programs *programs; /* program.c */

@@ -75,6 +75,8 @@ void embed_wire_frame(struct embed *e, struct embed_interface *i, bool to_host, 
                       uint32_t size);
 /* A packet comes back to the host that sent it, at once: loopback. */
 void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, uint32_t size);
+/* The same of a peer's, if it is sent to a group or to all. */
+void embed_wire_echo(struct embed *e, struct embed_interface *i, const uint8_t *bytes, uint32_t size);
 uint64_t embed_wires_due(const struct embed *e); /* UINT64_MAX: nothing is under way */
 /* Delivers one packet that is due. False: none is. */
 bool embed_wires_deliver(struct embed *e, uint64_t now);
@@ -130,6 +132,15 @@ bool embed_gate_drain(struct embed *e);
 void embed_gate_deleted(struct embed *e, const struct host_flow_info *f);
 /* Its connect, if its first packet is held, is nobody's any more. */
 void embed_gate_forget(struct embed *e, struct embed_socket *s);
+
+/* The next frame's number. */
+uint64_t embed_gate_number(struct embed *e);
+
+/* ---- virtual switches (vswitch.c) ---------------------------------------------------------------------- */
+
+void embed_vswitches_destroy(struct embed *e); /* after the host */
+/* What subscribers had pended and completed is carried on. False: there was nothing. */
+bool embed_vswitches_drain(struct embed *e);
 
 /* ---- programs and their sockets (program.c, socket.c) -------------------------------------------------- */
 

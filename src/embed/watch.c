@@ -27,6 +27,7 @@
 /* Where a layer's fields stand; made when it is first seen. */
 struct places {
     bool made, ale, permanent; /* permanent: written down though it is empty */
+    bool ends;                 /* of a packet on its way in, which has a source and a destination there */
     int8_t local, remote, local_port, remote_port, protocol, direction, flags;
     int8_t version;
 };
@@ -243,8 +244,9 @@ static const struct places *places_of(struct embed_watch *w, const struct engine
         return p;
     p->local = either(place_of(l, "IP_LOCAL_ADDRESS"), place_of(l, "IP_SOURCE_ADDRESS"));
     p->remote = either(place_of(l, "IP_REMOTE_ADDRESS"), place_of(l, "IP_DESTINATION_ADDRESS"));
-    p->local_port = place_of(l, "IP_LOCAL_PORT");
-    p->remote_port = place_of(l, "IP_REMOTE_PORT");
+    p->local_port = either(place_of(l, "IP_LOCAL_PORT"), place_of(l, "IP_SOURCE_PORT"));
+    p->remote_port = either(place_of(l, "IP_REMOTE_PORT"), place_of(l, "IP_DESTINATION_PORT"));
+    p->ends = l->direction == 'i' && place_of(l, "IP_SOURCE_ADDRESS") >= 0;
     p->protocol = place_of(l, "IP_PROTOCOL");
     p->direction = place_of(l, "DIRECTION");
     p->flags = place_of(l, "FLAGS");
@@ -307,15 +309,18 @@ static void take_request(struct embed_watch *w, struct embed_record *r, const st
                          const struct engine_request *q)
 {
     const struct places *p = places_of(w, l);
+    const int8_t local_port = p->ends ? p->remote_port : p->local_port,
+                 remote_port = p->ends ? p->local_port : p->remote_port;
     const FWPS_INCOMING_VALUES0 *v = q->values;
-    bool local = address_at(v, p->local, &r->local), remote = address_at(v, p->remote, &r->remote);
+    bool local = address_at(v, p->ends ? p->remote : p->local, &r->local),
+         remote = address_at(v, p->ends ? p->local : p->remote, &r->remote);
 
     r->layer = embed_layer_name(l);
     r->version = local || remote ? (uint8_t)p->version : 0;
     r->protocol = (uint8_t)number_at(v, p->protocol);
     r->has_ports = p->local_port >= 0 || p->remote_port >= 0;
-    r->local_port = (uint16_t)number_at(v, p->local_port);
-    r->remote_port = (uint16_t)number_at(v, p->remote_port);
+    r->local_port = (uint16_t)number_at(v, local_port);
+    r->remote_port = (uint16_t)number_at(v, remote_port);
     r->reauthorization = (number_at(v, p->flags) & FWP_CONDITION_FLAG_IS_REAUTHORIZE) != 0;
     if (q->metadata != NULL && FWPS_IS_METADATA_FIELD_PRESENT(q->metadata, FWPS_METADATA_FIELD_PROCESS_ID))
         r->process_id = q->metadata->processId;

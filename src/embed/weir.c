@@ -163,6 +163,7 @@ static void unmake(struct embed *e)
     }
     if (e->host != NULL)
         host_destroy(e->host);
+    embed_vswitches_destroy(e);
     embed_programs_destroy(e);
     embed_streams_destroy(e);
     embed_gate_destroy(e);

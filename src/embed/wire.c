@@ -5,7 +5,8 @@
  *   a peer's stack --send--> embed_wire_send() --rules, taps, capture--> under way --due--> gate.c: the host
  *   the host's     --gate--> embed_wire_frame() --              ""  --> under way --due--> the peer's stack, or
  *   weir_frame_send() -----> embed_wire_frame()                                            an attached descriptor
- *   the host's     --gate--> embed_wire_loop() --> under way --at once--> the host's stack (loopback)
+ *   the host's     --gate--> embed_wire_loop() --> under way --at once--> the host's stack (loopback, own members)
+ *   a peer's       --------> embed_wire_echo() --> under way --at once--> its own stack (own members of a group)
  *
  * What is under way stands in a heap by the time when it is due, then by the order in which it was sent: a wire
  * without rules keeps the order. A packet that is held back (WEIR_REORDER) is due later, and as soon as the next
@@ -32,7 +33,7 @@ struct flight {
     uint32_t size,
         link;  /* the frame's; of what stands before its IP packet: as much as `size` where there is none */
     size_t at; /* in the heap */
-    bool to_host;
+    bool to_host, echo;   /* echo: it comes back to the peer that sent it */
     struct flight *under; /* what was under way to somebody of the test's when this one was: a tap may send */
     uint8_t frame[];
 };
@@ -169,6 +170,7 @@ static struct flight *flight_new(struct embed_wires *w, uint32_t size)
         f->room = room;
     }
     f->size = size;
+    f->echo = false;
     f->number = w->number++;
     return f;
 }
@@ -383,6 +385,27 @@ void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, 
     go(e->wires, f);
 }
 
+void embed_wire_echo(struct embed *e, struct embed_interface *i, const uint8_t *bytes, uint32_t size)
+{
+    uint8_t mac[6] = {0};
+    struct flight *f;
+
+    if (size > PACKET_MOST || size < 20 || (bytes[0] >> 4 == 6 && size < 40))
+        return;
+    group_mac(bytes, mac);
+    f = (mac[0] & 1) != 0 ? flight_new(e->wires, LINK + size) : NULL;
+    if (f == NULL)
+        return;
+    memcpy(f->frame + LINK, bytes, size);
+    f->due = embed_now(e);
+    f->i = i;
+    f->interface = i->index;
+    f->to_host = false;
+    f->echo = true;
+    f->link = LINK;
+    go(e->wires, f);
+}
+
 /* ---- arriving ------------------------------------------------------------------------------------------ */
 
 static void arrive(struct embed *e, struct flight *f, uint64_t now)
@@ -400,13 +423,14 @@ static void arrive(struct embed *e, struct flight *f, uint64_t now)
             (void)!write(f->i->fd, packet, size);
         return;
     }
-    if (!embed_frame_is_for(f->i->mac[!f->to_host], f->frame))
+    if (!f->echo && !embed_frame_is_for(f->i->mac[!f->to_host], f->frame))
         return;
     if (f->to_host) {
         embed_gate_arrive(e, f->i, f->frame, f->size);
         return;
     }
-    embed_frame_tell(e, f->i, WEIR_FROM_HOST, true, f->frame, f->size);
+    if (!f->echo)
+        embed_frame_tell(e, f->i, WEIR_FROM_HOST, true, f->frame, f->size);
     at = f->i->peer; /* whoever was told may have ended it */
     if (at == NULL || size == 0)
         return;

@@ -167,7 +167,7 @@ static bool one_step(struct embed *e)
 {
     const uint64_t now = embed_now(e);
 
-    if (embed_gate_drain(e) || embed_streams_drain(e))
+    if (embed_gate_drain(e) || embed_streams_drain(e) || embed_vswitches_drain(e))
         return true;
     if (e->sim != NULL && rt_sim_ready(e->sim)) {
         host_advance(e->host, now);
@@ -196,7 +196,7 @@ void embed_step(struct embed *e)
 
 void embed_settle_call(struct embed *e)
 {
-    while (embed_gate_drain(e) || embed_streams_drain(e))
+    while (embed_gate_drain(e) || embed_streams_drain(e) || embed_vswitches_drain(e))
         ;
 }
 

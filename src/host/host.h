@@ -215,6 +215,11 @@ struct host_observer {
      * Cheap enough to be always on. */
     bool decisions_only;
     void (*classified)(void *ctx, const struct host_event *e);
+    /* For who hears of decisions alone and is content with less: an answer that depends and that it was told before,
+     * given to a packet of this flow once more, without asking. Else `classified` is told. A lane may be held: it may not
+     * call the host. */
+    void (*repeated)(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
+                     UINT64 flow_id);
     void (*flow)(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
     /* In-order TCP data as the stream layer sees it; out: sent by this host. `lost`: so many bytes before it
      * were not in the capture. */
@@ -379,6 +384,8 @@ struct host_outcome {
     bool inbound, outbound, forwarded; /* which paths it took; loopback: in and out */
     bool answers;                      /* it goes against the way in which its flow was opened */
     bool kept; /* a driver holds it, by reference or clone: host_config.released() will come */
+    bool
+        looped; /* it went out to a group or to all, and its copy for members on this host has come through (ORD-21) */
     /* PASSED and changed in place: the frame's bytes as they are now, `captured` of them; valid until the
      * next frame. NULL: they are as they were. */
     const uint8_t *changed;
@@ -486,8 +493,10 @@ struct host_counts {
     UINT64 impossible; /* steps that the authorization's table does not know: a fault of the host's */
     UINT64 reauthorized, fragments_held, datagrams_reassembled, datagrams_evicted, segments_evicted;
     UINT64 datagrams_expired, datagrams_refused; /* after 60 s; with overlaps or two ends */
-    UINT64 bytes_differ;    /* of TCP: came twice, not the same, both at hand: the one in order counts, then the first */
-    UINT64 bytes_unreached; /* of TCP: stand, or stood to their connection's end, behind a hole that nobody filled */
+    UINT64
+        bytes_differ; /* of TCP: came twice, not the same, both at hand: the one in order counts, then the first */
+    UINT64
+        bytes_unreached; /* of TCP: stand, or stood to their connection's end, behind a hole that nobody filled */
 };
 /* Any thread, also from callbacks, but owner_of() and listening(). Each counter is whole; together they are
  * of about one moment. */

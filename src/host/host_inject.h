@@ -35,6 +35,7 @@ struct host_emitted {
     uint8_t version; /* 4 or 6; a frame's that is not IP: 0 */
     bool inbound;    /* delivered to this host; else sent by it (forwarded: sent) */
     bool forwarded, loopback;
+    bool looped;            /* as host_outcome's */
     UINT32 interface_index; /* it came in by, or goes out by; 0: nobody knows */
     UINT64 origin;          /* the datapath's number of the frame it stems from; 0: of none */
     const uint8_t *link;    /* that frame's link header; NULL: there is none */

@@ -14,7 +14,8 @@
  * own: its traffic is asked about, as on Windows, and a block of it is reported (OTH-09).
  *
  * A frame takes the host's turn, as host_frame() does; deliver() and destinations() are called with it, no lock held.
- * Switches live as long as the host. What a driver keeps of a frame is told by host_config.released(), with the
+ * Every question is told to host_observer.classified() as any other (only where a filter is). Switches live as long as the host;
+ * ports come and go. What a driver keeps of a frame is told by host_config.released(), with the
  * number that the datapath gave the frame.
  */
 #ifndef WEIR_HOST_HOST_VSWITCH_H
@@ -50,6 +51,12 @@ struct host_vswitch_desc {
 
 /* 0, -ENOMEM, -EEXIST (the id), -EINVAL (no id, or two ports of one number). */
 int host_vswitch_add(struct host *h, const struct host_vswitch_desc *desc, struct host_vswitch **out);
+/* Ports that come and go, by whoever gives the frames, between two of them. 0; -ENOMEM, -EEXIST (add); -ENOENT (remove). */
+int host_vswitch_port_add(struct host *h, struct host_vswitch *v, const struct host_vswitch_port *port);
+int host_vswitch_port_remove(struct host *h, struct host_vswitch *v, UINT32 id);
+/* Its id means it no more, it has no ports, and its callbacks are not called any more; what is still injected into it goes
+ * nowhere. */
+void host_vswitch_remove(struct host *h, struct host_vswitch *v);
 /* NULL: there is none of this id. */
 struct host_vswitch *host_vswitch_by_id(const struct host *h, const FWP_BYTE_BLOB *id);
 

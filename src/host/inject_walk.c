@@ -494,6 +494,7 @@ static void fill(const struct going *g, struct host_emitted *e)
         .inbound = g->inbound || g->loopback,
         .forwarded = g->forwarded,
         .loopback = g->loopback,
+        .looped = g->out.looped,
         .interface_index = g->interface != NULL ? g->interface->desc.index : 0,
         .flow_id = g->out.flow_id,
         .time_ns = g->host->now_ns,

@@ -32,11 +32,11 @@ static void datagram_out(struct scene *s, struct ale_view *v, struct host_outcom
     lane_leave(s->lane);
 }
 
-/* Sent to a group that one of the host's own is a member of: a copy comes back (ORD-21). It is not in the
- * capture, so its fate is nobody's. */
-static void group_copy(const struct scene *s)
+/* Sent to a group that one of the host's own is a member of: a copy comes back (ORD-21). It is not in a
+ * capture; a host that is live receives it. */
+static bool group_copy(const struct scene *s)
 {
-    struct host_outcome unused = {0};
+    struct host_outcome out = {0};
     struct scene copy = *s;
 
     copy.loopback = copy.group = true;
@@ -46,11 +46,13 @@ static void group_copy(const struct scene *s)
     copy.metadata_flags = copy.flags = copy.reauthorize = 0;
     path_scene(&copy, s->packet, true);
     walk_copy(&copy);
-    if (ale_receiver(&copy, 0) != NULL)
-        paths_in(&copy, &unused);
+    if (ale_receiver(&copy, 0) == NULL)
+        return false;
+    paths_in(&copy, &out);
+    return out.fate == HOST_PASSED;
 }
 
-static void maybe_group_copy(const struct scene *s, const struct host_outcome *out)
+static void maybe_group_copy(const struct scene *s, struct host_outcome *out)
 {
     UINT8 type;
 
@@ -58,7 +60,7 @@ static void maybe_group_copy(const struct scene *s, const struct host_outcome *o
         return;
     type = host_address_type(s->host, s->version, &s->remote);
     if (type == NlatMulticast || type == NlatBroadcast)
-        group_copy(s);
+        out->looped = group_copy(s);
 }
 
 void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out)

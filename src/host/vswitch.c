@@ -82,7 +82,9 @@ static const UINT16 layer_ids[PLACES] = {
 struct host_vswitch {
     struct host_vswitch *next;
     struct host_vswitch_desc desc;
-    struct host_vswitch_port ports[];
+    bool gone;
+    struct host_vswitch_port *ports; /* desc.port_count of them; changed with the turn */
+    size_t room;
 };
 
 struct vswitches {
@@ -126,6 +128,7 @@ void vswitches_destroy(struct host *h)
         return;
     for (struct host_vswitch *s = v->first, *next; s != NULL; s = next) {
         next = s->next;
+        free(s->ports);
         free(s);
     }
     if (v->events != NULL)
@@ -143,7 +146,8 @@ struct host_vswitch *host_vswitch_by_id(const struct host *h, const FWP_BYTE_BLO
 {
     struct host_vswitch *v = id != NULL ? h->vswitches->first : NULL;
 
-    while (v != NULL && (v->desc.id->size != id->size || memcmp(v->desc.id->data, id->data, id->size) != 0))
+    while (v != NULL && (__atomic_load_n(&v->gone, __ATOMIC_RELAXED) || v->desc.id->size != id->size ||
+                         memcmp(v->desc.id->data, id->data, id->size) != 0))
         v = v->next;
     return v;
 }
@@ -156,6 +160,23 @@ static const struct host_vswitch_port *port_of(const struct host_vswitch *v, UIN
     return NULL;
 }
 
+static int add_port(struct host_vswitch *v, const struct host_vswitch_port *port)
+{
+    if (port_of(v, port->id) != NULL)
+        return -EEXIST;
+    if (v->desc.port_count == v->room) {
+        const size_t room = v->room != 0 ? 2 * v->room : 8;
+        struct host_vswitch_port *more = realloc(v->ports, room * sizeof(*more));
+
+        if (more == NULL)
+            return -ENOMEM;
+        v->ports = more;
+        v->room = room;
+    }
+    v->ports[v->desc.port_count++] = *port;
+    return 0;
+}
+
 int host_vswitch_add(struct host *h, const struct host_vswitch_desc *desc, struct host_vswitch **out)
 {
     struct vswitches *all = h->vswitches;
@@ -165,23 +186,58 @@ int host_vswitch_add(struct host *h, const struct host_vswitch_desc *desc, struc
         return -EINVAL;
     if (host_vswitch_by_id(h, desc->id) != NULL)
         return -EEXIST;
-    v = calloc(1, sizeof(*v) + desc->port_count * sizeof(v->ports[0]));
+    v = calloc(1, sizeof(*v));
     if (v == NULL)
         return -ENOMEM;
     v->desc = *desc;
     v->desc.port_count = 0;
+    v->desc.ports = NULL;
     for (size_t i = 0; i < desc->port_count; i++) {
-        if (port_of(v, desc->ports[i].id) != NULL) {
+        const int result = add_port(v, &desc->ports[i]);
+
+        if (result != 0) {
+            free(v->ports);
             free(v);
-            return -EINVAL;
+            return result == -EEXIST ? -EINVAL : result;
         }
-        v->ports[v->desc.port_count++] = desc->ports[i];
     }
-    v->desc.ports = v->ports;
-    *all->end = v;
-    all->end = &v->next;
+    {
+        TURN_OF(&h->lanes[0]);
+
+        *all->end = v;
+        all->end = &v->next;
+    }
     *out = v;
     return 0;
+}
+
+int host_vswitch_port_add(struct host *h, struct host_vswitch *v, const struct host_vswitch_port *port)
+{
+    TURN_OF(&h->lanes[0]);
+
+    return add_port(v, port);
+}
+
+int host_vswitch_port_remove(struct host *h, struct host_vswitch *v, UINT32 id)
+{
+    TURN_OF(&h->lanes[0]);
+    struct host_vswitch_port *p = (struct host_vswitch_port *)port_of(v, id);
+
+    if (p == NULL)
+        return -ENOENT;
+    v->desc.port_count--;
+    memmove(p, p + 1, (size_t)(v->ports + v->desc.port_count - p) * sizeof(*p));
+    return 0;
+}
+
+void host_vswitch_remove(struct host *h, struct host_vswitch *v)
+{
+    TURN_OF(&h->lanes[0]);
+
+    __atomic_store_n(&v->gone, true, __ATOMIC_RELAXED);
+    v->desc.port_count = 0;
+    v->desc.destinations = NULL;
+    v->desc.deliver = NULL;
 }
 
 /* ---- one question ------------------------------------------------------------------------------------------- */
@@ -387,6 +443,27 @@ static NET_BUFFER_LIST *show(struct passing *p, bool ethernet)
     return ndis_frame_show(f, 0, ethernet ? 0 : p->packet.ip_at, p->w->size, p->h->config.knobs.split_mdl);
 }
 
+static void tell(const struct passing *p, const struct engine_layer *layer, const struct engine_request *q,
+                 const struct engine_verdict *verdict, bool out)
+{
+    const struct host_observer *o = &p->h->config.observer;
+    const struct host_answer answer = {.verdict = *verdict};
+    const struct host_event event = {
+        .number = __atomic_add_fetch(&p->h->next_event, 1, __ATOMIC_RELAXED),
+        .frame = p->w->number,
+        .time_ns = p->h->now_ns,
+        .cause = HOST_CAUSE_INITIAL,
+        .layer = layer,
+        .request = q,
+        .answer = &answer,
+        .packet_direction = out ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND,
+        .packet = q->layer_data,
+    };
+
+    if (o->classified != NULL && (!o->decisions_only || verdict->action == FWP_ACTION_BLOCK))
+        o->classified(o->ctx, &event);
+}
+
 /* One layer. False: it ends here. */
 static bool ask(struct passing *p, enum place place, struct host_vswitch_outcome *out)
 {
@@ -416,6 +493,8 @@ static bool ask(struct passing *p, enum place place, struct host_vswitch_outcome
     q.layer_data = show(p, place == IN_ETHERNET || place == OUT_ETHERNET);
     host_count_worker(&p->h->lanes[0].classified);
     status = engine_classify_pinned(reader, snapshot, &q, &verdict);
+    if (NT_SUCCESS(status))
+        tell(p, layer, &q, &verdict, place == OUT_ETHERNET || place == OUT_4 || place == OUT_6);
     if (!NT_SUCCESS(status) || verdict.action == FWP_ACTION_BLOCK) {
         passes = false;
         out->fate =
@@ -489,7 +568,7 @@ void vswitch_walk(struct host *h, struct host_vswitch *v, const struct vswitch_w
         out->fate = HOST_IGNORED;
         return;
     }
-    if (ask(&p, IN_ETHERNET, out) &&
+    if (!v->gone && ask(&p, IN_ETHERNET, out) &&
         (!has_transport(&p, p.source) || ask(&p, p.packet.version == 4 ? IN_4 : IN_6, out)))
         goes_out(&p, out);
     if (p.frame != NULL)

@@ -99,10 +99,14 @@ static void on_classified(void *ctx, const struct host_event *e)
     struct host_lab_event *to;
     enum host_layer role;
     bool discard;
-    const char *name = role_of(e->layer->id, &discard, &role);
+    const bool beside = e->layer->id >= FWPS_LAYER_INGRESS_VSWITCH_ETHERNET &&
+                        e->layer->id <= FWPS_LAYER_EGRESS_VSWITCH_TRANSPORT_V6; /* a switch's, no scene's */
+    const char *name = beside ? NULL : role_of(e->layer->id, &discard, &role);
     char what[128] = "";
     unsigned n;
 
+    if (beside)
+        return;
     engine_request_complete(e->request);
     m = e->request->metadata;
     n = __atomic_fetch_add(&l->event_count, 1, __ATOMIC_RELAXED);

@@ -53,8 +53,8 @@ static struct weir *engine(void)
 
 /* ---- every call with a handle ------------------------------------------------------------------------------ */
 
-enum kind { ENGINE, PROCESS, SOCKET, DRIVER, RULE, KINDS };
-static const char *const kinds[] = {"engine", "process", "socket", "driver", "rule"};
+enum kind { ENGINE, PROCESS, SOCKET, DRIVER, RULE, SWITCH, KINDS };
+static const char *const kinds[] = {"engine", "process", "socket", "driver", "rule", "virtual switch"};
 
 static char text[WEIR_ADDRESS];
 static uint8_t bytes[64];
@@ -90,6 +90,8 @@ static const struct weir_interface seventh = {.index = 7, .addresses = {"10.7.0.
 static const struct weir_rule_config dropping = {.action = WEIR_DROP};
 static const struct weir_driver_config nothing = {.image = "/no/such/image.so"};
 static const struct weir_match any;
+static const struct weir_port port = {.id = 1};
+static const struct weir_vswitch_config lan = {.name = "lan"};
 
 /* name, kind, the call, what it returns then. */
 #define CALL(kind, name, expression)                                                                         \
@@ -115,6 +117,7 @@ static const struct weir_match any;
     X(ENGINE, weir_frame_send, weir_frame_send(h, 1, WEIR_TO_HOST, bytes, 14), -EINVAL)                      \
     X(ENGINE, weir_tap_frames, (weir_tap_frames(h, hear_frame, NULL), 0), 0)                                 \
     X(ENGINE, weir_mac, weir_mac(h, 1, false, bytes), -EINVAL)                                               \
+    X(ENGINE, weir_vswitch, weir_vswitch(h, &lan), 0)                                                        \
     X(ENGINE, weir_attach, weir_attach(h, 1, 0), -EINVAL)                                                    \
     X(ENGINE, weir_reauthorize, (weir_reauthorize(h, WEIR_POLICY_CHANGE), 0), 0)                             \
     X(ENGINE, weir_profile, weir_profile(h, 1, 1), -EINVAL)                                                  \
@@ -154,6 +157,14 @@ static const struct weir_match any;
     X(SOCKET, weir_expect_state, weir_expect_state(h, WEIR_BOUND), false)                                    \
     X(SOCKET, weir_expect_received, weir_expect_received(h, bytes, 1), false)                                \
     X(DRIVER, weir_driver_unload, weir_driver_unload(h), -EINVAL)                                            \
+    X(SWITCH, weir_vswitch_end, (weir_vswitch_end(h), 0), 0)                                                 \
+    X(SWITCH, weir_port_add, weir_port_add(h, &port), -EINVAL)                                               \
+    X(SWITCH, weir_port_remove, weir_port_remove(h, 1), -EINVAL)                                             \
+    X(SWITCH, weir_port_connect, weir_port_connect(h, 1), -EINVAL)                                           \
+    X(SWITCH, weir_port_disconnect, weir_port_disconnect(h, 1), -EINVAL)                                     \
+    X(SWITCH, weir_port_state, weir_port_state(h, 1), WEIR_PORT_NONE)                                        \
+    X(SWITCH, weir_port_send, weir_port_send(h, 1, bytes, 14), -EINVAL)                                      \
+    X(SWITCH, weir_port_receive, weir_port_receive(h, 1, bytes, 14), -EINVAL)                                \
     X(RULE, weir_rule_hits, weir_rule_hits(h), 0)                                                            \
     X(RULE, weir_rule_end, (weir_rule_end(h), 0), 0)
 #define X(kind, name, expression, returns) CALL(kind, name, expression)
@@ -181,6 +192,7 @@ static void handles_open(struct weir *w, void *h[KINDS])
     h[SOCKET] = weir_socket(p, WEIR_TCP);
     h[DRIVER] = pender_load(w, &(struct pender){.at = PENDER_CONNECT});
     h[RULE] = weir_rule(w, &(struct weir_rule_config){.action = WEIR_DROP, .protocol = 200});
+    h[SWITCH] = weir_vswitch(w, &lan);
     for (int k = 0; k < KINDS; k++)
         assert_non_null(h[k]);
 }
@@ -235,6 +247,7 @@ static void every_call_with_what_was_ended(void **state)
     handles_open(w, h);
     assert_int_equal(weir_driver_unload(h[DRIVER]), 0);
     weir_rule_end(h[RULE]);
+    weir_vswitch_end(h[SWITCH]);
     weir_process_exit(h[PROCESS]); /* and its socket */
     handles_open(other, of_other);
     weir_destroy(other);

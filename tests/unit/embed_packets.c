@@ -463,6 +463,79 @@ static void a_long_datagram_is_received_changed(void **state)
     }
 }
 
+/* ---- groups -------------------------------------------------------------------------------------------- */
+
+/* Members on the sending machine get it too, the sender among them; the host's through the layers inbound (ORD-21), in
+ * whose way a filter may stand. */
+static void what_is_sent_to_a_group_comes_back(void **state)
+{
+    static const char *const groups[] = {"239.1.2.3", "ff15::99"}, *const ends[] = {"239.1.2.3:53",
+                                                                                    "[ff15::99]:53"};
+    static const size_t lengths[] = {100, 4000};
+    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"block",
+                           .layerKey = FWPM_LAYER_INBOUND_TRANSPORT_V4,
+                           .action = {.type = FWP_ACTION_BLOCK}};
+    HANDLE engine;
+
+    (void)state;
+    for (unsigned run = 0; run < 8; run++) {
+        const bool six = run & 1, ours = run & 2;
+        const size_t size = lengths[run / 4];
+        struct weir_socket *in[4];
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        in[0] = bound(ours ? l.program : l.peer, ":53");
+        in[1] = bound(ours ? l.program : l.peer, ":54"); /* not there that it goes */
+        in[2] = bound(ours ? l.peer : l.program, ":53");
+        in[3] = bound(ours ? l.program : l.peer, ":55"); /* no member */
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(weir_join(in[i], groups[six]), 0);
+        fill(size, "mine");
+        assert_int_equal(weir_send_to(in[0], ends[six], sent, size), (long)size);
+        arrives_with(in[0], size, "mine");
+        arrives_with(in[2], size, "mine");
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(weir_receive(in[i], got, sizeof got, NULL), -EAGAIN); /* once */
+        assert_int_equal(weir_leave(in[0], groups[six]), 0);
+        assert_int_equal(weir_send_to(in[0], ends[six], sent, size), (long)size);
+        arrives_with(in[2], size, "mine");
+        assert_int_equal(weir_receive(in[0], got, sizeof got, NULL), -EAGAIN);
+        if (!six && ours) {
+            assert_int_equal(weir_join(in[0], groups[six]), 0);
+            assert_int_equal(FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, NULL, &engine), ERROR_SUCCESS);
+            assert_int_equal(FwpmFilterAdd0(engine, &filter, NULL, NULL), ERROR_SUCCESS);
+            assert_int_equal(FwpmEngineClose0(engine), ERROR_SUCCESS);
+            assert_int_equal(weir_send_to(in[0], ends[six], sent, size), (long)size);
+            arrives_with(in[2], size, "mine");
+            assert_int_equal(weir_receive(in[0], got, sizeof got, NULL), -EAGAIN);
+        }
+        embed_lab_close(&l);
+    }
+}
+
+/* A driver takes it and sends it again in its place: so it comes back. */
+static void what_a_driver_sends_to_a_group_comes_back(void **state)
+{
+    (void)state;
+    for (unsigned run = 0; run < 4; run++) {
+        struct weir_socket *s, *peer;
+        struct embed_lab l;
+
+        embed_lab_open(&l, NULL);
+        LOAD(&l, {.at = run & 1 ? "OI" : "OT", .find = "who?", .write = "mine", .later = run & 2});
+        s = bound(l.program, ":53");
+        peer = bound(l.peer, ":53");
+        assert_int_equal(weir_join(s, "239.1.2.3"), 0);
+        assert_int_equal(weir_join(peer, "239.1.2.3"), 0);
+        fill(100, "who?");
+        assert_int_equal(weir_send_to(s, "239.1.2.3:53", sent, 100), 100);
+        arrives_with(peer, 100, "mine");
+        arrives_with(s, 100, "mine");
+        closes(&l);
+    }
+}
+
 /* ---- ends -------------------------------------------------------------------------------------- */
 
 /* The closure of a connection says the address that it was from, bound to all addresses or to one (ALE-32). */
@@ -507,6 +580,8 @@ int main(void)
         cmocka_unit_test(each_layer_is_asked_once),
         cmocka_unit_test(a_long_datagram_is_refused_whole),
         cmocka_unit_test(a_long_datagram_is_received_changed),
+        cmocka_unit_test(what_is_sent_to_a_group_comes_back),
+        cmocka_unit_test(what_a_driver_sends_to_a_group_comes_back),
         cmocka_unit_test(a_closure_says_where_the_connection_was),
     };
 
