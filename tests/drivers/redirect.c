@@ -6,6 +6,8 @@
  */
 #include "driver_suite.h"
 
+#include "leader.h"
+
 #include <ntddk.h>
 #include <mstcpip.h>
 #include <ip2string.h>
@@ -294,6 +296,48 @@ static void over_a_bad_wire(void **state)
         suite_transfer(in, a, 40000);
         lab_close(&l);
     }
+}
+
+/* Whom another driver has led to its own proxy is not led elsewhere (RED-22). */
+static void anothers_redirection_stays(void **state)
+{
+    unsigned there = 0;
+
+    (void)state;
+    for (unsigned run = 0; run < 4; run++) {
+        struct weir_parameter parameters[] = {
+            {.name = "To4", .string = "10.0.0.77:8080"},
+            {.name = "DelayMs", .number = run & 1 ? 100 : 0},
+        };
+        struct weir_driver *other = NULL;
+        struct weir_socket *a, *in, *at;
+        struct leader is = {.proxy_port = 3129};
+        char text[64];
+        struct suite s;
+
+        suite_open_bare(&s, &(struct weir_config){.interfaces = wires, .interface_count = 1});
+        is.proxy = weir_process_id(weir_process(s.w, PROXY, NULL));
+        in = suite_listens(weir_process(s.w, PROXY, NULL), ":3129");
+        at = suite_listens(s.peer, "10.0.0.77:8080");
+        if (run & 2)
+            assert_non_null(other = leader_load(s.w, &is));
+        assert_non_null(suite_load(&s, parameters, 2));
+        if (!(run & 2))
+            assert_non_null(other = leader_load(s.w, &is));
+        a = begun(s.program, "10.0.0.2:80");
+        assert_true(weir_wait(a, WEIR_CONNECTED, WEIR_SECOND));
+        weir_run(s.w, 10 * WEIR_MILLISECOND);
+        in = weir_accept(in);
+        at = weir_accept(at);
+        assert_true((in != NULL) != (at != NULL)); /* whoever was asked first */
+        there += in != NULL;
+        if (in != NULL)
+            assert_int_equal(weir_redirect_context(in, text, sizeof text), 12);
+        weir_abort(a);
+        assert_int_equal(weir_driver_unload(other), 0);
+        suite_close(&s);
+    }
+    assert_true(there >= 2);
 }
 
 /* ---- another address ----------------------------------------------------------------------------------- */
@@ -811,6 +855,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_proxy_that_was_meant),
         cmocka_unit_test(there_is_one_proxy_at_a_time),
         cmocka_unit_test(over_a_bad_wire),
+        cmocka_unit_test(anothers_redirection_stays),
         cmocka_unit_test(to_another_address),
         cmocka_unit_test(datagrams_to_another_address),
         cmocka_unit_test(a_datagram_in_fragments),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The input is a sequence of events for a host with callouts at BR, CR and EC: packets, binds, closes, aborts, time, and
- * what the callouts do with their classify handles, right or wrong: acquire, write anything, apply with any pointer, pend,
+ * fragments, ICMP errors, what the callouts do with their classify handles, right or wrong: acquire, write anything, apply with any pointer, pend,
  * complete, release, in any order, of any indication that ever was, within the classify and later. What must hold: nothing
  * is read or written that is not there; a handle that was released and completed names nothing; no step that the table does
  * not know; and after all was completed and released nothing waits and nothing is left.
@@ -206,6 +206,68 @@ static void put16(uint8_t *at, unsigned v)
     at[1] = (uint8_t)v;
 }
 
+static void give(const uint8_t *bytes, unsigned size, bool in, struct wire_packet *wire,
+                 struct host_outcome *out)
+{
+    wire_parse(WIRE_LINK_RAW, bytes, size, size, wire);
+    host_frame(w.host,
+               &(struct host_frame){.packet = wire,
+                                    .number = ++w.frame,
+                                    .time_ns = ++w.now_ms * 1000000,
+                                    .interface_index = 1,
+                                    .way = in ? HOST_WAY_IN : HOST_WAY_OUT},
+               out);
+}
+
+static void ip_header(uint8_t *b, bool in, unsigned protocol, unsigned size)
+{
+    b[0] = 0x45;
+    put16(b + 2, size);
+    b[8] = 64;
+    b[9] = (uint8_t)protocol;
+    b[12] = b[16] = 10;
+    b[15] = in ? 2 : 1;
+    b[19] = in ? 1 : 2;
+}
+
+/* A fragment of a few, or an ICMP error that quotes what may have been sent; what is not needed comes from the input. */
+static void part(unsigned n, unsigned how)
+{
+    const bool in = how & 1, quotes = how & 2;
+    const unsigned local = 5000 + n % 3, remote = 80 + n / 3 % 2;
+    const unsigned size = quotes ? 28 + 20 + take8(w.input) % 40 : 20 + 8 * (1 + take8(w.input) % 6);
+    struct host_outcome out;
+    struct wire_packet wire;
+    uint8_t b[88] = {0}, *transport = b + (quotes ? 48 : 20);
+
+    for (unsigned i = 20; i < size; i++)
+        b[i] = take8(w.input);
+    ip_header(b, in, quotes ? WIRE_PROTOCOL_ICMP : WIRE_PROTOCOL_UDP, size);
+    if (quotes) {
+        b[20] = 3;
+        ip_header(b + 28, !in, n & 8 ? WIRE_PROTOCOL_TCP : WIRE_PROTOCOL_UDP, 28 + take8(w.input));
+        put16(b + 34, how & 4 ? 0x2000 | how >> 5 : 0);
+        put16(b + 32, n % 4);
+    } else {
+        put16(b + 4, n % 4);
+        put16(b + 6, (how & 4 ? 0x2000u : 0u) | how >> 5);
+    }
+    if (transport + 8 <= b + size && how >> 5 == 0) {
+        put16(transport, in != quotes ? remote : local);
+        put16(transport + 2, in != quotes ? local : remote);
+    }
+    put16(b + 10, wire_fold(wire_sum(b, 20, 0)));
+    give(b, size, in, &wire, &out);
+    if (out.changed != NULL) {
+        struct wire_packet changed;
+
+        wire_parse(WIRE_LINK_RAW, out.changed, size, size, &changed);
+        REQUIRE(changed.reached >= WIRE_NETWORK && !changed.ip_checksum_wrong);
+        REQUIRE(changed.fragment_offset == wire.fragment_offset && changed.ip_flags == wire.ip_flags);
+    }
+    (void)host_redirect_undo(w.host, b, size);
+}
+
 static void packet(unsigned n, unsigned how)
 {
     const bool tcp = n & 1, in = how & 1;
@@ -228,14 +290,7 @@ static void packet(unsigned n, unsigned how)
     } else {
         put16(b + 24, 8);
     }
-    wire_parse(WIRE_LINK_RAW, b, size, size, &wire);
-    host_frame(w.host,
-               &(struct host_frame){.packet = &wire,
-                                    .number = ++w.frame,
-                                    .time_ns = ++w.now_ms * 1000000,
-                                    .interface_index = 1,
-                                    .way = in ? HOST_WAY_IN : HOST_WAY_OUT},
-               &out);
+    give(b, size, in, &wire, &out);
     if (out.changed != NULL) { /* it has the frame's size, and is sound */
         struct wire_packet changed;
 
@@ -316,6 +371,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 4:
             (void)host_flow_abort(w.host, detail % 8 + 1);
+            break;
+        case 5:
+            part(what >> 3, detail);
             break;
         default:
             packet(what >> 3, detail);
