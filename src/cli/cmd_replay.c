@@ -303,6 +303,12 @@ static void classified(void *ctx, const struct host_event *e)
     report_tally_classified(r->tally, e);
 }
 
+static void repeated(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
+                     UINT64 flow_id)
+{
+    report_tally_repeated(((struct run *)ctx)->tally, layer, answer, flow_id);
+}
+
 static void flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
 {
     struct run *r = ctx;
@@ -591,7 +597,11 @@ static int run(struct run *r)
                             HOST_THING_LUID | HOST_THING_PROFILE | HOST_THING_QUARANTINE | HOST_THING_SIO,
                  .judge = {r->judge, explain_judge},
                  .observer =
-                     {.ctx = r, .decisions_only = o->events == NULL, .classified = classified, .flow = flow},
+                     {.ctx = r,
+                      .decisions_only = o->events == NULL,
+                      .classified = classified,
+                      .repeated = o->events == NULL ? repeated : NULL,
+                      .flow = flow},
                  .assumptions = r->assumptions,
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,

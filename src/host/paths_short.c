@@ -21,6 +21,7 @@
  * short way behind tcp_segment(), for path_tcp_went_in() or path_tcp_going_out().
  */
 #include "host/ale_inside.h"
+#include "host/indicate.h"
 #include "host/paths.h"
 #include "host/stream_inside.h"
 #include "host/walk.h"
@@ -119,6 +120,20 @@ static bool are_known(const struct lane *l, bool six, UINT32 roles, bool marked)
     return (marked || (roles & ~l->settled[six]) == 0) && (telling & (telling - 1)) == 0;
 }
 
+/* tell(), for who wants to know no more than that. False: nobody does. */
+static bool tell_briefly(struct lane *l, bool six, UINT32 role, UINT64 flow_id)
+{
+    const struct host_config *c = &l->host->config;
+    const UINT16 id = layer_id((enum host_layer)__builtin_ctz(role), six ? 6 : 4);
+
+    if (c->observer.repeated == NULL || !c->observer.decisions_only)
+        return false;
+    host_count_worker(&l->classified);
+    __atomic_fetch_add(&l->host->next_event, 1, __ATOMIC_RELAXED);
+    c->observer.repeated(c->observer.ctx, engine_layer_by_id(id), &l->scratch->plan[id].answer, flow_id);
+    return true;
+}
+
 /* One of them is told of, what it was told before. */
 static __attribute__((noinline)) void tell(struct lane *l, const struct host_frame *f, UINT32 role, bool in,
                                            UINT64 flow_id, struct host_endpoint *e)
@@ -188,7 +203,8 @@ done:
     out->answers = in != ((flow->flags & FLOW_INBOUND) != 0);
     if (out->fate == HOST_PASSED && (telling = roles & l->depends[six]) != 0) {
         out->depends = true;
-        tell(l, f, telling, in, flow->id, ale_endpoint_at(l, flow->endpoint));
+        if (!tell_briefly(l, six, telling, flow->id))
+            tell(l, f, telling, in, flow->id, ale_endpoint_at(l, flow->endpoint));
     }
     l->shortened += result == SHORT_PASSED;
     return result;

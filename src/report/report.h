@@ -85,6 +85,9 @@ struct report_tally;
 int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out);
 void report_tally_destroy(struct report_tally *t);
 void report_tally_classified(void *ctx, const struct host_event *e);
+/* host_observer.repeated: as `classified` would have counted it. */
+void report_tally_repeated(void *ctx, const struct engine_layer *layer, const struct host_answer *a,
+                           UINT64 flow_id);
 void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                         bool written);

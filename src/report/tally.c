@@ -229,24 +229,36 @@ static bool authorizes(const struct engine_layer *layer)
     }
 }
 
-/* 1 + index, 0: beyond the limit. */
-static UINT32 note_depends(struct report_tally *t, const struct host_event *e)
+static bool same_depends(const struct tally_depends *d, const struct engine_layer *layer,
+                         const struct host_answer *a)
 {
-    const struct host_answer *a = e->answer;
-    GUID callout = a->depends_on_callout != NULL ? *a->depends_on_callout : (GUID){0};
-    UINT32 i;
+    static const GUID none;
+    const GUID *callout = a->depends_on_callout != NULL ? a->depends_on_callout : &none;
 
-    for (i = 0; i < t->depend_count; i++) {
-        if (t->depends[i].layer == e->layer && t->depends[i].fields == a->depends_on &&
-            memcmp(&t->depends[i].callout, &callout, sizeof callout) == 0)
-            break;
-    }
+    return d->layer == layer && d->fields == a->depends_on &&
+           memcmp(&d->callout, callout, sizeof d->callout) == 0;
+}
+
+/* 1 + index, 0: beyond the limit. */
+static UINT32 note_depends(struct report_tally *t, const struct engine_layer *layer,
+                           const struct host_answer *a)
+{
+    UINT32 i = t->recent_depends;
+
+    if (i >= t->depend_count || !same_depends(&t->depends[i], layer, a))
+        for (i = 0; i < t->depend_count && !same_depends(&t->depends[i], layer, a);)
+            i++;
     if (i == MAX_DEPENDS) {
         t->other_depends++;
         return 0;
     }
-    if (i == t->depend_count)
-        t->depends[t->depend_count++] = (struct tally_depends){e->layer, a->depends_on, callout, 0, 0};
+    if (i == t->depend_count) {
+        t->depends[i] = (struct tally_depends){.layer = layer, .fields = a->depends_on};
+        if (a->depends_on_callout != NULL)
+            t->depends[i].callout = *a->depends_on_callout;
+        t->depend_count++;
+    }
+    t->recent_depends = i;
     if (a->verdict.action == FWP_ACTION_BLOCK)
         t->depends[i].blocked++;
     else
@@ -277,30 +289,56 @@ void tally_settle(struct report_tally *t)
 
         if (r == NULL)
             continue;
-        if (x->layer == NULL) {
-            r->passed += x->through;
-            r->dropped += !x->through;
-        } else if (!r->blocked && r->depends == 0) {
-            r->depends = (UINT16)x->depends;
+        r->passed += x->passed;
+        r->dropped += x->dropped;
+        if (x->layer != NULL && !r->blocked && r->depends == 0) {
+            r->depends = x->depends;
             decided(t, r, x->layer, x->filter_id);
         }
     }
     t->later_count = 0;
 }
 
-/* A place for what waits for this flow's row. It is filled in where it stands: a copy of what was just stored
- * in parts would wait for the stores. */
-static struct tally_later *put_off(struct report_tally *t, UINT64 id)
+/* A place for what waits for this flow's row, if it is of another flow than the last one. It is filled in where it
+ * stands: a copy of what was just stored in parts would wait for the stores. */
+static inline struct tally_later *put_off(struct report_tally *t, UINT64 id)
 {
-    struct tally_later *x;
+    struct tally_later *x = &t->later[(t->later_count - 1) % LATER];
 
+    if (t->later_count != 0 && x->id == id && x->passed < UINT16_MAX && x->dropped < UINT16_MAX)
+        return x;
     if (t->later_count == LATER)
         tally_settle(t);
     if (t->bucket_count != 0)
         __builtin_prefetch(bucket(t, id));
     x = &t->later[t->later_count++];
     x->id = id;
+    x->layer = NULL;
+    x->passed = x->dropped = 0;
     return x;
+}
+
+/* A classification of the flow depends, which is none of its authorization. What it depends on first counts. */
+static void put_off_depends(struct report_tally *t, UINT64 id, const struct engine_layer *layer,
+                            const struct host_answer *a, UINT32 on)
+{
+    struct tally_later *x = put_off(t, id);
+
+    if (x->layer != NULL && x->depends != 0)
+        return;
+    x->layer = layer;
+    x->filter_id = a->verdict.filter_id;
+    x->depends = (UINT16)on;
+}
+
+void report_tally_repeated(void *ctx, const struct engine_layer *layer, const struct host_answer *a,
+                           UINT64 flow_id)
+{
+    struct report_tally *t = ctx;
+    const UINT32 on = note_depends(t, layer, a);
+
+    if (flow_id != 0)
+        put_off_depends(t, flow_id, layer, a, on);
 }
 
 void report_tally_classified(void *ctx, const struct host_event *e)
@@ -319,15 +357,10 @@ void report_tally_classified(void *ctx, const struct host_event *e)
         return;
     if (absorbs || (!block && !depends && !authorizes(e->layer)))
         return;
-    on = depends ? note_depends(t, e) : 0;
+    on = depends ? note_depends(t, e->layer, e->answer) : 0;
     if (!block && !authorizes(e->layer)) {
-        if (e->flow_id != 0) {
-            struct tally_later *x = put_off(t, e->flow_id);
-
-            x->layer = e->layer;
-            x->filter_id = e->answer->verdict.filter_id;
-            x->depends = on;
-        }
+        if (e->flow_id != 0)
+            put_off_depends(t, e->flow_id, e->layer, e->answer, on);
         return;
     }
     r = row(t, e->flow_id);
@@ -357,8 +390,18 @@ static bool same_drop(const struct tally_drop *x, const struct tally_drop *key)
            x->reason == key->reason && x->fault == key->fault && x->injected == key->injected;
 }
 
-static void count_drop(struct report_tally *t, uint32_t length, const struct host_outcome *o, bool written,
-                       bool injected)
+/* A reason that is nobody's: of the host's own fates alone, all but a few. */
+static bool is_last_drop(const struct report_tally *t, const struct host_outcome *o, bool injected)
+{
+    const UINT32 at = t->recent[o->fate];
+    const struct tally_drop *d = &t->drops[at];
+
+    return o->fate != HOST_BLOCKED && o->fate != HOST_ABSORBED && o->fate != HOST_STACK &&
+           at < t->drop_count && d->fate == o->fate && d->note == o->note && d->fault == o->fault &&
+           d->injected == injected;
+}
+
+static struct tally_drop *drop_of(struct report_tally *t, const struct host_outcome *o, bool injected)
 {
     bool policy = o->fate == HOST_BLOCKED || o->fate == HOST_ABSORBED;
     struct tally_drop key = {.fate = o->fate,
@@ -371,21 +414,30 @@ static void count_drop(struct report_tally *t, uint32_t length, const struct hos
                              .fault = o->fault,
                              .injected = injected};
     UINT32 at = t->recent[o->fate];
-    struct tally_drop *d;
 
     if (at >= t->drop_count || !same_drop(&t->drops[at], &key))
         for (at = 0; at < t->drop_count && !same_drop(&t->drops[at], &key);)
             at++;
-    if (at == MAX_DROPS) {
+    if (at == MAX_DROPS)
+        return NULL;
+    if (at == t->drop_count) {
+        t->drop_count++;
+        t->drops[at] = key;
+    }
+    t->recent[o->fate] = at;
+    return &t->drops[at];
+}
+
+static void count_drop(struct report_tally *t, uint32_t length, const struct host_outcome *o, bool written,
+                       bool injected)
+{
+    struct tally_drop *d =
+        is_last_drop(t, o, injected) ? &t->drops[t->recent[o->fate]] : drop_of(t, o, injected);
+
+    if (d == NULL) {
         t->other_drops++;
         return;
     }
-    d = &t->drops[at];
-    if (at == t->drop_count) {
-        t->drop_count++;
-        *d = key;
-    }
-    t->recent[o->fate] = at;
     d->frames++;
     d->bytes += length;
     d->written += written;
@@ -396,9 +448,11 @@ static void count_flow(struct report_tally *t, UINT64 id, const struct host_outc
     struct tally_later *x = put_off(t, id);
     struct tally_flow *r;
 
-    x->layer = NULL;
-    x->through = o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED ||
-                 o->fate == HOST_REWRITTEN;
+    if (o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED ||
+        o->fate == HOST_REWRITTEN)
+        x->passed++;
+    else
+        x->dropped++;
     if (o->fate != HOST_BLOCKED && (o->fate != HOST_ABSORBED || o->layer == NULL || !authorizes(o->layer)))
         return;
     r = find(t, id);

@@ -59,10 +59,10 @@ struct tally_depends {
  * together. */
 struct tally_later {
     UINT64 id;
-    const struct engine_layer *layer; /* a classification that depends; NULL: a frame */
+    const struct engine_layer *layer; /* of a classification that depends; NULL: none */
     UINT64 filter_id;
-    UINT32 depends;
-    bool through;
+    UINT16 depends;
+    UINT16 passed, dropped; /* frames */
 };
 #define LATER 16u
 
@@ -83,6 +83,7 @@ struct report_tally {
     UINT64 other_drops;        /* frames of reasons beyond MAX_DROPS */
     struct tally_depends *depends;
     UINT32 depend_count;
+    UINT32 recent_depends; /* the last one that was noted */
     UINT64 other_depends;
     struct tally_later later[LATER];
     UINT32 later_count;

@@ -94,6 +94,18 @@ static void on_classified(void *ctx, const struct host_event *e)
                              .direction = (UINT8)e->packet_direction});
 }
 
+/* host_observer.repeated: a word with less in it. */
+static void on_repeated(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
+                        UINT64 flow_id)
+{
+    hear(ctx, &(struct word){.what = 3,
+                             .flow_id = flow_id,
+                             .filter_id = answer->verdict.filter_id,
+                             .layer = layer->id,
+                             .action = answer->verdict.action == FWP_ACTION_BLOCK,
+                             .depends = answer->depends});
+}
+
 static void on_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
 {
     hear(ctx, &(struct word){.what = 2,
@@ -269,7 +281,20 @@ static void same_frame(struct world *w, unsigned n)
     assert_int_equal(x->answers, y->answers);
     assert_int_equal(x->kept, y->kept);
     assert_int_equal(a->count, b->count);
-    assert_memory_equal(a->told, b->told, (a->count < TOLD ? a->count : TOLD) * sizeof(a->told[0]));
+    for (unsigned i = 0; i < a->count && i < TOLD; i++) {
+        struct word other = b->told[i];
+
+        if (a->told[i].what == 3) {
+            assert_true(other.what == 1 && other.cause == HOST_CAUSE_INITIAL && !other.empty);
+            other = (struct word){.what = 3,
+                                  .flow_id = other.flow_id,
+                                  .filter_id = other.filter_id,
+                                  .layer = other.layer,
+                                  .action = other.action,
+                                  .depends = other.depends};
+        }
+        assert_memory_equal(&a->told[i], &other, sizeof(other));
+    }
 }
 
 static void some_frames(struct world *w)
@@ -357,7 +382,11 @@ static void make_side(struct world *w, struct side *s, bool long_way)
         .knobs = {.long_way = long_way, .shorten_idle = w->x % 3 == 0, .trust_checksums = w->x % 5 == 0},
         .limits = {.flows = 64},
         .judge = {.judge = judge},
-        .observer = {.ctx = s, .decisions_only = true, .classified = on_classified, .flow = on_flow},
+        .observer = {.ctx = s,
+                     .decisions_only = true,
+                     .classified = on_classified,
+                     .repeated = !long_way && w->x % 2 == 0 ? on_repeated : NULL,
+                     .flow = on_flow},
         .listening = listening,
         .start_ns = w->now_ns,
     };

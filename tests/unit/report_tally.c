@@ -180,6 +180,54 @@ static void what_depends_is_told_of(void **state)
 }
 
 /* Of a hundred flows ten are kept: the newest, and longest those that were refused; all are counted. */
+/* host_observer.repeated counts as `classified` does, whatever comes between. */
+static void what_is_repeated_is_counted(void **state)
+{
+    static const UINT64 fields[] = {1, 1, 1, 2};
+    struct lab *l = *state;
+    struct report_tally *t[2] = {tally(l, 30), tally(l, 30)};
+    const struct host_counts counts = {0};
+    uint64_t x = 7;
+    char *text[2];
+
+    for (UINT64 flow = 1; flow <= 60; flow++) {
+        for (unsigned i = 0; i < 2; i++)
+            begin_flow(t[i], flow, HOST_FLOW_CREATED);
+        for (unsigned step = 0; step < 25; step++) {
+            UINT64 whose, on;
+            unsigned what;
+
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            whose = flow - x % (flow < 6 ? flow : 6);
+            on = fields[x >> 8 & 3];
+            what = x >> 16 & 7;
+            for (unsigned i = 0; i < 2; i++) {
+                const struct host_answer a = {
+                    .verdict = {.action = FWP_ACTION_PERMIT, .filter_id = a_filter(l)},
+                    .depends = true,
+                    .depends_on = on};
+
+                if (what < 3 && i == 0)
+                    tell(t[i], l->packet, whose, HOST_CAUSE_INITIAL, false, a_filter(l), on);
+                else if (what < 3)
+                    report_tally_repeated(t[i], l->packet, &a, whose);
+                else if (what == 3 && (x >> 20 & 15) == 0)
+                    tell(t[i], l->connect, whose, HOST_CAUSE_INITIAL, true, a_filter(l), 0);
+                else
+                    frame(t[i], what == 4 ? HOST_CONSEQUENCE : HOST_PASSED, NULL, 0, whose);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 2; i++)
+        text[i] = printed(t[i], &counts, true);
+    assert_string_equal(text[0], text[1]);
+    assert_non_null(strstr(text[0], "DEPENDS"));
+    for (unsigned i = 0; i < 2; i++) {
+        free(text[i]);
+        report_tally_destroy(t[i]);
+    }
+}
+
 static void flows_are_bounded(void **state)
 {
     struct lab *l = *state;
@@ -324,13 +372,10 @@ static void names_are_read_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block_is_counted_once),
-        cmocka_unit_test(the_first_block_decides),
-        cmocka_unit_test(what_depends_is_told_of),
-        cmocka_unit_test(flows_are_bounded),
-        cmocka_unit_test(lists_are_cut),
-        cmocka_unit_test(lines_keep_to_100_columns),
-        cmocka_unit_test(comments),
+        cmocka_unit_test(a_block_is_counted_once),   cmocka_unit_test(the_first_block_decides),
+        cmocka_unit_test(what_depends_is_told_of),   cmocka_unit_test(what_is_repeated_is_counted),
+        cmocka_unit_test(flows_are_bounded),         cmocka_unit_test(lists_are_cut),
+        cmocka_unit_test(lines_keep_to_100_columns), cmocka_unit_test(comments),
         cmocka_unit_test(names_are_read_again),
     };
 
