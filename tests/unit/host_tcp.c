@@ -599,12 +599,81 @@ static void cut_packets(void **state)
     lab_close(&l);
 }
 
+/* ---- plain segments ---- */
+
+static bool same_result(const struct tcp_result *a, const struct tcp_result *b)
+{
+    return a->events == b->events && a->reason == b->reason && a->out == b->out && a->size == b->size &&
+           a->lost == b->lost && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+static void same_flow(const struct lab *a, const struct lab *b)
+{
+    assert_int_equal(a->flow.tcp, b->flow.tcp);
+    assert_memory_equal(a->flow.half, b->flow.half, sizeof(a->flow.half));
+}
+
+/* tcp_segment() has a short way, which host_knobs.long_way closes: segments at random, of connections in all states. */
+static void plain_segments_are_as_others(void **state)
+{
+    static const uint16_t windows[] = {0, 1, 2, 100, 65535};
+    struct lab *labs = calloc(2, sizeof(*labs));
+    struct tcp_result r[2];
+    unsigned data = 0;
+
+    (void)state;
+    assert_non_null(labs);
+    for (unsigned run = 0; run < 3000; run++) {
+        random_state = run * 0x9e3779b97f4a7c15ull + 1;
+        for (int i = 0; i < 2; i++)
+            lab_open(&labs[i], 4096, 8);
+        labs[1].host.config.knobs.long_way = true;
+        for (unsigned steps = 0; steps < 40; steps++) {
+            const int dir = (int)below(2);
+            const struct tcp_half half = labs[0].flow.half[dir], other = labs[0].flow.half[!dir];
+            const uint8_t flags = steps == 0              ? SYN
+                                  : below(12) == 0        ? (uint8_t)below(64)
+                                  : below(20) == 0        ? ACK | FIN
+                                  : steps < 3 && below(4) ? (uint8_t)(steps == 1 ? SYN | ACK : ACK)
+                                                          : (uint8_t)(ACK | (below(2) ? PSH : 0));
+            const uint32_t seq = half.next + (below(4) != 0 ? 0 : below(7) - 3);
+            const uint32_t ack = other.next + (below(4) != 0 ? 0 : below(7) - 3);
+            const uint32_t size = below(3) != 0 ? below(5) : 0, cut = below(10) == 0 ? below(4) : 0;
+            const uint16_t window = windows[below(8) < 7 ? 4 : below(5)];
+
+            for (int i = 0; i < 2; i++) {
+                struct wire_packet *p = segment(&labs[i], dir, flags, seq, ack, size, window);
+
+                p->captured -= cut < size ? cut : 0;
+                tcp_segment(&labs[i].lane, &labs[i].flow, p, dir == US, &r[i]);
+            }
+            assert_true(same_result(&r[0], &r[1]));
+            same_flow(&labs[0], &labs[1]);
+            data += (r[0].events & TCP_DATA) != 0;
+            for (bool more = (r[0].events & TCP_MORE) != 0; more;) {
+                more = tcp_more(&labs[0].lane, &labs[0].flow, &r[0]);
+                assert_int_equal(tcp_more(&labs[1].lane, &labs[1].flow, &r[1]), more);
+                assert_true(same_result(&r[0], &r[1]));
+            }
+            same_flow(&labs[0], &labs[1]);
+        }
+        for (int i = 0; i < 2; i++)
+            lab_close(&labs[i]);
+    }
+    assert_true(data > 3000);
+    free(labs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_story),        cmocka_unit_test(streams_without_holes),
-        cmocka_unit_test(streams_with_holes), cmocka_unit_test(segments_a_flow),
-        cmocka_unit_test(bytes_of_a_lane),    cmocka_unit_test(cut_packets),
+        cmocka_unit_test(every_story),
+        cmocka_unit_test(streams_without_holes),
+        cmocka_unit_test(streams_with_holes),
+        cmocka_unit_test(segments_a_flow),
+        cmocka_unit_test(bytes_of_a_lane),
+        cmocka_unit_test(cut_packets),
+        cmocka_unit_test(plain_segments_are_as_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
