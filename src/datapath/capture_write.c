@@ -32,6 +32,8 @@ struct map {
     uint32_t used;
 };
 
+#define LATE 8u /* a power of two */
+
 struct capture_writer {
     char *path, *temporary; /* temporary NULL: written to directly */
     int fd;
@@ -42,6 +44,14 @@ struct capture_writer {
     uint64_t tail_start; /* of the last block */
     uint32_t interfaces; /* so many are described; their numbers are the input's, counted through */
     struct map processes;
+    bool lasting; /* capture_writer_lasting() */
+    unsigned late_put, late_done;
+    /* In the buffer, but for their bytes, which are on their way from memory: [done, put) at n % LATE. */
+    struct late {
+        uint8_t *to;
+        const uint8_t *from;
+        uint32_t size;
+    } late[LATE];
     uint8_t buffer[FLUSH + BLOCK_ROOM];
 };
 
@@ -91,11 +101,22 @@ static int cut(struct capture_writer *w, size_t done, int failed)
     return failed;
 }
 
+/* The bytes of all but the last `but` packets that wait for them. */
+static inline void fill_late(struct capture_writer *w, unsigned but)
+{
+    while (w->late_put - w->late_done > but) {
+        const struct late *x = &w->late[w->late_done++ % LATE];
+        memcpy(x->to, x->from, x->size);
+    }
+}
+
 /* Writes the first `size` bytes of the buffer, or all. */
 static int flush(struct capture_writer *w, size_t size)
 {
     struct iovec v = {w->buffer, size};
     size_t done;
+
+    fill_late(w, 0);
     int result = write_all(w->fd, &v, 1, &done);
 
     if (result != 0)
@@ -356,6 +377,20 @@ static int write_simple(struct capture_writer *w, const struct capture_packet *p
     return block_done(w, size);
 }
 
+/*
+ * Some packets later. Asks for what is copied beyond the two lines that the packet's reader asked for: that was a window
+ * ago, and the rest comes from memory. Only as far as an Ethernet frame goes; what is longer the processor fetches itself.
+ */
+static void copy_late(struct capture_writer *w, uint8_t *to, const struct capture_packet *p)
+{
+    const uint8_t *from = p->bytes;
+
+    for (uint32_t at = 128; at < p->captured && at < 1536; at += 64)
+        __builtin_prefetch(from + at);
+    w->late[w->late_put++ % LATE] = (struct late){to, from, p->captured};
+    fill_late(w, LATE - 1);
+}
+
 int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
                   const char *comment)
 {
@@ -378,14 +413,21 @@ int capture_write(struct capture_writer *w, const struct capture *c, const struc
     uint8_t *b = block_room(w);
     put32(b + size - 8, 0); /* the padding, or what comes next */
     put_head(b, i, p);
-    if (p->captured != 0)
-        memcpy(b + HEAD, p->bytes, p->captured);
     put32(b + 4, (uint32_t)size);
     put32(b + size - 4, (uint32_t)size);
+    if (w->lasting && p->captured != 0)
+        copy_late(w, b + HEAD, p);
+    else if (p->captured != 0)
+        memcpy(b + HEAD, p->bytes, p->captured);
     return block_done(w, size);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
+
+void capture_writer_lasting(struct capture_writer *w, bool lasting)
+{
+    w->lasting = lasting;
+}
 
 static int open_beside(struct capture_writer *w)
 {

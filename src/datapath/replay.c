@@ -233,34 +233,6 @@ int run_write(struct replay_run *r, const struct capture_packet *p, const char *
     return result;
 }
 
-/*
- * What the writer will copy of a frame that passed, beyond the two lines that its reader asked for: a window ago, and the
- * rest comes from memory. Only as far as an Ethernet frame goes; what is longer the processor fetches itself.
- */
-static void fetch_bytes(const struct capture_packet *p)
-{
-    for (uint32_t at = 128; at < p->captured && at < 1536; at += 64)
-        __builtin_prefetch(p->bytes + at);
-}
-
-/* Writes what waits, but for the last `but`. */
-static int write_waiting(struct replay_run *r, unsigned but)
-{
-    int result = 0;
-
-    while (result == 0 && r->later_put - r->later_done > but)
-        result = run_write(r, &r->later[r->later_done++ % WRITTEN_LATER], NULL);
-    return result;
-}
-
-/* Some frames later. */
-static int write_later(struct replay_run *r, const struct capture_packet *p)
-{
-    fetch_bytes(p);
-    r->later[r->later_put++ % WRITTEN_LATER] = *p;
-    return write_waiting(r, WRITTEN_LATER - 1);
-}
-
 int run_tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w,
              const struct host_outcome *o, bool already)
 {
@@ -279,13 +251,13 @@ int run_tell(struct replay_run *r, const struct capture_packet *p, const struct 
             changed.bytes = o->changed;
             as = &changed;
         }
-        int result = 0;
-        if (r->writes_later && comment == NULL && as == p)
-            result = write_later(r, p);
-        else if ((result = write_waiting(r, 0)) == 0)
-            result = run_write(r, as, comment);
+        if (r->lasting && as != p)
+            capture_writer_lasting(r->writer, false);
+        int result = run_write(r, as, comment);
         if (result != 0)
             return result;
+        if (r->lasting && as != p)
+            capture_writer_lasting(r->writer, true);
     }
     if (r->world != NULL) {
         r->fates[o->fate]++;
@@ -367,7 +339,9 @@ static int all_frames(struct replay_run *r)
     uint64_t done, all;
 
     capture_progress(r->capture, &done, &all);
-    r->writes_later = all != 0 && r->world == NULL;
+    r->lasting = all != 0 && r->world == NULL;
+    if (r->writer != NULL)
+        capture_writer_lasting(r->writer, r->lasting);
     window_learn(w, r->host);
     while (w->tail < w->head) {
         if (w->head - w->tail >= 2 * BATCH)
@@ -444,9 +418,6 @@ int replay_run(const struct replay_config *config, struct replay_result *out, st
     sum_up(&r);
 out:
     if (r.writer != NULL) {
-        int written = write_waiting(&r, 0);
-        if (written != 0 && (result == 0 || result == -EINVAL))
-            result = written;
         (void)capture_write_interfaces(r.writer, r.capture);
         int closed = capture_writer_close(r.writer, r.host != NULL);
         if (closed != 0 && (result == 0 || result == -EINVAL)) {

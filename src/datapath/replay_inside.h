@@ -111,17 +111,11 @@ bool locals_mac(const struct locals *l, const struct sighting *seen, size_t coun
 
 struct world;
 
-#define WRITTEN_LATER 8u /* a power of two */
-
 struct replay_run {
-    /* Packets that passed, whose bytes are on their way from memory: [done, put) at n % WRITTEN_LATER. Of a mapped
-     * file, where bytes stay; no drivers. */
-    struct capture_packet later[WRITTEN_LATER];
-    uint64_t later_put, later_done;
-    bool writes_later;
     const struct replay_config *config;
     struct capture *capture;
     struct capture_writer *writer;
+    bool lasting; /* the capture's bytes: those of a mapped file; no drivers */
     struct host *host;
     struct window *window;
     struct locals locals;
