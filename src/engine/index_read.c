@@ -154,6 +154,49 @@ void ix_trim(struct engine_cursor *c, UINT32 end)
         c->word[(base - c->first) / 64] &= (1ULL << (end - base)) - 1;
 }
 
+/* The row of the value's cell; NULL: the cell does not tell, its filters are to be asked. */
+static inline const UINT64 *row_of(const struct ix_flat *flat, const struct ix_field *f,
+                                   const FWPS_INCOMING_VALUE0 *values, const struct engine_class_cache *cache)
+{
+    const FWP_VALUE0 *v = &values[f->value].value;
+    UINT32 cell = cache != NULL && f->cached != IX_NO_SLOT ? cache->cls[f->cached]
+                  : f->kind == IX_TOKEN                    ? ix_token_cell(flat, f, v)
+                                                           : ix_cell(f->map, v);
+
+    return cell - IX_CELL_FIRST < f->doubt ? NULL : f->rows + (size_t)cell * flat->words;
+}
+
+/* The candidates of an index of eight words, which most are. False: a cell does not tell. */
+static bool and_known(const struct ix_flat *flat, const FWPS_INCOMING_VALUE0 *values, UINT64 unknown,
+                      const struct engine_class_cache *cache, UINT64 *bits)
+{
+    typedef UINT64 two __attribute__((vector_size(16), aligned(8), may_alias));
+    const two *rows[ENGINE_MAX_FIELDS], *all = (const two *)(const void *)flat->all;
+    two *out = (two *)(void *)bits, a = all[0], b = all[1], c = all[2], d = all[3];
+    UINT32 count = 0;
+
+    for (UINT32 i = 0; i < flat->fields->count; i++) {
+        const struct ix_field *f = &flat->fields->of[i];
+
+        if (unknown >> f->value & 1)
+            continue;
+        rows[count] = (const two *)(const void *)row_of(flat, f, values, cache);
+        if (rows[count++] == NULL)
+            return false;
+    }
+    for (UINT32 i = 0; i < count; i++) { /* apart from the calls above: in registers */
+        a &= rows[i][0];
+        b &= rows[i][1];
+        c &= rows[i][2];
+        d &= rows[i][3];
+    }
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = d;
+    return true;
+}
+
 UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
                                UINT64 unknown, struct engine_class_cache *cache,
                                UINT64 bits[ENGINE_INDEX_FLAT_WORDS])
@@ -165,21 +208,18 @@ UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWP
         return 0;
     if (cache != NULL && cache->stamp != ix->stamp)
         ix_cache_fill(ix, values, cache);
+    if (flat->words == 8)
+        return and_known(flat, values, unknown, cache, bits) ? 8 : 0;
     memcpy(bits, flat->all, flat->words * sizeof(*bits));
     for (UINT32 i = 0; i < flat->fields->count; i++) {
         const struct ix_field *f = &flat->fields->of[i];
-        const FWP_VALUE0 *v = &values[f->value].value;
         const UINT64 *row;
-        UINT32 cell;
 
         if (unknown >> f->value & 1)
             continue;
-        cell = cache != NULL && f->cached != IX_NO_SLOT ? cache->cls[f->cached]
-               : f->kind == IX_TOKEN                    ? ix_token_cell(flat, f, v)
-                                                        : ix_cell(f->map, v);
-        if (cell - IX_CELL_FIRST < f->doubt)
+        row = row_of(flat, f, values, cache);
+        if (row == NULL)
             return 0;
-        row = f->rows + (size_t)cell * flat->words;
         for (UINT32 w = 0; w < flat->words; w++)
             bits[w] &= row[w];
     }
