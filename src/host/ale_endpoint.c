@@ -32,8 +32,8 @@ struct endpoints {
     struct span span;
     struct ale_endpoint *slots; /* the span's; they never move */
     UINT32 slot_count, free, live;
-    UINT32 *keys, *ports; /* heads of chains, `buckets` each */
-    UINT32 buckets;
+    UINT32 *keys, *ports;            /* heads of chains, `buckets` each */
+    UINT32 buckets;                  /* a power of two */
     UINT32 raw_tcp;                  /* how many raw sockets speak TCP themselves */
     UINT32 wildcards;                /* how many that are found are bound to no address */
     UINT32 idle_oldest, idle_newest; /* those that linger */
@@ -146,12 +146,19 @@ static UINT32 key_bucket(const struct endpoints *t, uint8_t version, uint8_t pro
 {
     uint64_t x = local->word[0] * 0xff51afd7ed558ccdull ^ local->word[1];
 
-    return mix(x ^ (uint64_t)port << 16 ^ (uint64_t)protocol << 8 ^ version) % t->buckets;
+    return mix(x ^ (uint64_t)port << 16 ^ (uint64_t)protocol << 8 ^ version) & (t->buckets - 1);
 }
 
 static UINT32 port_bucket(const struct endpoints *t, uint8_t protocol, UINT16 port)
 {
-    return mix((uint64_t)port << 8 | protocol) % t->buckets;
+    return mix((uint64_t)port << 8 | protocol) & (t->buckets - 1);
+}
+
+void ale_endpoint_prefetch_key(const struct lane *l, const struct host_flow_key *k)
+{
+    const struct endpoints *t = endpoints_of(l);
+
+    __builtin_prefetch(&t->keys[key_bucket(t, k->version, k->protocol, &k->local, k->local_port)]);
 }
 
 static void link_in(struct endpoints *t, struct ale_endpoint *e)
@@ -249,6 +256,8 @@ static UINT32 slot_take(struct endpoints *t)
 
     if (slot != 0) {
         t->free = at(t, slot)->next;
+        if (t->free != 0) /* the next one's turn comes soon */
+            __builtin_prefetch(&at(t, t->free)->next, 1);
         return slot;
     }
     if (span_grow(&t->span, ((size_t)t->slot_count + 1) * sizeof(struct ale_endpoint), &budget) != 0)

@@ -105,11 +105,11 @@ static unsigned class_for(struct order *o, uint16_t lifetime)
 
     if (lifetime == 0)
         return 0;
-    for (unsigned i = ORDER_ODD - 1; i > 0; i--) {
+    for (unsigned i = 1; i < ORDER_ODD; i++) {
         struct order_class *c = &o->classes[i];
         if (c->lifetime == lifetime)
             return i;
-        if (c->count == 0)
+        if (c->count == 0 && empty == ORDER_ODD)
             empty = i;
     }
     if (empty != ORDER_ODD) {

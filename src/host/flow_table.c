@@ -471,10 +471,13 @@ struct host_flow *flow_table_add(struct flow_table *t, const struct host_flow_ke
     if (!bucket_put(t, b, tag_of(hash), slot))
         return NULL;
     f = flow_of(t, slot);
-    if (slot == t->slots)
+    if (slot == t->slots) {
         t->slots++;
-    else
+    } else {
         t->free_slot = f->older;
+        if (t->free_slot != FLOW_NONE) /* its turn comes soon */
+            __builtin_prefetch(&flow_of(t, t->free_slot)->older, 1);
+    }
     memset(f, 0, sizeof(*f));
     f->key = *key;
     f->used = t->order.now;

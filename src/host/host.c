@@ -180,7 +180,8 @@ static void advance(struct host *h, UINT64 now_ns)
     if (now_ns <= before)
         return;
     h->now_ns = now_ns;
-    streams_reap(h);
+    if (__builtin_expect(__atomic_load_n(&h->streams->dead, __ATOMIC_RELAXED) != NULL, 0))
+        streams_reap(h);
     if (now_ns >> TICK_SHIFT == before >> TICK_SHIFT)
         return;
     for (size_t i = 0; i < h->lane_count; i++) {
@@ -257,11 +258,19 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
         flow_table_find_many(l->flows, which, n, flows);
         for (size_t i = 0; i < n; i++) {
             of[i]->flow = flows[i];
-            if (flows[i] == NULL)
+            if (flows[i] == NULL) {
+                memory_fetch(l->memory, which[i], false);
+                ale_endpoint_prefetch_key(l, which[i]);
                 continue;
+            }
             of[i]->flow_id = flows[i]->id;
             __builtin_prefetch((const char *)flows[i] + sizeof(*flows[i]) - 1);
-            ale_endpoint_prefetch(l, flows[i]->endpoint);
+            if ((of[i]->packet->tcp_flags & (WIRE_TCP_FIN | WIRE_TCP_RST)) != 0) /* it may end */
+                memory_fetch(l->memory, which[i], true);
+            if (of[i]->packet->protocol != WIRE_PROTOCOL_TCP ||
+                (of[i]->packet->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_FIN | WIRE_TCP_RST)) != 0)
+                ale_endpoint_prefetch(l,
+                                      flows[i]->endpoint); /* the short way of other segments goes without */
         }
         lane_leave(l);
         frames += some;

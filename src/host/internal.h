@@ -338,6 +338,8 @@ void ale_destroy(struct lane *l);
 const struct host_owner *ale_endpoint_original(const struct host_endpoint *e);
 /* Fetches the endpoint of a flow (its `endpoint`) into the caches: a hint. */
 void ale_endpoint_prefetch(const struct lane *l, UINT32 slot);
+/* ... and where endpoints of this local end are found. */
+void ale_endpoint_prefetch_key(const struct lane *l, const struct host_flow_key *k);
 void ale_shutdown(struct host *h);
 /* host_reauthorize() for flows authorized for this interface alone (0: all): host_set_profile() calls it. */
 void ale_reauthorize(struct host *h, UINT32 reason, UINT32 interface_index);
@@ -499,6 +501,8 @@ bool group_forward(struct scene *s, struct host_outcome *out);
 struct memory;
 int memory_create(const struct host_limits *limits, struct memory **out);
 void memory_destroy(struct memory *m);
+/* Fetches into the caches what will be asked of this tuple, or noted: a hint. */
+void memory_fetch(struct memory *m, const struct host_flow_key *k, bool put);
 
 /* ---- lanes
  * ----------------------------------------------------------------------------------------------------------------

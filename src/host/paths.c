@@ -435,6 +435,19 @@ static enum course course_of(struct lane *l, const struct host_frame *f, const s
     bool to_us, from_us;
     enum host_way way;
 
+    if (p->version == 4 && l->near.version == 4 &&
+        l->near.places == h->places) { /* as below, nearly always */
+        const uint32_t near = l->near.address.v4;
+
+        if (p->destination.v4 == near && !host_perhaps_local(h, 4, &p->source)) {
+            *home = l->near.home;
+            return COURSE_IN;
+        }
+        if (p->source.v4 == near && f->way != HOST_WAY_IN && !host_perhaps_local(h, 4, &p->destination)) {
+            *home = l->near.home;
+            return COURSE_OUT;
+        }
+    }
     *home = i;
     to_us = local_at(l, p->version, &p->destination, i, home);
     from_us = local_at(l, p->version, &p->source, i, &from);

@@ -84,6 +84,16 @@ static struct set set_of(struct memory *m, const struct host_flow_key *k)
     return (struct set){&m->tags[at], m->notes[at], (uint32_t)(x >> 8) & ~KIND_BITS};
 }
 
+void memory_fetch(struct memory *m, const struct host_flow_key *k, bool put)
+{
+    const struct set s = set_of(m, k);
+
+    __builtin_prefetch(s.tags, 1);
+    __builtin_prefetch((const char *)(s.tags + 1) - 1, 1);
+    if (put)
+        __builtin_prefetch(s.notes, 1);
+}
+
 static bool is_at(const struct set *s, unsigned i, uint32_t tag, const struct host_flow_key *k)
 {
     return s->tags->tag[i] == tag && memcmp(&s->notes[i].key, k, sizeof(*k)) == 0;

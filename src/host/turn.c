@@ -3,15 +3,8 @@
  * `kept` belong to who has the turn. */
 #include "host/walk.h"
 
-void turn_take(struct lane *l)
+static __attribute__((noinline)) void take_slowly(struct lane *l, uintptr_t me)
 {
-    const uintptr_t me = rt_self();
-
-    if (__atomic_load_n(&l->turn, __ATOMIC_RELAXED) == me && l->holds && l->turn_depth == 1 && l->stays) {
-        l->turn_depth = 2;
-        lane_enter(l);
-        return;
-    }
     rt_mutex_lock(l->lock);
     if (__builtin_expect(l->turn != 0 && l->turn != me, 0)) {
         l->turn_waiting++;
@@ -24,15 +17,24 @@ void turn_take(struct lane *l)
     l->stays = l->kept = true;
 }
 
-void turn_give(struct lane *l)
+void turn_take(struct lane *l)
+{
+    const uintptr_t me = rt_self();
+
+    if (__builtin_expect(__atomic_load_n(&l->turn, __ATOMIC_RELAXED) == me && l->holds &&
+                             l->turn_depth == 1 && l->stays,
+                         1)) {
+        l->turn_depth = 2;
+        lane_enter(l);
+    } else {
+        take_slowly(l, me);
+    }
+}
+
+static __attribute__((noinline)) void give_slowly(struct lane *l)
 {
     bool waiting;
 
-    if (l->holds && l->turn_depth == 2) { /* what turn_take() found held */
-        l->turn_depth = 1;
-        l->stays = true;
-        return;
-    }
     if (!l->kept)
         rt_mutex_lock(l->lock);
     if (--l->turn_depth == 0)
@@ -42,6 +44,16 @@ void turn_give(struct lane *l)
     rt_mutex_unlock(l->lock);
     if (__builtin_expect(waiting, 0))
         rt_cond_broadcast(l->turn_over);
+}
+
+void turn_give(struct lane *l)
+{
+    if (__builtin_expect(l->holds && l->turn_depth == 2, 1)) { /* what turn_take() found held */
+        l->turn_depth = 1;
+        l->stays = true;
+    } else {
+        give_slowly(l);
+    }
 }
 
 void host_hold(struct host *h)
