@@ -82,6 +82,11 @@ void replay_streams_print(const struct replay_result *x, FILE *out)
         fprintf(out, "    %llu bytes went out beyond their receiver's window\n", n(w->unwindowed));
     if (w->late != 0)
         fprintf(out, "    %llu bytes came behind the end of their stream: dropped\n", n(w->late));
+    if (w->early != 0)
+        fprintf(out,
+                "    %llu segments answer bytes that a callout still kept: live, they would have come later, "
+                "or never\n",
+                n(w->early));
     if (w->unchanged != 0)
         fprintf(out, "    %llu edits were not carried out: of connections of the host with itself\n",
                 n(w->unchanged));
@@ -98,7 +103,8 @@ json_t *replay_streams_json(const struct replay_result *x)
                {"injected", s->injected},   {"dropped", s->dropped},     {"limited", s->limited},
                {"waiting", s->waiting},     {"lost", s->lost},           {"repeated", w->again},
                {"swallowed", w->swallowed}, {"evicted", w->evicted},     {"unwindowed", w->unwindowed},
-               {"late", w->late},           {"forgotten", w->forgotten}, {"unchanged", w->unchanged}};
+               {"late", w->late},           {"forgotten", w->forgotten}, {"unchanged", w->unchanged},
+               {"early", w->early}};
     json_t *o = json_object();
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

@@ -97,6 +97,8 @@ struct delay_flow *delay_flow_make(struct delay *d, const struct wire_packet *w,
 /* A fragment comes: its datagram is known from now on. */
 void delay_datagram_note(struct delay *d, const struct capture_packet *p, const struct wire_packet *w);
 /* NULL: no fragment, or it is forgotten. */
+/* Is `w` a datagram of the ends and direction of the one that this later fragment, which has no ports, is a part of? */
+bool delay_is_datagram(const struct delay *d, const struct wire_packet *part, const struct wire_packet *w);
 struct delay_datagram *delay_datagram_of(const struct delay *d, const struct wire_packet *w);
 void delay_flow_use(struct delay *d, struct delay_flow *f);
 void delay_flow_free(struct delay *d, struct delay_flow *f);

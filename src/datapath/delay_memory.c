@@ -110,6 +110,14 @@ static unsigned key_compare(const struct delay_key *a, const struct delay_key *b
     return 0;
 }
 
+bool delay_is_datagram(const struct delay *d, const struct wire_packet *part, const struct wire_packet *w)
+{
+    struct delay_key of_part, of_whole;
+
+    return part->fragment && part->fragment_offset != 0 && key_of(d, part, &of_part) &&
+           key_of(d, w, &of_whole) && key_compare(&of_part, &of_whole) == 1;
+}
+
 /* Either way round. */
 static size_t key_bucket(const struct delay_key *k)
 {

@@ -45,7 +45,8 @@
  * The instant must end first, for the order in which a driver completes, injects and lets go is its own; and
  * one that made a packet of its own from a pended one (a deep copy: PEND-47), or from one it had kept and let
  * go of (CLS-34), injects it then: a packet without origin, of the flow and way of an undecided piece whose
- * packet no driver keeps, stands for that.
+ * packet no driver keeps, stands for that. Of a received datagram in fragments that piece is the one that made it
+ * whole; those before it have gone their way.
  *
  * A driver may also absorb a frame and keep nothing that the host knows of: it has copied the bytes. Then the
  * frame is GONE with the end of the instant, unless the copy is injected within it. But what follows from it,
@@ -582,7 +583,7 @@ static struct delay_piece *made_from(const struct delay *d, const struct wire_pa
     if (piece != NULL)
         return piece;
     for (piece = d->over; piece != NULL; piece = piece->next_over)
-        if (!piece->lost && same_way(&piece->wire, w))
+        if (!piece->lost && (same_way(&piece->wire, w) || delay_is_datagram(d, &piece->wire, w)))
             return piece;
     return NULL;
 }

@@ -119,6 +119,7 @@ struct host_rewrite_counts {
     UINT64 late;       /* bytes that came behind an end or a reset: nowhere to go */
     UINT64 forgotten;  /* edits whose place was forgotten, for want of room */
     UINT64 unchanged;  /* edits of loopback connections, which are not carried out */
+    UINT64 early;      /* segments with data that answer bytes which a callout still kept */
 };
 /* As host_counts(). */
 void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out);

@@ -421,6 +421,8 @@ static void one_segment(struct rewrite *r, int dir, const struct wire_packet *p)
         segment_reset(r, dir);
         return;
     }
+    if (g.data && !g.keeps_alive && r->half[dir].said && r->half[dir].ack > r->half[!dir].in)
+        r->config.counts->early++;
     if (g.keeps_alive) {
         keep_alive(r, dir, p);
     } else {

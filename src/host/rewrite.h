@@ -62,6 +62,8 @@ struct rewrite_counts {
     uint64_t unwindowed; /* bytes that were sent beyond the window, for want of room */
     uint64_t late;       /* bytes that came behind a FIN or a reset: nowhere to go */
     uint64_t forgotten;  /* marks of the map, for want of room */
+    uint64_t
+        early; /* segments with data whose sender had bytes that were kept then: it could not have, live */
 };
 
 struct rewrite_config {

@@ -370,6 +370,7 @@ void host_rewrite_counts(struct host *h, struct host_rewrite_counts *out)
                                         .unwindowed = c->unwindowed,
                                         .late = c->late,
                                         .forgotten = c->forgotten,
+                                        .early = c->early,
                                         .unchanged = h->wire_unchanged};
 }
 

@@ -450,6 +450,74 @@ static void INJ_30_only_so_many_bytes_as_are_named(void **state)
                      STATUS_INVALID_PARAMETER);
 }
 
+/* ---- in line and out of band, mixed */
+
+static void data_let_pass_behind_what_is_held_are_reported(void **state)
+{
+    struct stream_lab *l = *state;
+    struct player *p = heavy(l);
+
+    MOVES(p, {.action = FWP_ACTION_BLOCK, .keep = true}, {.action = FWP_ACTION_BLOCK, .keep = true},
+          {.action = FWP_ACTION_PERMIT}, {.action = FWP_ACTION_CONTINUE});
+    stream_lab_receive(l, "one ", 0);
+    stream_lab_receive(l, "two ", 0);
+    assert_int_equal(l->d.found[LEDGER_NOTE], 0);
+    stream_lab_receive(l, "three ", 0);
+    assert_int_equal(l->d.found[LEDGER_NOTE], 1);
+    assert_non_null(strstr(l->d.last, "let data pass in line"));
+    stream_lab_receive(l, "four ", 0);
+    assert_int_equal(l->d.found[LEDGER_NOTE], 1); /* once a direction */
+    assert_int_equal(stream_lab_give(p, 0), STATUS_SUCCESS);
+    assert_int_equal(stream_lab_give(p, 1), STATUS_SUCCESS);
+    assert_string_equal(l->in, "three four one two ");
+}
+
+static void bytes_put_back_in_line_are_no_mix(void **state)
+{
+    struct stream_lab *l = *state;
+    struct player *p = heavy(l);
+
+    MOVES(p, {.action = FWP_ACTION_BLOCK, .inject = "1"}, {.action = FWP_ACTION_PERMIT},
+          {.action = FWP_ACTION_BLOCK}, {.action = FWP_ACTION_PERMIT});
+    stream_lab_receive(l, "a", 0);
+    stream_lab_receive(l, "b", 0);
+    stream_lab_receive(l, "c", 0);
+    stream_lab_receive(l, "d", 0);
+    assert_string_equal(l->in, "1bd");
+    assert_int_equal(l->d.found[LEDGER_NOTE], 0);
+}
+
+static void injections_from_outside_are_reported_where_data_pass(void **state)
+{
+    struct stream_lab *l = *state;
+    struct player *p = heavy(l);
+
+    MOVES(p, {.action = FWP_ACTION_PERMIT});
+    stream_lab_receive(l, "a", 0);
+    assert_int_equal(stream_lab_inject(p, RECEIVE, stream_lab_list(l, "!", 1), 1), STATUS_SUCCESS);
+    stream_lab_settle(l);
+    assert_string_equal(l->in, "a!");
+    assert_int_equal(l->d.found[LEDGER_NOTE], 1);
+    assert_non_null(strstr(l->d.last, "from outside a classifyFn"));
+}
+
+static void but_not_of_who_takes_all_out_or_defers(void **state)
+{
+    struct stream_lab *l = *state;
+    struct player *p = heavy(l);
+
+    MOVES(p, {.action = FWP_ACTION_BLOCK}, {.stream = FWPS_STREAM_ACTION_DEFER},
+          {.action = FWP_ACTION_BLOCK});
+    stream_lab_receive(l, "a", 0);
+    assert_int_equal(stream_lab_inject(p, RECEIVE, stream_lab_list(l, "A", 1), 1), STATUS_SUCCESS);
+    stream_lab_receive(l, "b", 0);
+    assert_int_equal(stream_lab_inject(p, RECEIVE, stream_lab_list(l, "B", 1), 1), STATUS_SUCCESS);
+    stream_lab_settle(l);
+    assert_int_equal(stream_lab_continue(p, RECEIVE), STATUS_SUCCESS);
+    assert_string_equal(l->in, "AB");
+    assert_int_equal(l->d.found[LEDGER_NOTE], 0);
+}
+
 /* ---- STR-27, 28 */
 
 static void a_filter_that_goes_lets_go_of_what_waits(void **state)
@@ -574,6 +642,10 @@ int main(void)
         IN_LAB(STR_24_a_completion_function_is_needed),
         cmocka_unit_test(INJ_30_each_list_of_a_chain_is_completed_with_the_same_context),
         ON_BOTH(INJ_30_only_so_many_bytes_as_are_named),
+        IN_LAB(data_let_pass_behind_what_is_held_are_reported),
+        IN_LAB(bytes_put_back_in_line_are_no_mix),
+        IN_LAB(injections_from_outside_are_reported_where_data_pass),
+        IN_LAB(but_not_of_who_takes_all_out_or_defers),
         IN_LAB(a_filter_that_goes_lets_go_of_what_waits),
         IN_LAB(STR_28_only_new_flows_are_shown_to_who_comes_later),
         IN_LAB(STR_28_unless_the_callout_allows_mid_stream),
