@@ -5,7 +5,10 @@
  * others are UDP. Three in five are outbound. As many flows are open at a time as `open` says; frames of open
  * flows follow each other at random. Checksums are right. Always the same for the same arguments.
  *
- * usage: bench_make_capture OUT PACKETS FLOWS AVERAGE-BYTES
+ * transfers: in place of that, all flows are TCP, and in each one end sends full segments and the other acknowledges every
+ * second one: half of them from the host, half to it.
+ *
+ * usage: bench_make_capture OUT PACKETS FLOWS AVERAGE-BYTES|transfers
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@
 #define FRAME 1514u
 #define SMALL 66u /* headers with a TCP time stamp's room: what an acknowledgement takes */
 #define LOCAL 0x0a000002u
+#define WORD  "HEADER" /* in each full segment of a transfer, once, among small letters */
 
 struct flow {
     uint32_t remote, seq[2], frames, left; /* seq: of the host, of the peer */
@@ -25,6 +29,7 @@ struct flow {
 };
 
 static uint64_t seed = 1;
+static bool transfers;
 
 static uint64_t next_random(void)
 {
@@ -51,7 +56,7 @@ static void begin(struct flow *f, uint64_t number, uint32_t frames)
     static const uint16_t services[] = {443, 443, 443, 80, 8080, 53, 123, 445, 3389, 22, 25, 5223};
     uint64_t r = next_random();
     *f = (struct flow){.remote = 0x14000000u + (uint32_t)(r & 0x3ffffff), .frames = frames, .left = frames};
-    f->tcp = number % 5 != 4;
+    f->tcp = transfers || number % 5 != 4;
     f->out = number % 10 < 6;
     f->seq[0] = (uint32_t)next_random();
     f->seq[1] = (uint32_t)next_random();
@@ -74,6 +79,9 @@ static uint32_t frame(struct flow *f, uint8_t *b, uint32_t large_of_1000, uint32
     } else if (f->tcp && f->left <= 3 && f->frames >= 8) { /* FIN, FIN, ACK */
         from_host = f->out == (f->left != 2);
         flags = f->left == 1 ? 0x10 : 0x11;
+    } else if (transfers) { /* by the address' lowest bit: two to one end, then its acknowledgement */
+        has_data = step % 3 != 2;
+        from_host = (f->remote & 1) == (has_data ? 0 : 1);
     } else {
         from_host = (next_random() & 1) != 0;
         has_data = true;
@@ -127,9 +135,10 @@ static uint32_t frame(struct flow *f, uint8_t *b, uint32_t large_of_1000, uint32
 int main(int argc, char **argv)
 {
     if (argc != 5)
-        bench_die("usage: bench_make_capture OUT PACKETS FLOWS AVERAGE-BYTES");
+        bench_die("usage: bench_make_capture OUT PACKETS FLOWS AVERAGE-BYTES|transfers");
+    transfers = strcmp(argv[4], "transfers") == 0;
     uint64_t packets = strtoull(argv[2], NULL, 10), flows = strtoull(argv[3], NULL, 10);
-    uint32_t average = (uint32_t)strtoul(argv[4], NULL, 10);
+    uint32_t average = transfers ? FRAME : (uint32_t)strtoul(argv[4], NULL, 10);
     uint64_t per_flow = packets / (flows == 0 ? 1 : flows), open = flows < 4096 ? flows : 4096, begun = 0;
     if (flows == 0 || per_flow < 1 || average > FRAME)
         bench_die("at least one packet a flow, at most %u bytes", FRAME);
@@ -146,7 +155,9 @@ int main(int argc, char **argv)
     fwrite(head, sizeof(head), 1, out);
     uint8_t b[FRAME];
     for (uint32_t i = 0; i < FRAME; i++)
-        b[i] = (uint8_t)next_random();
+        b[i] = transfers ? (uint8_t)('a' + next_random() % 26) : (uint8_t)next_random();
+    if (transfers)
+        memcpy(b + FRAME / 2, WORD, strlen(WORD));
     uint64_t ticks = 1700000000ull * 1000000;
     for (uint64_t n = 0, at = 0; n < packets; n++) {
         at = open < 2 ? 0 : next_random() % open;

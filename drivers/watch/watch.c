@@ -108,6 +108,15 @@ static BOOLEAN look(void *context, const UCHAR *bytes, ULONG size)
     struct way *way = &is->connection->ways[is->sent];
 
     for (ULONG i = 0; i < size; i++) {
+        if (way->at == 0) { /* as nearly always: on to where it may begin */
+            const ULONG from = i;
+
+            while (i < size && bytes[i] != (UCHAR)watch.pattern[0])
+                i++;
+            way->offset += i - from;
+            if (i == size)
+                break;
+        }
         way->offset++;
         way->at = step(way->at, (CHAR)bytes[i]);
         if (way->at != watch.size)
