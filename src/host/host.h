@@ -216,8 +216,8 @@ struct host_observer {
     bool decisions_only;
     void (*classified)(void *ctx, const struct host_event *e);
     /* For who hears of decisions alone and is content with less: an answer that depends and that it was told before,
-     * given to a packet of this flow once more, without asking. Else `classified` is told. A lane may be held: it may not
-     * call the host. */
+     * given to a packet of this flow once more, without asking. Else `classified` is told. It has no number. A lane may be
+     * held: it may not call the host. */
     void (*repeated)(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
                      UINT64 flow_id);
     void (*flow)(void *ctx, enum host_flow_change change, const struct host_flow_info *f);

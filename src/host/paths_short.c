@@ -129,7 +129,6 @@ static bool tell_briefly(struct lane *l, bool six, UINT32 role, UINT64 flow_id)
     if (c->observer.repeated == NULL || !c->observer.decisions_only)
         return false;
     host_count_worker(&l->classified);
-    __atomic_fetch_add(&l->host->next_event, 1, __ATOMIC_RELAXED);
     c->observer.repeated(c->observer.ctx, engine_layer_by_id(id), &l->scratch->plan[id].answer, flow_id);
     return true;
 }
@@ -191,8 +190,8 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
     if (result == SHORT_TCP && !in)
         return result;                   /* the other layers are below */
     if ((roles & ~l->depends[six]) != 0) /* the others count as they are told */
-        __atomic_fetch_add(&l->host->counts.classified, (UINT64)__builtin_popcount(roles & ~l->depends[six]),
-                           __ATOMIC_RELAXED);
+        __atomic_store_n(&l->classified, l->classified + (UINT64)__builtin_popcount(roles & ~l->depends[six]),
+                         __ATOMIC_RELAXED);
     ale_refresh_flow(l, flow, in);
 done:
     if (in)

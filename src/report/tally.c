@@ -443,23 +443,29 @@ static void count_drop(struct report_tally *t, uint32_t length, const struct hos
     d->written += written;
 }
 
-static void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
+/* A callout of its own blocked the flow, at once or later, or an unheard layer did. */
+static __attribute__((noinline)) void block_flow(struct report_tally *t, UINT64 id,
+                                                 const struct host_outcome *o)
 {
-    struct tally_later *x = put_off(t, id);
-    struct tally_flow *r;
+    struct tally_flow *r = find(t, id);
 
-    if (o->fate == HOST_PASSED || o->fate == HOST_STACK || o->fate == HOST_IGNORED ||
-        o->fate == HOST_REWRITTEN)
-        x->passed++;
-    else
-        x->dropped++;
-    if (o->fate != HOST_BLOCKED && (o->fate != HOST_ABSORBED || o->layer == NULL || !authorizes(o->layer)))
-        return;
-    r = find(t, id);
-    if (r != NULL && !r->blocked) { /* by a callout of its own, at once or later, or of an unheard layer */
+    if (r != NULL && !r->blocked) {
         r->blocked = true;
         decided(t, r, o->layer, o->filter_id);
     }
+}
+
+static inline void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
+{
+    const unsigned through = 1u << HOST_PASSED | 1u << HOST_STACK | 1u << HOST_IGNORED | 1u << HOST_REWRITTEN;
+    struct tally_later *x = put_off(t, id);
+
+    if ((through >> o->fate & 1) != 0)
+        x->passed++;
+    else
+        x->dropped++;
+    if (o->fate == HOST_BLOCKED || (o->fate == HOST_ABSORBED && o->layer != NULL && authorizes(o->layer)))
+        block_flow(t, id, o);
 }
 
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
@@ -467,7 +473,7 @@ void report_tally_frame(struct report_tally *t, const struct wire_packet *p, con
 {
     if (o->flow_id != 0)
         count_flow(t, o->flow_id, o);
-    if (o->sender_flow_id != 0)
+    if (__builtin_expect(o->sender_flow_id != 0, 0))
         count_flow(t, o->sender_flow_id, o);
     if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED && o->fate != HOST_REWRITTEN)
         count_drop(t, p != NULL ? p->length : 0, o, written, false);

@@ -31,6 +31,7 @@ struct side {
     struct host *host;
     struct word told[TOLD];
     unsigned count;
+    UINT64 brief; /* words without a number */
     struct host_outcome outcome;
 };
 
@@ -78,8 +79,10 @@ static void hear(struct side *s, const struct word *x)
 
 static void on_classified(void *ctx, const struct host_event *e)
 {
+    const struct side *s = ctx;
+
     hear(ctx, &(struct word){.what = 1,
-                             .number = e->number,
+                             .number = e->number + s->brief,
                              .frame = e->frame,
                              .time_ns = e->time_ns,
                              .flow_id = e->flow_id,
@@ -98,6 +101,9 @@ static void on_classified(void *ctx, const struct host_event *e)
 static void on_repeated(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
                         UINT64 flow_id)
 {
+    struct side *s = ctx;
+
+    s->brief++;
     hear(ctx, &(struct word){.what = 3,
                              .flow_id = flow_id,
                              .filter_id = answer->verdict.filter_id,
