@@ -743,7 +743,7 @@ static void is_decided(struct delay *d, struct delay_flow *f, const struct delay
     } else if (piece != NULL && piece->request) { /* it had waited: the delay is that of its answers */
         if (o->fate == HOST_BLOCKED || o->fate == HOST_ABSORBED || o->fate == HOST_CONSEQUENCE)
             refuse(d, piece->hold);
-    } else if (from_first) {
+    } else if (from_first && w->fragment_offset == 0) {
         f->hold = NULL; /* what is answered from now on is this one */
         if (h != NULL)
             rest_hold(d, h);
@@ -888,7 +888,8 @@ static bool is_undecided(struct delay *d, struct delay_piece *piece, const struc
     return false;
 }
 
-/* A later fragment of a datagram that is held, or has gone out since. False: neither. */
+/* A later fragment of a datagram that is held, or has gone out since: if the host is to be asked about the first one again
+ * (CR, a bind), it is asked about this one behind it. False: neither. */
 static bool is_part(struct delay *d, const struct capture_packet *p, const struct wire_packet *w,
                     const struct host_outcome *o)
 {
@@ -898,13 +899,19 @@ static bool is_part(struct delay *d, const struct capture_packet *p, const struc
     if (g == NULL || g->number == p->number)
         return false;
     first = delay_piece_find(d, g->number);
-    if (!g->out && !g->gone && (first == NULL || first->again))
+    if (!g->out && !g->gone && first == NULL)
         return false;
     part = make_room(d, p) ? delay_piece_make(p, w) : NULL;
     if (part == NULL)
         return false;
     part->outcome = *o;
     enter(d, part);
+    if (!g->out && !g->gone && first->again) {
+        part->from_first = first->from_first;
+        enqueue(first->hold, part, false);
+        d->counts.waiting++;
+        return true;
+    }
     if (g->out) {
         part->outcome.fate = HOST_PASSED;
         part->outcome.layer = NULL;

@@ -98,7 +98,7 @@ NTSTATUS host_redirect_check(struct host *h, const void *records, SIZE_T size);
 /* ---- what came of it ----------------------------------------------------------------------------------------- */
 
 /* host_config.redirected: told once for each bind or connection that goes elsewhere than was asked for, before AC or RES
- * is asked. On the classifying thread, no lane held. Frames are translated, in host_outcome.changed: redirect_wire.c. */
+ * is asked. On the classifying thread, no lane held. Frames are translated, in host_outcome.changed: redirect_frame.c. */
 struct host_redirected {
     bool bind;                              /* else connect */
     UINT64 filter_id;                       /* whose callout made the version that counts */
