@@ -390,6 +390,28 @@ static void refused_binds_and_listens(void **state)
 
 /* ---- the program goes -------------------------------------------------------------------------------------- */
 
+/* What a datagram binds by itself: the call has returned before it is refused; those that follow are told. */
+static void an_implied_bind_that_is_refused_later(void **state)
+{
+    static const char *const to[] = {"10.0.0.2:53", "[fd00::2]:53"};
+    struct lab l;
+
+    (void)state;
+    lab_open(&l, &(struct pender){.at = PENDER_BIND, .block = true, .delay_ms = 20});
+    for (unsigned i = 0; i < 2; i++) {
+        struct weir_socket *s = weir_socket(l.program, WEIR_UDP);
+
+        assert_int_equal(weir_send_to(s, to[i], "question", 8), -EAGAIN);
+        assert_int_equal(weir_state(s), WEIR_PENDED);
+        weir_run(l.w, WEIR_SECOND);
+        assert_int_equal(weir_state(s), WEIR_REFUSED);
+        assert_int_equal(weir_send_to(s, to[i], "question", 8), -EACCES);
+        assert_int_equal(weir_connect(s, to[i]), -EACCES);
+        assert_int_equal(weir_send_to(s, to[!i], "question", 8), -EACCES);
+    }
+    lab_close(&l);
+}
+
 static void closed_while_pended(void **state)
 {
     struct weir_socket *s;
@@ -492,6 +514,7 @@ int main(void)
         cmocka_unit_test(a_listen_waits_for_its_bind_and_then_for_itself),
         cmocka_unit_test(a_connect_waits_for_its_bind),
         cmocka_unit_test(refused_binds_and_listens),
+        cmocka_unit_test(an_implied_bind_that_is_refused_later),
         cmocka_unit_test(closed_while_pended),
         cmocka_unit_test(the_process_exits_while_pended),
         cmocka_unit_test(the_driver_goes_while_pended),
