@@ -295,6 +295,79 @@ static void filters_mean_what_their_provider_contexts_say(void **state)
     }
 }
 
+/* ---- hooks: a program that comes and goes ---------------------------------------------------------------- */
+
+static void attach(struct weir_device *d, bool there, uint16_t port)
+{
+    const struct hooks_program is = {.attach = there, .port = port};
+
+    assert_int_equal(weir_write(d, &is, sizeof is, NULL, 0), 0);
+}
+
+static struct hooks_counts counts_of(struct weir_device *d)
+{
+    struct hooks_counts counts;
+
+    assert_int_equal(weir_read(d, &counts, sizeof counts, NULL, 0), 0);
+    return counts;
+}
+
+static void hooks_at_many_layers_run_who_is_attached(void **state)
+{
+    enum {
+        BIND_6 = 1,
+        CONNECT_4 = 4,
+        CONNECT_6 = 5,
+        ESTABLISHED_4 = 8,
+        RECEIVED_4 = 10,
+        SENT_4 = 12,
+        SENT_6 = 13
+    };
+    struct weir_socket *client, *server, *refused;
+    struct hooks_counts counts;
+    struct weir_device *d;
+    struct machine m;
+    char bytes[64];
+
+    (void)state;
+    for (int world = 0; world < 2; world++) {
+        machine_open(&m, "hooks", NULL, world);
+        d = weir_open(m.l.program, "\\\\.\\Hooks", NULL);
+        assert_non_null(d);
+        connected(&m, "10.0.0.2:80", &client, &server);
+        assert_int_equal(counts_of(d).of[SENT_4], 0); /* nobody is there */
+        attach(d, true, 81);
+        refused = weir_socket(m.l.program, WEIR_TCP);
+        (void)weir_connect(refused, "10.0.0.2:81");
+        weir_run(m.l.w, WEIR_SECOND);
+        assert_true(weir_expect_state(refused, WEIR_REFUSED));
+        counts = counts_of(d);
+        assert_int_equal(counts.of[CONNECT_4], 1);
+        assert_int_equal(counts.of[SENT_4], 0);
+        for (unsigned i = 0; i < 50; i++) { /* programs change while the other connection is busy */
+            assert_int_equal(weir_send(client, "a few bytes", 11), 11);
+            attach(d, i % 3 != 0, 81);
+            weir_run(m.l.w, WEIR_MILLISECOND / 2);
+            (void)weir_receive(server, bytes, sizeof bytes, NULL);
+        }
+        weir_settle(m.l.w);
+        attach(d, true, 82);
+        assert_int_equal(weir_send(client, "on", 2), 2);
+        refused = weir_socket(m.l.program, WEIR_UDP);
+        assert_int_equal(weir_send_to(refused, "[fd00::2]:53", "x", 1), 1);
+        weir_settle(m.l.w);
+        counts = counts_of(d);
+        assert_int_equal(counts.of[SENT_4], 1);
+        assert_int_equal(counts.of[RECEIVED_4], 1);
+        assert_int_equal(counts.of[CONNECT_4], 0); /* it has been asked about */
+        assert_int_equal(counts.of[CONNECT_6], 1);
+        assert_int_equal(counts.of[ESTABLISHED_4], 0);
+        assert_int_equal(counts.of[BIND_6], 1);
+        assert_int_equal(counts.of[SENT_6], 1);
+        machine_close(&m); /* one is attached */
+    }
+}
+
 /* ---- shares: three that may settle what is pended ------------------------------------------------------- */
 
 static void the_first_settles_and_the_last_gives_back(void **state)
@@ -374,6 +447,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_program_that_stops_reading_holds_senders_up),
         cmocka_unit_test(what_a_driver_holds_goes_on_when_it_goes),
         cmocka_unit_test(filters_mean_what_their_provider_contexts_say),
+        cmocka_unit_test(hooks_at_many_layers_run_who_is_attached),
         cmocka_unit_test(the_first_settles_and_the_last_gives_back),
         cmocka_unit_test(callouts_of_a_driver_that_is_gone_are_not_called),
     };

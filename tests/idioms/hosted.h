@@ -28,4 +28,13 @@ struct contexts_total {
     unsigned long long asked, bytes;
 };
 
+/* hooks: written to and read from \\.\Hooks; bind, listen, connect, accept, established, received, sent: V4, V6 each. */
+#define HOOKS_LAYERS 14
+struct hooks_program {
+    unsigned short attach, port;
+};
+struct hooks_counts {
+    unsigned long long of[HOOKS_LAYERS];
+};
+
 #endif
