@@ -170,6 +170,8 @@ bool bfe_callouts_notifying(struct bfe *b)
 
 bool bfe_callouts_would_deadlock(struct bfe *b)
 {
+    if (rt_left()) /* a test's notifyFn failed an assertion: the mutex is held for ever, and that is no driver's fault */
+        return true;
     if (!bfe_callouts_notifying(b))
         return false;
     ledger_report(LEDGER_BUGCHECK, NULL,

@@ -134,6 +134,7 @@ NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CA
 {
     const GUID *key = type == FWPS_CALLOUT_NOTIFY_DELETE_FILTER ? NULL : &f->desc.filter_key; /* LIFE-10 */
     struct engine_registration *r = NULL;
+    const void *called = rt_carried()->called;
     struct engine_callout_slot *slot;
     struct rt_context *before;
     NTSTATUS status = STATUS_SUCCESS;
@@ -162,6 +163,7 @@ NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CA
     before = rt_current();
     if (c->context != NULL)
         rt_set_current(c->context);
+    rt_carried()->called = __builtin_frame_address(0); /* it may be left by longjmp(): rt_left() */
     switch (c->version) {
     case 0:
         status = c->notify.v0(type, key, (FWPS_FILTER0 *)&f->fwps);
@@ -176,6 +178,7 @@ NTSTATUS engine_filter_notify(struct engine *e, struct engine_filter *f, FWPS_CA
         status = c->notify.v3(type, key, &f->fwps);
         break;
     }
+    rt_carried()->called = called;
     rt_set_current(before);
     engine_registration_leave(e, r);
     return status;

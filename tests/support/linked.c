@@ -29,15 +29,17 @@ struct state {
     volatile LONG count;
     KEVENT never;
     HANDLE engine;
-    UINT32 callout;
+    UINT32 callout, other;
 };
 
 static void *volatile left; /* so that what is left is no leak of the test program's */
 static const GUID key = {0x2f0a0c1b, 0x77a5, 0x4f0e, {0x93, 0x1f, 0x6a, 0x20, 0x0b, 0x55, 0x9c, 0x01}};
+static const GUID other_key = {0x2f0a0c1b, 0x77a5, 0x4f0e, {0x93, 0x1f, 0x6a, 0x20, 0x0b, 0x55, 0x9c, 0x02}};
 static UNICODE_STRING name = {28, 30, (WCHAR *)u"\\Device\\Linked"};
 static UNICODE_STRING link_name = {36, 38, (WCHAR *)u"\\DosDevices\\Linked"};
 
 void (*linked_hook)(void);
+void (*linked_notify)(void);
 
 /* ---- what does not come back --------------------------------------------------------------------------- */
 
@@ -158,7 +160,25 @@ static NTSTATUS NTAPI notify(FWPS_CALLOUT_NOTIFY_TYPE type, const GUID *filter_k
     (void)type;
     (void)filter_key;
     (void)filter;
+    if (linked_notify != NULL)
+        linked_notify();
     return STATUS_SUCCESS;
+}
+
+int32_t linked_filter(void)
+{
+    FWPM_CALLOUT0 callout = {.calloutKey = other_key,
+                             .displayData.name = (WCHAR *)u"the test's",
+                             .applicableLayer = FWPM_LAYER_ALE_AUTH_LISTEN_V4};
+    FWPM_FILTER0 filter = {.displayData.name = (WCHAR *)u"the test's",
+                           .layerKey = FWPM_LAYER_ALE_AUTH_LISTEN_V4,
+                           .action = {.type = FWP_ACTION_CALLOUT_TERMINATING, .calloutKey = other_key}};
+    HANDLE session;
+    NTSTATUS status = FwpmEngineOpen0(NULL, RPC_C_AUTHN_WINNT, NULL, NULL, &session);
+
+    if (NT_SUCCESS(status))
+        status = FwpmCalloutAdd0(session, &callout, NULL, NULL);
+    return NT_SUCCESS(status) ? FwpmFilterAdd0(session, &filter, NULL, NULL) : status;
 }
 
 /* ---- the device ---------------------------------------------------------------------------------------- */
@@ -238,6 +258,18 @@ static void linked_work(DEVICE_OBJECT *device, void *context)
     InterlockedIncrement(&s->count);
 }
 
+static IO_WORKITEM_ROUTINE linked_again;
+
+static void linked_again(DEVICE_OBJECT *device, void *context)
+{
+    struct state *s = context;
+
+    (void)device;
+    for (volatile ULONG n = 0; n < 1000000; n++)
+        ;
+    IoQueueWorkItem(s->counted, linked_again, DelayedWorkQueue, s);
+}
+
 static void call(struct linked_call *c)
 {
     const uint64_t a = c->arguments;
@@ -301,6 +333,14 @@ static NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_
     case LINKED_WORK:
         IoQueueWorkItem(s->counted, linked_work, DelayedWorkQueue, s);
         return STATUS_SUCCESS;
+    case LINKED_AGAIN:
+        IoQueueWorkItem(s->counted, linked_again, DelayedWorkQueue, s);
+        return STATUS_SUCCESS;
+    case LINKED_OTHER: {
+        FWPS_CALLOUT3 registered = {.calloutKey = other_key, .classifyFn = classify, .notifyFn = notify};
+
+        return FwpsCalloutRegister3(s->device, &registered, &s->other);
+    }
     case LINKED_FAULT:
         *(volatile ULONG *)(ULONG_PTR)nowhere = 1;
         return STATUS_SUCCESS;
@@ -387,6 +427,8 @@ static void stop(struct state *s)
         FwpmEngineClose0(s->engine);
     if (s->callout != 0)
         FwpsCalloutUnregisterById0(s->callout);
+    if (s->other != 0)
+        FwpsCalloutUnregisterById0(s->other);
     KeCancelTimer(&s->timer);
     KeCancelTimer(&s->later);
     KeFlushQueuedDpcs();

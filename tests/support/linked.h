@@ -28,6 +28,8 @@ enum {
     LINKED_STOP = LINKED_CODE(12),  /* KeBugCheckEx */
     LINKED_POLL = LINKED_CODE(13),  /* never returns: asks again and again, with an interlocked operation */
     LINKED_POLLS = LINKED_CODE(14), /* starts a thread that does */
+    LINKED_OTHER = LINKED_CODE(16), /* registers another callout: linked_filter() */
+    LINKED_AGAIN = LINKED_CODE(15), /* queues a work item that queues itself, and again: time stands still */
 };
 struct linked_call {
     uint64_t (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
@@ -50,6 +52,9 @@ struct _UNICODE_STRING;
 int32_t linked_entry(struct _DRIVER_OBJECT *driver, struct _UNICODE_STRING *path);
 
 extern void (*linked_hook)(void);
+extern void (*linked_notify)(void); /* called from its notifyFn; NULL: nothing is */
+/* A test's own call of FwpmFilterAdd0: a filter that asks its other callout is added (to a session that stays). NTSTATUS. */
+int32_t linked_filter(void);
 struct weir_driver *linked_load(struct weir *w);
 
 #endif

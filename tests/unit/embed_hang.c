@@ -165,6 +165,28 @@ static void a_driver_that_spins_and_lets_others_run(void **state)
         }
 }
 
+/* Each of its runs ends, and in between others have their turn; but no time goes by. */
+static void works_again_and_again(void)
+{
+    struct weir *w;
+
+    (void)weir_control(open_engine(false, &w), LINKED_AGAIN, NULL, 0, NULL, 0, NULL, 0);
+    weir_run(w, WEIR_SECOND);
+}
+
+static void a_driver_that_lets_no_time_go_by(void **state)
+{
+    struct ended e;
+
+    (void)state;
+    run(works_again_and_again, &e);
+    assert_int_equal(WIFEXITED(e.status) ? WEXITSTATUS(e.status) : -1, 7);
+    says(&e, "weir: linked: it does not come back: 1 s of real time");
+    says(&e, "(linked_again)");
+    says(&e, "(works_again_and_again)");
+    says(&e, "again: WEIR_SEED=5 ");
+}
+
 static void waits_for_ever(void)
 {
     struct weir *w;
@@ -305,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_driver_that_spins),
         cmocka_unit_test(a_driver_that_spins_and_lets_others_run),
+        cmocka_unit_test(a_driver_that_lets_no_time_go_by),
         cmocka_unit_test(a_driver_that_is_deaf),
         cmocka_unit_test(a_test_that_lets_no_time_go_by),
         cmocka_unit_test(a_test_that_does_something_else),

@@ -25,6 +25,7 @@ static void failed(void *ctx, const char *said)
 
 static void leave(void)
 {
+    linked_hook = linked_notify = NULL;
     longjmp(out, 1);
 }
 
@@ -117,6 +118,17 @@ static void by_a_classify(struct weir *w, struct weir_socket *s)
     (void)weir_connect(s, "10.0.0.2:85");
 }
 
+/* From a documented function that the test calls itself, by no call of weir.h's. */
+static void by_a_notify(struct weir *w, struct weir_socket *s)
+{
+    (void)s;
+    assert_int_equal(weir_control(weir_open(weir_process(w, "C:\\app.exe", NULL), "\\\\.\\Linked", NULL),
+                                  LINKED_OTHER, NULL, 0, NULL, 0, NULL, 0),
+                     0);
+    linked_notify = leave;
+    (void)linked_filter();
+}
+
 static uint64_t leaves(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g,
                        uint64_t h, uint64_t i, uint64_t j, uint64_t k, uint64_t l, uint64_t m, uint64_t n)
 {
@@ -135,8 +147,8 @@ static void by_a_thread(struct weir *w, struct weir_socket *s)
 
 static void a_function_is_left(void **state)
 {
-    static void (*const ways[])(struct weir * w, struct weir_socket * s) = {by_a_tap, by_a_frame, by_a_rule,
-                                                                            by_a_classify, by_a_thread};
+    static void (*const ways[])(struct weir * w, struct weir_socket * s) = {
+        by_a_tap, by_a_frame, by_a_rule, by_a_classify, by_a_notify, by_a_thread};
     struct weir_socket *volatile s;
     struct weir *volatile w;
 
@@ -152,6 +164,9 @@ static void a_function_is_left(void **state)
             fail_msg("way %zu was not left", i);
         }
         assert_int_equal(told, 0);
+        if (ways[i] ==
+            by_a_notify) /* its lock is held, for ever: the documented functions say so, and do not wait */
+            assert_true(linked_filter() < 0);
         assert_int_equal(weir_connect(s, "10.0.0.2:81"), -EINVAL);
         assert_int_equal(told, 0); /* standard error: its world is not to be touched */
         assert_non_null(strstr(weir_error(), "was left by longjmp()"));

@@ -329,6 +329,74 @@ static void the_watchdog_sees_who_spins(void **state)
     leave(&l);
 }
 
+/* Two that hand the ball to and fro: each waits for the other, so neither spins. */
+struct match {
+    struct lab *l;
+    struct told *told;
+    bool rests; /* lets a millisecond go by each time */
+    int ball;
+    unsigned turns;
+};
+struct player {
+    struct match *m;
+    int me;
+};
+
+static void play(void *arg)
+{
+    struct player *p = arg;
+    struct match *m = p->m;
+
+    while (!atomic_load(&m->told->stop)) {
+        rt_mutex_lock(m->l->m);
+        while (m->ball != p->me && !atomic_load(&m->told->stop))
+            rt_cond_wait(m->l->c, m->l->m, RT_FOREVER);
+        rt_mutex_unlock(m->l->m);
+        usleep(2000); /* at work */
+        m->turns++;
+        if (m->rests)
+            sleep_until(m->l, rt_clock_now(m->l->clock) + 1 * MS);
+        rt_mutex_lock(m->l->m);
+        m->ball = !p->me;
+        rt_cond_broadcast(m->l->c);
+        rt_mutex_unlock(m->l->m);
+    }
+}
+
+static void the_watchdog_sees_that_time_stands_still(void **state)
+{
+    static const char *const names[] = {"one", "other"};
+
+    (void)state;
+    for (unsigned rests = 0; rests < 2; rests++) {
+        struct told told = {0};
+        struct rt_thread *t[2];
+        struct lab l;
+
+        enter(&l, &(struct rt_sim_config){.watchdog_ns = 100 * MS, .stuck = told_stuck, .ctx = &told});
+        told.sim = l.sim;
+        struct match m = {.l = &l, .told = &told, .rests = rests};
+        struct player players[2] = {{&m, 0}, {&m, 1}};
+
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(rt_thread_start(names[i], play, &players[i], &t[i]), 0);
+        rt_sim_settle(l.sim, 150 * MS);
+        if (rests) { /* it takes three times as long, but time goes by */
+            assert_int_equal(told.calls, 0);
+            assert_true(m.turns >= 100);
+            atomic_store(&told.stop, true);
+            rt_sim_settle(l.sim, 200 * MS);
+        } else {
+            assert_int_equal(told.calls, 1);
+            assert_true(strcmp(told.fiber, "one") == 0 || strcmp(told.fiber, "other") == 0);
+            assert_true(m.turns > 10);
+        }
+        for (unsigned i = 0; i < 2; i++)
+            rt_thread_join(t[i]);
+        leave(&l);
+    }
+}
+
 /* ---- what a fiber has of its own ----------------------------------------------------------------------- */
 
 struct own {
@@ -579,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_deadlock_is_told),
         cmocka_unit_test(a_deadlock_of_locks_is_told_and_goes_on),
         cmocka_unit_test(the_watchdog_sees_who_spins),
+        cmocka_unit_test(the_watchdog_sees_that_time_stands_still),
         cmocka_unit_test(each_fiber_has_its_own),
         cmocka_unit_test(there_may_be_thousands),
         cmocka_unit_test(a_stack_is_as_deep_as_asked_and_ends_in_a_guard),
