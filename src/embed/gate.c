@@ -32,42 +32,19 @@
  * Frames. What stands behind an Ethernet header need not be IP: such a frame meets the MAC layers alone, and no stack. What a
  * driver injects there keeps its own header, both ways.
  *
- * The inbox. What the host tells comes on any thread, also within host_frame(): packets that drivers inject, and
- * completions. It is noted and carried out by the test's own thread, in the order in which it came, between two
- * steps of the pump or before the call returns.
- *
  * Everything on this machine is sent in answer to what was there, and what arrives has arrived, drivers' packets
  * too: host_config.live.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "embed/machine.h"
+#include "embed/gate.h"
 #include "host/host_redirect.h"
 
 #define PACKET_MOST 65535u
 #define PIECES      64u         /* of 65,535 bytes, at 1,280 */
 #define OWN_IDS     0x80008000u /* identifications of what is cut here: the stack's begin at 1 */
-
-enum note_kind { NOTE_PACKET, NOTE_FRAME, NOTE_COMPLETED, NOTE_TORN, NOTE_GONE };
-
-struct ends {
-    uint8_t version;
-    uint16_t local_port, remote_port;
-    union wire_addr local, remote;
-};
-
-struct note {
-    struct note *next;
-    enum note_kind kind;
-    struct host_completed completed;
-    struct ends ends; /* TORN: by the host, GONE: in the stack */
-    bool inbound, loopback, looped;
-    uint32_t interface, size;
-    uint8_t bytes[];
-};
 
 /* One fragment, and those that wait for the last one. */
 struct piece {
@@ -83,28 +60,11 @@ struct pieces {
     uint8_t room[PACKET_MOST + PIECES * (LINK + 60)];
 };
 
-struct embed_gate {
-    struct stack *stack;
-    _Atomic(struct note *) inbox; /* newest first */
-    struct note *taken;           /* oldest first: being carried out */
-    uint64_t frames;
-    const struct host_owner *sending; /* whose packet is with the host */
-    struct embed_socket *held;        /* those whose connect waits, newest first */
-    struct pieces *pieces;            /* made with the first */
-    bool looped;                      /* the datagram that is being sent comes back to members here */
-    uint64_t whole;                   /* the frame that completed a datagram last */
-    uint8_t *undone;                  /* that datagram between its socket's ends */
-    uint32_t undone_size;             /* 0: they are those that it has */
-    uint32_t undone_room;             /* bytes there are for it */
-    uint32_t cut;                     /* how many packets */
-    uint8_t frame[LINK + PACKET_MOST];
-};
-
 /* ---- what is told as an event -------------------------------------------------------------------------- */
 
-static void tell_packet(struct embed *e, enum weir_event_kind kind, const char *verdict, const char *note,
-                        const struct host_outcome *o, uint32_t interface, bool inbound, const uint8_t *bytes,
-                        uint32_t size, bool frame)
+void embed_gate_tell(struct embed *e, enum weir_event_kind kind, const char *verdict, const char *note,
+                     const struct host_outcome *o, uint32_t interface, bool inbound, const uint8_t *bytes,
+                     uint32_t size, bool frame)
 {
     const struct embed_packet_event event = {
         .kind = kind,
@@ -138,16 +98,16 @@ static void tell_fate(struct embed *e, const struct host_outcome *o, uint32_t in
     case HOST_ABSORBED:
     case HOST_CONSEQUENCE:
     case HOST_STACK:
-        tell_packet(e, WEIR_EVENT_DROPPED, host_fate_name(o->fate),
-                    o->note != HOST_NOTE_NONE ? host_note_words(o->note)
-                    : o->fault != WIRE_OK     ? wire_fault_words(o->fault)
-                                              : NULL,
-                    o, interface, inbound, bytes, size, frame);
+        embed_gate_tell(e, WEIR_EVENT_DROPPED, host_fate_name(o->fate),
+                        o->note != HOST_NOTE_NONE ? host_note_words(o->note)
+                        : o->fault != WIRE_OK     ? wire_fault_words(o->fault)
+                                                  : NULL,
+                        o, interface, inbound, bytes, size, frame);
         break;
     case HOST_HELD:
-        tell_packet(e, WEIR_EVENT_PENDED, "pended",
-                    o->layer != NULL ? NULL : "waits with what was pended before", o, interface, inbound,
-                    bytes, size, frame);
+        embed_gate_tell(e, WEIR_EVENT_PENDED, "pended",
+                        o->layer != NULL ? NULL : "waits with what was pended before", o, interface, inbound,
+                        bytes, size, frame);
         break;
     default:
         break;
@@ -381,7 +341,7 @@ int embed_gate_send_frame(struct embed *e, struct embed_interface *i, const uint
 }
 
 /* A packet of a driver's, which may be too long for the wire. */
-static void send_cut(struct embed *e, struct embed_interface *i, const uint8_t *bytes, uint32_t size)
+void embed_gate_send_cut(struct embed *e, struct embed_interface *i, const uint8_t *bytes, uint32_t size)
 {
     struct embed_gate *g = e->gate;
     struct wire_split split;
@@ -421,8 +381,8 @@ static bool reaches_stack(const struct host_outcome *o)
 }
 
 /* What has come through: to the host's stack, if it is IP. completes: it is the last fragment of a datagram. */
-static void take(struct embed *e, const struct embed_interface *i, const uint8_t *frame, uint32_t size,
-                 bool completes)
+void embed_gate_take(struct embed *e, const struct embed_interface *i, const uint8_t *frame, uint32_t size,
+                     bool completes)
 {
     const uint32_t at = embed_frame_ip(frame, size);
     struct embed_gate *g = e->gate;
@@ -461,226 +421,7 @@ void embed_gate_arrive(struct embed *e, struct embed_interface *i, uint8_t *fram
     if (!reaches_stack(&o) && e->gate->whole == f.number)
         stack_forget_datagram(e->gate->stack, frame + at, size - at);
     else if (reaches_stack(&o))
-        take(e, i, frame, size, e->gate->whole == f.number);
-}
-
-/* ---- the inbox ----------------------------------------------------------------------------------------- */
-
-static void put(struct embed *e, struct note *n)
-{
-    struct note *first = atomic_load(&e->gate->inbox);
-
-    do
-        n->next = first;
-    while (!atomic_compare_exchange_weak(&e->gate->inbox, &first, n));
-    embed_world_wake(e);
-}
-
-/* The whole of what a driver injected: a frame with its own link header, or a packet. */
-static const uint8_t *all_of(const struct host_emitted *p, uint32_t *size)
-{
-    *size = p->frame ? p->link_size + p->size : p->size;
-    return p->frame ? p->link : p->bytes;
-}
-
-static void note_packet(struct embed *e, const struct host_emitted *p)
-{
-    uint32_t size;
-    const uint8_t *bytes = all_of(p, &size);
-    struct note *n = bytes != NULL && size != 0 ? malloc(sizeof *n + size) : NULL;
-
-    if (n == NULL)
-        return; /* lost, as on a wire */
-    n->kind = p->frame ? NOTE_FRAME : NOTE_PACKET;
-    n->inbound = p->inbound;
-    n->loopback = p->loopback;
-    n->looped = p->looped;
-    n->interface = p->interface_index;
-    n->size = size;
-    memcpy(n->bytes, bytes, size);
-    put(e, n);
-}
-
-static void tell_injected(struct embed *e, const char *verdict, const char *note,
-                          const struct host_outcome *o, const struct host_emitted *p)
-{
-    const bool frame = p->frame && p->version == 0;
-    uint32_t size = p->size;
-    const uint8_t *bytes = frame ? all_of(p, &size) : p->bytes;
-
-    tell_packet(e, WEIR_EVENT_INJECTED, verdict, note, o, p->interface_index, p->inbound, bytes, size, frame);
-}
-
-static void on_emit(void *ctx, const struct host_emitted *p)
-{
-    tell_injected(ctx, p->inbound ? "received" : p->forwarded ? "forwarded" : "sent", NULL, NULL, p);
-    note_packet(ctx, p);
-}
-
-static void on_lost(void *ctx, const struct host_emitted *p, const struct host_outcome *how)
-{
-    tell_injected(ctx, host_fate_name(how->fate),
-                  how->note != HOST_NOTE_NONE ? host_note_words(how->note) : NULL, how, p);
-    if (how->fate == HOST_STACK && p->inbound && how->module == FWPS_DISCARD_MODULE_TRANSPORT)
-        note_packet(ctx, p); /* the stack answers it: nobody is there */
-}
-
-static void on_completed(void *ctx, const struct host_completed *c)
-{
-    static const char *const of[] = {[HOST_OPERATION_BIND] = "a bind or listen",
-                                     [HOST_OPERATION_CONNECT] = "a connect",
-                                     [HOST_OPERATION_ACCEPT] = "an accept",
-                                     [HOST_OPERATION_CLOSURE] = "a closure"};
-    const char *verdict = c->cancelled                            ? "cancelled"
-                          : c->permitted                          ? "permit"
-                          : c->operation == HOST_OPERATION_ACCEPT ? "asked again when it comes again"
-                                                                  : "block";
-    struct embed *e = ctx;
-    char text[96];
-    struct note *n;
-
-    snprintf(text, sizeof text, "%s was completed: %s", of[c->operation], verdict);
-    embed_event(e,
-                &(struct weir_event){
-                    .kind = WEIR_EVENT_COMPLETED, .verdict = verdict, .flow_id = c->flow_id, .text = text});
-    while ((n = malloc(sizeof *n)) == NULL) /* a program waits for it */
-        rt_yield();
-    n->kind = NOTE_COMPLETED;
-    n->completed = *c;
-    put(e, n);
-}
-
-static void note_ends(struct embed *e, enum note_kind kind, const struct ends *ends)
-{
-    struct note *n;
-
-    while ((n = malloc(sizeof *n)) == NULL)
-        rt_yield();
-    n->kind = kind;
-    n->ends = *ends;
-    put(e, n);
-}
-
-void embed_gate_deleted(struct embed *e, const struct host_flow_info *f)
-{
-    const struct ends ends = {.version = f->version,
-                              .local = f->local,
-                              .remote = f->remote,
-                              .local_port = f->local_port,
-                              .remote_port = f->remote_port};
-
-    if (f->torn)
-        note_ends(e, NOTE_TORN, &ends);
-}
-
-static void on_gave_up(void *ctx, const struct stack_socket *k)
-{
-    struct ends ends;
-    uint8_t version;
-
-    stack_local(k, &ends.version, &ends.local, &ends.local_port);
-    stack_remote(k, &version, &ends.remote, &ends.remote_port);
-    note_ends(ctx, NOTE_GONE, &ends);
-}
-
-/* The ends of a TCP connection as the socket knows them, or as it has them since it was redirected. */
-static const struct ends *redirected(struct embed *e, const struct ends *at,
-                                     void (*of)(struct host *h, struct host_redirect_ends *ends),
-                                     struct ends *other)
-{
-    struct host_redirect_ends r = {.version = at->version,
-                                   .protocol = WIRE_PROTOCOL_TCP,
-                                   .local = at->local,
-                                   .remote = at->remote,
-                                   .local_port = at->local_port,
-                                   .remote_port = at->remote_port};
-
-    of(e->host, &r);
-    *other = (struct ends){r.version, r.local_port, r.remote_port, r.local, r.remote};
-    return other;
-}
-
-static struct embed_socket *held_by(struct embed_gate *g, uint64_t frame)
-{
-    for (struct embed_socket **at = &g->held; *at != NULL; at = &(*at)->held_next)
-        if ((*at)->held_frame == frame) {
-            struct embed_socket *s = *at;
-
-            *at = s->held_next;
-            s->held_frame = 0;
-            return s;
-        }
-    return NULL;
-}
-
-void embed_gate_forget(struct embed *e, struct embed_socket *s)
-{
-    if (s->held_frame != 0)
-        (void)held_by(e->gate, s->held_frame);
-}
-
-static void carry_out(struct embed *e, const struct note *n)
-{
-    const struct ends *at = &n->ends;
-    struct ends other;
-    struct embed_socket *s;
-    struct embed_interface *i;
-
-    if (n->kind == NOTE_TORN) {
-        at = redirected(e, at, host_redirect_asked, &other);
-        stack_advance(e->gate->stack, embed_now(e));
-        (void)stack_fail(e->gate->stack, at->version, &at->local, at->local_port, &at->remote,
-                         at->remote_port);
-    } else if (n->kind == NOTE_GONE) { /* not where another of these ends has begun meanwhile */
-        if (!stack_connected(e->gate->stack, at->version, &at->local, at->local_port, &at->remote,
-                             at->remote_port)) {
-            at = redirected(e, at, host_redirect_given, &other);
-            host_connection_gone(e->host, at->version, &at->local, at->local_port, &at->remote,
-                                 at->remote_port);
-        }
-    } else if (n->kind == NOTE_FRAME) {
-        i = embed_interface_by_index(e, n->interface);
-        if (i == NULL)
-            return;
-        if (!n->inbound)
-            embed_wire_frame(e, i, false, n->bytes, n->size);
-        else if (embed_frame_is_for(i->mac[0], n->bytes))
-            take(e, i, n->bytes, n->size, false);
-    } else if (n->kind == NOTE_PACKET && (n->inbound || n->loopback)) {
-        embed_gate_give(e, n->interface, n->bytes, n->size);
-    } else if (n->kind == NOTE_PACKET) {
-        i = embed_interface_towards(e, n->interface, n->bytes, n->size);
-        if (i != NULL && n->looped)
-            embed_wire_loop(e, i->index, n->bytes, n->size);
-        if (i != NULL)
-            send_cut(e, i, n->bytes, n->size);
-    } else if (n->completed.operation == HOST_OPERATION_BIND) {
-        embed_sockets_continue(e);
-    } else if (n->completed.operation == HOST_OPERATION_CONNECT) {
-        s = held_by(e->gate, n->completed.frame);
-        if (s != NULL)
-            embed_socket_decided(s, n->completed.permitted);
-    }
-}
-
-bool embed_gate_drain(struct embed *e)
-{
-    struct embed_gate *g = e->gate;
-    struct note *n;
-
-    if (g->taken == NULL && atomic_load(&g->inbox) != NULL)
-        for (struct note *all = atomic_exchange(&g->inbox, NULL), *next; all != NULL; all = next) {
-            next = all->next;
-            all->next = g->taken;
-            g->taken = all;
-        }
-    n = g->taken;
-    if (n == NULL)
-        return false;
-    g->taken = n->next;
-    carry_out(e, n);
-    free(n);
-    return true;
+        embed_gate_take(e, i, frame, size, e->gate->whole == f.number);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -737,9 +478,7 @@ void embed_gate_host(struct embed *e, struct host_config *config)
 {
     config->listening = is_listening;
     config->owner_of = owner_of;
-    config->emit = on_emit;
-    config->lost = on_lost;
-    config->completed = on_completed;
+    embed_inbox_host(config);
     config->following = following;
     config->observer.reassembled = on_reassembled;
     config->live = true;
@@ -763,7 +502,7 @@ int embed_gate_create(struct embed *e)
                                         .forwarding = e->config.forwarding,
                                         .send = host_send,
                                         .told = embed_socket_told,
-                                        .gave_up = on_gave_up,
+                                        .gave_up = embed_inbox_gave_up,
                                         .ctx = e};
 
     e->gate = calloc(1, sizeof *e->gate);
@@ -773,14 +512,10 @@ int embed_gate_create(struct embed *e)
 void embed_gate_destroy(struct embed *e)
 {
     struct embed_gate *g = e->gate;
-    struct note *n;
 
     if (g == NULL)
         return;
-    while ((n = g->taken) != NULL || (n = atomic_exchange(&g->inbox, NULL)) != NULL) {
-        g->taken = n->next;
-        free(n);
-    }
+    embed_inbox_empty(g);
     if (g->stack != NULL)
         stack_destroy(g->stack);
     free(g->pieces);

@@ -114,7 +114,7 @@ bool embed_frame_is_for(const uint8_t mac[6], const uint8_t *frame);
 void embed_frame_tell(struct embed *e, const struct embed_interface *i, enum weir_way way, bool arrived,
                       const uint8_t *frame, uint32_t size);
 
-/* ---- the gate (gate.c) --------------------------------------------------------------------------------- */
+/* ---- the gate (gate.c, inbox.c) ------------------------------------------------------------------------ */
 
 int embed_gate_create(struct embed *e); /* the host's stack */
 void embed_gate_destroy(struct embed *e);

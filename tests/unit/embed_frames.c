@@ -49,19 +49,23 @@ static void hear(void *ctx, const struct weir_frame *f)
     h->size = f->size;
 }
 
-static void lab_open(struct lab *l)
+static void lab_open_in(struct lab *l, bool real_time)
 {
     memset(l, 0, sizeof *l);
-    embed_lab_open(&l->l, NULL);
+    embed_lab_open(&l->l, &(struct weir_config){.real_time = real_time});
     assert_int_equal(weir_mac(l->l.w, 1, false, l->ours), 0);
     assert_int_equal(weir_mac(l->l.w, 1, true, l->theirs), 0);
     assert_memory_not_equal(l->ours, l->theirs, 6);
     weir_tap_frames(l->l.w, hear, &l->heard);
 }
 
+static void lab_open(struct lab *l)
+{
+    lab_open_in(l, false);
+}
+
 static void lab_close(struct lab *l)
 {
-    weir_settle(l->l.w);
     if (l->driver != NULL)
         assert_int_equal(weir_driver_unload(l->driver), 0);
     assert_true(weir_expect_clean(l->l.w));
@@ -312,6 +316,29 @@ static void frames_go_again(void **state)
     }
 }
 
+static void in_real_time_too(void **state)
+{
+    struct lab l;
+
+    (void)state;
+    for (unsigned run = 0; run < 4; run++) {
+        const enum weir_way way = run & 1 ? WEIR_TO_HOST : WEIR_FROM_HOST;
+
+        lab_open_in(&l, true);
+        LOAD(&l, {.at = way == WEIR_TO_HOST ? "IN" : "OUT",
+                  .act = FRAMER_COPIES,
+                  .later = run & 2,
+                  .find = "who has",
+                  .write = "I, I do"});
+        make(&l, all, way == WEIR_TO_HOST ? l.theirs : l.ours, 7, ARP, "who has it?");
+        (void)sends(&l, way);
+        memcpy(l.frame + 18, "I, I do", 7);
+        weir_run(l.l.w, 50 * WEIR_MILLISECOND);
+        arrives_as_it_was(&l, way);
+        lab_close(&l);
+    }
+}
+
 /* The same with a connection and its datagrams: above, programs notice nothing but what was written over. */
 static void packets_go_again_as_frames(void **state)
 {
@@ -512,6 +539,7 @@ int main(void)
         cmocka_unit_test(frames_are_dropped),
         cmocka_unit_test(frames_go_again),
         cmocka_unit_test(packets_go_again_as_frames),
+        cmocka_unit_test(in_real_time_too),
         cmocka_unit_test(a_driver_answers),
         cmocka_unit_test(rules_that_look_at_packets_pass_frames_over),
         cmocka_unit_test(captures_have_them),

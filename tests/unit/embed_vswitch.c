@@ -48,17 +48,21 @@ static struct weir_vswitch *make(struct lab *l, const char *name)
         assert_non_null((lab)->driver);                                                                      \
     } while (0)
 
-static void lab_open(struct lab *l)
+static void lab_open_in(struct lab *l, bool real_time)
 {
     memset(l, 0, sizeof *l);
-    embed_lab_open(&l->l, NULL);
+    embed_lab_open(&l->l, &(struct weir_config){.real_time = real_time});
     l->v = make(l, "lan");
     assert_non_null(l->v);
 }
 
+static void lab_open(struct lab *l)
+{
+    lab_open_in(l, false);
+}
+
 static void lab_close(struct lab *l)
 {
-    weir_settle(l->l.w);
     if (l->driver != NULL)
         assert_int_equal(weir_driver_unload(l->driver), 0);
     assert_true(weir_expect_clean(l->l.w));
@@ -429,6 +433,31 @@ static void subscribers_decide_later(void **state)
     embed_lab_close(&l.l);
 }
 
+/* On threads of their own: the injector, work items, timers. */
+static void in_real_time_too(void **state)
+{
+    struct switcher_answers *a = &switcher_answers;
+    struct lab l;
+
+    (void)state;
+    lab_open_in(&l, true);
+    LOAD(&l, {.at = "IN", .act = SWITCHER_COPIES, .later = true, .find = "to all", .write = "for us"});
+    for (unsigned n = 0; n < 10; n++) {
+        assert_int_equal(send(&l, 1, all, three[0].mac, true, "to all"), -EACCES);
+        memcpy(l.frame + 34, "for us", 6);
+        weir_run(l.l.w, 20 * WEIR_MILLISECOND);
+        assert_int_equal(got(&l), 1u << 2 | 1u << 3);
+    }
+    assert_int_equal(switcher_plans[0].completed, 10);
+    a->status[PORT_CREATE] = PENDING;
+    a->after_ms = 20;
+    assert_int_equal(weir_port_add(l.v, &(struct weir_port){.id = 7}), -EINPROGRESS);
+    weir_run(l.l.w, 200 * WEIR_MILLISECOND);
+    assert_int_equal(weir_port_state(l.v, 7), WEIR_PORT_CONNECTED);
+    weir_vswitch_end(l.v);
+    lab_close(&l);
+}
+
 /* ---- misuse -------------------------------------------------------------------------------------------- */
 
 static void what_makes_no_sense_is_told(void **state)
@@ -481,6 +510,7 @@ int main(void)
         cmocka_unit_test(subscribers_are_told),
         cmocka_unit_test(subscribers_refuse),
         cmocka_unit_test(subscribers_decide_later),
+        cmocka_unit_test(in_real_time_too),
         cmocka_unit_test(what_makes_no_sense_is_told),
     };
 
