@@ -93,6 +93,18 @@ static void print_depends(const struct report *r, FILE *out)
     fprintf(out, " (%s)\n", explain_depends_text(&r->p->arena, r->p, r->answer));
 }
 
+/* Of callouts of Windows' own that it depends on: what their answer hangs on (OTH-15). */
+static void print_reasons(const struct report *r, FILE *out)
+{
+    for (uint32_t i = 0; i < r->answer->depend_count; i++) {
+        const struct explain_var *v = &r->p->vars[r->answer->depends[i]];
+
+        if (v->callout && !v->given && v->why != NULL)
+            fprintf(out, "  the callout %s: %s\n",
+                    explain_callout_name(r->p->state, &r->p->arena, &v->callout_key), v->why);
+    }
+}
+
 static void print_world_of(const struct report *r, const char *verdict, const struct explain_world *w,
                            FILE *out)
 {
@@ -268,6 +280,7 @@ void print_answer(const struct report *r, FILE *out)
         break;
     case EXPLAIN_DEPENDS:
         print_depends(r, out);
+        print_reasons(r, out);
         print_world_of(r, "PERMITTED", a->permit, out);
         print_world_of(r, "BLOCKED", a->block, out);
         print_unknown(r, a->permit, true, out);

@@ -153,11 +153,11 @@ bool explain_assumed_answer(const struct explain_problem *p, const GUID *key,
         return true;
     }
     b = p->use_builtin ? policy_builtin_callout(key) : NULL;
-    if (b == NULL || b->answer == POLICY_BUILTIN_DEPENDS)
+    if (b == NULL)
         return false;
-    *answer = class_of(b->answer);
     *why = b->why;
-    return true;
+    *answer = class_of(b->answer);
+    return b->answer != POLICY_BUILTIN_DEPENDS;
 }
 
 static uint32_t callout_var(struct explain_problem *p, const GUID *key)

@@ -143,7 +143,8 @@ uint32_t explain_add_step(struct explain_problem *p, const struct engine_layer *
 void explain_add_constraint(struct explain_problem *p, uint32_t a, uint32_t b, explain_allowed_fn *allowed,
                             uint64_t arg);
 
-/* What the callout is taken to answer. False: nothing is known of it. */
+/* What the callout is taken to answer, and why. False: nothing is known of it; *why then says why not, if it is one of
+ * Windows' own, and is left alone otherwise. */
 bool explain_assumed_answer(const struct explain_problem *p, const GUID *key,
                             enum solve_callout_class *answer, const char **why);
 

@@ -386,6 +386,7 @@ static void print_depends(struct report_tally *t, bool verbose, FILE *out)
             (unsigned long long)totals.depends);
     for (UINT32 i = 0; i < t->depend_count; i++) {
         const struct tally_depends *d = &t->depends[i];
+        const struct policy_builtin_callout *builtin;
         int used;
 
         if (i >= MOST_ROWS && !verbose) {
@@ -399,6 +400,9 @@ static void print_depends(struct report_tally *t, bool verbose, FILE *out)
                        short_layer(d->layer));
         put_cut(depends_words(d, &a), used < WIDTH - 20 ? (size_t)(WIDTH - used) : 20, out);
         fputc('\n', out);
+        builtin = policy_builtin_callout(&d->callout);
+        if (builtin != NULL && verbose)
+            fprintf(out, "              %s\n", builtin->why);
     }
     if (left != 0)
         fprintf(out, "  %10llu  on other things (-v, --json)\n", (unsigned long long)left);

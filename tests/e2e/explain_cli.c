@@ -112,6 +112,29 @@ static void the_first_line_is_the_answer(void **state)
                 strstr(r.out, "  FWPM_LAYER_ALE_AUTH_CONNECT_V4"));
 }
 
+/* One of Windows' own, of which it is known what its answer hangs on: that is said (OTH-15). */
+static void an_IPsec_callout_says_what_its_answer_hangs_on(void **state)
+{
+    char command[9000], path[4096];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s", state_path);
+    snprintf(
+        command, sizeof command,
+        "sed s/6a929bfe-29b8-5a4d-8f5d-34d9ad1eee27/7dff309b-ba7d-4aba-91aa-ae5c6640c944/ '%s' >%s/ipsec",
+        path, scratch);
+    assert_int_equal(system(command), 0);
+    snprintf(state_path, sizeof state_path, "%s/ipsec", scratch);
+    weir("explain --state %s connect tcp 192.0.2.20:50000 198.51.100.7:443 " AGENT USER);
+    snprintf(command, sizeof command, "%s/ipsec", scratch);
+    unlink(command);
+    snprintf(state_path, sizeof state_path, "%s", path);
+    expect(2, "DEPENDS on the callout ");
+    assert_non_null(strstr(r.out, "Documented: verifies that connections that must arrive secured do so"));
+    weir("explain --state %s connect tcp 192.0.2.20:50000 198.51.100.7:443 " AGENT USER);
+    assert_null(strstr(r.out, "Documented")); /* of another's nothing is known */
+}
+
 static void a_callout_is_what_it_depends_on(void **state)
 {
     json_t *o, *d;
@@ -484,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_line_is_the_answer),
         cmocka_unit_test(a_callout_is_what_it_depends_on),
+        cmocka_unit_test(an_IPsec_callout_says_what_its_answer_hangs_on),
         cmocka_unit_test(an_orphaned_callout_blocks),
         cmocka_unit_test(unknown_means_unknown),
         cmocka_unit_test(why_not_names_the_condition),
