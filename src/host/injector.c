@@ -81,16 +81,12 @@ void injector_destroy(struct host *h)
 /* ---- walking and completing ------------------------------------------------------------------------------
  */
 
+/* By who has the turn alone. */
 void injection_count(struct host *h, bool emitted)
 {
-    struct injector *j = h->injector;
+    struct host_injection_counts *c = &h->injector->counts;
 
-    rt_mutex_lock(j->lock);
-    if (emitted)
-        j->counts.emitted++;
-    else
-        j->counts.lost++;
-    rt_mutex_unlock(j->lock);
+    host_count_worker(emitted ? &c->emitted : &c->lost);
 }
 
 /* Hands the list back (INJ-04, 06). No lock, no turn. */
@@ -221,6 +217,17 @@ bool injector_runs(struct host *h)
            rt_thread_start("injector", injector_main, h, &j->thread) == 0;
 }
 
+/* Has anybody left something in the queue? */
+static bool is_waiting(struct injector *j)
+{
+    bool waiting;
+
+    rt_mutex_lock(j->lock);
+    waiting = j->head != NULL;
+    rt_mutex_unlock(j->lock);
+    return waiting;
+}
+
 void injector_queue(struct host *h, struct injection *first, struct injection *last)
 {
     struct injector *j = h->injector;
@@ -233,7 +240,7 @@ void injector_queue(struct host *h, struct injection *first, struct injection *l
     j->sleeps = false; /* one wake-up a burst */
     rt_mutex_unlock(j->lock);
     if (h->config.knobs.inject_in_caller)
-        while (turn_depth(&h->lanes[0]) < NESTED && injector_burst(h, PASSIVE_LEVEL))
+        while (turn_depth(&h->lanes[0]) < NESTED && injector_burst(h, PASSIVE_LEVEL) && is_waiting(j))
             ;
     else if (wake)
         rt_cond_broadcast(j->work);
@@ -244,8 +251,13 @@ void host_injection_counts(struct host *h, struct host_injection_counts *out)
     struct injector *j = h->injector;
 
     rt_mutex_lock(j->lock);
-    *out = j->counts;
-    out->in_flight = j->in_flight;
+    *out = (struct host_injection_counts){.handles = j->counts.handles,
+                                          .injected = j->counts.injected,
+                                          .completed = j->counts.completed,
+                                          .capped = j->counts.capped,
+                                          .emitted = __atomic_load_n(&j->counts.emitted, __ATOMIC_RELAXED),
+                                          .lost = __atomic_load_n(&j->counts.lost, __ATOMIC_RELAXED),
+                                          .in_flight = j->in_flight};
     rt_mutex_unlock(j->lock);
     out->frames_kept = ndis_frames_kept(h->frames);
     out->frames_copied = ndis_frames_copied(h->frames);

@@ -74,12 +74,8 @@ void host_let(struct host *h)
 
 unsigned turn_depth(struct lane *l)
 {
-    unsigned depth;
-
-    rt_mutex_lock(l->lock);
-    depth = l->turn == rt_self() ? l->turn_depth : 0;
-    rt_mutex_unlock(l->lock);
-    return depth;
+    /* What another thread's it is may change; whether it is this one's, only this one changes. */
+    return __atomic_load_n(&l->turn, __ATOMIC_RELAXED) == rt_self() ? l->turn_depth : 0;
 }
 
 bool turn_is_mine(struct lane *l)
