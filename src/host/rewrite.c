@@ -12,6 +12,8 @@
  *   nothing that went                an acknowledgement alone, if it still says something: a new number, a window that
  *                                    somebody waits for, or it was a repeated one in the source too
  *   RST                              all that waits, then a RST with the number that is next
+ *   a SYN with data                  that a stage may edit: the SYN alone, as if the other end had not taken them; they go
+ *                                    when it has, in the source. The answer acknowledges so much
  *
  * Whoever acknowledged bytes of the source before what became of them was sent, acknowledges that when it is sent
  * (send_settle_up()): a peer of the real connection would have. So bytes that were put in do not stall behind a window that
@@ -123,8 +125,15 @@ void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
     header_keep(&h->header, p);
     if (syn && !h->syn)
         header_syn(h, p);
-    if (!h->known || (h->guessed && !r->on))
+    if (!h->known || (h->guessed && !r->on)) {
         place(h, START(p->tcp_seq + syn));
+    } else if (h->blank) {
+        place(h, START(p->tcp_seq + syn));
+        h->begun = h->in;
+        h->blank = false;
+        if (!other->said)
+            other->acked = h->in;
+    }
     if (!other->known && (p->tcp_flags & WIRE_TCP_ACK) != 0) {
         place(other, START(p->tcp_ack));
         other->guessed = true;
@@ -222,8 +231,10 @@ static void turn_on(struct rewrite *r)
     for (int dir = 0; dir < 2; dir++) {
         struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
 
-        if (!h->known)
+        if (!h->known) {
             place(h, START(0));
+            h->blank = true;
+        }
         h->out = h->next = h->begun = h->in;
         map_begin(h);
         h->acked = other->in; /* a guess, if it has said nothing */
@@ -449,6 +460,43 @@ static void finish(struct rewrite *r)
     leave(r);
 }
 
+/* A SYN whose data are not shown to anybody yet, or which acknowledges such: it goes without them, which is as if the other
+ * end had not taken them (RFC 7413), and says what it can. */
+static bool is_for_itself(const struct rewrite *r, int dir, const struct wire_packet *p)
+{
+    return p->data_length != 0 ||
+           ((p->tcp_flags & WIRE_TCP_ACK) != 0 && (int32_t)((uint32_t)send_ack(r, dir) - p->tcp_ack) < 0);
+}
+
+static void segment_syn(struct rewrite *r, int dir, const struct wire_packet *p)
+{
+    struct rewrite_half *h = &r->half[dir];
+    const bool acks = (p->tcp_flags & WIRE_TCP_ACK) != 0;
+    struct packet_wish w = {.seq = p->tcp_seq, .window = p->tcp_window, .flags = WIRE_TCP_SYN};
+
+    (void)enter(r);
+    r->packets[0] = r->packets[1] = 0;
+    if (acks) {
+        w.flags |= WIRE_TCP_ACK;
+        w.ack = send_ack(r, dir);
+        if ((int32_t)(p->tcp_ack - (uint32_t)w.ack) < 0) { /* an old one, repeated */
+            w.ack = p->tcp_ack;
+        } else {
+            h->acked = w.ack;
+            h->shown = w.window;
+            h->edge = w.ack + w.window > h->edge ? w.ack + w.window : h->edge; /* not scaled */
+        }
+    } else if (!h->said) {
+        h->window = (uint16_t)((p->tcp_window >> h->scale) + (h->scale != 0));
+    }
+    if (packet_send(r, dir, &w) && acks && !r->dead) {
+        send_new(r, !dir);
+        send_new(r, dir);
+        send_settle_up(r);
+    }
+    finish(r);
+}
+
 bool rewrite_segment(struct rewrite *r, int dir, const struct wire_packet *p)
 {
     const bool syn = (p->tcp_flags & WIRE_TCP_SYN) != 0;
@@ -462,6 +510,10 @@ bool rewrite_segment(struct rewrite *r, int dir, const struct wire_packet *p)
         return r->on;
     if (!r->on || syn) { /* a SYN has the same numbers in both spaces */
         read_segment(r, dir, p, &g);
+        if (r->on && (p->tcp_flags & WIRE_TCP_RST) == 0 && is_for_itself(r, dir, p)) {
+            segment_syn(r, dir, p);
+            return true;
+        }
         r->frame = NULL;
         return false;
     }
@@ -475,11 +527,12 @@ bool rewrite_segment(struct rewrite *r, int dir, const struct wire_packet *p)
 bool rewrite_is_ahead(const struct rewrite *r, int dir, const struct wire_packet *p)
 {
     const struct rewrite_half *h = &r->half[dir];
-    const uint64_t from = rewrite_position(p->tcp_seq, h->top);
+    const bool syn = (p->tcp_flags & WIRE_TCP_SYN) != 0;
+    const uint64_t from = rewrite_position(p->tcp_seq, h->top) + syn;
     uint32_t there = p->captured > p->data_at ? p->captured - p->data_at : 0;
 
-    if (r->on || !h->known || p->reached != WIRE_TRANSPORT ||
-        (p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_RST)) != 0)
+    if (r->on || !h->known || p->reached != WIRE_TRANSPORT || (p->tcp_flags & WIRE_TCP_RST) != 0 ||
+        (syn && from != h->in))
         return false;
     if (there > p->data_length)
         there = p->data_length;

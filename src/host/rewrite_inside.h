@@ -41,6 +41,7 @@ struct rewrite_header {
 struct rewrite_half {
     bool known;   /* `in` ... are */
     bool guessed; /* ... only from what the other end acknowledges */
+    bool blank;   /* ... not at all: nothing was seen of it when the rewriting began */
     bool syn;     /* its SYN was seen: mss, scale */
     bool scaled;
     bool source_fin; /* the pipeline was given the end, */

@@ -3,7 +3,7 @@
  * rewrite_packet: one packet, made after the newest header that was seen of its direction.
  *
  *   link header, IP header, TCP options   as that header has them, but:
- *     options of a SYN                    NOPs
+ *     options of a SYN                    NOPs, but in a SYN
  *     SACK blocks                         of the segment that is worked on: translated; else, and where nothing is left
  *                                         of a block: NOPs
  *     timestamps                          kept; of a packet that stands for no segment, the echo is the other
@@ -198,7 +198,8 @@ static bool timestamp_of(const struct rewrite_header *h, uint8_t out[4])
     return false;
 }
 
-static void fit_options(const struct rewrite *r, int dir, uint8_t *options, uint32_t size, uint64_t ack)
+static void fit_options(const struct rewrite *r, int dir, uint8_t *options, uint32_t size, uint64_t ack,
+                        bool syn)
 {
     const bool own = r->frame != NULL && r->frame_dir == dir;
     uint8_t echo[4];
@@ -216,7 +217,8 @@ static void fit_options(const struct rewrite *r, int dir, uint8_t *options, uint
         case OPTION_SCALE:
         case OPTION_SACK_PERMITTED:
         case OPTION_FAST_OPEN:
-            memset(options + at, OPTION_NOP, each);
+            if (!syn)
+                memset(options + at, OPTION_NOP, each);
             break;
         case OPTION_TIMESTAMPS:
             if (!own && each == 10 && timestamp_of(&r->half[!dir].header, echo))
@@ -303,7 +305,7 @@ bool packet_send(struct rewrite *r, int dir, const struct packet_wish *w)
     tcp[13] = w->flags;
     put16(tcp + 14, w->window);
     put16(tcp + 18, w->urgent);
-    fit_options(r, dir, tcp + 20, h->tcp - 20u, w->ack);
+    fit_options(r, dir, tcp + 20, h->tcp - 20u, w->ack, (w->flags & WIRE_TCP_SYN) != 0);
     if (w->bytes != NULL)
         memcpy(tcp + h->tcp, w->bytes, w->size);
     else if (w->size != 0)

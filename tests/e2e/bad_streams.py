@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -68,7 +69,8 @@ def stream_of(path, address="192.0.2.30"):
         if a != address:
             continue
         if flags & 2:
-            first = seq + 1
+            seq += 1
+            first = seq
         for i, b in enumerate(payload):
             got.setdefault(seq + i - first, b)
     return bytes(got[i] for i in sorted(got)), sorted(got) == list(range(len(got)))
@@ -215,6 +217,38 @@ def captures():
               "18 bytes came behind the end of their stream: dropped") in said, said)
         carried = b"".join(p for a, _, _, p in segments(out) if a == "192.0.2.30")
         check("behind a reset, %s: written only where nothing was edited" % how, (b"late" in carried) == (how == "inspected"), carried)
+
+    # an answer to what a callout keeps: it waits for 1,000 bytes, and the end comes first
+    path = write(os.path.join(work, "early.pcap"), [talk()])
+    said, last, status, out = replay("early", path, edits, ["Mode=4", "Rule=1"])
+    check("early: answers to what is kept are counted", last["streams"]["early"] == 4 and
+          "4 segments answer bytes that a callout still kept" in said, said + str(last["streams"]))
+
+    # data on a SYN and on its answer, taken by both ends
+    t = Talk(6, opens=False)
+    options = struct.pack(">BBHBBBB", 2, 4, 1460, 1, 3, 3, 7) + b"\4\2\1\1"
+    t.put(0, 0, b"the request, ", flags=2, ack=0, options=options, window=65000)
+    t.sent[0] = t.ack[1] = 14
+    t.put(1, 0, b"heard: ", flags=0x12, options=options, window=65000)
+    t.sent[1] = t.ack[0] = 8
+    t.put(0, 14)
+    t.say(0, b"and more to be seen")
+    t.put(1, t.sent[1])
+    t.say(1, b"the answer")
+    t.put(0, t.sent[0])
+    t.bye()
+    path = write(os.path.join(work, "syn.pcap"), [t])
+    for how, params in (("inspected", ["Mode=0"]), ("edited", inline), ("piece by piece", ["Mode=2", "Rule=1"]), ("out of band", apart)):
+        said, last, status, out = replay("syn-" + how.replace(" ", "-"), path, edits, params)
+        for address, data in (("192.0.2.20", b"the request, and more to be seen"), ("192.0.2.30", b"heard: the answer")):
+            data = data if how == "inspected" else edited(data)
+            check("data on a SYN, %s: %s" % (how, address), stream_of(out, address) == (data, True), (stream_of(out, address), data))
+        check("data on a SYN, %s: where they are" % how,
+              all(bool(p) == (how == "inspected") for _, _, f, p in segments(out) if f & 2), segments(out))
+        wrong = subprocess.run(["tshark", "-n", "-r", out, "-o", "tcp.check_checksum:TRUE", "-Y", "tcp.checksum.status == bad || "
+                                "_ws.malformed || tcp.analysis.ack_lost_segment || tcp.analysis.lost_segment"],
+                               capture_output=True, text=True).stdout
+        check("data on a SYN, %s: tshark has nothing to say" % how, wrong == "", wrong)
 
     # a connection of the host with itself
     t = Talk(5, ends=(bytes([127, 0, 0, 1]), bytes([127, 0, 0, 2])))
