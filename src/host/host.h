@@ -493,10 +493,8 @@ struct host_counts {
     UINT64 impossible; /* steps that the authorization's table does not know: a fault of the host's */
     UINT64 reauthorized, fragments_held, datagrams_reassembled, datagrams_evicted, segments_evicted;
     UINT64 datagrams_expired, datagrams_refused; /* after 60 s; with overlaps or two ends */
-    UINT64
-        bytes_differ; /* of TCP: came twice, not the same, both at hand: the one in order counts, then the first */
-    UINT64
-        bytes_unreached; /* of TCP: stand, or stood to their connection's end, behind a hole that nobody filled */
+    UINT64 bytes_differ;    /* of TCP: came twice, not the same, both at hand: what is in order counts */
+    UINT64 bytes_unreached; /* of TCP: behind a hole that nobody filled, to the end */
 };
 /* Any thread, also from callbacks, but owner_of() and listening(). Each counter is whole; together they are
  * of about one moment. */
