@@ -596,12 +596,11 @@ static int run(struct run *r)
                  .unknown = HOST_THING_APP | HOST_THING_USER | HOST_THING_PACKAGE | HOST_THING_PROCESS |
                             HOST_THING_LUID | HOST_THING_PROFILE | HOST_THING_QUARANTINE | HOST_THING_SIO,
                  .judge = {r->judge, explain_judge},
-                 .observer =
-                     {.ctx = r,
-                      .decisions_only = o->events == NULL,
-                      .classified = classified,
-                      .repeated = o->events == NULL ? repeated : NULL,
-                      .flow = flow},
+                 .observer = {.ctx = r,
+                              .decisions_only = o->events == NULL,
+                              .classified = classified,
+                              .repeated = o->events == NULL ? repeated : NULL,
+                              .flow = flow},
                  .assumptions = r->assumptions,
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,
