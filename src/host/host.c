@@ -16,6 +16,7 @@
 #include "host/inject_inside.h"
 #include "host/internal.h"
 #include "host/paths.h"
+#include "host/stream.h"
 #include "host/stream_inside.h"
 #include "host/vswitch.h"
 #include "host/walk.h"
@@ -244,10 +245,11 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
     const struct host_flow_key *which[PREFETCH];
     struct host_flow *flows[PREFETCH];
     struct ahead *of[PREFETCH];
+    UINT64 talking[PREFETCH]; /* of TCP: pipelines may belong to them */
     TURN_OF(l);
 
     while (count > 0) {
-        size_t some = count < PREFETCH ? count : PREFETCH, n = 0;
+        size_t some = count < PREFETCH ? count : PREFETCH, n = 0, connections = 0;
 
         for (size_t i = 0; i < some; i++) {
             which[n] = &keys[n];
@@ -264,6 +266,8 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
                 continue;
             }
             of[i]->flow_id = flows[i]->id;
+            if (of[i]->packet->protocol == WIRE_PROTOCOL_TCP)
+                talking[connections++] = flows[i]->id;
             __builtin_prefetch((const char *)flows[i] + sizeof(*flows[i]) - 1);
             if ((of[i]->packet->tcp_flags & (WIRE_TCP_FIN | WIRE_TCP_RST)) != 0) /* it may end */
                 memory_fetch(l->memory, which[i], true);
@@ -273,6 +277,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
                                       flows[i]->endpoint); /* the short way of other segments goes without */
         }
         lane_leave(l);
+        streams_fetch(h, talking, connections);
         frames += some;
         count -= some;
     }

@@ -109,6 +109,12 @@ static void place(struct rewrite_half *h, uint64_t at)
     map_begin(h);
 }
 
+void rewrite_fetch(const struct rewrite *r)
+{
+    for (size_t at = 0; at < sizeof(*r); at += 64)
+        __builtin_prefetch((const char *)r + at, 1);
+}
+
 void rewrite_place(struct rewrite *r, int dir, uint32_t seq)
 {
     if (!r->half[dir].known)

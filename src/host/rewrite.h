@@ -76,6 +76,8 @@ struct rewrite_config {
 
 /* OFF. NULL: no memory. */
 struct rewrite *rewrite_create(const struct rewrite_config *config);
+/* Fetches what the next segment's calls will touch. */
+void rewrite_fetch(const struct rewrite *r);
 void rewrite_destroy(struct rewrite *r); /* NULL: nothing. From within `send`: when that returns */
 bool rewrite_is_on(const struct rewrite *r);
 size_t rewrite_memory(const struct rewrite *r);

@@ -19,7 +19,8 @@
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
-#define BUCKETS_FIRST 64u
+#define BUCKETS_FIRST   64u
+#define STREAMS_FETCHED 16
 
 /* ---- the table */
 
@@ -85,6 +86,55 @@ static bool insert(struct streams *all, struct stream *st)
     }
     rt_mutex_unlock(all->lock);
     return ok;
+}
+
+static void fetch(const void *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += 64)
+        __builtin_prefetch((const char *)p + at, 1);
+}
+
+/* Step by step for all of a handful, so that what they wait for comes side by side. */
+static void fetch_some(struct host *h, const UINT64 *ids, size_t count)
+{
+    struct streams *all = h->streams;
+    struct stream *st[STREAMS_FETCHED];
+    void *words[STREAMS_FETCHED];
+    size_t n = 0;
+
+    rt_mutex_lock(all->lock);
+    for (size_t i = 0; i < count; i++)
+        __builtin_prefetch(bucket(all, ids[i]));
+    for (size_t i = 0; i < count; i++) {
+        st[i] = *bucket(all, ids[i]);
+        if (st[i] != NULL)
+            fetch(st[i], sizeof(*st[i]));
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct stream *found = find(all, ids[i]);
+
+        if (found != NULL && !found->none) {
+            if (found != st[i])
+                fetch(found, sizeof(*found));
+            st[n++] = found;
+        }
+    }
+    rt_mutex_unlock(all->lock);
+    for (size_t i = 0; i < n; i++)
+        words[i] = st[i]->word;
+    if (n != 0 && h->stream_sink->fetch != NULL)
+        h->stream_sink->fetch(words, n);
+}
+
+void streams_fetch(struct host *h, const UINT64 *flow_ids, size_t count)
+{
+    while (streams_any(h) && count != 0) {
+        const size_t some = count < STREAMS_FETCHED ? count : STREAMS_FETCHED;
+
+        fetch_some(h, flow_ids, some);
+        flow_ids += some;
+        count -= some;
+    }
 }
 
 struct stream *stream_hold(struct host *h, UINT64 flow_id)

@@ -40,6 +40,7 @@ struct stream_sink {
     void (*hold)(struct host *h, struct stream *st, bool held); /* DEFER of what is received */
     /* stream_end(): nothing comes any more (its last elements have come); what stream_word() points at goes now. */
     void (*ended)(struct host *h, struct stream *st, bool aborted);
+    void (*fetch)(void *const *words, size_t count); /* what the words of some streams point at; NULL: nothing */
 };
 extern const struct stream_sink stream_wire_sink;   /* HOST_STREAM_SEGMENTS */
 extern const struct stream_sink stream_socket_sink; /* HOST_STREAM_SOCKETS: stream_socket.c */
@@ -49,6 +50,8 @@ extern const struct stream_sink stream_socket_sink; /* HOST_STREAM_SOCKETS: stre
 struct stream *stream_of(struct scene *s);
 /* ... if it is there already. */
 struct stream *stream_find(struct host *h, UINT64 flow_id);
+/* Fetches what segments of these flows will touch, those of them that have a pipeline. A hint. The turn is ours. */
+void streams_fetch(struct host *h, const UINT64 *flow_ids, size_t count);
 UINT64 stream_flow(const struct stream *st);
 /* Can any of its stages change what passes (a callout filter that is no inspection, or a plain block)? */
 bool stream_may_edit(const struct stream *st);

@@ -243,11 +243,21 @@ static void on_ended(struct host *h, struct stream *st, bool aborted)
     leave(w);
 }
 
+static void on_fetch(void *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        __builtin_prefetch(words[i], 1);
+    for (size_t i = 0; i < count; i++)
+        if (words[i] != NULL)
+            rewrite_fetch(((const struct stream_wire *)words[i])->rewrite);
+}
+
 const struct stream_sink stream_wire_sink = {
     .element = on_element,
     .settled = on_settled,
     .drop = on_drop,
     .ended = on_ended,
+    .fetch = on_fetch,
 };
 
 /* ---- segments ------------------------------------------------------------------------------------------- */
