@@ -40,7 +40,8 @@ struct stream_sink {
     void (*hold)(struct host *h, struct stream *st, bool held); /* DEFER of what is received */
     /* stream_end(): nothing comes any more (its last elements have come); what stream_word() points at goes now. */
     void (*ended)(struct host *h, struct stream *st, bool aborted);
-    void (*fetch)(void *const *words, size_t count); /* what the words of some streams point at; NULL: nothing */
+    void (*fetch)(void *const *words,
+                  size_t count); /* what the words of some streams point at; NULL: nothing */
 };
 extern const struct stream_sink stream_wire_sink;   /* HOST_STREAM_SEGMENTS */
 extern const struct stream_sink stream_socket_sink; /* HOST_STREAM_SOCKETS: stream_socket.c */
