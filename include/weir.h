@@ -85,6 +85,9 @@ struct weir_interface {
     const char *addresses[4]; /* the host's: "10.0.0.1/24" */
     const char *peers[4];     /* of the peer on its wire: "10.0.0.2/24"; none: nobody is there */
     uint64_t delay_ns;        /* of the wire, one way; 0: 1 ms */
+    /* The adapter computes checksums: what the host sends in TCP and UDP has the sum of the pseudo header alone, and its
+     * TcpIpChecksumNetBufferListInfo says so, until it is put on the wire. Not of fragments. */
+    bool checksum_offload;
 };
 
 struct weir_config {

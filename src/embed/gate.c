@@ -223,6 +223,8 @@ static void frame_of(struct embed *e, const struct stack_packet *p, uint8_t *roo
     if (i != NULL) {
         embed_wire_link(i, false, room, LINK + p->size);
         wire_parse(WIRE_LINK_ETHERNET, room, LINK + p->size, LINK + p->size, wire);
+        if (i->checksum_offload)
+            (void)wire_sum_leave(wire, room);
     } else { /* loopback has no link */
         wire_parse_ip(room + LINK, p->size, p->size, wire);
     }

@@ -204,6 +204,7 @@ int embed_interface_add(struct embed *e, const struct weir_interface *c)
     i->mtu = desc.mtu;
     i->delay_ns = c->delay_ns != 0 ? c->delay_ns : DELAY_NS;
     i->fd = -1;
+    i->checksum_offload = c->checksum_offload;
     memcpy(i->addresses, ours, sizeof ours);
     for (unsigned side = 0; side < 2; side++)
         memcpy(i->mac[side],

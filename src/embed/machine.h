@@ -49,6 +49,7 @@ struct embed_interface {
     struct embed_process *program;     /* the peer's; NULL: nobody asked for it */
     int fd;                            /* -1: none is attached */
     unsigned at;                       /* its place in the capture */
+    bool checksum_offload;
     struct embed_address addresses[4]; /* the host's */
 };
 int embed_links_create(struct embed *e);

@@ -317,6 +317,15 @@ static void tell(struct embed *e, const struct flight *f)
     embed_frame_tell(e, f->i, way, false, f->frame, f->size);
 }
 
+/* The adapter's part, where it has one; a packet that comes back inside the machine has seen none, and is as good. */
+static void finish_sum(struct flight *f)
+{
+    struct wire_packet p;
+
+    wire_parse_ip(f->frame + f->link, f->size - f->link, f->size - f->link, &p);
+    (void)wire_sum_finish(&p, f->frame + f->link);
+}
+
 /* It is put on the wire. */
 static void send(struct embed *e, struct flight *f, struct embed_interface *i, bool to_host)
 {
@@ -335,6 +344,8 @@ static void send(struct embed *e, struct flight *f, struct embed_interface *i, b
     f->interface = i->index;
     f->to_host = to_host;
     f->under = w->sent;
+    if (ip && !to_host && i->checksum_offload)
+        finish_sum(f);
     w->sent = f;
     ruling = embed_rules_ask(w->rules, i, to_host, ip ? f->frame + f->link : NULL, f->size - f->link);
     event.verdict = ruling.verdict;
@@ -382,6 +393,7 @@ void embed_wire_loop(struct embed *e, uint32_t interface, const uint8_t *bytes, 
     f->to_host = true;
     f->link = LINK;
     memcpy(f->frame + LINK, bytes, size);
+    finish_sum(f);
     go(e->wires, f);
 }
 

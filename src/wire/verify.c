@@ -83,6 +83,57 @@ static uint64_t pseudo_sum(const struct wire_packet *p, const struct ends *e, ui
     return wire_sum(e->destination, size, wire_sum(e->source, size, summand(length) + summand(p->protocol)));
 }
 
+/* Of TCP's and UDP's in whole packets: where the field is in the frame (0: there is none to be known), how many bytes
+ * count, and the pseudo header's sum. */
+static uint32_t find_field(const struct wire_packet *p, uint32_t *size, uint64_t *pseudo)
+{
+    const bool tcp = p->protocol == WIRE_PROTOCOL_TCP, udp = p->protocol == WIRE_PROTOCOL_UDP;
+    struct ends e = {.known = true};
+
+    if (p->reached != WIRE_TRANSPORT || p->fragment || (!tcp && !udp))
+        return 0;
+    *size = udp ? 8 + p->data_length : p->ip_length - p->ip_header_size;
+    if (p->captured - p->transport_at < *size)
+        return 0;
+    if (p->version == 4)
+        ends_ip4(p, p->frame + p->ip_at, &e);
+    else
+        ends_ip6(p, p->frame + p->ip_at, &e);
+    *pseudo = pseudo_sum(p, &e, *size);
+    return e.known ? p->transport_at + (tcp ? 16 : 6) : 0;
+}
+
+static void put_field(uint8_t *field, uint16_t value)
+{
+    field[0] = (uint8_t)(value >> 8);
+    field[1] = (uint8_t)value;
+}
+
+bool wire_sum_leave(const struct wire_packet *p, uint8_t *frame)
+{
+    uint64_t pseudo;
+    uint32_t size, at = find_field(p, &size, &pseudo);
+
+    if (at == 0 || (p->protocol == WIRE_PROTOCOL_UDP && wire_get16(frame + at) == 0))
+        return false;
+    put_field(frame + at, (uint16_t)~wire_fold(pseudo));
+    return true;
+}
+
+bool wire_sum_finish(const struct wire_packet *p, uint8_t *frame)
+{
+    uint64_t pseudo;
+    uint32_t size, at = find_field(p, &size, &pseudo);
+    uint16_t sum;
+
+    if (at == 0 || wire_get16(frame + at) + wire_fold(pseudo) != 0xffff)
+        return false;
+    put_field(frame + at, 0);
+    sum = wire_fold(wire_sum(frame + p->transport_at, size, pseudo));
+    put_field(frame + at, sum == 0 && p->protocol == WIRE_PROTOCOL_UDP ? 0xffff : sum);
+    return true;
+}
+
 bool wire_verify(const struct wire_packet *p)
 {
     uint32_t size = p->ip_length - p->ip_header_size, at;

@@ -182,6 +182,12 @@ bool wire_is_icmp_error(const struct wire_packet *p);
  * whose checksum the adapter fills in later. */
 bool wire_verify(const struct wire_packet *p);
 
+/* What a stack leaves to its adapter, and what the adapter does: of a whole TCP or UDP packet the checksum becomes the pseudo
+ * header's sum alone; the right one, if it was that. `frame`: the packet's own bytes, which the caller may write. False:
+ * nothing was written (a fragment, cut, no checksum, another sum). */
+bool wire_sum_leave(const struct wire_packet *p, uint8_t *frame);
+bool wire_sum_finish(const struct wire_packet *p, uint8_t *frame);
+
 /* One's complement sum of bytes, to be folded; `sum` carries on from a piece of even size. Any alignment.
  * Numbers are added as bytes in network order. */
 uint64_t wire_sum(const uint8_t *bytes, size_t size, uint64_t sum);

@@ -298,6 +298,62 @@ static void sums_are_the_drivers(void **state)
     }
 }
 
+/* ... or the adapter's, if it computes them: TCP, UDP, both ways; a driver may change what is sent and leave the sum as it
+ * is, but not the addresses that are in it. */
+static void sums_are_the_adapters(void **state)
+{
+    static const struct weir_interface wire = {.index = 1,
+                                               .addresses = {"10.0.0.1/24", "fd00::1/64"},
+                                               .peers = {"10.0.0.2/24", "fd00::2/64"},
+                                               .checksum_offload = true};
+    static const char *const there[] = {"10.0.0.2:53", "[fd00::2]:53"},
+                             *const hosts[] = {"10.0.0.2", "fd00::2"},
+                             *const served[] = {"10.0.0.2:80", "[fd00::2]:80"},
+                             *const new[] = {"10.0.0.9", "fd00::9"};
+
+    (void)state;
+    for (unsigned run = 0; run < 8; run++) {
+        const bool six = run & 1, moved = run & 2, offload = run & 4;
+        struct weir_interface with = wire;
+        struct weir_socket *s, *server, *listener, *c, *a;
+        char line[512] = "", got[8];
+        struct embed_lab l;
+
+        with.checksum_offload = offload;
+        embed_lab_open(&l, &(struct weir_config){.interfaces = &with, .interface_count = 1});
+        LOAD(&l, {.at = "DD",
+                  .remote = moved ? new[six] : hosts[six],
+                  .becomes = moved ? hosts[six] : NULL,
+                  .find = moved ? NULL : "who?",
+                  .write = moved ? NULL : "mine",
+                  .unmended = true});
+        server = bound(l.peer, ":53");
+        s = weir_socket(l.program, WEIR_UDP);
+        assert_int_equal(
+            weir_send_to(s, moved ? (six ? "[fd00::9]:53" : "10.0.0.9:53") : there[six], "who?", 4), 4);
+        weir_settle(l.w);
+        if (offload && !moved)
+            reads(server, "mine", NULL);
+        else
+            assert_false(weir_wait_readable(server, WEIR_SECOND));
+        assert_int_equal(weir_findings(l.w, copy_line, line), offload && !moved ? 0 : 1);
+
+        listener = embed_lab_serves(&l, ":80");
+        c = weir_socket(l.program, WEIR_TCP);
+        assert_int_equal(weir_connect(c, served[six]), -EINPROGRESS);
+        assert_true(weir_wait(c, WEIR_CONNECTED, WEIR_SECOND));
+        weir_run(l.w, 5 * WEIR_MILLISECOND);
+        a = weir_accept(listener);
+        assert_int_equal(weir_send(c, "hello", 5), 5);
+        assert_true(weir_wait_readable(a, WEIR_SECOND));
+        assert_int_equal(weir_receive(a, got, sizeof got, NULL), 5);
+        assert_int_equal(weir_send(a, "world", 5), 5);
+        assert_true(weir_wait_readable(c, WEIR_SECOND));
+        assert_int_equal(weir_receive(c, got, sizeof got, NULL), 5);
+        closes(&l);
+    }
+}
+
 /* ---- in one piece above, in fragments below -------------------------------------------------------------- */
 
 struct wires {
@@ -576,6 +632,7 @@ int main(void)
         cmocka_unit_test(segments_are_sent_again),
         cmocka_unit_test(a_redirect_goes_where_its_route_leads),
         cmocka_unit_test(sums_are_the_drivers),
+        cmocka_unit_test(sums_are_the_adapters),
         cmocka_unit_test(a_long_datagram_is_whole_for_callouts),
         cmocka_unit_test(each_layer_is_asked_once),
         cmocka_unit_test(a_long_datagram_is_refused_whole),
