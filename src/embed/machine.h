@@ -44,11 +44,11 @@ struct embed_interface {
     struct embed_interface *next;
     uint32_t index, mtu;
     uint64_t delay_ns;
-    uint8_t mac[2][6];                 /* the host's, the peer's */
-    struct stack *peer;                /* NULL: nobody is there */
-    struct embed_process *program;     /* the peer's; NULL: nobody asked for it */
-    int fd;                            /* -1: none is attached */
-    unsigned at;                       /* its place in the capture */
+    uint8_t mac[2][6];             /* the host's, the peer's */
+    struct stack *peer;            /* NULL: nobody is there */
+    struct embed_process *program; /* the peer's; NULL: nobody asked for it */
+    int fd;                        /* -1: none is attached */
+    unsigned at;                   /* its place in the capture */
     bool checksum_offload;
     struct embed_address addresses[4]; /* the host's */
 };
