@@ -77,8 +77,8 @@ static void NTAPI injected(void *context, NET_BUFFER_LIST *nbl, BOOLEAN dispatch
     struct parcel *p = context;
 
     (void)dispatch_level;
-    p->plan->completed++;
     p->plan->status = NET_BUFFER_LIST_STATUS(nbl);
+    (void)InterlockedIncrement((volatile LONG *)&p->plan->completed); /* on a thread of the host's */
     parcel_free(p);
 }
 
