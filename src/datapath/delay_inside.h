@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delay's inside: what replay_delay.c and delay_memory.c share. */
+/* delay's inside: what replay_delay.c, delay_queue.c, delay_decide.c and delay_memory.c share. */
 #ifndef WEIR_DATAPATH_DELAY_INSIDE_H
 #define WEIR_DATAPATH_DELAY_INSIDE_H
 
@@ -96,9 +96,9 @@ struct delay_flow *delay_flow_quoted(const struct delay *d, const struct wire_pa
 struct delay_flow *delay_flow_make(struct delay *d, const struct wire_packet *w, bool backwards);
 /* A fragment comes: its datagram is known from now on. */
 void delay_datagram_note(struct delay *d, const struct capture_packet *p, const struct wire_packet *w);
-/* NULL: no fragment, or it is forgotten. */
 /* Is `w` a datagram of the ends and direction of the one that this later fragment, which has no ports, is a part of? */
 bool delay_is_datagram(const struct delay *d, const struct wire_packet *part, const struct wire_packet *w);
+/* NULL: no fragment, or it is forgotten. */
 struct delay_datagram *delay_datagram_of(const struct delay *d, const struct wire_packet *w);
 void delay_flow_use(struct delay *d, struct delay_flow *f);
 void delay_flow_free(struct delay *d, struct delay_flow *f);
@@ -112,6 +112,43 @@ struct delay_piece *delay_piece_find(const struct delay *d, UINT64 number);
 void delay_piece_note(struct delay *d, struct delay_piece *piece); /* to be found by its number */
 void delay_piece_forget(struct delay *d, struct delay_piece *piece);
 size_t delay_piece_size(const struct capture_packet *p);
+
+/* ---- delay_queue.c ---- */
+
+/* It takes room from now on. */
+void delay_enter(struct delay *d, struct delay_piece *piece);
+/* Room for one more, in whose favour others may have to be told. False: there is none. */
+bool delay_make_room(struct delay *d, const struct capture_packet *p);
+/* Its fate is known; the caller has taken it out of everything else. */
+void delay_tell(struct delay *d, struct delay_piece *piece);
+/* The fate of a frame that the host has never seen, as far as the flow tells. */
+void delay_fate_of(const struct delay_flow *f, bool from_first, enum host_fate fate, enum host_note note,
+                   struct host_outcome *o);
+/* TCP: does this segment acknowledge that one? */
+bool delay_is_after(const struct delay_piece *own, const struct wire_packet *w);
+/* TCP: does a segment that is held stand in the way of this one? */
+bool delay_is_owed(const struct delay_flow *f, const struct wire_packet *w, bool from_first);
+/* When is it due now? After each change of what it waits for. */
+void delay_schedule(struct delay *d, struct delay_hold *h);
+/* Behind the others, or ahead of them. The caller counts (counts.waiting) and schedules. */
+void delay_enqueue(struct delay_hold *h, struct delay_piece *piece, bool ahead);
+/* What waits for this request answers nothing. */
+void delay_refuse(struct delay *d, struct delay_hold *h);
+/* Forgets the flow, or the hold that nobody asks for any more, if nothing of it is here; both may be gone then. */
+void delay_rest(struct delay *d, struct delay_flow *f);
+void delay_rest_hold(struct delay *d, struct delay_hold *h);
+/* A frame of it has come back: its hold, then its flow. */
+void delay_rest_hold_later(struct delay *d, struct delay_hold *h);
+
+/* ---- delay_decide.c ---- */
+
+/* TCP: so much later than it was captured the connection goes on. */
+void delay_tcp_delayed(struct delay *d, struct delay_flow *f, uint64_t from_ns, uint64_t now_ns);
+/* Nobody may have it any more: then it is GONE, if the instant ends without an injection. */
+void delay_maybe_gone(struct delay *d, struct delay_piece *piece);
+/* The operation that pended it is completed. */
+void delay_piece_completed(struct delay *d, struct delay_piece *piece, const struct host_completed *c,
+                           uint64_t now_ns);
 
 static inline bool delay_before(uint32_t a, uint32_t b)
 {

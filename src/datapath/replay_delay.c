@@ -66,207 +66,15 @@
  * that finds no room even so is told as it stands. Flows are forgotten when nothing of them is here and they
  * have no delay, or, the longest unused first, when there are too many.
  *
+ * This file asks of a frame that comes whether it must wait, and of one that the host has had what it holds up.
+ * delay_queue.c has the queues and their room, delay_decide.c what the host tells of held frames, delay_memory.c
+ * the flows and what finds them.
+ *
  * One thread; nothing here depends on an address.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "delay_inside.h"
-
-/* ---- telling ------------------------------------------------------------------------------------------- */
-
-static void leave(struct delay *d, struct delay_piece *piece)
-{
-    d->piece_count--;
-    d->counts.bytes -= piece->size;
-}
-
-static void enter(struct delay *d, struct delay_piece *piece)
-{
-    d->piece_count++;
-    d->counts.bytes += piece->size;
-}
-
-/* Its fate is known; the caller has taken it out of everything else. */
-static void tell(struct delay *d, struct delay_piece *piece)
-{
-    leave(d, piece);
-    piece->next = NULL;
-    *d->told_tail = piece;
-    d->told_tail = &piece->next;
-}
-
-struct delay_piece *delay_told(struct delay *d)
-{
-    struct delay_piece *piece = d->told;
-
-    if (piece == NULL)
-        return NULL;
-    d->told = piece->next;
-    if (d->told == NULL)
-        d->told_tail = &d->told;
-    return piece;
-}
-
-void delay_done(struct delay *d, struct delay_piece *piece)
-{
-    (void)d;
-    free(piece);
-}
-
-/* The fate of a frame that the host has never seen, as far as the flow tells. */
-static void fate_of(const struct delay_flow *f, bool from_first, enum host_fate fate, enum host_note note,
-                    struct host_outcome *o)
-{
-    *o = (struct host_outcome){.fate = fate, .note = note, .flow_id = f->flow_id};
-    o->inbound = f->inbound == from_first;
-    o->outbound = !o->inbound;
-    o->answers = !from_first;
-}
-
-/* ---- queues -------------------------------------------------------------------------------------------- */
-
-static bool is_after(const struct delay_piece *own, const struct wire_packet *w)
-{
-    return (w->tcp_flags & WIRE_TCP_ACK) != 0 && delay_before(own->wire.tcp_seq, w->tcp_ack);
-}
-
-/* Does a segment that is held stand in the way of this one? */
-static bool is_owed(const struct delay_flow *f, const struct wire_packet *w, bool from_first)
-{
-    for (const struct delay_piece *own = f->own; own != NULL; own = own->next_own) {
-        if (delay_bare_syn(&own->wire)) {
-            if (!f->open)
-                return true;
-        } else if (own->from_first != from_first && is_after(own, w)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_blocked(const struct delay_hold *h)
-{
-    const struct delay_piece *head = h->head;
-
-    if (h->stopped)
-        return true;
-    if (h->silent)
-        return false; /* not for ever */
-    return h->flow->tcp ? is_owed(h->flow, &head->wire, head->from_first) : h->request != NULL;
-}
-
-static void schedule(struct delay *d, struct delay_hold *h)
-{
-    uint64_t due = UINT64_MAX;
-
-    if (h->head != NULL && !is_blocked(h)) {
-        due = h->head->packet.time_ns + (h->silent ? DELAY_SILENCE_NS : h->delay_ns);
-        if (due < h->last_due)
-            due = h->last_due;
-    }
-    delay_heap(d, h, due);
-}
-
-static void enqueue(struct delay_hold *h, struct delay_piece *piece, bool ahead)
-{
-    piece->hold = h;
-    piece->flow = h->flow;
-    if (ahead) {
-        piece->next = h->head;
-        h->head = piece;
-        if (piece->next == NULL)
-            h->tail = &piece->next;
-    } else {
-        piece->next = NULL;
-        *h->tail = piece;
-        h->tail = &piece->next;
-    }
-    h->waiting++;
-    h->flow->waiting[piece->from_first]++;
-}
-
-static struct delay_piece *dequeue(struct delay_hold *h)
-{
-    struct delay_piece *piece = h->head;
-
-    h->head = piece->next;
-    if (h->head == NULL)
-        h->tail = &h->head;
-    h->waiting--;
-    h->flow->waiting[piece->from_first]--;
-    return piece;
-}
-
-/* Forgets what need not be remembered. */
-static void rest(struct delay *d, struct delay_flow *f)
-{
-    struct delay_hold *h = f->hold;
-
-    if (h != NULL && h->head == NULL && h->taken == 0 && !h->refused && !h->silent && h->delay_ns == 0 &&
-        h->request == NULL && (!f->tcp || f->own == NULL))
-        delay_hold_free(d, h);
-    if (f->holds == 0 && f->own == NULL && !f->gave_up)
-        delay_flow_free(d, f);
-}
-
-/* A hold that nobody asks for any more. */
-static void rest_hold(struct delay *d, struct delay_hold *h)
-{
-    if (h->flow->hold != h && h->head == NULL && h->taken == 0 && h->request == NULL)
-        delay_hold_free(d, h);
-}
-
-/* A frame of it has come back. */
-static void rest_hold_later(struct delay *d, struct delay_hold *h)
-{
-    struct delay_flow *f = h->flow;
-
-    rest_hold(d, h);
-    rest(d, f);
-}
-
-/* ---- room ---------------------------------------------------------------------------------------------- */
-
-/* All that waits there is held, for good. */
-static void give_up(struct delay *d, struct delay_hold *h)
-{
-    while (h->head != NULL) {
-        struct delay_piece *piece = dequeue(h);
-
-        if (piece->again)
-            delay_piece_forget(d, piece);
-        fate_of(h->flow, piece->from_first, HOST_HELD, HOST_NOTE_NONE, &piece->outcome);
-        d->counts.waiting--;
-        tell(d, piece);
-    }
-    h->stopped = false;
-    schedule(d, h);
-}
-
-static bool evict(struct delay *d)
-{
-    for (struct delay_hold *h = d->oldest; h != NULL; h = h->newer) {
-        if (h->head == NULL || !is_blocked(h))
-            continue;
-        d->counts.evicted += h->waiting;
-        h->flow->gave_up = true;
-        give_up(d, h);
-        return true;
-    }
-    return false;
-}
-
-/* Room for one more, in whose favour others may have to be told. */
-static bool make_room(struct delay *d, const struct capture_packet *p)
-{
-    const size_t size = delay_piece_size(p);
-
-    while (d->piece_count >= d->limits.frames || d->counts.bytes + size > d->limits.bytes)
-        if (!evict(d))
-            return false;
-    return true;
-}
 
 /* ---- a frame comes ------------------------------------------------------------------------------------- */
 
@@ -295,8 +103,8 @@ static bool tcp_waits(const struct delay_flow *f, const struct wire_packet *w, b
         return true;
     if (quoted)
         return h->head != NULL || (f->own != NULL && delay_bare_syn(&f->own->wire) && !f->open);
-    return f->waiting[from_first] != 0 || is_owed(f, w, from_first) ||
-           (h->head != NULL && is_after(h->head, w));
+    return f->waiting[from_first] != 0 || delay_is_owed(f, w, from_first) ||
+           (h->head != NULL && delay_is_after(h->head, w));
 }
 
 /* Another connection of the same two ends begins, and nothing of the old one is here. */
@@ -333,7 +141,7 @@ enum delay_says delay_frame(struct delay *d, const struct capture_packet *p, con
         return DELAY_FEED;
     }
     if (f->gave_up && !(from_first && (!f->tcp || delay_bare_syn(w)))) {
-        fate_of(f, from_first, HOST_HELD, HOST_NOTE_NONE, out);
+        delay_fate_of(f, from_first, HOST_HELD, HOST_NOTE_NONE, out);
         d->counts.evicted++;
         return DELAY_FATE;
     }
@@ -343,28 +151,28 @@ enum delay_says delay_frame(struct delay *d, const struct capture_packet *p, con
     if (h->silent && h->head == NULL && p->time_ns > h->silent_ns + DELAY_SILENCE_NS)
         h->silent = false; /* no copy was made */
     if (h->refused) {
-        fate_of(f, from_first, HOST_CONSEQUENCE, HOST_NOTE_UNSENT_REQUEST, out);
+        delay_fate_of(f, from_first, HOST_CONSEQUENCE, HOST_NOTE_UNSENT_REQUEST, out);
         return DELAY_FATE;
     }
     if (f->tcp ? !tcp_waits(f, w, from_first, quoted)
                : h->request == NULL && h->head == NULL && h->delay_ns == 0 && !h->silent)
         return !f->tcp || f->open ? DELAY_FEED_FOLLOWS : DELAY_FEED;
-    piece = make_room(d, p) && !f->gave_up ? delay_piece_make(p, w) : NULL;
+    piece = delay_make_room(d, p) && !f->gave_up ? delay_piece_make(p, w) : NULL;
     if (piece == NULL) {
-        fate_of(f, from_first, HOST_HELD, HOST_NOTE_NONE, out);
+        delay_fate_of(f, from_first, HOST_HELD, HOST_NOTE_NONE, out);
         d->counts.evicted++;
         return DELAY_FATE;
     }
     piece->from_first = from_first;
-    enter(d, piece);
-    enqueue(h, piece, false);
+    delay_enter(d, piece);
+    delay_enqueue(h, piece, false);
     d->counts.waiting++;
     d->counts.waited++;
-    schedule(d, h);
+    delay_schedule(d, h);
     return DELAY_WAITS;
 }
 
-/* ---- what is decided ----------------------------------------------------------------------------------- */
+/* ---- a frame has been fed ------------------------------------------------------------------------------ */
 
 static void own(struct delay_flow *f, struct delay_piece *piece)
 {
@@ -372,353 +180,6 @@ static void own(struct delay_flow *f, struct delay_piece *piece)
     *f->own_tail = piece;
     f->own_tail = &piece->next_own;
 }
-
-/* It is undecided no longer. */
-static void decided(struct delay *d, struct delay_piece *piece)
-{
-    struct delay_flow *f = piece->flow;
-    struct delay_piece **at;
-
-    piece->undecided = false;
-    d->counts.undecided--;
-    delay_piece_forget(d, piece);
-    if (f == NULL)
-        return;
-    for (at = &f->own; *at != piece; at = &(*at)->next_own)
-        ;
-    *at = piece->next_own;
-    if (f->own_tail == &piece->next_own)
-        f->own_tail = at;
-    if (piece->hold != NULL)
-        piece->hold->request = NULL;
-}
-
-/* So much later than it was captured the connection goes on. */
-static void tcp_delayed(struct delay *d, struct delay_flow *f, uint64_t from_ns, uint64_t now_ns)
-{
-    struct delay_hold *h = f->hold;
-
-    if (h == NULL)
-        return;
-    if (now_ns > from_ns && now_ns - from_ns > h->delay_ns)
-        h->delay_ns = now_ns - from_ns;
-    schedule(d, h);
-}
-
-/* Later fragments have the first one's fate. */
-static void tell_parts(struct delay *d, struct delay_piece *piece)
-{
-    struct delay_datagram *g = delay_datagram_of(d, &piece->wire);
-
-    if (g != NULL && g->number == piece->packet.number && piece->outcome.fate == HOST_PASSED) {
-        g->out = true;
-        g->whole = piece->whole;
-    } else if (g != NULL && g->number == piece->packet.number) {
-        g->gone = true;
-        g->fate = piece->outcome;
-    }
-    while (piece->parts != NULL) {
-        struct delay_piece *part = piece->parts;
-        const uint64_t at = piece->packet.time_ns + piece->packet.delay_ns;
-
-        piece->parts = part->next;
-        d->counts.undecided--;
-        part->outcome = piece->outcome;
-        part->unwritten = piece->outcome.fate == HOST_PASSED && !piece->whole;
-        if (piece->outcome.fate == HOST_PASSED && at > part->packet.time_ns)
-            part->packet.delay_ns = at - part->packet.time_ns;
-        tell(d, part);
-    }
-}
-
-/* Its packet went its way. */
-static void goes_out(struct delay *d, struct delay_piece *piece, uint64_t now_ns)
-{
-    const uint64_t time_ns = piece->packet.time_ns;
-    struct delay_flow *f = piece->flow;
-    struct delay_hold *h = piece->hold;
-
-    decided(d, piece);
-    piece->packet.delay_ns = now_ns > time_ns ? now_ns - time_ns : 0;
-    piece->outcome.fate = HOST_PASSED;
-    piece->outcome.note = HOST_NOTE_NONE;
-    piece->outcome.layer = NULL;
-    piece->outcome.filter_id = 0;
-    tell(d, piece);
-    tell_parts(d, piece);
-    if (f == NULL)
-        return;
-    if (f->tcp) {
-        const bool syn = delay_bare_syn(&piece->wire);
-
-        if (!syn || !f->open) /* the first SYN that goes out opens it */
-            tcp_delayed(d, f, syn ? f->asked_ns : time_ns, now_ns);
-        f->open = f->open || syn;
-        if (f->hold != NULL)
-            schedule(d, f->hold);
-    } else if (h != NULL) {
-        h->delay_ns = piece->packet.delay_ns;
-        schedule(d, h);
-        rest_hold(d, h);
-    }
-    rest(d, f);
-}
-
-/* What waits for this request answers nothing. */
-static void refuse(struct delay *d, struct delay_hold *h)
-{
-    h->refused = true;
-    while (h->head != NULL) {
-        struct delay_piece *answer = dequeue(h);
-
-        d->counts.waiting--;
-        fate_of(h->flow, answer->from_first, HOST_CONSEQUENCE, HOST_NOTE_UNSENT_REQUEST, &answer->outcome);
-        tell(d, answer);
-    }
-    schedule(d, h);
-}
-
-/* It was absorbed, and the host knows of nobody who has it: who copied the bytes may send them yet. */
-static void fall_silent(struct delay_hold *h, const struct delay_piece *piece)
-{
-    h->silent = true;
-    h->silent_first = piece->from_first;
-    h->silent_ns = piece->packet.time_ns;
-}
-
-/* It never will. */
-static void is_gone(struct delay *d, struct delay_piece *piece)
-{
-    struct delay_flow *f = piece->flow;
-    struct delay_hold *h = piece->hold;
-    bool silent = piece->outcome.fate == HOST_ABSORBED;
-
-    decided(d, piece);
-    if (!piece->lost && piece->outcome.fate == HOST_HELD)
-        piece->outcome.fate = HOST_ABSORBED;
-    tell(d, piece);
-    tell_parts(d, piece);
-    if (f == NULL)
-        return;
-    if (piece->kept || piece->pended || piece->lost)
-        silent = false;
-    if (f->tcp && f->hold != NULL) {
-        if (silent && delay_bare_syn(&piece->wire) && !f->open)
-            fall_silent(f->hold, piece);
-        schedule(d, f->hold);
-    } else if (h != NULL && silent) {
-        fall_silent(h, piece);
-        schedule(d, h);
-    } else if (h != NULL) {
-        refuse(d, h);
-        rest_hold(d, h);
-    }
-    rest(d, f);
-}
-
-/* Perhaps, if the instant ends without an injection. */
-static void maybe_gone(struct delay *d, struct delay_piece *piece)
-{
-    if (piece->over || piece->again || (piece->kept && !piece->released) ||
-        (piece->pended && !piece->completed))
-        return;
-    piece->over = true;
-    piece->next_over = NULL;
-    *d->over_tail = piece;
-    d->over_tail = &piece->next_over;
-}
-
-void delay_settled(struct delay *d)
-{
-    while (d->over != NULL) {
-        struct delay_piece *piece = d->over;
-
-        d->over = piece->next_over;
-        if (d->over == NULL)
-            d->over_tail = &d->over;
-        is_gone(d, piece);
-    }
-}
-
-bool delay_at_rest(const struct delay *d)
-{
-    return d->over == NULL;
-}
-
-static void not_over(struct delay *d, struct delay_piece *piece)
-{
-    struct delay_piece **at = &d->over;
-
-    if (!piece->over)
-        return;
-    while (*at != piece)
-        at = &(*at)->next_over;
-    *at = piece->next_over;
-    if (d->over_tail == &piece->next_over)
-        d->over_tail = at;
-    piece->over = false;
-}
-
-/* ---- what the host tells ------------------------------------------------------------------------------- */
-
-static bool same_way(const struct wire_packet *a, const struct wire_packet *b)
-{
-    return a->version == b->version && a->reached == b->reached && a->protocol == b->protocol &&
-           wire_addr_equal(&a->source, &b->source) && wire_addr_equal(&a->destination, &b->destination) &&
-           a->source_port == b->source_port && a->destination_port == b->destination_port &&
-           a->icmp_id == b->icmp_id && (a->version != 0 || a->ether_type == b->ether_type);
-}
-
-/* Whom a packet that a driver made itself stands for: one that its flow waits for; or one that nobody waits
- * for and that would be told as absorbed at the end of this instant. */
-static struct delay_piece *made_from(const struct delay *d, const struct wire_packet *w)
-{
-    bool from_first;
-    struct delay_flow *f = delay_flow_find(d, w, &from_first);
-    struct delay_piece *piece = f != NULL ? f->own : NULL;
-
-    while (piece != NULL && (piece->from_first != from_first || piece->again ||
-                             (piece->kept ? !piece->released : !piece->pended)))
-        piece = piece->next_own;
-    if (piece != NULL)
-        return piece;
-    for (piece = d->over; piece != NULL; piece = piece->next_over)
-        if (!piece->lost && (same_way(&piece->wire, w) || delay_is_datagram(d, &piece->wire, w)))
-            return piece;
-    return NULL;
-}
-
-static struct delay_piece *whose(const struct delay *d, UINT64 origin, const struct wire_packet *w)
-{
-    struct delay_piece *piece = origin != 0 ? delay_piece_find(d, origin) : made_from(d, w);
-
-    return piece == NULL || piece->again ? NULL : piece;
-}
-
-const struct delay_piece *delay_whose(const struct delay *d, UINT64 origin, const struct wire_packet *w)
-{
-    return whose(d, origin, w);
-}
-
-/* A packet that a driver made itself: a copy of one that was absorbed a while ago? What waits follows from it. */
-static void end_silence(struct delay *d, const struct wire_packet *w, uint64_t now_ns)
-{
-    bool from_first;
-    struct delay_flow *f = delay_flow_find(d, w, &from_first);
-    struct delay_hold *h = f != NULL && f->holds != 0 ? d->oldest : NULL;
-
-    while (h != NULL && (h->flow != f || !h->silent || h->silent_first != from_first))
-        h = h->newer;
-    if (h == NULL || (f->tcp && !delay_bare_syn(w)))
-        return;
-    h->silent = false;
-    if (f->tcp) {
-        f->open = true;
-        tcp_delayed(d, f, h->silent_ns, now_ns);
-        return;
-    }
-    h->delay_ns = now_ns > h->silent_ns ? now_ns - h->silent_ns : 0;
-    schedule(d, h);
-}
-
-bool delay_emitted(struct delay *d, UINT64 origin, const struct wire_packet *w, bool whole, uint64_t now_ns,
-                   UINT64 *number)
-{
-    struct delay_piece *piece = whose(d, origin, w);
-
-    if (piece == NULL && origin == 0)
-        end_silence(d, w, now_ns);
-    if (piece == NULL)
-        return false;
-    *number = piece->packet.number;
-    piece->whole = whole;
-    not_over(d, piece);
-    goes_out(d, piece, now_ns);
-    return true;
-}
-
-bool delay_lost(struct delay *d, UINT64 origin, const struct host_outcome *how)
-{
-    struct delay_piece *piece = origin != 0 ? delay_piece_find(d, origin) : NULL;
-    UINT64 flow_id;
-
-    if (piece == NULL || piece->again || piece->lost)
-        return false;
-    flow_id = piece->outcome.flow_id;
-    piece->lost = true;
-    piece->outcome = *how;
-    piece->outcome.changed = NULL;
-    if (piece->outcome.flow_id == 0)
-        piece->outcome.flow_id = flow_id;
-    return true;
-}
-
-void delay_released(struct delay *d, UINT64 origin)
-{
-    struct delay_piece *piece = delay_piece_find(d, origin);
-
-    if (piece == NULL && origin == d->feeding)
-        d->early_released = true;
-    if (piece == NULL)
-        return;
-    piece->released = true;
-    maybe_gone(d, piece);
-}
-
-/* What waited for a bind or listen is fed again, whoever's it was: the host says whether it still waits. */
-static void endpoint_completed(struct delay *d, const struct host_completed *c, uint64_t now_ns)
-{
-    for (struct delay_hold *h = d->oldest; h != NULL; h = h->newer) {
-        if (!h->stopped || !h->for_endpoint)
-            continue;
-        h->stopped = h->for_endpoint = false;
-        if (c->permitted && now_ns > h->head->packet.time_ns &&
-            now_ns - h->head->packet.time_ns > h->delay_ns)
-            h->delay_ns = now_ns - h->head->packet.time_ns;
-        delay_piece_forget(d, h->head);
-        schedule(d, h);
-    }
-}
-
-static void completed(struct delay *d, struct delay_piece *piece, const struct host_completed *c,
-                      uint64_t now_ns)
-{
-    struct delay_hold *h = piece->hold;
-
-    if (!piece->again) {
-        piece->completed = true;
-        maybe_gone(d, piece);
-        return;
-    }
-    if (!h->stopped || h->head != piece)
-        return;
-    h->stopped = false;
-    delay_piece_forget(d, piece);
-    piece->refused = !c->permitted;
-    piece->refused_by = c->refused_by;
-    if (c->permitted)
-        tcp_delayed(d, h->flow, piece->packet.time_ns, now_ns);
-    schedule(d, h);
-}
-
-void delay_completed(struct delay *d, const struct host_completed *c, uint64_t now_ns)
-{
-    struct delay_piece *piece;
-
-    if (c->operation == HOST_OPERATION_BIND) {
-        endpoint_completed(d, c, now_ns);
-        return;
-    }
-    piece = delay_piece_find(d, c->frame);
-    if (piece != NULL) {
-        completed(d, piece, c, now_ns);
-    } else if (c->frame != 0 && c->frame == d->feeding) {
-        d->early = *c;
-        d->early_completed = true;
-    }
-}
-
-/* ---- a frame has been fed ------------------------------------------------------------------------------ */
 
 void delay_feeding(struct delay *d, UINT64 number)
 {
@@ -738,15 +199,15 @@ static void is_decided(struct delay *d, struct delay_flow *f, const struct delay
             if (f->waiting[0] + f->waiting[1] == 0)
                 f->asked_ns = time_ns;
             f->open = true;
-            tcp_delayed(d, f, f->asked_ns, now_ns);
+            delay_tcp_delayed(d, f, f->asked_ns, now_ns);
         }
     } else if (piece != NULL && piece->request) { /* it had waited: the delay is that of its answers */
         if (o->fate == HOST_BLOCKED || o->fate == HOST_ABSORBED || o->fate == HOST_CONSEQUENCE)
-            refuse(d, piece->hold);
+            delay_refuse(d, piece->hold);
     } else if (from_first && w->fragment_offset == 0) {
         f->hold = NULL; /* what is answered from now on is this one */
         if (h != NULL)
-            rest_hold(d, h);
+            delay_rest_hold(d, h);
     }
 }
 
@@ -773,10 +234,10 @@ static void stop(struct delay *d, struct delay_hold *h, struct delay_piece *piec
     piece->again = true;
     h->stopped = true;
     h->for_endpoint = !piece->pended;
-    enqueue(h, piece, true);
+    delay_enqueue(h, piece, true);
     d->counts.waiting++;
     delay_piece_note(d, piece);
-    schedule(d, h);
+    delay_schedule(d, h);
 }
 
 static void becomes_own(struct delay *d, struct delay_flow *f, struct delay_hold *h,
@@ -799,7 +260,7 @@ static void becomes_own(struct delay *d, struct delay_flow *f, struct delay_hold
         h->request = piece;
     }
     if (f->hold != NULL)
-        schedule(d, f->hold);
+        delay_schedule(d, f->hold);
 }
 
 /* The flow and the hold in which a held frame stands. False: no room. */
@@ -847,7 +308,7 @@ static bool place(struct delay *d, struct delay_piece *piece, const struct host_
             f->hold = h;
             piece->request = true;
             if (before != NULL)
-                rest_hold(d, before);
+                delay_rest_hold(d, before);
         }
     }
     return *hold != NULL || (!again && !f->tcp);
@@ -866,7 +327,7 @@ static bool is_undecided(struct delay *d, struct delay_piece *piece, const struc
 
     if (!place(d, piece, o, again, &f, &h)) {
         if (f != NULL)
-            rest(d, f);
+            delay_rest(d, f);
         d->counts.evicted += o->fate == HOST_HELD;
         return true;
     }
@@ -876,15 +337,15 @@ static bool is_undecided(struct delay *d, struct delay_piece *piece, const struc
     piece->kept = o->kept;
     piece->released = released;
     piece->completed = false;
-    enter(d, piece);
+    delay_enter(d, piece);
     if (again)
         stop(d, h, piece);
     else
         becomes_own(d, f, h, piece);
     if (complete)
-        completed(d, piece, &d->early, now_ns);
+        delay_piece_completed(d, piece, &d->early, now_ns);
     else
-        maybe_gone(d, piece);
+        delay_maybe_gone(d, piece);
     return false;
 }
 
@@ -901,14 +362,14 @@ static bool is_part(struct delay *d, const struct capture_packet *p, const struc
     first = delay_piece_find(d, g->number);
     if (!g->out && !g->gone && first == NULL)
         return false;
-    part = make_room(d, p) ? delay_piece_make(p, w) : NULL;
+    part = delay_make_room(d, p) ? delay_piece_make(p, w) : NULL;
     if (part == NULL)
         return false;
     part->outcome = *o;
-    enter(d, part);
+    delay_enter(d, part);
     if (!g->out && !g->gone && first->again) {
         part->from_first = first->from_first;
-        enqueue(first->hold, part, false);
+        delay_enqueue(first->hold, part, false);
         d->counts.waiting++;
         return true;
     }
@@ -916,12 +377,12 @@ static bool is_part(struct delay *d, const struct capture_packet *p, const struc
         part->outcome.fate = HOST_PASSED;
         part->outcome.layer = NULL;
         part->unwritten = !g->whole;
-        tell(d, part);
+        delay_tell(d, part);
         return true;
     }
     if (g->gone) {
         part->outcome = g->fate;
-        tell(d, part);
+        delay_tell(d, part);
         return true;
     }
     for (at = &first->parts; *at != NULL; at = &(*at)->next)
@@ -973,7 +434,7 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
         if (f != NULL)
             is_decided(d, f, piece, from_first, w, o, p->time_ns, now_ns);
     } else {
-        if (fresh && make_room(d, p))
+        if (fresh && delay_make_room(d, p))
             piece = delay_piece_make(p, w);
         if (piece != NULL && !piece->request)
             piece->hold = NULL;
@@ -987,64 +448,9 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
     }
     if (from != NULL) {
         from->taken--;
-        rest_hold_later(d, from);
+        delay_rest_hold_later(d, from);
     } else if (f != NULL) {
-        rest(d, f);
+        delay_rest(d, f);
     }
     return tells;
-}
-
-/* ---- what is due --------------------------------------------------------------------------------------- */
-
-uint64_t delay_due(const struct delay *d)
-{
-    return d->heap_count != 0 ? d->heap[0]->due : UINT64_MAX;
-}
-
-struct delay_piece *delay_take(struct delay *d, uint64_t *now_ns)
-{
-    struct delay_hold *h = d->heap[0];
-    struct delay_piece *piece = dequeue(h);
-
-    d->counts.waiting--;
-    leave(d, piece);
-    if (h->due > *now_ns)
-        *now_ns = h->due;
-    h->last_due = *now_ns;
-    piece->packet.delay_ns = *now_ns > piece->packet.time_ns ? *now_ns - piece->packet.time_ns : 0;
-    piece->follows = !piece->again && !h->silent && (!h->flow->tcp || h->flow->open);
-    if (h->silent && *now_ns >= h->silent_ns + DELAY_SILENCE_NS) {
-        h->silent = false;
-        if (!h->flow->tcp)
-            refuse(d, h);
-    }
-    piece->again = false;
-    h->taken++;
-    schedule(d, h);
-    return piece;
-}
-
-/* ---- the end ------------------------------------------------------------------------------------------- */
-
-void delay_end_waiting(struct delay *d)
-{
-    for (struct delay_hold *h = d->oldest; h != NULL; h = h->newer)
-        give_up(d, h);
-}
-
-void delay_end(struct delay *d)
-{
-    delay_end_waiting(d);
-    for (size_t i = 0; i < DELAY_PIECES; i++) {
-        while (d->pieces[i] != NULL) {
-            struct delay_piece *piece = d->pieces[i];
-
-            not_over(d, piece);
-            decided(d, piece);
-            if (!piece->lost)
-                piece->outcome.fate = HOST_HELD;
-            tell(d, piece);
-            tell_parts(d, piece);
-        }
-    }
 }
