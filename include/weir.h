@@ -123,8 +123,9 @@ struct weir_config {
 int weir_create(struct weir **out);
 int weir_create_with(const struct weir_config *config, struct weir **out);
 
-/* Ends it: processes exit, drivers are unloaded, open sessions closed. What drivers left is lost unless asked for
- * before (weir_findings()). NULL is harmless. */
+/* Ends it: processes exit, the machine shuts down (IRP_MJ_SHUTDOWN to devices that registered for it), drivers are
+ * unloaded, open sessions closed. What drivers left is lost unless asked for before (weir_findings()). NULL is
+ * harmless. */
 void weir_destroy(struct weir *w);
 
 /* Makes w (NULL: none) the engine that the documented functions mean in this thread; returns the one before. */

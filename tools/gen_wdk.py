@@ -134,7 +134,7 @@ ENUMS = {
 }
 
 # Constants that Windows' headers declare with a type: sources compare them with variables of it.
-TYPED = {"NDIS_STATUS": "NDIS_STATUS"}
+TYPED = {"NDIS_STATUS": "NDIS_STATUS", "WDF_STATUS": "NTSTATUS"}
 
 # Each generated header's groups. `WS2` would clash with the host's socket headers, so it is by itself.
 WS2 = ("AF",)
@@ -196,7 +196,7 @@ def nt_constants(tables):
 
 
 def wdf_constants(tables):
-    return constants(tables, "wdk_wdf_constants.h", "the framework's enumerations.", lambda g: g.startswith("WDF_"))
+    return constants(tables, "wdk_wdf_constants.h", "the framework's enumerations and status values.", lambda g: g.startswith("WDF_"))
 
 
 def ws2_constants(tables):
@@ -444,8 +444,15 @@ def main():
     if len(sys.argv) != 3 or os.path.basename(sys.argv[2]) not in OUTPUTS:
         raise SystemExit(__doc__)
     lines = OUTPUTS[os.path.basename(sys.argv[2])](Tables(sys.argv[1]))
+    text = "\n".join(lines) + "\n"
+    try:
+        with open(sys.argv[2], encoding="utf-8") as f:
+            if f.read() == text:
+                return  # what includes it need not be built again
+    except OSError:
+        pass
     with open(sys.argv[2], "w", encoding="utf-8") as f:
-        f.write("\n".join(lines) + "\n")
+        f.write(text)
 
 
 if __name__ == "__main__":

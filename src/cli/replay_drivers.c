@@ -129,6 +129,8 @@ static void stop(void *ctx, struct host *h)
     (void)h;
     d->controls_failed = loader_control_finish(d->control);
     d->control = NULL;
+    if (d->loader != NULL)
+        loader_shutdown(d->loader, 0);
     while (d->count != 0) {
         NTSTATUS status = loader_driver_unload(d->loaded[--d->count], 0, &why);
 

@@ -268,10 +268,17 @@ int weir_driver_unload(struct weir_driver *driver)
     return err;
 }
 
+static void shut_down(void *arg)
+{
+    loader_shutdown(arg, 0);
+}
+
 void embed_drivers_destroy(struct embed *e)
 {
     embed_holds_end(e);
     embed_devices_close(e, 0);
+    if (e->loader != NULL && e->drivers != NULL && e->drivers->first != NULL)
+        embed_beside(e, "the shutdown", shut_down, e->loader, patience(e));
     while (e->drivers != NULL && e->drivers->first != NULL)
         (void)unload(e, e->drivers->first);
     if (e->loader != NULL)

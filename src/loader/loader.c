@@ -2,7 +2,7 @@
 /*
  * The loader of one engine: a ledger, a kernel, and the drivers in it from load to unload.
  *
- *   LOADED --start--> STARTED (DriverEntry succeeded) or FAILED --unload--> gone
+ *   LOADED --start--> STARTED (DriverEntry succeeded) or FAILED --[shutdown]--unload--> gone
  *
  * Unload asks the driver, then settles its account, then takes its objects, its API context (which closes the
  * engine handles it left) and its image, in this order: whoever reports something still finds the image
@@ -18,7 +18,7 @@
 #include "loader/internal.h"
 
 #define PATIENCE_NS 10000000000ull
-#define LATE_NS     600000000000ull /* DriverEntry and DriverUnload may take so long */
+#define LATE_NS     600000000000ull /* DriverEntry, DriverUnload and shutdown routines may take so long */
 
 const char *loader_status_name(NTSTATUS status, char *buf, size_t size)
 {
@@ -99,6 +99,8 @@ void loader_destroy(struct loader *l)
 
     if (l == NULL)
         return;
+    if (l->nt != NULL)
+        loader_shutdown(l, 0);
     while (l->drivers != NULL)
         (void)loader_driver_unload(l->drivers, 0, &error);
     if (l->nt != NULL)
@@ -230,7 +232,7 @@ out:
 /* ---- calls that have to come back -----------------------------------------------------------------------
  */
 
-/* Beside a call of DriverEntry or DriverUnload a thread waits for its end: so long by the loader's clock,
+/* Beside a call of DriverEntry, DriverUnload or a shutdown routine a thread waits for its end: so long by the loader's clock,
  * then the run ends with a message. (A function that spins never lets this thread in: that is the world's
  * watchdog's to find.) */
 struct watch {
@@ -335,6 +337,34 @@ NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, str
     if (image != NULL && status != STATUS_TIMEOUT)
         image_unmap(image);
     return status;
+}
+
+/* By the driver itself: a program that has it linked in may have given it another name. */
+static const struct loader_driver *driver_of(const struct loader *l, const struct nt_driver *nt)
+{
+    const struct loader_driver *d = l->drivers;
+
+    while (d != NULL && d->nt != nt)
+        d = d->next;
+    return d;
+}
+
+void loader_shutdown(struct loader *l, uint64_t patience_ns)
+{
+    const struct nt_driver *whose;
+    NTSTATUS status;
+
+    while ((whose = nt_shutdown_whose(l->nt)) != NULL) {
+        const struct loader_driver *d = driver_of(l, whose);
+        struct watch w;
+        bool watched = d != NULL && watch_begin(&w, d, "its shutdown routine") == 0;
+
+        loader_crash_doing("the shutdown", 0);
+        (void)nt_shutdown_next(l->nt, patience_ns != 0 ? patience_ns : PATIENCE_NS, &status);
+        loader_crash_doing(NULL, 0);
+        if (watched)
+            watch_end(&w);
+    }
 }
 
 const char *loader_driver_name(const struct loader_driver *d)

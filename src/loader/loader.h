@@ -6,8 +6,9 @@
  *     loader_driver_load()   image (a private copy) -> API context, nt_driver, party; nothing of it has run
  *     loader_driver_start()  DriverEntry
  *     ... classifies, threads, device control: the driver runs, the ledger writes down ...
+ *     loader_shutdown()      at the end of the run: IRP_MJ_SHUTDOWN to who registered for it
  *     loader_driver_unload() DriverUnload, what is left is reported, the image goes
- *   loader_destroy()         unloads those that are left, last loaded first
+ *   loader_destroy()         the last two for those that are left, last loaded first
  *
  * What the ledger finds is kept here with its call sites as places in images, so that it can be told with
  * file and line after the image has gone (findings.c). A driver that faults or never comes back ends the
@@ -80,6 +81,10 @@ NTSTATUS loader_driver_start(struct loader_driver *d, struct loader_error *error
 /* DriverUnload; what it left is reported; the image goes (stays mapped if something of it still runs:
  * STATUS_TIMEOUT). d is gone afterwards in any case. patience_ns: by the loader's clock; 0: 10 seconds. */
 NTSTATUS loader_driver_unload(struct loader_driver *d, uint64_t patience_ns, struct loader_error *error);
+/* The end of a run, before the drivers are unloaded: the machine shuts down. Devices that registered for it get
+ * IRP_MJ_SHUTDOWN, in the documented order, each once; files that programs opened are closed by then. patience_ns as
+ * above, for each. What Windows does not do is the unload behind it. */
+void loader_shutdown(struct loader *l, uint64_t patience_ns);
 const char *loader_driver_name(const struct loader_driver *d); /* in messages: the file's name */
 struct nt_driver *loader_driver_nt(struct loader_driver *d);
 struct api_context *loader_driver_api(struct loader_driver *d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices: created, stacked, deleted; who is told of the shutdown; the error log.
+ * Devices: created, stacked, deleted; the error log.
  *
  * A device is an object; its own existence, each open file and each device attached above it hold a
  * reference. Deleting takes its name and its place in the driver's list at once, the memory goes with the
@@ -124,12 +124,7 @@ bool io_device_delete(DEVICE_OBJECT *object)
                 break;
             }
         }
-        for (struct io_device **at = &device->io->shutdown; *at != NULL; at = &(*at)->next_shutdown) {
-            if (*at == device) {
-                *at = device->next_shutdown;
-                break;
-            }
-        }
+        io_shutdown_forget(device);
     }
     rt_mutex_unlock(device->io->lock);
     if (first)
@@ -259,59 +254,6 @@ NTSTATUS IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK Desire
     *FileObject = &file->object;
     *DeviceObject = IoGetRelatedDeviceObject(&file->object);
     return STATUS_SUCCESS;
-}
-
-/* ---- shutdown
- * ---------------------------------------------------------------------------------------------------- */
-static NTSTATUS register_shutdown(DEVICE_OBJECT *object, const void *site)
-{
-    struct io_device *device = io_device_of(object);
-
-    if (device == NULL)
-        return STATUS_INVALID_PARAMETER;
-    rt_mutex_lock(device->io->lock);
-    if (!device->shutdown) {
-        device->shutdown = true;
-        object->Flags |= DO_SHUTDOWN_REGISTERED;
-        device->next_shutdown = device->io->shutdown;
-        device->io->shutdown = device;
-    }
-    rt_mutex_unlock(device->io->lock);
-    ledger_open(LEDGER_CALLBACK, (uint64_t)(uintptr_t)object, 0, "shutdown notification", site);
-    return STATUS_SUCCESS;
-}
-
-NTSTATUS IoRegisterShutdownNotification(PDEVICE_OBJECT DeviceObject)
-{
-    NT_FAIL_STATUS(IoRegisterShutdownNotification);
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    return register_shutdown(DeviceObject, NT_SITE);
-}
-
-NTSTATUS IoRegisterLastChanceShutdownNotification(PDEVICE_OBJECT DeviceObject)
-{
-    NT_FAIL_STATUS(IoRegisterLastChanceShutdownNotification);
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    return register_shutdown(DeviceObject, NT_SITE);
-}
-
-VOID IoUnregisterShutdownNotification(PDEVICE_OBJECT DeviceObject)
-{
-    struct io_device *device = io_device_of(DeviceObject);
-
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (!ledger_close(LEDGER_CALLBACK, (uint64_t)(uintptr_t)DeviceObject, NT_SITE) || device == NULL)
-        return;
-    rt_mutex_lock(device->io->lock);
-    for (struct io_device **at = &device->io->shutdown; *at != NULL; at = &(*at)->next_shutdown) {
-        if (*at == device) {
-            *at = device->next_shutdown;
-            break;
-        }
-    }
-    device->shutdown = false;
-    DeviceObject->Flags &= ~(ULONG)DO_SHUTDOWN_REGISTERED;
-    rt_mutex_unlock(device->io->lock);
 }
 
 /* ---- the error log: what is written goes where DbgPrint goes

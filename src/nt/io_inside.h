@@ -14,14 +14,16 @@ struct io_name;      /* io_name.c */
 struct registry_key; /* registry.c */
 struct wdf_object;
 
+enum io_shutdown { IO_SHUTDOWN_FIRST, IO_SHUTDOWN_LAST_CHANCE, IO_SHUTDOWNS };
+
 struct io_room {
     struct nt *k;
     struct rt_mutex *lock;
     struct rt_cond *completed; /* an IRP that somebody waits for */
     struct io_name *names;
     struct io_file *files;
-    struct io_device *devices;  /* all, newest first */
-    struct io_device *shutdown; /* newest first */
+    struct io_device *devices;                /* all, newest first */
+    struct io_device *shutdown[IO_SHUTDOWNS]; /* who waits to be told, newest first */
     struct registry_key *registry;
     struct io_irp *last_freed[64]; /* completed IRPs, kept so that a second completion is seen */
     unsigned next_freed;
@@ -56,10 +58,14 @@ struct io_device { /* an object of ob_type_device: the DEVICE_OBJECT, then the d
     DEVOBJ_EXTENSION extension;
     struct io_driver *driver;
     struct io_room *io;
-    struct io_device *next, *next_shutdown;
-    DEVICE_OBJECT *below; /* what it is attached to; a reference */
-    bool from_entry;      /* made in DriverEntry: ready when that has returned */
-    bool deleted, shutdown;
+    struct io_device *next;
+    struct {
+        struct io_device *next;
+        enum { IO_SHUTDOWN_NONE, IO_SHUTDOWN_WAITS, IO_SHUTDOWN_TOLD } state;
+    } shutdown[IO_SHUTDOWNS]; /* io->lock */
+    DEVICE_OBJECT *below;     /* what it is attached to; a reference */
+    bool from_entry;          /* made in DriverEntry: ready when that has returned */
+    bool deleted;
     void *wdf; /* the framework's WDFDEVICE */
     unsigned number;
 };
@@ -71,6 +77,9 @@ NTSTATUS io_device_create(DRIVER_OBJECT *driver, size_t extension, const UNICODE
                           DEVICE_OBJECT **out);
 /* False: it was none, or gone already. */
 bool io_device_delete(DEVICE_OBJECT *object);
+/* To be told of the shutdown, on behalf of `site`; and no more (under io->lock); io_shutdown.c. */
+void io_shutdown_register(struct io_device *device, enum io_shutdown which, const void *site);
+void io_shutdown_forget(struct io_device *device);
 
 /* ---- names: paths of devices and links, folded in case; io_name.c -----------------------------------------
  */

@@ -75,27 +75,6 @@ void io_room_destroy(struct io_room *io)
     free(io);
 }
 
-void io_room_shutdown(struct io_room *io)
-{
-    for (;;) {
-        rt_mutex_lock(io->lock);
-        struct io_device *device = io->shutdown;
-        if (device != NULL) {
-            io->shutdown = device->next_shutdown;
-            device->shutdown = false;
-        }
-        rt_mutex_unlock(io->lock);
-        if (device == NULL)
-            break;
-        struct io_irp *i = io_irp_of(io_irp_make(io, device->object.StackSize));
-        if (i == NULL)
-            break;
-        IoGetNextIrpStackLocation(io_irp_body(i))->MajorFunction = IRP_MJ_SHUTDOWN;
-        size_t information;
-        io_irp_send_and_wait(i, &device->object, NULL, 0, &information, RT_FOREVER);
-    }
-}
-
 /* ---- drivers
  * ------------------------------------------------------------------------------------------------ */
 static int write_parameters(struct io_room *io, const UNICODE_STRING *service,

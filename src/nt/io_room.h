@@ -12,8 +12,6 @@ struct io_room;
 int io_room_create(struct nt *k, struct io_room **out); /* 0, -ENOMEM */
 /* After all drivers are gone. */
 void io_room_destroy(struct io_room *r);
-/* Calls IRP_MJ_SHUTDOWN of the devices that asked for it. */
-void io_room_shutdown(struct io_room *r);
 
 /* Of a driver: DRIVER_OBJECT and what hangs on it. */
 struct io_driver;

@@ -83,6 +83,15 @@ struct nt_entered {
 struct nt_entered nt_enter(struct rt_context *context, KIRQL irql);
 void nt_leave(struct nt_entered was, const char *function);
 
+/* ---- the shutdown (io_shutdown.c) ------------------------------------------------------------------------
+ * Once, before drivers are unloaded, by a thread that is none of a driver's. */
+/* Whose device is told next; NULL: none is left. */
+struct nt_driver *nt_shutdown_whose(struct nt *k);
+/* IRP_MJ_SHUTDOWN to the next device that registered for it: last registered first, then those of the last chance.
+ * Waits at most so long for its completion, then cancels it and waits so long again. False: none is left. *status:
+ * what came of it; STATUS_TIMEOUT: the driver holds it still (the ledger has the IRP). */
+bool nt_shutdown_next(struct nt *k, uint64_t patience_ns, NTSTATUS *status);
+
 /* ---- processes: what PsGetCurrentProcess() and the notify routines speak of ------------------------------
  */
 NTSTATUS nt_process_add(struct nt *k, uint64_t id, const WCHAR *image); /* notify routines are called */

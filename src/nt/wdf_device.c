@@ -151,9 +151,14 @@ VOID WdfControlDeviceInitSetShutdownNotification(PWDFDEVICE_INIT DeviceInit,
                                                  PFN_WDF_DEVICE_SHUTDOWN_NOTIFICATION Notification,
                                                  UCHAR Flags)
 {
-    (void)Flags;
     NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (Notification == NULL || Flags == 0 ||
+        (Flags & ~(WdfDeviceShutdown | WdfDeviceLastChanceShutdown)) != 0) {
+        nt_note(NT_SITE, "WdfControlDeviceInitSetShutdownNotification: no callback, or no known flag");
+        return;
+    }
     DeviceInit->shutdown = Notification;
+    DeviceInit->shutdown_flags = Flags;
 }
 
 /* Minor functions are those of requests that no control device gets: all of a major one go to the callback.
@@ -250,8 +255,10 @@ NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATTRIBUTES Dev
                          ? DO_DIRECT_IO
                          : 0;
     io_device_of(object)->wdf = d;
-    if (init->shutdown != NULL)
-        IoRegisterShutdownNotification(object);
+    if (init->shutdown_flags & WdfDeviceShutdown)
+        io_shutdown_register(io_device_of(object), IO_SHUTDOWN_FIRST, NT_SITE);
+    if (init->shutdown_flags & WdfDeviceLastChanceShutdown)
+        io_shutdown_register(io_device_of(object), IO_SHUTDOWN_LAST_CHANCE, NT_SITE);
     ledger_close(LEDGER_WDF_OBJECT, (uint64_t)(uintptr_t)init, NT_SITE);
     free_init(init);
     *DeviceInit = NULL;
@@ -501,13 +508,27 @@ static NTSTATUS create(struct wdf_device *d, IRP *irp)
     }
     if (d->init.file.EvtDeviceFileCreate != NULL) {
         r->state = REQUEST_DRIVER;
+        wdf_serial_enter(wdf_serial_of_files(d));
         d->init.file.EvtDeviceFileCreate((WDFDEVICE)d, (WDFREQUEST)r, (WDFFILEOBJECT)f);
+        wdf_serial_leave(wdf_serial_of_files(d));
     } else {
         NTSTATUS status = to_queue(d, r);
         if (!NT_SUCCESS(status))
             wdf_request_complete(r, status, 0);
     }
     return STATUS_PENDING;
+}
+
+/* EvtFileCleanup, EvtFileClose; NULL: the driver has none. */
+static void file_told(struct wdf_device *d, void (*callback)(WDFFILEOBJECT file), struct wdf_file *f)
+{
+    struct wdf_serial *serial = wdf_serial_of_files(d);
+
+    if (callback == NULL)
+        return;
+    wdf_serial_enter(serial);
+    callback((WDFFILEOBJECT)f);
+    wdf_serial_leave(serial);
 }
 
 static NTSTATUS dispatch(struct wdf_device *d, IRP *irp)
@@ -524,15 +545,13 @@ static NTSTATUS dispatch(struct wdf_device *d, IRP *irp)
         f = wdf_file_find(d, stack->FileObject);
         if (f != NULL) {
             wdf_queue_cancel_file(d, f);
-            if (d->init.file.EvtFileCleanup != NULL)
-                d->init.file.EvtFileCleanup((WDFFILEOBJECT)f);
+            file_told(d, d->init.file.EvtFileCleanup, f);
         }
         return finish(irp, STATUS_SUCCESS);
     case IRP_MJ_CLOSE:
         f = wdf_file_find(d, stack->FileObject);
         if (f != NULL) {
-            if (d->init.file.EvtFileClose != NULL)
-                d->init.file.EvtFileClose((WDFFILEOBJECT)f);
+            file_told(d, d->init.file.EvtFileClose, f);
             wdf_file_remove(f);
         }
         return finish(irp, STATUS_SUCCESS);

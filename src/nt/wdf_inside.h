@@ -98,8 +98,17 @@ struct wdf_serial {
 };
 void wdf_serial_init(struct wdf_serial *s, bool passive);
 struct wdf_queue;
-/* Around a callback of the queue's. NULL: nothing is to be synchronized. */
+struct wdf_device;
+/* Around a callback of the queue's, or of a file of the device. NULL: nothing is to be synchronized. */
 struct wdf_serial *wdf_serial_of_queue(struct wdf_queue *q);
+struct wdf_serial *wdf_serial_of_files(struct wdf_device *d);
+/* Around the callback of a timer, DPC or work item with AutomaticSerialization: that of the device or queue above it.
+ * passive: the callback is for PASSIVE_LEVEL. STATUS_INVALID_DEVICE_REQUEST: it is below no device;
+ * STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL: its level is not that of the lock. */
+NTSTATUS wdf_serial_of_parent(struct wdf_object *parent, bool automatic, bool passive,
+                              struct wdf_serial **out);
+/* Would the caller, at its IRQL, have to wait at PASSIVE_LEVEL? Then it has to let a work item do it. */
+bool wdf_serial_is_lower(const struct wdf_serial *s);
 void wdf_serial_enter(struct wdf_serial *s);
 void wdf_serial_leave(struct wdf_serial *s);
 
@@ -122,6 +131,7 @@ struct WDFDEVICE_INIT {
     WDF_OBJECT_ATTRIBUTES file_attributes, request_attributes;
     PFN_WDF_IO_IN_CALLER_CONTEXT in_caller_context;
     PFN_WDF_DEVICE_SHUTDOWN_NOTIFICATION shutdown;
+    UCHAR shutdown_flags; /* WDF_DEVICE_SHUTDOWN_FLAGS */
     PFN_WDFDEVICE_WDM_IRP_PREPROCESS preprocess[IRP_MJ_MAXIMUM_FUNCTION + 1];
 };
 
@@ -154,6 +164,7 @@ struct wdf_request {
     enum wdf_request_state state;
     bool presented; /* counts in queue->presented */
     PFN_WDF_REQUEST_CANCEL cancel;
+    WORK_QUEUE_ITEM work; /* cancelled above PASSIVE_LEVEL, and the callback is for that */
     ULONG_PTR information;
     struct wdf_memory *input, *output;
     MDL *input_mdl, *output_mdl; /* made for buffered transfers */
@@ -167,8 +178,12 @@ struct wdf_queue {
     struct wdf_request *first, *last;
     unsigned queued, presented;
     bool accepts, dispatches, running;
-    WORK_QUEUE_ITEM work; /* where a request has to be presented at PASSIVE_LEVEL and the caller is above */
+    WORK_QUEUE_ITEM work; /* where a callback has to be called at PASSIVE_LEVEL and the caller is above: */
     bool work_queued;
+    struct {
+        PFN_WDF_IO_QUEUE_STATE callback; /* NULL: not */
+        WDFCONTEXT context;
+    } owed[2];                          /* ... besides requests; the latest of each kind: ready, idle */
     PFN_WDF_IO_QUEUE_STATE ready, idle; /* idle: of Stop, Drain, Purge */
     WDFCONTEXT ready_context, idle_context;
     bool idle_needs_empty;

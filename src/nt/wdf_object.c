@@ -64,9 +64,27 @@ static struct wdf_context *context_of(struct wdf_object *o, const char *name)
     return NULL;
 }
 
-static bool good(const WDF_OBJECT_ATTRIBUTES *a)
+/* Which objects may have an execution level or a scope of their own, as documented for the two enumerations. */
+static NTSTATUS check(const WDF_OBJECT_ATTRIBUTES *a, enum wdf_kind kind)
 {
-    return a == NULL || a->Size == sizeof *a;
+    const bool levels = kind == WDF_KIND_DRIVER || kind == WDF_KIND_DEVICE || kind == WDF_KIND_FILE ||
+                        kind == WDF_KIND_GENERAL || kind == WDF_KIND_QUEUE || kind == WDF_KIND_TIMER,
+               scopes = kind == WDF_KIND_DRIVER || kind == WDF_KIND_DEVICE || kind == WDF_KIND_QUEUE;
+
+    if (a == NULL)
+        return STATUS_SUCCESS;
+    if (a->Size != sizeof *a)
+        return STATUS_INFO_LENGTH_MISMATCH;
+    if (a->ExecutionLevel < WdfExecutionLevelInheritFromParent ||
+        a->ExecutionLevel > WdfExecutionLevelDispatch ||
+        a->SynchronizationScope < WdfSynchronizationScopeInheritFromParent ||
+        a->SynchronizationScope > WdfSynchronizationScopeNone)
+        return STATUS_INVALID_PARAMETER; /* STATUS_WDF_OBJECT_ATTRIBUTES_INVALID on Windows */
+    if (!levels && a->ExecutionLevel != WdfExecutionLevelInheritFromParent)
+        return STATUS_WDF_EXECUTION_LEVEL_INVALID;
+    if (!scopes && a->SynchronizationScope != WdfSynchronizationScopeInheritFromParent)
+        return STATUS_WDF_SYNCHRONIZATION_SCOPE_INVALID;
+    return STATUS_SUCCESS;
 }
 
 /* ---- made, deleted
@@ -78,8 +96,9 @@ NTSTATUS wdf_create(struct io_driver *io, enum wdf_kind kind, size_t size,
     struct wdf_context *context = NULL;
 
     *out = NULL;
-    if (!good(attributes))
-        return STATUS_INFO_LENGTH_MISMATCH;
+    NTSTATUS checked = check(attributes, kind);
+    if (!NT_SUCCESS(checked))
+        return checked;
     if (attributes != NULL && attributes->ParentObject != NULL) {
         parent = wdf_of(attributes->ParentObject, 0, "the attributes' ParentObject", site);
         if (parent == NULL)
@@ -280,7 +299,7 @@ NTSTATUS WdfObjectAllocateContext(WDFOBJECT Handle, PWDF_OBJECT_ATTRIBUTES Conte
         *Context = NULL;
     if (o == NULL || ContextAttributes == NULL || ContextAttributes->ParentObject != NULL)
         return STATUS_INVALID_PARAMETER;
-    if (!good(ContextAttributes))
+    if (ContextAttributes != NULL && ContextAttributes->Size != sizeof *ContextAttributes)
         return STATUS_INFO_LENGTH_MISMATCH;
     if (ContextAttributes->ContextTypeInfo == NULL)
         return STATUS_OBJECT_NAME_INVALID;

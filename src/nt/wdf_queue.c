@@ -58,6 +58,63 @@ static bool take_out(struct wdf_queue *q, struct wdf_request *r)
     return false;
 }
 
+/* ---- EvtIoQueueState ------------------------------------------------------------------------------------- */
+
+enum { OWED_READY, OWED_IDLE };
+
+static void work(PVOID parameter);
+
+/* Under the lock. */
+static void queue_work(struct wdf_queue *q)
+{
+    q->work_queued = true;
+    q->o.references++;
+}
+
+/* Without it. */
+static void start_work(struct wdf_queue *q)
+{
+    q->work = (WORK_QUEUE_ITEM){.WorkerRoutine = work, .Parameter = q};
+    nt_work_queue(q->o.io->d->k, &q->work, DelayedWorkQueue, q->o.io->d->context, NULL);
+}
+
+/* Under the queue's lock, and at its level: where the caller is above that, by a work item. */
+static void tell_state(struct wdf_queue *q, unsigned which, PFN_WDF_IO_QUEUE_STATE callback,
+                       WDFCONTEXT context)
+{
+    struct wdf_serial *serial = wdf_serial_of_queue(q);
+    bool queue_it;
+
+    if (!wdf_serial_is_lower(serial)) {
+        wdf_serial_enter(serial);
+        callback((WDFQUEUE)q, context);
+        wdf_serial_leave(serial);
+        return;
+    }
+    wdf_lock(&q->o);
+    q->owed[which].callback = callback;
+    q->owed[which].context = context;
+    queue_it = !q->work_queued;
+    if (queue_it)
+        queue_work(q);
+    wdf_unlock(&q->o);
+    if (queue_it)
+        start_work(q);
+}
+
+static void tell_owed(struct wdf_queue *q)
+{
+    for (unsigned which = OWED_READY; which <= OWED_IDLE; which++) {
+        wdf_lock(&q->o);
+        PFN_WDF_IO_QUEUE_STATE callback = q->owed[which].callback;
+        WDFCONTEXT context = q->owed[which].context;
+        q->owed[which].callback = NULL;
+        wdf_unlock(&q->o);
+        if (callback != NULL)
+            tell_state(q, which, callback, context);
+    }
+}
+
 /* ---- what happens when nothing is left
  * ---------------------------------------------------------------------------- */
 static void tell_idle(struct wdf_queue *q)
@@ -72,7 +129,7 @@ static void tell_idle(struct wdf_queue *q)
     }
     wdf_unlock(&q->o);
     if (told != NULL)
-        told((WDFQUEUE)q, context);
+        tell_state(q, OWED_IDLE, told, context);
 }
 
 void wdf_queue_left(struct wdf_queue *q)
@@ -159,7 +216,7 @@ bool wdf_queue_put(struct wdf_queue *q, struct wdf_request *r, bool first)
         return true;
     }
     if (ready != NULL && q->config.DispatchType == WdfIoQueueDispatchManual)
-        ready((WDFQUEUE)q, context);
+        tell_state(q, OWED_READY, ready, context);
     wdf_queue_run(q);
     return true;
 }
@@ -239,6 +296,7 @@ static void work(PVOID parameter)
     wdf_lock(&q->o);
     q->work_queued = false;
     wdf_unlock(&q->o);
+    tell_owed(q);
     wdf_queue_run(q);
     wdf_dereference(&q->o);
 }
@@ -251,15 +309,11 @@ static bool deferred(struct wdf_queue *q)
         return false;
     wdf_lock(&q->o);
     queue_it = !q->work_queued && q->first != NULL && q->dispatches;
-    if (queue_it) {
-        q->work_queued = true;
-        q->o.references++;
-    }
+    if (queue_it)
+        queue_work(q);
     wdf_unlock(&q->o);
-    if (queue_it) {
-        q->work = (WORK_QUEUE_ITEM){.WorkerRoutine = work, .Parameter = q};
-        nt_work_queue(q->o.io->d->k, &q->work, DelayedWorkQueue, q->o.io->d->context, NULL);
-    }
+    if (queue_it)
+        start_work(q);
     return true;
 }
 
@@ -371,7 +425,8 @@ NTSTATUS WdfIoQueueCreate(WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config,
                   Config->EvtIoDeviceControl != NULL || Config->EvtIoInternalDeviceControl != NULL
             : Config->EvtIoDefault == NULL && Config->EvtIoRead == NULL && Config->EvtIoWrite == NULL &&
                   Config->EvtIoDeviceControl == NULL && Config->EvtIoInternalDeviceControl == NULL)
-        return STATUS_INVALID_PARAMETER; /* STATUS_WDF_NO_CALLBACK on Windows */
+        return Config->DispatchType == WdfIoQueueDispatchManual ? STATUS_INVALID_PARAMETER
+                                                                : STATUS_WDF_NO_CALLBACK;
     if (Config->DefaultQueue && d->default_queue != NULL)
         return STATUS_UNSUCCESSFUL;
     NTSTATUS status =
@@ -434,7 +489,7 @@ VOID WdfIoQueueStart(WDFQUEUE Queue)
     WDFCONTEXT context = q->ready_context;
     wdf_unlock(&q->o);
     if (ready != NULL && q->config.DispatchType == WdfIoQueueDispatchManual)
-        ready((WDFQUEUE)q, context);
+        tell_state(q, OWED_READY, ready, context);
     wdf_queue_run(q);
 }
 
@@ -574,6 +629,6 @@ NTSTATUS WdfIoQueueReadyNotify(WDFQUEUE Queue, PFN_WDF_IO_QUEUE_STATE QueueReady
     bool now = QueueReady != NULL && q->queued > 0 && q->dispatches;
     wdf_unlock(&q->o);
     if (now)
-        QueueReady(Queue, Context);
+        tell_state(q, OWED_READY, QueueReady, Context);
     return STATUS_SUCCESS;
 }

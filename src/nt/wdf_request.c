@@ -548,15 +548,48 @@ NTSTATUS WdfRequestRequeue(WDFREQUEST Request)
 
 /* ---- cancelled
  * ------------------------------------------------------------------------------------------------------ */
+/* EvtRequestCancel, under the lock of the queue that presented it. */
+static void tell_cancelled(struct wdf_request *r, PFN_WDF_REQUEST_CANCEL cancel)
+{
+    struct wdf_queue *q = r->presented ? r->queue : NULL;
+    struct wdf_serial *serial = q != NULL ? wdf_serial_of_queue(q) : NULL;
+
+    if (q != NULL)
+        wdf_reference(&q->o); /* its end may come with the request's */
+    wdf_serial_enter(serial);
+    cancel((WDFREQUEST)r);
+    wdf_serial_leave(serial);
+    if (q != NULL)
+        wdf_dereference(&q->o);
+}
+
+static void tell_later(PVOID parameter)
+{
+    struct wdf_request *r = parameter;
+    PFN_WDF_REQUEST_CANCEL cancel = r->cancel;
+
+    r->cancel = NULL;
+    tell_cancelled(r, cancel);
+    wdf_dereference(&r->o);
+}
+
 static void cancel_routine(DEVICE_OBJECT *device, IRP *irp)
 {
     struct wdf_request *r = irp->Tail.Overlay.DriverContext[0];
     PFN_WDF_REQUEST_CANCEL cancel = r->cancel;
 
     (void)device;
+    if (r->presented && irp->CancelIrql != PASSIVE_LEVEL && wdf_serial_of_queue(r->queue) != NULL &&
+        wdf_serial_of_queue(r->queue)->passive) {
+        wdf_reference(&r->o);
+        r->work = (WORK_QUEUE_ITEM){.WorkerRoutine = tell_later, .Parameter = r};
+        IoReleaseCancelSpinLock(irp->CancelIrql);
+        nt_work_queue(r->o.io->d->k, &r->work, DelayedWorkQueue, r->o.io->d->context, NULL);
+        return;
+    }
     r->cancel = NULL;
     IoReleaseCancelSpinLock(irp->CancelIrql);
-    cancel((WDFREQUEST)r);
+    tell_cancelled(r, cancel);
 }
 
 /* STATUS_CANCELLED: it was cancelled before, and the callback is not called. */

@@ -3,6 +3,17 @@
  * The framework's locks: a spin lock and a wait lock over the kernel's, in the ledger by those (LEDGER_LOCK)
  * as far as they are; and the one that it takes itself around callbacks (WDF_SYNCHRONIZATION_SCOPE): the
  * device's or the queue's, inherited from the device and the driver where nothing is said.
+ *
+ *   callback                                          device scope    queue scope
+ *   ------------------------------------------------  --------------  --------------------------------------
+ *   a queue's, of requests and states; what a         the device's    the queue's
+ *   driver is told of a request's cancellation
+ *   a file's                                          the device's    none: that scope is of queues alone
+ *   timers, DPCs, work items that ask for it          the device's    the queue's that they are below, else
+ *   (AutomaticSerialization)                                          the device's
+ *
+ * The device's lock is a wait lock where its execution level is PASSIVE_LEVEL, else a spin lock: callbacks under
+ * it run at DISPATCH_LEVEL then, and what cannot run at the lock's level cannot be under it.
  */
 #include "nt/fault.h"
 #include "nt/wdf_inside.h"
@@ -139,6 +150,41 @@ struct wdf_serial *wdf_serial_of_queue(struct wdf_queue *q)
     default:
         return NULL;
     }
+}
+
+/* A file's own level may differ; then there is no lock that would do. */
+struct wdf_serial *wdf_serial_of_files(struct wdf_device *d)
+{
+    const WDF_OBJECT_ATTRIBUTES *a = &d->init.file_attributes;
+
+    if (scope_of(&d->o) != WdfSynchronizationScopeDevice)
+        return NULL;
+    return a->Size != 0 && a->ExecutionLevel == WdfExecutionLevelPassive && !d->serial.passive ? NULL
+                                                                                               : &d->serial;
+}
+
+NTSTATUS wdf_serial_of_parent(struct wdf_object *parent, bool automatic, bool passive,
+                              struct wdf_serial **out)
+{
+    struct wdf_object *near = parent, *device;
+
+    *out = NULL;
+    while (near != NULL && near->kind != WDF_KIND_DEVICE && near->kind != WDF_KIND_QUEUE)
+        near = near->parent;
+    if (near == NULL)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    if (!automatic || scope_of(near) == WdfSynchronizationScopeNone)
+        return STATUS_SUCCESS;
+    device = near->kind == WDF_KIND_DEVICE ? near : &((struct wdf_queue *)near)->device->o;
+    *out = near->kind == WDF_KIND_QUEUE && scope_of(near) == WdfSynchronizationScopeQueue
+               ? &((struct wdf_queue *)near)->serial
+               : &((struct wdf_device *)device)->serial;
+    return (*out)->passive == passive ? STATUS_SUCCESS : STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL;
+}
+
+bool wdf_serial_is_lower(const struct wdf_serial *s)
+{
+    return s != NULL && s->passive && rt_carried()->irql != PASSIVE_LEVEL;
 }
 
 void wdf_serial_enter(struct wdf_serial *s)

@@ -4,6 +4,9 @@
  * referenced; deleting it takes it out of its queue and, at PASSIVE_LEVEL, waits until its callback has
  * returned (but not within that callback itself). A timer whose execution level is PASSIVE_LEVEL runs its
  * callback in a work item.
+ *
+ * With AutomaticSerialization the callback is under the lock of the device or queue above (wdf_sync.c); whoever
+ * waits for the end of one must not be under that lock.
  */
 #include "nt/fault.h"
 #include "nt/wdf_inside.h"
@@ -11,6 +14,7 @@
 struct wdf_work {
     struct wdf_object o;
     PFN_WDF_WORKITEM callback;
+    struct wdf_serial *serial; /* NULL: it is not synchronized */
     WORK_QUEUE_ITEM item;
     bool queued;       /* io lock */
     unsigned running;  /* io lock */
@@ -20,6 +24,8 @@ struct wdf_work {
 struct wdf_timer {
     struct wdf_object o;
     WDF_TIMER_CONFIG config;
+    struct wdf_serial *serial;
+    bool passive; /* its own level, which it does not inherit: without one it is a DPC */
     KTIMER timer;
     KDPC dpc;
     WORK_QUEUE_ITEM item;
@@ -31,6 +37,7 @@ struct wdf_timer {
 struct wdf_dpc {
     struct wdf_object o;
     PFN_WDF_DPC callback;
+    struct wdf_serial *serial;
     KDPC dpc;
 };
 
@@ -80,18 +87,32 @@ static WDFOBJECT parent_of(struct wdf_object *o)
     return o == NULL ? NULL : o->parent;
 }
 
-/* The parent must be a device, or below one: as documented; the driver will do here too. */
+/* What its callback takes around it (NULL: nothing), and whether its parent and level allow that. */
+struct made {
+    bool automatic, passive;
+    struct wdf_serial *serial;
+    void *object;
+};
+
+/* The parent must be a device, or below one. */
 static NTSTATUS make(PWDF_OBJECT_ATTRIBUTES attributes, enum wdf_kind kind, size_t size, const void *site,
-                     void **out)
+                     struct made *m)
 {
     struct io_driver *io = wdf_current_driver();
+    struct wdf_object *parent;
+    NTSTATUS status;
 
-    *out = NULL;
     if (io == NULL)
         return STATUS_INVALID_PARAMETER;
+    if (attributes != NULL && attributes->Size != sizeof *attributes)
+        return STATUS_INFO_LENGTH_MISMATCH;
     if (attributes == NULL || attributes->ParentObject == NULL)
-        return STATUS_INVALID_PARAMETER; /* STATUS_WDF_PARENT_NOT_SPECIFIED on Windows */
-    return wdf_create(io, kind, size, attributes, io->wdf, site, out);
+        return STATUS_WDF_PARENT_NOT_SPECIFIED;
+    parent = wdf_of(attributes->ParentObject, 0, "the attributes' ParentObject", site);
+    if (parent == NULL)
+        return STATUS_INVALID_PARAMETER;
+    status = wdf_serial_of_parent(parent, m->automatic, m->passive, &m->serial);
+    return NT_SUCCESS(status) ? wdf_create(io, kind, size, attributes, parent, site, &m->object) : status;
 }
 
 /* ---- work items
@@ -105,9 +126,11 @@ static void run_work(PVOID parameter)
     wdf_lock(&w->o);
     w->queued = false;
     wdf_unlock(&w->o);
+    wdf_serial_enter(w->serial);
     begun = nt_begins("work item", (const void *)(uintptr_t)w->callback);
     w->callback((WDFWORKITEM)w);
     nt_ended(begun);
+    wdf_serial_leave(w->serial);
     end(&w->o, &w->running);
     wdf_dereference(&w->o); /* the queue's */
 }
@@ -122,7 +145,7 @@ static void work_stop(struct wdf_object *o)
 NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes,
                            WDFWORKITEM *WorkItem)
 {
-    void *o;
+    struct made m = {.passive = true};
 
     NT_FAIL_STATUS(WdfWorkItemCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
@@ -131,10 +154,12 @@ NTSTATUS WdfWorkItemCreate(PWDF_WORKITEM_CONFIG Config, PWDF_OBJECT_ATTRIBUTES A
         return STATUS_INFO_LENGTH_MISMATCH;
     if (Config->EvtWorkItemFunc == NULL)
         return STATUS_INVALID_PARAMETER;
-    NTSTATUS status = make(Attributes, WDF_KIND_WORK_ITEM, sizeof(struct wdf_work), NT_SITE, &o);
+    m.automatic = Config->AutomaticSerialization;
+    NTSTATUS status = make(Attributes, WDF_KIND_WORK_ITEM, sizeof(struct wdf_work), NT_SITE, &m);
     if (!NT_SUCCESS(status))
         return status;
-    struct wdf_work *w = o;
+    struct wdf_work *w = m.object;
+    w->serial = m.serial;
     w->o.stop = work_stop;
     w->callback = Config->EvtWorkItemFunc;
     *WorkItem = (WDFWORKITEM)w;
@@ -184,10 +209,13 @@ WDFOBJECT WdfWorkItemGetParentObject(WDFWORKITEM WorkItem)
  */
 static void call_timer(struct wdf_timer *t)
 {
-    struct nt_begun begun = nt_begins("timer", (const void *)(uintptr_t)t->config.EvtTimerFunc);
+    struct nt_begun begun;
 
+    wdf_serial_enter(t->serial);
+    begun = nt_begins("timer", (const void *)(uintptr_t)t->config.EvtTimerFunc);
     t->config.EvtTimerFunc((WDFTIMER)t);
     nt_ended(begun);
+    wdf_serial_leave(t->serial);
 }
 
 static void run_timer(PVOID parameter)
@@ -210,7 +238,7 @@ static VOID expired(PKDPC dpc, PVOID context, PVOID one, PVOID two)
     (void)dpc;
     (void)one;
     (void)two;
-    if (!wdf_passive(&t->o)) {
+    if (!t->passive) {
         begin(&t->o, &t->running, &t->runs_in);
         call_timer(t);
         end(&t->o, &t->running);
@@ -241,7 +269,7 @@ static void timer_stop(struct wdf_object *o)
 
 NTSTATUS WdfTimerCreate(PWDF_TIMER_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes, WDFTIMER *Timer)
 {
-    void *o;
+    struct made m = {0};
 
     NT_FAIL_STATUS(WdfTimerCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
@@ -250,10 +278,16 @@ NTSTATUS WdfTimerCreate(PWDF_TIMER_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attribu
         return STATUS_INFO_LENGTH_MISMATCH;
     if (Config->EvtTimerFunc == NULL || Config->Period > 0x7fffffff)
         return STATUS_INVALID_PARAMETER;
-    NTSTATUS status = make(Attributes, WDF_KIND_TIMER, sizeof(struct wdf_timer), NT_SITE, &o);
+    m.automatic = Config->AutomaticSerialization;
+    m.passive = Attributes != NULL && Attributes->ExecutionLevel == WdfExecutionLevelPassive;
+    if (m.passive && Config->Period != 0)
+        return STATUS_INVALID_PARAMETER;
+    NTSTATUS status = make(Attributes, WDF_KIND_TIMER, sizeof(struct wdf_timer), NT_SITE, &m);
     if (!NT_SUCCESS(status))
         return status;
-    struct wdf_timer *t = o;
+    struct wdf_timer *t = m.object;
+    t->serial = m.serial;
+    t->passive = m.passive;
     t->o.stop = timer_stop;
     t->config = *Config;
     KeInitializeTimer(&t->timer);
@@ -305,9 +339,11 @@ static VOID run_dpc(PKDPC dpc, PVOID context, PVOID one, PVOID two)
     (void)one;
     (void)two;
     wdf_reference(&d->o);
+    wdf_serial_enter(d->serial);
     begun = nt_begins("dpc", (const void *)(uintptr_t)d->callback);
     d->callback((WDFDPC)d);
     nt_ended(begun);
+    wdf_serial_leave(d->serial);
     wdf_dereference(&d->o);
 }
 
@@ -320,7 +356,7 @@ static void dpc_stop(struct wdf_object *o)
 
 NTSTATUS WdfDpcCreate(PWDF_DPC_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes, WDFDPC *Dpc)
 {
-    void *o;
+    struct made m = {0};
 
     NT_FAIL_STATUS(WdfDpcCreate);
     NT_IRQL_MAX(DISPATCH_LEVEL);
@@ -329,10 +365,12 @@ NTSTATUS WdfDpcCreate(PWDF_DPC_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes,
         return STATUS_INFO_LENGTH_MISMATCH;
     if (Config->EvtDpcFunc == NULL)
         return STATUS_INVALID_PARAMETER;
-    NTSTATUS status = make(Attributes, WDF_KIND_DPC, sizeof(struct wdf_dpc), NT_SITE, &o);
+    m.automatic = Config->AutomaticSerialization;
+    NTSTATUS status = make(Attributes, WDF_KIND_DPC, sizeof(struct wdf_dpc), NT_SITE, &m);
     if (!NT_SUCCESS(status))
         return status;
-    struct wdf_dpc *d = o;
+    struct wdf_dpc *d = m.object;
+    d->serial = m.serial;
     d->o.stop = dpc_stop;
     d->callback = Config->EvtDpcFunc;
     KeInitializeDpc(&d->dpc, run_dpc, d);

@@ -51,7 +51,8 @@ def replay(image, *args, quiet=True):
 
 def good_drivers(cc):
     for name in ("wide.c", "formats.c", "includes.c", "tracing.c", "guarded.c", "longs.c", "plus.cpp", "versions.c", "kit.c",
-                 "microsoft.c", "tables.c", "network.c", "stacked.c", "collects.c", "scopes.c", "twins.cpp"):
+                 "microsoft.c", "tables.c", "network.c", "stacked.c", "collects.c", "scopes.c", "serial.c", "shuts.c",
+                 "twins.cpp"):
         extra = {"microsoft.c": ("microsoft.c", "microsoft2.c"), "twins.cpp": ("twins.cpp", "twins2.cpp")}.get(name, ())
         image, r = compile_driver(cc, name, *extra)
         if not check("%s, %s compiles" % (name, cc), image is not None, r.stderr):
@@ -62,8 +63,10 @@ def good_drivers(cc):
             wanted = [str(n) for n, line in enumerate(text, 1)
                       for word in re.findall(r"\blong\b", re.sub(r"/\*.*?\*/|long long|long double", "", line)) if word]
             check("longs.c, %s: a warning a use" % cc, lines == wanted, "%s, expected %s" % (lines, wanted))
-        ran = replay(image, quiet=name != "stacked.c")
+        ran = replay(image, quiet=name not in ("stacked.c", "shuts.c"))
         check("%s, %s runs" % (name, cc), ran.returncode == 0, "exit status %d\n%s" % (ran.returncode, ran.stderr))
+        if name == "shuts.c":  # the last registered first, then the last chance
+            check("shutdown, " + cc, re.search(r"shut down: 312$", ran.stderr, re.M), ran.stderr)
         if name == "stacked.c":
             check("error log, " + cc, re.search(r'error log: code 0xc0041234, value 0x7, status 0xc0000001, "stacked"$', ran.stderr,
                                                 re.M), ran.stderr)

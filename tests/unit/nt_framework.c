@@ -338,8 +338,9 @@ static void work(struct nt_lab *lab)
     WDFSPINLOCK spin;
     LONGLONG none = 0;
 
-    become(lab);
+    WDFDEVICE device = make_device(lab, become(lab));
     WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&a, RUNS);
+    a.ParentObject = device;
     assert_int_equal(WdfObjectCreate(&a, &parent), STATUS_SUCCESS);
     RUNS *r = runs_of(parent);
     KeInitializeEvent(&r->event, SynchronizationEvent, FALSE);
