@@ -45,12 +45,12 @@ struct capture_writer {
     uint32_t interfaces; /* so many are described; their numbers are the input's, counted through */
     struct map processes;
     bool lasting; /* capture_writer_lasting() */
-    unsigned late_put, late_done;
-    /* In the buffer, but for their bytes, which are on their way from memory: [done, put) at n % LATE. */
+    unsigned late_at;
+    /* In the buffer, but for their bytes, which are on their way from memory. */
     struct late {
         uint8_t *to;
         const uint8_t *from;
-        uint32_t size;
+        uint32_t size; /* 0: none */
     } late[LATE];
     uint8_t buffer[FLUSH + BLOCK_ROOM];
 };
@@ -101,12 +101,13 @@ static int cut(struct capture_writer *w, size_t done, int failed)
     return failed;
 }
 
-/* The bytes of all but the last `but` packets that wait for them. */
-static inline void fill_late(struct capture_writer *w, unsigned but)
+/* The bytes of all packets that wait for them. */
+static void fill_late(struct capture_writer *w)
 {
-    while (w->late_put - w->late_done > but) {
-        const struct late *x = &w->late[w->late_done++ % LATE];
-        memcpy(x->to, x->from, x->size);
+    for (unsigned n = 0; n < LATE; n++) {
+        if (w->late[n].size != 0)
+            memcpy(w->late[n].to, w->late[n].from, w->late[n].size);
+        w->late[n].size = 0;
     }
 }
 
@@ -116,7 +117,7 @@ static int flush(struct capture_writer *w, size_t size)
     struct iovec v = {w->buffer, size};
     size_t done;
 
-    fill_late(w, 0);
+    fill_late(w);
     int result = write_all(w->fd, &v, 1, &done);
 
     if (result != 0)
@@ -321,15 +322,9 @@ static int need_processes(struct capture_writer *w, const struct capture *c, con
     return result;
 }
 
-/* The head of an enhanced packet block but for its length. */
-static void put_head(uint8_t *b, const struct interface *i, const struct capture_packet *p)
+/* Of the head of an enhanced packet block what is between its length and the bytes. */
+static inline void put_times(uint8_t *b, const struct capture_packet *p, uint64_t ticks)
 {
-    uint64_t ticks = p->ticks;
-
-    if (__builtin_expect(!p->has_time || p->delay_ns != 0, 0))
-        ticks = p->has_time ? ticks + (uint64_t)((__int128)p->delay_ns * i->is.ticks / 1000000000)
-                            : capture_ticks(i, p->time_ns + p->delay_ns);
-    put32(b, BLOCK_ENHANCED);
     put32(b + 8, p->interface);
     put32(b + 12, (uint32_t)(ticks >> 32));
     put32(b + 16, (uint32_t)ticks);
@@ -350,7 +345,12 @@ static int write_special(struct capture_writer *w, const struct interface *i, co
             return w->failed = -ENOMEM;
         b = block_room(w);
     }
-    put_head(b, i, p);
+    uint64_t ticks = p->ticks;
+    if (!p->has_time)
+        ticks = capture_ticks(i, p->time_ns + p->delay_ns);
+    else if (p->delay_ns != 0)
+        ticks += (uint64_t)((__int128)p->delay_ns * i->is.ticks / 1000000000);
+    put_times(b, p, ticks);
     if (p->captured != 0)
         memcpy(b + HEAD, p->bytes, p->captured);
     memset(b + HEAD + p->captured, 0, padded(p->captured) - p->captured);
@@ -378,45 +378,56 @@ static int write_simple(struct capture_writer *w, const struct capture_packet *p
 }
 
 /*
- * Some packets later. Asks for what is copied beyond the two lines that the packet's reader asked for: that was a window
- * ago, and the rest comes from memory. Only as far as an Ethernet frame goes; what is longer the processor fetches itself.
+ * Some packets later. Asks for what is copied beyond the lines that the packet's reader asked for: that was a window ago,
+ * and the rest comes from memory; every second line, its neighbour comes with it. Only as far as an Ethernet frame goes: what
+ * is longer the processor fetches itself.
  */
-static void copy_late(struct capture_writer *w, uint8_t *to, const struct capture_packet *p)
+static inline void copy_late(struct capture_writer *w, uint8_t *to, const uint8_t *from, uint32_t size)
 {
-    const uint8_t *from = p->bytes;
+    struct late *x = &w->late[w->late_at++ % LATE];
 
-    for (uint32_t at = 128; at < p->captured && at < 1536; at += 64)
+    for (uint32_t at = 128; at < size && at < 1536; at += 128)
         __builtin_prefetch(from + at);
-    w->late[w->late_put++ % LATE] = (struct late){to, from, p->captured};
-    fill_late(w, LATE - 1);
+    if (x->size != 0)
+        memcpy(x->to, x->from, x->size);
+    *x = (struct late){to, from, size};
 }
 
-int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
-                  const char *comment)
+/* What a packet seldom is: the first of its interface, with options, without a time of its own, late, huge. */
+static __attribute__((noinline)) int write_odd(struct capture_writer *w, const struct capture *c,
+                                               const struct capture_packet *p, const char *comment)
 {
     const struct interface *i = c->interfaces[p->interface];
+    const size_t size = HEAD + 4 + padded(p->captured);
 
     if (w->failed != 0)
         return w->failed;
     if (p->interface >= w->interfaces && need_interface(w, c, p->interface) != 0)
         return w->failed;
-    size_t size = HEAD + 4 + padded(p->captured);
     if (!p->has_time && p->delay_ns == 0 && p->interface == 0 && comment == NULL && size <= BLOCK_ROOM)
         return write_simple(w, p);
-    if (__builtin_expect(p->options != NULL || comment != NULL || p->flags != 0 || p->drops != 0 ||
-                             size > BLOCK_ROOM,
-                         0)) {
-        if (p->options != NULL && need_processes(w, c, i, p) != 0)
-            return w->failed;
-        return write_special(w, i, p, comment);
-    }
+    if (p->options != NULL && need_processes(w, c, i, p) != 0)
+        return w->failed;
+    return write_special(w, i, p, comment);
+}
+
+int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
+                  const char *comment)
+{
+    const uint64_t odd = (uintptr_t)comment | (uintptr_t)p->options | p->flags | p->drops | p->delay_ns |
+                         !p->has_time | (uint64_t)(w->failed != 0);
+    const size_t size = HEAD + 4 + padded(p->captured);
+
+    if (__builtin_expect(odd != 0 || p->interface >= w->interfaces || size > BLOCK_ROOM, 0))
+        return write_odd(w, c, p, comment);
     uint8_t *b = block_room(w);
     put32(b + size - 8, 0); /* the padding, or what comes next */
-    put_head(b, i, p);
+    put_times(b, p, p->ticks);
+    put32(b, BLOCK_ENHANCED);
     put32(b + 4, (uint32_t)size);
     put32(b + size - 4, (uint32_t)size);
-    if (w->lasting && p->captured != 0)
-        copy_late(w, b + HEAD, p);
+    if (w->lasting)
+        copy_late(w, b + HEAD, p->bytes, p->captured);
     else if (p->captured != 0)
         memcpy(b + HEAD, p->bytes, p->captured);
     return block_done(w, size);

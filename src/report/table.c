@@ -116,8 +116,7 @@ static UINT64 filter_id(const struct listed *l)
 static int compare_group(const struct listed *x, const struct listed *y)
 {
     int a = (int)verdict_of(x) - (int)verdict_of(y);
-    UINT16 lx = x->told->layer != NULL ? x->told->layer->id : UINT16_MAX,
-           ly = y->told->layer != NULL ? y->told->layer->id : UINT16_MAX;
+    UINT16 lx = (UINT16)(x->told->layer - 1), ly = (UINT16)(y->told->layer - 1); /* none: last */
 
     if (a == 0 && verdict_of(x) == DEPENDS)
         a = (x->flow->depends > y->flow->depends) - (x->flow->depends < y->flow->depends);
@@ -155,19 +154,20 @@ static int max(int a, size_t b)
 }
 
 /* A line of its own below the flow's: whom its program wanted to talk to. */
-static void put_redirected(const struct tally_told *i, FILE *out)
+static void put_redirected(const struct report_tally *t, const struct tally_told *i, FILE *out)
 {
+    const struct tally_redirected *r = &t->redirected[i->redirected - 1];
     char asked[END_TEXT];
     int used;
 
-    end_text(i->version, i->protocol, &i->asked, i->asked_port, asked);
+    end_text(i->version, i->protocol, &r->asked, r->asked_port, asked);
     used = fprintf(out, "      redirected; asked for %s; by ", asked);
-    put_filter(i->redirected_by, i->redirected_by_id, used > 0 ? (size_t)used : 0, out);
+    put_filter(r->by, r->by_id, used > 0 ? (size_t)used : 0, out);
     fputc('\n', out);
 }
 
 /* Both ends in a line; or, where addresses are too long for that, the remote one in a line of its own. */
-static void put_flows(const struct listed *flows, size_t count, FILE *out)
+static void put_flows(const struct report_tally *t, const struct listed *flows, size_t count, FILE *out)
 {
     struct explain_arena a = {0};
     int local = 5, remote = 6, number = 4;
@@ -205,8 +205,8 @@ static void put_flows(const struct listed *flows, size_t count, FILE *out)
                         (unsigned long long)f->dropped);
         put_cut(s.program, used < WIDTH - 8 ? (size_t)(WIDTH - used) : 8, out);
         fputc('\n', out);
-        if (flows[i].told->redirected_by_id != 0)
-            put_redirected(flows[i].told, out);
+        if (flows[i].told->redirected != 0)
+            put_redirected(t, flows[i].told, out);
     }
     explain_arena_free(&a);
 }
@@ -215,7 +215,7 @@ static void put_group_head(const struct report_tally *t, const struct listed *l,
 {
     struct explain_arena a = {0};
     const struct tally_flow *f = l->flow;
-    const struct engine_layer *layer = l->told->layer;
+    const struct engine_layer *layer = tally_layer(l->told);
     const struct tally_depends *d = f->depends != 0 ? &t->depends[f->depends - 1] : NULL;
     int used = 0;
 
@@ -266,7 +266,7 @@ static void print_flows(const struct report_tally *t, bool verbose, FILE *out)
         }
         put_group_head(t, &flows[i], out);
         n = verbose || end - i <= MOST_FLOWS + 1 ? end - i : MOST_FLOWS;
-        put_flows(flows + i, n, out);
+        put_flows(t, flows + i, n, out);
         if (n < end - i)
             fprintf(out, "  ... and %zu more (-v, --json)\n", end - i - n);
     }
@@ -414,13 +414,14 @@ void report_tally_print(struct report_tally *t, const struct host_counts *counts
     struct report_totals totals;
 
     report_tally_totals(t, &totals);
+    tally_fold(t);
     fprintf(out, "flows: %llu; %llu permitted, %llu blocked, %llu depend%s\n",
             (unsigned long long)totals.flows, (unsigned long long)totals.flows_permitted,
             (unsigned long long)totals.flows_blocked, (unsigned long long)totals.flows_depend,
             totals.flows_depend == 1 ? "s" : "");
     print_flows(t, verbose, out);
     if (t->unlisted != 0)
-        fprintf(out, "\n%llu flows are counted, but not listed: more than %zu are not kept\n",
+        fprintf(out, "\n%llu flows are counted, but not listed: more than %u are not kept\n",
                 (unsigned long long)t->unlisted, t->max_flows);
     print_frames(t, counts, verbose, out);
     print_depends(t, verbose, out);

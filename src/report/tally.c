@@ -14,6 +14,25 @@
 #include "engine/arbitrate.h"
 #include "tally.h"
 
+/* Rows, and what finds them, for all flows that may be kept. */
+static bool make_room(struct report_tally *t, size_t max_flows)
+{
+    size_t places = 256;
+
+    if (max_flows > MAX_FLOWS)
+        max_flows = MAX_FLOWS;
+    t->shift = 8;
+    for (; places < max_flows; places *= 2)
+        t->shift++;
+    t->max_flows = (UINT32)max_flows;
+    t->mask = (UINT32)(places - 1);
+    t->flows = malloc(max_flows * sizeof *t->flows);
+    t->told = malloc(max_flows * sizeof *t->told);
+    t->buckets = calloc(places, sizeof *t->buckets);
+    t->cells = calloc(places, sizeof *t->cells);
+    return t->flows != NULL && t->told != NULL && t->buckets != NULL && t->cells != NULL;
+}
+
 int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out)
 {
     struct report_tally *t = calloc(1, sizeof *t);
@@ -22,10 +41,9 @@ int report_tally_create(struct report_names *names, size_t max_flows, struct rep
     if (t == NULL)
         return -ENOMEM;
     t->names = names;
-    t->max_flows = max_flows != 0 ? max_flows : 100000;
     t->drops = calloc(MAX_DROPS, sizeof *t->drops);
     t->depends = calloc(MAX_DEPENDS, sizeof *t->depends);
-    if (t->drops == NULL || t->depends == NULL) {
+    if (t->drops == NULL || t->depends == NULL || !make_room(t, max_flows != 0 ? max_flows : 100000)) {
         report_tally_destroy(t);
         *out = NULL;
         return -ENOMEM;
@@ -40,6 +58,8 @@ void report_tally_destroy(struct report_tally *t)
     free(t->flows);
     free(t->told);
     free(t->buckets);
+    free(t->cells);
+    free(t->redirected);
     free(t->drops);
     free(t->depends);
     free(t);
@@ -50,16 +70,59 @@ void report_tally_destroy(struct report_tally *t)
 /* Ids are the host's count: as they are, each has a bucket of its own, beside those of its time. */
 static UINT32 *bucket(const struct report_tally *t, UINT64 id)
 {
-    return &t->buckets[id & (t->bucket_count - 1)];
+    return &t->buckets[id & t->mask];
 }
 
 static struct tally_flow *find(const struct report_tally *t, UINT64 id)
 {
-    for (UINT32 i = t->bucket_count != 0 ? *bucket(t, id) : 0; i != 0; i = t->flows[i - 1].next) {
+    for (UINT32 i = *bucket(t, id); i != 0; i = t->flows[i - 1].next) {
         if (t->flows[i - 1].id == id)
             return &t->flows[i - 1];
     }
     return NULL;
+}
+
+/* The flow's cell; it may be somebody else's. */
+static inline struct tally_cell *cell_of(const struct report_tally *t, UINT64 id)
+{
+    return &t->cells[id & t->mask];
+}
+
+static inline bool is_cell(const struct report_tally *t, const struct tally_cell *c, UINT64 id)
+{
+    return c->whose == (UINT32)(id >> t->shift) + 1;
+}
+
+/* Its frames go to the row of the flow whose it is. */
+static void cell_empty(const struct report_tally *t, struct tally_cell *c, UINT64 of)
+{
+    struct tally_flow *r = find(t, of);
+
+    if (r != NULL) {
+        r->passed += c->passed;
+        r->dropped += c->dropped;
+    }
+    c->passed = 0;
+    c->dropped = 0;
+}
+
+static void cell_take(struct report_tally *t, UINT64 id)
+{
+    struct tally_cell *c = cell_of(t, id);
+
+    if (c->whose != 0)
+        cell_empty(t, c, (UINT64)(c->whose - 1) << t->shift | (id & t->mask));
+    *c = (struct tally_cell){.whose = (UINT32)(id >> t->shift) + 1};
+}
+
+void tally_fold(struct report_tally *t)
+{
+    for (UINT32 i = 0; i < t->flow_count; i++) {
+        struct tally_cell *c = cell_of(t, t->flows[i].id);
+
+        if (is_cell(t, c, t->flows[i].id))
+            cell_empty(t, c, t->flows[i].id);
+    }
 }
 
 static bool plain(const struct tally_flow *f)
@@ -95,45 +158,50 @@ static void count_gone(struct report_tally *t, const struct tally_flow *f)
         t->gone_permitted++;
 }
 
-/* Room for twice as many. */
-static bool grow(struct report_tally *t)
+/* A place for the ends that were asked for; 0: no memory. */
+static UINT32 redirected_new(struct report_tally *t)
 {
-    UINT32 room = t->flow_room == 0 ? 256 : t->flow_room * 2;
-    struct tally_flow *flows;
-    struct tally_told *told;
-    UINT32 *buckets;
+    UINT32 at = t->redirected_free;
 
-    if (room > t->max_flows)
-        room = (UINT32)t->max_flows;
-    if (room <= t->flow_room)
-        return false;
-    flows = realloc(t->flows, room * sizeof *flows);
-    if (flows == NULL)
-        return false;
-    t->flows = flows;
-    told = realloc(t->told, room * sizeof *told);
-    if (told == NULL)
-        return false;
-    t->told = told;
-    if (t->bucket_count >= room) {
-        t->flow_room = room;
-        return true;
+    if (at != 0) {
+        t->redirected_free = t->redirected[at - 1].next;
+        return at;
     }
-    buckets = calloc((size_t)(t->bucket_count == 0 ? 256 : t->bucket_count * 2), sizeof *buckets);
-    if (buckets == NULL)
-        return false;
-    free(t->buckets);
-    t->buckets = buckets;
-    t->bucket_count = t->bucket_count == 0 ? 256 : t->bucket_count * 2;
-    t->flow_room = room;
-    for (UINT32 i = 0; i < t->flow_count; i++)
-        hang_in(t, i);
-    return true;
+    if (t->redirected_count == t->redirected_room) {
+        UINT32 room = t->redirected_room == 0 ? 64 : 2 * t->redirected_room;
+        struct tally_redirected *more = realloc(t->redirected, room * sizeof *more);
+
+        if (more == NULL)
+            return 0;
+        t->redirected = more;
+        t->redirected_room = room;
+    }
+    return ++t->redirected_count;
+}
+
+static void redirected_drop(struct report_tally *t, UINT32 at)
+{
+    t->redirected[at - 1].next = t->redirected_free;
+    t->redirected_free = at;
+}
+
+/* A row gives way. */
+static void leave(struct report_tally *t, UINT32 index)
+{
+    struct tally_cell *c = cell_of(t, t->flows[index].id);
+
+    if (t->flows[index].listed)
+        count_gone(t, &t->flows[index]);
+    if (t->told[index].redirected != 0)
+        redirected_drop(t, t->told[index].redirected);
+    if (is_cell(t, c, t->flows[index].id))
+        *c = (struct tally_cell){.whose = 0};
+    hang_out(t, index);
 }
 
 #define LOOK_FOR_PLAIN 64 /* rows looked at for one that may give way */
 
-/* The flow's row, a new one if need be; NULL: it cannot be kept. */
+/* The flow's row, a new one if need be; NULL: it is nobody's. */
 static struct tally_flow *row(struct report_tally *t, UINT64 id)
 {
     struct tally_flow *f = id <= t->highest ? find(t, id) : NULL;
@@ -141,11 +209,9 @@ static struct tally_flow *row(struct report_tally *t, UINT64 id)
 
     if (f != NULL || id == 0)
         return f;
-    if (t->flow_count < t->flow_room || grow(t)) {
+    if (t->flow_count < t->max_flows) {
         index = t->flow_count++;
     } else {
-        if (t->flow_count == 0)
-            return NULL;
         tally_settle(t); /* a verdict that waits may save a row */
         index = t->flow_count;
         for (unsigned tries = 0; tries < LOOK_FOR_PLAIN && index == t->flow_count; tries++) {
@@ -156,13 +222,12 @@ static struct tally_flow *row(struct report_tally *t, UINT64 id)
         if (index == t->flow_count)
             index = t->hand; /* all of them are of interest: the oldest goes */
         t->hand = (index + 1) % t->flow_count;
-        if (t->flows[index].listed)
-            count_gone(t, &t->flows[index]);
-        hang_out(t, index);
+        leave(t, index);
     }
     t->flows[index] = (struct tally_flow){.id = id};
-    t->told[index] = (struct tally_told){.layer = NULL};
+    t->told[index] = (struct tally_told){.layer = 0};
     t->highest = id > t->highest ? id : t->highest;
+    cell_take(t, id);
     hang_in(t, index);
     return &t->flows[index];
 }
@@ -182,11 +247,8 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
         t->newest = f->id;
         t->created++;
     }
-    if (r == NULL) {
-        if (!seen)
-            t->unlisted++, t->gone_permitted++;
+    if (r == NULL)
         return;
-    }
     if (!r->listed && seen && t->gone_permitted != 0) { /* it had given way, as permitted ones do first */
         t->unlisted--;
         t->gone_permitted--;
@@ -202,12 +264,12 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
     told->version = f->version;
     told->protocol = f->protocol;
     told->inbound = f->inbound;
-    if (f->redirected_by != 0) {
-        told->redirected_by_id = f->redirected_by;
-        told->redirected_by = report_names_filter(t->names, f->redirected_by);
-        told->asked = f->asked_remote;
-        told->asked_port = f->asked_remote_port;
-    }
+    if (f->redirected_by != 0 && (told->redirected != 0 || (told->redirected = redirected_new(t)) != 0))
+        t->redirected[told->redirected - 1] =
+            (struct tally_redirected){.by = report_names_filter(t->names, f->redirected_by),
+                                      .by_id = f->redirected_by,
+                                      .asked = f->asked_remote,
+                                      .asked_port = f->asked_remote_port};
     if (f->owner != NULL) /* a refused flow's endpoint is gone by the time that it is told of */
         told->owner = f->owner;
 }
@@ -271,13 +333,19 @@ static void decided(struct report_tally *t, const struct tally_flow *r, const st
 {
     struct tally_told *told = &t->told[r - t->flows];
 
-    told->layer = layer;
+    told->layer = layer != NULL ? (UINT16)(layer->id + 1) : 0;
     told->filter = report_names_filter(t->names, filter_id);
+}
+
+/* What it depends on first counts, and a block more. A flow that is only held may still be let go. */
+static inline bool is_settled(const struct tally_flow *r)
+{
+    return r->depends != 0 || (r->blocked && !r->held);
 }
 
 void tally_settle(struct report_tally *t)
 {
-    for (UINT32 i = 0; i < t->later_count && t->bucket_count != 0; i++) {
+    for (UINT32 i = 0; i < t->later_count; i++) {
         UINT32 index = *bucket(t, t->later[i].id);
 
         if (index != 0)
@@ -285,47 +353,42 @@ void tally_settle(struct report_tally *t)
     }
     for (UINT32 i = 0; i < t->later_count; i++) {
         const struct tally_later *x = &t->later[i];
+        struct tally_cell *c = cell_of(t, x->id);
         struct tally_flow *r = find(t, x->id);
 
         if (r == NULL)
             continue;
-        r->passed += x->passed;
-        r->dropped += x->dropped;
-        if (x->layer != NULL && !r->blocked && r->depends == 0) {
+        if (!r->blocked && r->depends == 0) {
             r->depends = x->depends;
             decided(t, r, x->layer, x->filter_id);
         }
+        if (is_cell(t, c, x->id))
+            c->settled = is_settled(r);
     }
     t->later_count = 0;
 }
 
-/* A place for what waits for this flow's row, if it is of another flow than the last one. It is filled in where it
- * stands: a copy of what was just stored in parts would wait for the stores. */
-static inline struct tally_later *put_off(struct report_tally *t, UINT64 id)
-{
-    struct tally_later *x = &t->later[(t->later_count - 1) % LATER];
-
-    if (t->later_count != 0 && x->id == id && x->passed < UINT16_MAX && x->dropped < UINT16_MAX)
-        return x;
-    if (t->later_count == LATER)
-        tally_settle(t);
-    if (t->bucket_count != 0)
-        __builtin_prefetch(bucket(t, id));
-    x = &t->later[t->later_count++];
-    x->id = id;
-    x->layer = NULL;
-    x->passed = x->dropped = 0;
-    return x;
-}
-
-/* A classification of the flow depends, which is none of its authorization. What it depends on first counts. */
+/* A classification of the flow depends, which is none of its authorization. It waits for the flow's row, if that is
+ * another flow's than the last one; what is filled in later would wait for the stores. */
 static void put_off_depends(struct report_tally *t, UINT64 id, const struct engine_layer *layer,
                             const struct host_answer *a, UINT32 on)
 {
-    struct tally_later *x = put_off(t, id);
+    const struct tally_cell *c = cell_of(t, id);
+    struct tally_later *x;
 
-    if (x->layer != NULL && x->depends != 0)
+    if (is_cell(t, c, id) && c->settled)
         return;
+    if (t->later_count != 0 && t->later[t->later_count - 1].id == id) {
+        x = &t->later[t->later_count - 1];
+        if (x->depends != 0)
+            return;
+    } else {
+        if (t->later_count == LATER)
+            tally_settle(t);
+        __builtin_prefetch(bucket(t, id));
+        x = &t->later[t->later_count++];
+        x->id = id;
+    }
     x->layer = layer;
     x->filter_id = a->verdict.filter_id;
     x->depends = (UINT16)on;
@@ -372,7 +435,7 @@ void report_tally_classified(void *ctx, const struct host_event *e)
     if (r == NULL || r->blocked)
         return;
     r->held = block && authorizes(e->layer) && (e->answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
-    if (block || tally_told(t, r)->layer == NULL || (depends && r->depends == 0)) {
+    if (block || tally_told(t, r)->layer == 0 || (depends && r->depends == 0)) {
         r->blocked = block;
         decided(t, r, e->layer, e->empty || e->answer == NULL ? 0 : e->answer->verdict.filter_id);
     }
@@ -455,15 +518,36 @@ static __attribute__((noinline)) void block_flow(struct report_tally *t, UINT64 
     }
 }
 
+/* Its cell is full, or somebody else's. */
+static __attribute__((noinline)) void count_in_row(struct report_tally *t, UINT64 id, bool through)
+{
+    struct tally_cell *c = cell_of(t, id);
+    struct tally_flow *r = find(t, id);
+
+    if (is_cell(t, c, id))
+        cell_empty(t, c, id);
+    if (r != NULL && through)
+        r->passed++;
+    else if (r != NULL)
+        r->dropped++;
+}
+
 static inline void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
 {
     const unsigned through = 1u << HOST_PASSED | 1u << HOST_STACK | 1u << HOST_IGNORED | 1u << HOST_REWRITTEN;
-    struct tally_later *x = put_off(t, id);
+    struct tally_cell *c = cell_of(t, id);
 
-    if ((through >> o->fate & 1) != 0)
-        x->passed++;
+    if ((through >> o->fate & 1) != 0) {
+        if (is_cell(t, c, id) && c->passed < UINT16_MAX)
+            c->passed++;
+        else
+            count_in_row(t, id, true);
+        return;
+    }
+    if (is_cell(t, c, id) && c->dropped < UINT8_MAX)
+        c->dropped++;
     else
-        x->dropped++;
+        count_in_row(t, id, false);
     if (o->fate == HOST_BLOCKED || (o->fate == HOST_ABSORBED && o->layer != NULL && authorizes(o->layer)))
         block_flow(t, id, o);
 }
