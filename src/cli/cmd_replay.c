@@ -598,6 +598,7 @@ static int run(struct run *r)
                  .judge = {r->judge, explain_judge},
                  .observer = {.ctx = r,
                               .decisions_only = o->events == NULL,
+                              .light = o->events == NULL && r->drivers == NULL,
                               .classified = classified,
                               .repeated = o->events == NULL ? repeated : NULL,
                               .flow = flow},

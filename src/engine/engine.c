@@ -319,6 +319,14 @@ size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_
     return ls != NULL ? engine_index_candidates(ls, values, unknown, cache, bits) : 0;
 }
 
+bool engine_snapshot_classes(const struct engine_snapshot *s, UINT16 layer_id,
+                             const FWPS_INCOMING_VALUE0 *values, UINT64 fields, UINT32 *classes)
+{
+    const struct engine_layer_snapshot *ls = layer_id < ENGINE_LAYER_COUNT ? s->layers[layer_id] : NULL;
+
+    return ls != NULL && engine_index_classes(ls, values, fields, classes);
+}
+
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id)
 {
     return layer_id < ENGINE_LAYER_COUNT ? s->changed[layer_id] : 0;

@@ -103,6 +103,10 @@ UINT32 engine_index_candidates(const struct engine_layer_snapshot *ls, const FWP
                                UINT64 unknown, struct engine_class_cache *cache,
                                UINT64 bits[ENGINE_INDEX_FLAT_WORDS]);
 
+/* engine_snapshot_classes(). */
+bool engine_index_classes(const struct engine_layer_snapshot *ls, const FWPS_INCOMING_VALUE0 *values,
+                          UINT64 fields, UINT32 *classes);
+
 struct engine_index_stats {
     size_t bytes;  /* all that the index holds; what is shared is counted in each */
     bool columns;  /* else flat */

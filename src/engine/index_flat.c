@@ -58,7 +58,9 @@ struct ix_fields *ix_fields_create(const struct engine_index_config *cfg, UINT32
                                      .kind = kind_of(maps[i]),
                                      .cached = IX_NO_SLOT};
     qsort(f->of, count, sizeof(f->of[0]), field_compare);
+    memset(f->at, IX_NO_SLOT, sizeof(f->at));
     for (UINT32 i = 0; i < count; i++) {
+        f->at[f->of[i].value] = (UINT8)i;
         if (f->of[i].doubt != 0)
             f->decided = false;
         if (is_opaque(f->of[i].kind) && cached_from + f->cached < ENGINE_CACHED_CLASSES) {

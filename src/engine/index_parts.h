@@ -205,8 +205,9 @@ struct ix_field {
 struct ix_fields {
     UINT32 count;
     UINT32 cached;
-    bool doubtful; /* cells of a field without a place in the cache may not decide */
-    bool decided;  /* every cell of every field decides */
+    bool doubtful;               /* cells of a field without a place in the cache may not decide */
+    bool decided;                /* every cell of every field decides */
+    UINT8 at[ENGINE_MAX_FIELDS]; /* by the layer's field: which of them; IX_NO_SLOT */
     struct ix_field of[];
 };
 

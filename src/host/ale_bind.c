@@ -108,17 +108,19 @@ enum ale_result ale_endpoint_bind(struct lane *l, struct host_endpoint *e, const
     ale_endpoint_scene(&s, l, e, from);
     if (!begin(l, &x->bind))
         return ALE_NO_MEMORY;
-    r = redirect_bind(l, e, &s, a);
-    if (r == ALE_PENDING)
-        return r;
-    if (r != ALE_PASS) {
-        lane_enter(l);
-        ale_step(l, &x->bind, ALE_EVENT_BLOCK);
-        e->refused = true;
-        lane_leave(l);
-        return r;
+    if (!redirect_may_skip(l, LAYER_BR, e->version)) {
+        r = redirect_bind(l, e, &s, a);
+        if (r == ALE_PENDING)
+            return r;
+        if (r != ALE_PASS) {
+            lane_enter(l);
+            ale_step(l, &x->bind, ALE_EVENT_BLOCK);
+            e->refused = true;
+            lane_leave(l);
+            return r;
+        }
+        ale_endpoint_scene(&s, l, e, from); /* where it is bound now */
     }
-    ale_endpoint_scene(&s, l, e, from); /* where it is bound now */
     return ale_endpoint_settle(l, e, &s, a);
 }
 
@@ -170,17 +172,19 @@ static bool is_tcp(const struct host_endpoint *e)
 
 bool ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct scene *from)
 {
+    const bool asked = !redirect_may_skip(l, LAYER_EC, e->version);
     struct scene s;
     bool due, waits;
 
-    ale_endpoint_scene(&s, l, e, from);
+    if (asked)
+        ale_endpoint_scene(&s, l, e, from);
     lane_enter(l);
     /* ALE-32: TCP: who had an indication at AC or RA, and listeners; others: each that came to be. */
     due = !e->closing && (is_tcp(e) ? e->classified || e->listening : !e->refused);
     e->closing = true;
     ale_operations_cancel(l, ale_endpoint_of(e)->operations);
     ale_endpoint_forget(l, e);
-    if (is_tcp(e) && !e->listening) {
+    if (asked && is_tcp(e) && !e->listening) {
         if (wire_addr_is_unspecified(e->version, &s.local) && !e->dual_stack) {
             s.local = ale_endpoint_of(e)->connected; /* its connect gave it one */
             s.loopback = wire_addr_is_loopback(e->version, &s.local);
@@ -193,7 +197,9 @@ bool ale_endpoint_closure(struct lane *l, struct host_endpoint *e, const struct 
     }
     waits = ale_endpoint_of(e)->closure != NULL;
     lane_leave(l);
-    return due ? redirect_closure(l, e, &s) : waits;
+    if (!due)
+        return waits;
+    return asked && redirect_closure(l, e, &s);
 }
 
 void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct scene *from)
@@ -207,6 +213,8 @@ void ale_endpoint_release(struct lane *l, struct host_endpoint *e, const struct 
     assigned = x->closed ? 0 : e->assigned;
     e->assigned = 0;
     lane_leave(l);
+    if (redirect_may_skip(l, LAYER_RR, e->version))
+        assigned = 0;
     for (; assigned != 0; assigned--) { /* ALE-31, ALE-34 */
         ale_endpoint_scene(&s, l, e, from);
         indicate(&s, LAYER_RR, &a);

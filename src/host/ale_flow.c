@@ -78,6 +78,10 @@ void ale_flow_tell(struct lane *l, enum host_flow_change change, const struct ho
 
     if (o->flow == NULL)
         return;
+    if (o->light) {
+        o->flow(o->ctx, change, info);
+        return;
+    }
     stayed = lane_rest(l);
     o->flow(o->ctx, change, info);
     lane_back(l, stayed);

@@ -134,8 +134,10 @@ struct host_answer {
 };
 /*
  * Asked only where a filter tests an unknown field, or where a callout is foreign without an assumption; else
- * the host asks engine_classify() itself. On the classifying thread, with the policy pinned. NULL: unknown
- * fields are taken as FWP_EMPTY. explain is above host: it is registered here.
+ * the host asks engine_classify() itself. The answer hangs on policy, callouts and which filters the known
+ * values leave possible, and on nothing else: it may be given again without asking. On the classifying thread,
+ * with the policy pinned. NULL: unknown fields are taken as FWP_EMPTY. explain is above host: it is registered
+ * here.
  */
 struct host_judge {
     void *ctx;
@@ -211,9 +213,11 @@ struct host_flow_info {
 struct host_observer {
     void *ctx;
     /* classified() hears of AC and RA, elsewhere only of what blocks or depends, and of values only those
-     * that filters test; none where none does, or where a datagram is refused as the one before it was.
+     * that filters test; none where none does, or where an answer is given from memory, as it was before.
      * Cheap enough to be always on. */
     bool decisions_only;
+    /* Its functions call nothing of the host's, nor wait for a thread that might: a lane may be held while they run. */
+    bool light;
     void (*classified)(void *ctx, const struct host_event *e);
     /* For who hears of decisions alone and is content with less: an answer that depends and that it was told before,
      * given to a packet of this flow once more, without asking. Else `classified` is told. It has no number. A lane may be

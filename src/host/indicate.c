@@ -5,6 +5,8 @@
  *   indicate() -> pin -> the layer's plan (what do its filters test?) -> nothing there, nobody listens: done
  *                  |
  *                  +--> the tested values -> engine, or the judge where an unknown one is tested -> observer
+ *                  |           |                 |
+ *                  |           |   (an answer that was given before, to a question that differs in nothing: recall.c)
  *                  |                             |
  *                  |                             +--> complete(): a callout or an observer is about to see
  * it: |                                  the other values, metadata, the packet at its offset
@@ -17,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/indicate.h"
+#include "host/recall.h"
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
@@ -51,6 +53,7 @@ void scratch_destroy(struct scratch *room)
         for (unsigned level = 0; level < KEPT_LEVELS; level++)
             for (unsigned in = 0; in < 2; in++)
                 free(room->kept[level][i][in]);
+    recall_destroy(room);
     free(room->overrides);
     free(room);
 }
@@ -89,8 +92,9 @@ static void plan_filter(struct plan *plan, const struct host_config *c, const st
         plan->foreign[plan->foreign_count++] = f;
 }
 
-static void make_plan(struct plan *plan, const struct host *h, const struct prepared *prepared,
-                      const struct engine_snapshot *snapshot, UINT16 layer)
+static __attribute__((noinline)) void make_plan(struct plan *plan, const struct host *h,
+                                                const struct prepared *prepared,
+                                                const struct engine_snapshot *snapshot, UINT16 layer)
 {
     const struct engine_filter *const *filters;
     UINT64 generation = engine_callout_generation(h->config.engine);
@@ -106,7 +110,8 @@ static void make_plan(struct plan *plan, const struct host *h, const struct prep
 }
 
 /* A layer that never had filters has version 0, and a new plan: both say the same. */
-static const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot, UINT16 layer)
+static inline const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot,
+                                         UINT16 layer)
 {
     struct plan *plan = &room->plan[layer];
 
@@ -328,7 +333,8 @@ void indicate_count(const struct scene *s)
         host_count(&s->host->counts.classified);
 }
 
-static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct host_answer *answer)
+/* False: out of memory, or the like. */
+static bool ask(struct asking *a, const struct engine_snapshot *snapshot, struct host_answer *answer)
 {
     struct host *h = a->s->host;
     struct engine_reader *reader = a->s->lane->reader;
@@ -354,6 +360,7 @@ static void ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     ale_classified(a->s);
     if (!NT_SUCCESS(status)) /* fails closed; what is left is lack of memory */
         answer->verdict = (struct engine_verdict){.action = FWP_ACTION_BLOCK};
+    return NT_SUCCESS(status);
 }
 
 /*
@@ -460,28 +467,23 @@ static bool of_interest(const struct asking *a, const struct host_answer *answer
  * For who wants to know whether all of it would be so again: no callout of ours was asked, nothing was tested that
  * may be another for the flow's next packet, and nobody but the observer is told.
  */
-static void hear(const struct asking *a, const struct host_answer *answer, bool told)
+static void hear(const struct scene *s, UINT64 tested, bool complete, const struct heard *x)
 {
-    struct scratch *room = a->room;
-    const struct scene *s = a->s;
+    struct scratch *room = s->lane->scratch;
     const struct engine *e = s->host->config.engine;
-    const bool block = answer->verdict.action == FWP_ACTION_BLOCK;
+    const struct engine_verdict *v = &x->answer.verdict;
+    const bool block = v->action == FWP_ACTION_BLOCK;
     struct heard *h = &room->heard[room->heard_count];
 
-    if (room->heard_count == HEARD_MOST || a->complete || answer->depends || s->flags != 0 ||
-        s->reauthorize != 0 || s->loopback || (answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0 ||
-        !values_are_steady(&room->prepared[a->layer->id], a->tested) ||
+    if (room->heard_count == HEARD_MOST || complete || x->answer.depends || s->flags != 0 ||
+        s->reauthorize != 0 || s->loopback || (v->flags & ENGINE_VERDICT_ABSORB) != 0 ||
+        !values_are_steady(&room->prepared[x->layer], tested) ||
         (block ? engine_observes_blocks(e) : engine_observes_permits(e))) {
         room->heard_all = false;
         return;
     }
     room->heard_count++;
-    *h = (struct heard){.layer = a->layer->id,
-                        .discard = a->discard,
-                        .empty = a->count == 0,
-                        .judged = a->judged,
-                        .told = told,
-                        .answer = *answer};
+    *h = *x;
     h->answer.verdict.filter = NULL;
     h->answer.verdict.ended = NULL;
     h->answer.verdict.ended_count = 0;
@@ -538,10 +540,25 @@ static void asking_begin(struct asking *a, struct scene *s, const struct plan *p
     prepare_request(a);
 }
 
+static void keep(const struct asking *a, const struct engine_snapshot *snapshot, const struct recall_key *key,
+                 const struct host_answer *answer)
+{
+    const struct recall_question q = {.layer = a->layer->id,
+                                      .ours = a->ours,
+                                      .judged = a->judged,
+                                      .version = a->version,
+                                      .generation = a->generation,
+                                      .callout = blocker(answer->verdict.filter),
+                                      .values = a->request.values->incomingValue,
+                                      .unknown = a->unknown};
+
+    recall_keep(a->s, snapshot, key, &q, answer);
+}
+
 /* Not inlined: the way past an empty layer needs none of this stack. */
 static __attribute__((noinline)) void question(struct scene *s, const struct engine_snapshot *snapshot,
                                                const struct plan *plan, bool discard, bool listens,
-                                               struct answer *out)
+                                               const struct recall_key *key, struct answer *out)
 {
     struct scratch *room = s->lane->scratch;
     struct host_answer answer = {.verdict = {.action = FWP_ACTION_PERMIT,
@@ -553,11 +570,18 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     asking_begin(&a, s, plan, out->role, out->layer, discard);
     room->level++;
     if (a.count != 0) {
-        ask(&a, snapshot, &answer);
+        if (ask(&a, snapshot, &answer) && key->context != 0)
+            keep(&a, snapshot, key, &answer);
         settle(&a, &answer);
     }
     if (__builtin_expect(room->hears, 0))
-        hear(&a, &answer, listens && of_interest(&a, &answer));
+        hear(s, a.tested, a.complete,
+             &(struct heard){.layer = out->layer,
+                             .discard = discard,
+                             .empty = a.count == 0,
+                             .judged = a.judged,
+                             .told = listens && of_interest(&a, &answer),
+                             .answer = answer});
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
     shift_receive_offset(&a, &answer);
@@ -584,6 +608,10 @@ static void tell_again(struct scene *s, UINT16 layer, const struct host_answer *
     event.cause = cause;
     event.request = &request;
     event.empty = empty;
+    if (c->observer.light) {
+        c->observer.classified(c->observer.ctx, &event);
+        return;
+    }
     stayed = lane_rest(s->lane);
     c->observer.classified(c->observer.ctx, &event);
     lane_back(s->lane, stayed);
@@ -623,6 +651,50 @@ void indicate_heard(struct scene *s, const struct heard *h)
         tell_again(s, h->layer, &h->answer, h->empty, h->discard ? HOST_CAUSE_DISCARD : HOST_CAUSE_INITIAL);
 }
 
+/* May an answer be one that was given before? Who looks at all values hears each time what they are. */
+static bool may_recall(const struct scene *s, const struct plan *plan, bool listens)
+{
+    const struct host_config *c = &s->host->config;
+
+    return s->reauthorize == 0 && s->turns == NULL && !plan->alone && s->lane == &s->host->lanes[0] &&
+           (!listens || c->observer.decisions_only) && !c->knobs.long_way;
+}
+
+static void answer_recalled(struct scene *s, const struct plan *plan, const struct recalled *known,
+                            bool discard, bool listens, struct answer *out)
+{
+    const enum host_cause cause = indicate_cause(s, out->role, discard);
+    struct scratch *room = s->lane->scratch;
+
+    out->verdict = known->answer.verdict;
+    out->filter_id = out->verdict.filter_id;
+    out->depends = known->answer.depends;
+    out->blocked = out->verdict.action == FWP_ACTION_BLOCK;
+    out->callout = out->blocked ? known->callout : 0;
+    indicate_count(s);
+    if (known->judged)
+        __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
+    listens = listens && indicate_matters(s->host, out->role, &known->answer);
+    if (__builtin_expect(room->hears, 0))
+        hear(s, plan->tested, false,
+             &(struct heard){.layer = out->layer,
+                             .discard = discard,
+                             .judged = known->judged,
+                             .told = listens,
+                             .answer = known->answer});
+    if (!listens)
+        return;
+    if (s->host->config.observer.light) {
+        tell_again(s, out->layer, &known->answer, false, cause);
+    } else {
+        struct recalled told = *known; /* who is told may do what makes room for another */
+
+        if (told.answer.depends_on_callout != NULL)
+            told.answer.depends_on_callout = &told.depends_on_callout;
+        tell_again(s, out->layer, &told.answer, false, cause);
+    }
+}
+
 static void hear_settled(struct scratch *room, UINT16 layer)
 {
     if (room->heard_count == HEARD_MOST)
@@ -637,6 +709,8 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
     const struct engine_snapshot *snapshot = engine_pin(s->lane->reader);
     const struct plan *plan = plan_of(room, snapshot, id);
     bool listens = observed(s->host, role, plan);
+    const struct recalled *known;
+    struct recall_key key = {0};
 
     *out = (struct answer){.empty = plan->count == 0, .role = role, .layer = id};
     if (plan->count == 0 && !listens) {
@@ -648,8 +722,11 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
         answer_settled(s, plan, listens, out);
         if (__builtin_expect(room->hears, 0))
             hear_settled(room, id);
+    } else if (plan->count != 0 && may_recall(s, plan, listens) &&
+               (known = recall_find(s, snapshot, plan, id, &key)) != NULL) {
+        answer_recalled(s, plan, known, discard, listens, out);
     } else if (discard || !plan->alone || !inspect(s, snapshot, plan, listens, out)) {
-        question(s, snapshot, plan, discard, listens, out);
+        question(s, snapshot, plan, discard, listens, &key, out);
     }
     out->settled = plan->settled && !discard && !has_owner_fields(role) &&
                    (!listens || s->host->config.observer.decisions_only);

@@ -137,7 +137,9 @@ struct scratch {
     struct kept_address addresses[2]; /* the local end's, the remote one's */
     struct ndis_packet *packets[LEVELS];
     unsigned level;
-    bool hears;     /* paths_refused.c: */
+    struct recalls *recalls[ENGINE_LAYER_COUNT]; /* recall.c's; NULL: nothing was asked there yet */
+    UINT64 recalled;                             /* answers that it gave */
+    bool hears;                                  /* paths_refused.c: */
     bool heard_all; /* that may be told again are in `heard`, and there were no others */
     UINT8 heard_count;
     struct heard heard[HEARD_MOST];
@@ -172,6 +174,9 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
 /* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
                    UINT32 has);
+
+/* recall.c: what it keeps in there. */
+void recall_destroy(struct scratch *room);
 
 /* Counts and tells once more what was heard. Of the scene are read: as indicate_settled() does. */
 void indicate_heard(struct scene *s, const struct heard *h);

@@ -607,12 +607,35 @@ static void scene_of(struct scene *s, struct lane *l, const struct host_frame *f
     s->likely = a->flow;
 }
 
+/* As path_find(): short_way() has seen that the flow needs nothing, and nothing is unsent. Unless another thread has come
+ * while somebody was told. */
+static void find_again(struct scene *s, const struct ahead *a, struct host_outcome *out)
+{
+    struct host_flow *f = a->flow;
+    const bool opened_in = (f->flags & FLOW_INBOUND) != 0;
+    struct ale_view v = {0};
+
+    lane_enter(s->lane);
+    if (__builtin_expect(f->id != a->flow_id || f->state != ALE_AUTHORIZED || f->reasons != 0 ||
+                             (f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE)) != 0,
+                         0)) {
+        lane_leave(s->lane);
+        (void)path_find(s, &v, out);
+        return;
+    }
+    s->flow = f;
+    s->flow_id = out->flow_id = f->id;
+    s->endpoint = ale_endpoint_at(s->lane, f->endpoint);
+    s->connection_direction = opened_in ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
+    out->answers = path_inbound(s) != opened_in;
+    lane_leave(s->lane);
+}
+
 /* A segment that left the short way: the rest of the long one. */
 static __attribute__((noinline)) void rest_of_tcp(struct lane *l, const struct host_frame *f,
                                                   const struct ahead *a, bool in, struct tcp_result *r,
                                                   struct host_outcome *out)
 {
-    struct ale_view v = {0};
     struct scene s;
     struct walk w;
 
@@ -625,7 +648,7 @@ static __attribute__((noinline)) void rest_of_tcp(struct lane *l, const struct h
         out->inbound = true;
     else
         out->outbound = true;
-    (void)path_find(&s, &v, out); /* the flow, which needs nothing */
+    find_again(&s, a, out);
     if (in) {
         lane_enter(l);
         path_passed(&s);

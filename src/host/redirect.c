@@ -167,6 +167,13 @@ bool redirect_has_filters(struct lane *l, enum host_layer role, uint8_t version)
     return n != 0;
 }
 
+bool redirect_may_skip(struct lane *l, enum host_layer role, uint8_t version)
+{
+    const struct host_observer *o = &l->host->config.observer;
+
+    return (o->classified == NULL || o->decisions_only) && !redirect_has_filters(l, role, version);
+}
+
 /* ---- turns --------------------------------------------------------------------------------------------------- */
 
 static struct redirect_answer *answer_of(struct redirect *r, UINT64 filter_id)

@@ -373,6 +373,8 @@ enum ale_result redirect_connect(struct scene *s, struct answer *a)
     bool pended, due = false;
     enum ale_result result;
 
+    if (redirect_may_skip(l, LAYER_CR, as))
+        return ALE_PASS;
     if (!redirect_has_filters(l, LAYER_CR, as)) {
         struct scene t = *s;
 

@@ -86,6 +86,8 @@ void redirect_abandon(struct lane *l, struct ale_operation *op, struct host_flow
 bool redirect_renew(struct lane *l, struct redirect *r, enum ale_kind kind, const struct host_flow *f);
 void redirect_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool redirect_has_filters(struct lane *l, enum host_layer role, uint8_t version); /* lane not held */
+/* Nobody is asked or told there. */
+bool redirect_may_skip(struct lane *l, enum host_layer role, uint8_t version);
 
 /* ---- addresses */
 void redirect_sockaddr(SOCKADDR_STORAGE *out, uint8_t version, const union wire_addr *a, UINT16 port);

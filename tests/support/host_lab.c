@@ -351,6 +351,7 @@ struct values { /* what conditions point to */
     FWP_BYTE_ARRAY16 addresses[8];
     UINT64 words[8];
     FWP_BYTE_ARRAY6 macs[8];
+    FWP_BYTE_BLOB blobs[8];
 };
 
 static void condition(const struct engine_layer *layer, char *text, FWPS_FILTER_CONDITION0 *out,
@@ -406,6 +407,10 @@ static void condition(const struct engine_layer *layer, char *text, FWPS_FILTER_
     case FWP_UINT64:
         v->words[n] = number_named(value);
         to->uint64 = &v->words[n];
+        break;
+    case FWP_BYTE_BLOB_TYPE: /* the text as it stands */
+        v->blobs[n] = (FWP_BYTE_BLOB){(UINT32)strlen(value), (UINT8 *)(uintptr_t)value};
+        to->byteBlob = &v->blobs[n];
         break;
     default:
         fail_msg("host_lab: %s is of a type that rules cannot write", text);

@@ -101,8 +101,8 @@ int host_lab_teardown(void **state);
 /*
  * "<permit|block> <layer> [field<op>value]...", op: = != < > & (all flags set) ~ (any flag set). The layer is
  * a short name ("RA", "IT_DISCARD"), of IPv4 unless a 6 is added ("RA6"). Fields are FWPM_CONDITION_* names
- * without prefix; values are numbers, addresses, or names of constants ("flags~IS_FRAGMENT",
- * "direction=FWP_DIRECTION_INBOUND"). Committed at once; rules of a layer that come later are heavier.
+ * without prefix; values are numbers, addresses, names of constants ("flags~IS_FRAGMENT",
+ * "direction=FWP_DIRECTION_INBOUND"), or the bytes of an app id ("ale_app_id=one"). Committed at once; rules of a layer that come later are heavier.
  * Returns the filter's id.
  */
 UINT64 host_lab_rule(struct host_lab *l, const char *rule);

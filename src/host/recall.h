@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recall.c's door, for indicate.c: answers that are given once more. By the lane's worker alone, the policy pinned. */
+#ifndef WEIR_HOST_RECALL_H
+#define WEIR_HOST_RECALL_H
+
+#include "host/indicate.h"
+
+#define RECALL_CLASSES 3
+
+/* What tells a question from others at its layer. */
+struct recall_key {
+    UINT32 context; /* 0: it has no key, and its answer is not kept */
+    UINT32 classes[RECALL_CLASSES];
+    UINT32 kind; /* the protocol; the type of the remote address, where it is tested */
+};
+
+struct recalled {
+    struct recall_key key;
+    UINT32 callout; /* of the filter behind a block; 0: it has none */
+    bool judged;
+    struct host_answer answer;
+    GUID depends_on_callout; /* answer.depends_on_callout points here, or is NULL */
+};
+
+/* A question that was asked, for recall_keep(). */
+struct recall_question {
+    UINT16 layer;
+    bool ours, judged;          /* ours: as the plan said; judged: the judge was asked */
+    UINT64 version, generation; /* as the plan's were */
+    UINT32 callout;             /* as in struct recalled */
+    const FWPS_INCOMING_VALUE0 *values;
+    UINT64 unknown;
+};
+
+/* The answer to this question; NULL: it is to be asked, and kept under *key. Valid until the next question. The plan is the
+ * snapshot's, and the scene is one that is not asked about again (reauthorize) or in turns. */
+const struct recalled *recall_find(const struct scene *s, const struct engine_snapshot *snapshot,
+                                   const struct plan *plan, UINT16 layer, struct recall_key *key);
+/* key->context is not 0; answer: what engine or judge said, and they did not fail. */
+void recall_keep(const struct scene *s, const struct engine_snapshot *snapshot, const struct recall_key *key,
+                 const struct recall_question *q, const struct host_answer *answer);
+
+#endif
