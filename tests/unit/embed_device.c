@@ -141,6 +141,72 @@ static void a_process_that_exits(void **state)
     assert_int_equal(weir_control(s->device, LINKED_ECHO, "x", 1, &(char){0}, 1, NULL, 0), STATUS_SUCCESS);
 }
 
+/* ---- the end of an engine -------------------------------------------------------------------------------- */
+
+static struct {
+    PDEVICE_OBJECT device;
+    unsigned order; /* the decimal digits: 1 closed, 2 told, 3 unloaded */
+} last;
+
+static NTSTATUS last_dispatch(PDEVICE_OBJECT device, PIRP irp)
+{
+    const UCHAR major = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+
+    (void)device;
+    if (major == IRP_MJ_CLOSE)
+        last.order = last.order * 10 + 1;
+    if (major == IRP_MJ_SHUTDOWN)
+        last.order = last.order * 10 + 2;
+    irp->IoStatus.Status = STATUS_SUCCESS;
+    irp->IoStatus.Information = 0;
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
+static VOID last_unload(PDRIVER_OBJECT driver)
+{
+    (void)driver;
+    last.order = last.order * 10 + 3;
+    IoUnregisterShutdownNotification(last.device);
+    IoDeleteDevice(last.device);
+}
+
+static NTSTATUS last_entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
+{
+    UNICODE_STRING name = RTL_CONSTANT_STRING(u"\\Device\\Last");
+
+    (void)path;
+    driver->DriverUnload = last_unload;
+    driver->MajorFunction[IRP_MJ_CREATE] = driver->MajorFunction[IRP_MJ_CLOSE] =
+        driver->MajorFunction[IRP_MJ_CLEANUP] = driver->MajorFunction[IRP_MJ_SHUTDOWN] = last_dispatch;
+    assert_int_equal(IoCreateDevice(driver, 0, &name, FILE_DEVICE_UNKNOWN, 0, FALSE, &last.device),
+                     STATUS_SUCCESS);
+    return IoRegisterShutdownNotification(last.device);
+}
+
+/* A machine that ends shuts down first: after its programs, before its drivers. One driver that is unloaded is no end. */
+static void the_machine_shuts_down(void **state)
+{
+    const struct weir_driver_config config = {.entry = last_entry, .name = "last"};
+    struct weir_driver *driver;
+    struct embed_lab l;
+
+    (void)state;
+    for (unsigned ends = 0; ends < 2; ends++) {
+        memset(&last, 0, sizeof last);
+        embed_lab_open(&l, NULL);
+        driver = weir_driver_with(l.w, &config);
+        assert_non_null(driver);
+        assert_non_null(weir_open(l.program, "\\Device\\Last", NULL));
+        if (!ends) {
+            assert_int_equal(weir_driver_unload(driver), 0);
+            assert_true(weir_expect_clean(l.w));
+        }
+        embed_lab_close(&l);
+        assert_int_equal(last.order, ends ? 123 : 13);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_that_are_not_there, begin, end),
         cmocka_unit_test_setup_teardown(misuse_is_told, begin, end),
         cmocka_unit_test_setup_teardown(a_process_that_exits, begin, end),
+        cmocka_unit_test(the_machine_shuts_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
