@@ -45,6 +45,9 @@
  * it with a reader and room of its own (ale_visit()): the worker's may be in use further down on the same
  * stack.
  *
+ * A completed accept, of which nothing is asked again, is put into the lane's backlog and ended by whoever enters the
+ * lane next (ale_backlog.c).
+ *
  * The lane's lock guards tables, states, operations, contexts and lists; it is never held while indicate(),
  * flowDeleteFn or the observer run. Before a classify the state is CLASSIFYING and the subject's generation
  * is noted; afterwards whoever finds another generation has been overtaken (aborted, ended, completed by
@@ -144,9 +147,7 @@ bool ale_flow_step(struct lane *l, struct host_flow *f, enum ale_event event)
  * ---------------------------------------------------------------------------------------------
  */
 
-/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). Its lifetime is what it
- * was given when it was pended, and begins now. Lane held. */
-static void let_go(struct lane *l, struct host_flow *f)
+void ale_let_go(struct lane *l, struct host_flow *f)
 {
     if (f->state != ALE_PENDED || (f->operations != 0 && ale_operations_wait(l, f->operations, NULL)))
         return;
@@ -187,21 +188,20 @@ static bool is_quiet(const struct ale_operation *op)
     return op->cancelled || op->kind == ALE_ACCEPT;
 }
 
-/* Lane held. *c: what is told of it; NULL: nobody listens. */
+/* Lane held. *c: what is told of it. */
 static void finish(struct lane *l, struct ale_operation *op, struct host_completed *c)
 {
     struct host_flow *f = op->flow_id != 0 ? ale_flow_at(l, op->flow_slot, op->flow_id) : NULL;
     const bool lets_go = !op->cancelled && op->kind == ALE_ACCEPT && f != NULL;
 
-    if (c != NULL)
-        *c = (struct host_completed){.frame = op->frame,
-                                     .flow_id = op->flow_id,
-                                     .operation = operation_of(op),
-                                     .cancelled = op->cancelled,
-                                     .permitted = is_permitted(op, f)};
+    *c = (struct host_completed){.frame = op->frame,
+                                 .flow_id = op->flow_id,
+                                 .operation = operation_of(op),
+                                 .cancelled = op->cancelled,
+                                 .permitted = is_permitted(op, f)};
     ale_operation_end(l, op, f);
     if (lets_go)
-        let_go(l, f);
+        ale_let_go(l, f);
 }
 
 void ale_operation_run(struct lane *l, struct ale_operation *op)
@@ -279,7 +279,7 @@ NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_
         return STATUS_FWP_TCPIP_NOT_READY;
     shared = op->pended || op->kind == ALE_BIND || op->kind == ALE_LISTEN;
     if (shared)
-        rt_mutex_lock(l->lock);
+        lane_lock(l);
     context = ale_operation_pend(ale, op, k->callout);
     if (context != NULL && !op->pended) {
         op->pended = true;
@@ -295,7 +295,10 @@ NTSTATUS host_pend(struct host *h, HANDLE completion_handle, HANDLE *completion_
 
 void host_complete_ahead(struct host *h, HANDLE completion_context)
 {
-    __builtin_prefetch(ale_operation_named(ale_of(&h->lanes[0]), completion_context), 1);
+    const struct ale *ale = ale_of(&h->lanes[0]);
+
+    __builtin_prefetch(ale_operation_awaited(ale, ale_operation_slot(completion_context)), 1);
+    __builtin_prefetch(ale_operation_named(ale, completion_context), 1);
 }
 
 /* A last completion of what is not quiet. */
@@ -311,28 +314,17 @@ static void carry_on(struct lane *l, struct ale_operation *op)
     ale_leave(visitor);
 }
 
-/* Before the lane is entered, so that nobody waits for it there. The operation is the caller's, or it is none. */
-static void fetch_flow(const struct lane *l, HANDLE completion_context)
+/* The general way: what is asked again, put off, cancelled, pended by several, or still has its classify; and what is no
+ * context, any longer. The lane is held, and left. */
+static __attribute__((noinline)) NTSTATUS complete_slowly(struct lane *l, HANDLE completion_context)
 {
-    const struct ale *ale = ale_of(l);
-
-    if (ale_operation_slot(completion_context) >= __atomic_load_n(&ale->operation_slots, __ATOMIC_RELAXED))
-        return;
-    flow_table_fetch(l->flows, __atomic_load_n(&ale_operation_named(ale, completion_context)->flow_slot,
-                                               __ATOMIC_RELAXED));
-}
-
-NTSTATUS host_complete(struct host *h, HANDLE completion_context)
-{
-    struct lane *l = &h->lanes[0];
     const unsigned bit = ale_operation_bit(completion_context);
-    const struct host_config *config = &h->config;
+    const struct host_config *config = &l->host->config;
     struct host_completed c;
     struct ale_operation *op;
     bool run, quiet;
 
-    fetch_flow(l, completion_context);
-    rt_mutex_lock(l->lock);
+    lane_settle(l);
     op = ale_operation_of(ale_of(l), completion_context);
     if (op == NULL || !(op->outstanding & bit)) {
         rt_mutex_unlock(l->lock);
@@ -342,12 +334,47 @@ NTSTATUS host_complete(struct host *h, HANDLE completion_context)
     run = op->outstanding == 0 && op->waiting;
     quiet = run && is_quiet(op) && ale_of(l)->defer == NULL;
     if (quiet)
-        finish(l, op, config->completed != NULL ? &c : NULL);
+        finish(l, op, &c);
     rt_mutex_unlock(l->lock);
     if (run && !quiet)
         carry_on(l, op);
     else if (quiet && config->completed != NULL)
         config->completed(config->ctx, &c);
+    return STATUS_SUCCESS;
+}
+
+/* The lane is held, and left before it is told. */
+static __attribute__((noinline)) void tell_accepted(struct lane *l, const struct ale_operation *op)
+{
+    const struct host_config *config = &l->host->config;
+    const struct host_completed c = {.frame = op->frame,
+                                     .flow_id = op->flow_id,
+                                     .operation = HOST_OPERATION_ACCEPT,
+                                     .cancelled = op->cancelled};
+
+    rt_mutex_unlock(l->lock);
+    config->completed(config->ctx, &c);
+}
+
+NTSTATUS host_complete(struct host *h, HANDLE completion_context)
+{
+    struct lane *l = &h->lanes[0];
+    struct ale *ale = ale_of(l);
+    const uintptr_t slot = ale_operation_slot(completion_context);
+    struct ale_operation *op;
+
+    rt_mutex_lock(l->lock); /* what is in the backlog may stay there: no context of it is awaited */
+    if (__builtin_expect(slot >= ale->operation_slots || ale->defer != NULL ||
+                             *ale_operation_awaited(ale, slot) != completion_context,
+                         0))
+        return complete_slowly(l, completion_context);
+    *ale_operation_awaited(ale, slot) = NULL;
+    op = ale_operation_named(ale, completion_context);
+    ale_backlog_put(l, op);
+    if (__builtin_expect(h->config.completed != NULL, 0)) /* ended or not, it is as it was */
+        tell_accepted(l, op);
+    else
+        rt_mutex_unlock(l->lock);
     return STATUS_SUCCESS;
 }
 
@@ -387,6 +414,7 @@ struct lane *ale_visit(struct host *h)
     v->lane = (struct lane){
         .host = h,
         .lock = l->lock,
+        .backlog = l->backlog,
         .flows = l->flows,
         .fragments = l->fragments,
         .endpoints = l->endpoints,
@@ -424,6 +452,7 @@ int ale_create(struct lane *l)
     if (ale == NULL)
         return -ENOMEM;
     l->ale = ale;
+    l->backlog = &ale->backlog.count;
     ale->now_ns = l->host->now_ns;
     e = ale_operations_create(ale);
     if (e != 0)

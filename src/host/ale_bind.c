@@ -420,7 +420,7 @@ NTSTATUS host_socket_status(struct host *h, struct host_endpoint *e)
     struct lane *l = &h->lanes[0];
     NTSTATUS bound, listens;
 
-    rt_mutex_lock(l->lock);
+    lane_lock(l);
     bound = e->refused ? STATUS_ACCESS_DENIED : status_of_state(ale_endpoint_of(e)->bind);
     listens = status_of_state(ale_endpoint_of(e)->listen);
     rt_mutex_unlock(l->lock);
@@ -442,7 +442,7 @@ NTSTATUS host_membership(struct host *h, struct host_endpoint *e, const union wi
             return STATUS_NO_MEMORY;
         more->address = *group;
     }
-    rt_mutex_lock(l->lock);
+    lane_lock(l);
     for (at = &x->groups; *at != NULL && !wire_addr_equal(&(*at)->address, group); at = &(*at)->next)
         ;
     if (join && *at == NULL) {

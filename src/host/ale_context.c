@@ -289,7 +289,7 @@ NTSTATUS host_flow_associate(struct host *h, UINT64 flow_id, UINT16 layer_id, UI
         !engine_callout_by_id(h->config.engine, callout_id, &callout) ||
         (callout.layer_id != layer_id && callout.layer_id != ENGINE_ANY_LAYER) || callout.flow_delete == NULL)
         return status;
-    rt_mutex_lock(l->lock);
+    lane_lock(l);
     f = flow_table_by_id(l->flows, flow_id);
     if (f == NULL || f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE))
         goto out;

@@ -569,7 +569,7 @@ void host_endpoints(struct host *h, void (*fn)(void *ctx, const struct host_endp
     for (size_t i = 0; i < h->lane_count; i++) {
         struct lane *l = &h->lanes[i];
 
-        rt_mutex_lock(l->lock);
+        lane_lock(l);
         for (UINT32 slot = 1; slot < ale_endpoints_slots(l); slot++) {
             const struct host_endpoint *e = ale_endpoint_at(l, slot);
             struct host_endpoint_info info;

@@ -172,7 +172,7 @@ void ale_reauthorize(struct host *h, UINT32 reason, UINT32 interface_index)
     for (size_t i = 0; i < h->lane_count; i++) {
         struct marking m = {&h->lanes[i], reason, interface_index};
 
-        rt_mutex_lock(m.lane->lock);
+        lane_lock(m.lane);
         flow_table_each(m.lane->flows, mark_flow, &m);
         rt_mutex_unlock(m.lane->lock);
     }

@@ -109,7 +109,7 @@ void host_flows(struct host *h, void (*fn)(void *ctx, const struct host_flow_inf
     for (size_t i = 0; i < h->lane_count; i++) {
         struct told t = {&h->lanes[i], fn, ctx};
 
-        rt_mutex_lock(h->lanes[i].lock);
+        lane_lock(&h->lanes[i]);
         flow_table_each(h->lanes[i].flows, tell_one, &t);
         rt_mutex_unlock(h->lanes[i].lock);
     }

@@ -53,7 +53,7 @@ struct ale_rest {
     bool as_asked : 1;         /* AC was asked about the tuple that was asked for (RED-26) */
     struct redirect *redirect; /* of BR, CR, EC: a reference */
 };
-_Static_assert(sizeof(struct ale_operation) + sizeof(struct ale_rest) <= 256,
+_Static_assert(sizeof(struct ale_operation) + sizeof(struct ale_rest) + sizeof(HANDLE) <= 256,
                "what a pended operation costs");
 
 /* What a classify of an operation came to. */
@@ -64,9 +64,20 @@ struct redirect;
 struct redirects;
 struct redirect_records;
 
+/* Accepts that were completed and are ended by whoever enters the lane next (ale_backlog.c). */
+#define ALE_BACKLOG 32u
+struct ale_backlog {
+    UINT32 count;
+    struct ale_operation *ends[ALE_BACKLOG];
+};
+
 struct ale {
     UINT64 now_ns;
-    struct span operations, rests;          /* struct ale_operation, struct ale_rest, by slot */
+    struct ale_backlog backlog;
+    struct span operations, rests; /* struct ale_operation, struct ale_rest, by slot */
+    /* HANDLE, by slot: of an accept that waits for one completion and nothing else, its context; else NULL. That is all
+     * that host_complete() must look at, and of many operations it stays in the caches. */
+    struct span awaited;
     UINT32 operation_slots, operation_free; /* ever used; the list of free ones */
     struct ale_hold *holds;
     struct ale_context **contexts;         /* by flow id */
@@ -130,12 +141,26 @@ static inline HANDLE ale_operation_handle(const struct ale_operation *op)
     return (HANDLE)((uintptr_t)op->generation << 32 | (uintptr_t)(op->slot + 1));
 }
 
+static inline HANDLE *ale_operation_awaited(const struct ale *ale, uintptr_t slot)
+{
+    return (HANDLE *)ale->awaited.base + slot;
+}
+
 /* What a context's ticket is in op->outstanding; 0: a handle's, or nobody's. */
 static inline unsigned ale_operation_bit(HANDLE context)
 {
     unsigned ticket = (unsigned)((uintptr_t)context >> ALE_TICKET_SHIFT & 0xff);
 
     return ticket != 0 && ticket <= ALE_TICKETS ? 1u << (ticket - 1) : 0;
+}
+/* An accept that waits, and the last of whose tickets is back: ended, and its flow let go, before anybody looks. */
+static inline void ale_backlog_put(struct lane *l, struct ale_operation *op)
+{
+    struct ale_backlog *b = &ale_of(l)->backlog;
+
+    b->ends[b->count++] = op;
+    if (b->count == ALE_BACKLOG)
+        ale_backlog_settle(l);
 }
 /* f: its flow, as ale_flow_at() has it; NULL: it is gone, or there is none. */
 void ale_operation_end(struct lane *l, struct ale_operation *op, struct host_flow *f);
@@ -169,6 +194,9 @@ bool ale_operation_due(const struct ale_operation *op);
 /* All who pended it have completed it: what is to be done then. Of a cancelled one nothing. Tells
  * host_config.completed. The lane not held. */
 void ale_operation_run(struct lane *l, struct ale_operation *op);
+/* What a pended accept leaves: its packet is asked about when it comes again (PEND-24). Its lifetime is what it
+ * was given when it was pended, and begins now. */
+void ale_let_go(struct lane *l, struct host_flow *f);
 /* Puts that off to the host's own thread (ale_defer.c). False: it is to be done at once. create: 0 or
  * -ENOMEM. */
 bool ale_defer(struct lane *l, struct ale_operation *op);

@@ -34,7 +34,8 @@ static struct ale_operation *take_slot(struct ale *ale)
         return op;
     }
     slot = ale->operation_slots;
-    if (slot == ALE_MAX_SLOTS || span_grow(&ale->operations, (slot + 1) * sizeof(*op), &budget) != 0)
+    if (slot == ALE_MAX_SLOTS || span_grow(&ale->operations, (slot + 1) * sizeof(*op), &budget) != 0 ||
+        span_grow(&ale->awaited, (slot + 1) * sizeof(HANDLE), &budget) != 0)
         return NULL;
     __atomic_store_n(&ale->operation_slots, slot + 1, __ATOMIC_RELAXED);
     op = operation_at(ale, slot);
@@ -249,8 +250,10 @@ void ale_operation_end(struct lane *l, struct ale_operation *op, struct host_flo
     struct ale *ale = ale_of(l);
     struct redirect *r = is_redirect(op) ? rest_of(ale, op)->redirect : NULL;
 
-    if (op->waiting)
+    if (op->waiting) {
         unchain(ale, op, f);
+        *ale_operation_awaited(ale, op->slot) = NULL;
+    }
     if (r != NULL) {
         rest_of(ale, op)->redirect = NULL;
         redirect_dropped(r);
@@ -291,6 +294,9 @@ enum ale_outcome ale_operation_returned(struct lane *l, struct ale_operation *op
     }
     op->waiting = true;
     chain(ale_of(l), op, f);
+    if (op->kind == ALE_ACCEPT && (op->outstanding & (op->outstanding - 1)) == 0 && op->outstanding != 0)
+        *ale_operation_awaited(ale_of(l), op->slot) =
+            context_of(op, (unsigned)__builtin_ctz(op->outstanding));
     if (!op->cancelled && !(hard && !is_own_block(l, op, a)))
         return ALE_WAITS;
     op->cancelled = true; /* PEND-11: its completions are still owed */
@@ -342,7 +348,8 @@ int ale_operations_create(struct ale *ale)
 {
     ale->operation_free = NONE;
     if (span_open(&ale->operations, (size_t)ALE_MAX_SLOTS * sizeof(struct ale_operation)) != 0 ||
-        span_open(&ale->rests, (size_t)ALE_MAX_SLOTS * sizeof(struct ale_rest)) != 0) {
+        span_open(&ale->rests, (size_t)ALE_MAX_SLOTS * sizeof(struct ale_rest)) != 0 ||
+        span_open(&ale->awaited, (size_t)ALE_MAX_SLOTS * sizeof(HANDLE)) != 0) {
         ale_operations_destroy(ale);
         return -ENOMEM;
     }
@@ -353,4 +360,5 @@ void ale_operations_destroy(struct ale *ale)
 {
     span_close(&ale->operations);
     span_close(&ale->rests);
+    span_close(&ale->awaited);
 }

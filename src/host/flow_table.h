@@ -129,7 +129,8 @@ bool flow_table_rename(struct flow_table *t, struct host_flow *f, const struct h
 /* f and its slot are free from now on; until the slot is used again its id is 0. */
 void flow_table_remove(struct flow_table *t, struct host_flow *f);
 struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot); /* NULL: free */
-void flow_table_fetch(const struct flow_table *t, uint32_t slot);     /* into the caches: a hint */
+/* How it stands, and who waits for it, into the caches: a hint. */
+void flow_table_fetch(const struct flow_table *t, uint32_t slot);
 uint32_t flow_table_slot(const struct flow_table *t, const struct host_flow *f);
 /* NULL: gone. Quick for a flow that was asked for before, or remembered; else goes through all of them. */
 struct host_flow *flow_table_by_id(struct flow_table *t, uint64_t id);

@@ -341,6 +341,8 @@ void ale_endpoint_prefetch(const struct lane *l, UINT32 slot);
 /* ... and where endpoints of this local end are found. */
 void ale_endpoint_prefetch_key(const struct lane *l, const struct host_flow_key *k);
 void ale_shutdown(struct host *h);
+/* Carries out the lane's backlog. Lane held. */
+void ale_backlog_settle(struct lane *l);
 /* host_reauthorize() for flows authorized for this interface alone (0: all): host_set_profile() calls it. */
 void ale_reauthorize(struct host *h, UINT32 reason, UINT32 interface_index);
 /* Endpoints that receive a multicast or broadcast (ORD-21): the n-th, NULL beyond. */
@@ -519,8 +521,9 @@ struct near {
 struct lane {
     struct host *host;
     struct rt_mutex *lock;
-    bool stays; /* lane_enter(): of its worker alone, */
-    bool kept;  /* or of a visitor's copy */
+    const UINT32 *backlog; /* ale_backlog.c's: completions that wait for who enters next */
+    bool stays;            /* lane_enter(): of its worker alone, */
+    bool kept;             /* or of a visitor's copy */
     struct engine_reader *reader;
     struct flow_table *flows;
     struct fragments *fragments;
@@ -555,14 +558,26 @@ struct lane {
  * The lane, entered and left by its worker or by a visitor with a struct lane of its own. A worker that has a
  * frame goes in and out several times; within host_frame() it stays: leaving is put off until foreign code is
  * called (a classify, an observer, a callout's function: lane_rest()) or the frame is done. Nobody then waits
- * for a lane that a waiting worker has. Who takes &host->lanes[0] from any thread locks l->lock itself, and
- * calls nothing that enters.
+ * for a lane that a waiting worker has. Who takes &host->lanes[0] from any thread locks it with lane_lock(), and
+ * calls nothing that enters; l->lock itself is enough for who reads neither flows nor endpoints nor operations.
  */
+static inline void lane_settle(struct lane *l)
+{
+    if (__builtin_expect(*l->backlog != 0, 0))
+        ale_backlog_settle(l);
+}
+
+static inline void lane_lock(struct lane *l)
+{
+    rt_mutex_lock(l->lock);
+    lane_settle(l);
+}
+
 static inline void lane_enter(struct lane *l)
 {
     if (l->kept)
         return;
-    rt_mutex_lock(l->lock);
+    lane_lock(l);
     l->kept = l->stays;
 }
 

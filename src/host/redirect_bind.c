@@ -295,7 +295,7 @@ UINT32 host_closures(struct host *h, const struct host_owner *owner)
     struct lane *l = &h->lanes[0];
     UINT32 count = 0;
 
-    rt_mutex_lock(l->lock);
+    lane_lock(l);
     if (redirects_of(h)->counts.closing != 0)
         for (UINT32 slot = 1; slot < ale_endpoints_slots(l); slot++) {
             const struct host_endpoint *e = ale_endpoint_at(l, slot);

@@ -12,6 +12,7 @@ static __attribute__((noinline)) void take_slowly(struct lane *l, uintptr_t me)
             rt_cond_wait(l->turn_over, l->lock, RT_FOREVER);
         l->turn_waiting--;
     }
+    lane_settle(l);
     __atomic_store_n(&l->turn, me, __ATOMIC_RELAXED);
     l->turn_depth++;
     l->stays = l->kept = true;
