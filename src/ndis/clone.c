@@ -17,6 +17,7 @@
 #include "ndis/inside.h"
 #include "ndis/slice.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 
 #define ALIGNED(n) (((n) + MEMORY_ALLOCATION_ALIGNMENT - 1) & ~(size_t)(MEMORY_ALLOCATION_ALIGNMENT - 1))
 
@@ -169,6 +170,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateCloneNetBufferList(NET_BUFFER_LIST *OriginalN
 {
     NET_BUFFER_LIST *clone;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateCloneNetBufferList);
     clone = ndis_nbl_clone(OriginalNetBufferList, NetBufferListPoolHandle, NetBufferPoolHandle, false,
                            NDIS_BY_NDIS, __builtin_return_address(0));
@@ -186,6 +188,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateCloneNetBufferList(NET_BUFFER_LIST *OriginalN
 
 VOID NTAPI NdisFreeCloneNetBufferList(NET_BUFFER_LIST *CloneNetBufferList, ULONG FreeCloneFlags)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     (void)FreeCloneFlags; /* how it was made is known */
     ndis_nbl_free(CloneNetBufferList, NDIS_MADE_CLONE, NDIS_BY_NDIS, __builtin_return_address(0));
 }
@@ -268,6 +271,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *Origin
                                                          ULONG MaximumLength, ULONG DataOffsetDelta,
                                                          ULONG DataBackFill, ULONG AllocateFragmentFlags)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateFragmentNetBufferList);
     struct ndis_block *parent = ndis_block_of(OriginalNetBufferList);
     size_t buffers = 0, mdls = 0;
@@ -306,6 +310,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateFragmentNetBufferList(NET_BUFFER_LIST *Origin
 VOID NTAPI NdisFreeFragmentNetBufferList(NET_BUFFER_LIST *FragmentNetBufferList, ULONG DataOffsetDelta,
                                          ULONG FreeFragmentFlags)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     (void)DataOffsetDelta; /* what retreats put in front goes with the list */
     (void)FreeFragmentFlags;
     ndis_nbl_free(FragmentNetBufferList, NDIS_MADE_FRAGMENT, NDIS_BY_NDIS, __builtin_return_address(0));
@@ -393,6 +398,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateReassembledNetBufferList(NET_BUFFER_LIST *Fra
 {
     NET_BUFFER_LIST *next, *nbl;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateReassembledNetBufferList);
     if (FragmentNetBufferList == NULL || AllocateReassembleFlags != 0)
         return NULL;
@@ -407,6 +413,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateReassembledNetBufferList(NET_BUFFER_LIST *Fra
 VOID NTAPI NdisFreeReassembledNetBufferList(NET_BUFFER_LIST *ReassembledNetBufferList, ULONG DataOffsetDelta,
                                             ULONG FreeReassembleFlags)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     (void)DataOffsetDelta;
     (void)FreeReassembleFlags;
     ndis_nbl_free(ReassembledNetBufferList, NDIS_MADE_REASSEMBLED, NDIS_BY_NDIS, __builtin_return_address(0));

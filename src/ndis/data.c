@@ -18,6 +18,7 @@
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 #include "nt/mdl.h"
 
 /* An MDL that a retreat put in front, newest first. */
@@ -125,6 +126,7 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG Dat
                                                 ULONG DataBackFill,
                                                 NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_STATUS(NdisRetreatNetBufferDataStart);
     return ndis_retreat(NetBuffer, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
 }
@@ -135,6 +137,7 @@ VOID NTAPI NdisAdvanceNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffset
     NET_BUFFER *nb = NetBuffer;
     struct front *f;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (DataOffsetDelta > nb->DataLength) {
         ledger_report(LEDGER_BUGCHECK, __builtin_return_address(0),
                       "NdisAdvanceNetBufferDataStart beyond the end of the data");
@@ -177,6 +180,7 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferLi
                                                     NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler,
                                                     NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_STATUS(NdisRetreatNetBufferListDataStart);
     return ndis_retreat_list(NetBufferList, DataOffsetDelta, DataBackFill, AllocateMdlHandler,
                              FreeMdlHandler);
@@ -185,6 +189,7 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(NET_BUFFER_LIST *NetBufferLi
 VOID NTAPI NdisAdvanceNetBufferListDataStart(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta,
                                              BOOLEAN FreeMdl, NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     for (NET_BUFFER *nb = NetBufferList->FirstNetBuffer; nb != NULL; nb = nb->Next)
         NdisAdvanceNetBufferDataStart(nb, DataOffsetDelta, FreeMdl, FreeMdlHandler);
 }
@@ -204,6 +209,7 @@ static bool aligned(const uint8_t *p, ULONG multiple, ULONG offset)
 PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID Storage, ULONG AlignMultiple,
                               ULONG AlignOffset)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisGetDataBuffer);
     MDL *mdl = NetBuffer->CurrentMdl;
     ULONG skip = NetBuffer->CurrentMdlOffset;
@@ -289,6 +295,7 @@ NDIS_STATUS NTAPI NdisCopyFromNetBufferToNetBuffer(NET_BUFFER *Destination, ULON
                                                    ULONG BytesToCopy, NET_BUFFER const *Source,
                                                    ULONG SourceOffset, ULONG *BytesCopied)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_STATUS(NdisCopyFromNetBufferToNetBuffer);
     struct walk to = walk_begin(Destination, DestinationOffset, BytesToCopy, true);
     struct walk from = walk_begin(Source, SourceOffset, BytesToCopy, false);
@@ -358,6 +365,7 @@ ULONG NTAPI NdisQueryNetBufferPhysicalCount(NET_BUFFER *NetBuffer)
     size_t skip = NetBuffer->CurrentMdlOffset, left = NetBuffer->DataLength;
     ULONG pages = 0;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     for (MDL *mdl = NetBuffer->CurrentMdl; mdl != NULL && left != 0; mdl = mdl->Next, skip = 0) {
         size_t part = mdl->ByteCount > skip ? mdl->ByteCount - skip : 0;
 

@@ -13,6 +13,7 @@
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 
 #define ALIGNED(n) (((n) + MEMORY_ALLOCATION_ALIGNMENT - 1) & ~(size_t)(MEMORY_ALLOCATION_ALIGNMENT - 1))
 
@@ -57,6 +58,7 @@ void ndis_contexts_end(NET_BUFFER_LIST *nbl)
 NDIS_STATUS NTAPI NdisAllocateNetBufferListContext(NET_BUFFER_LIST *NetBufferList, USHORT ContextSize,
                                                    USHORT ContextBackFill, ULONG PoolTag)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_STATUS(NdisAllocateNetBufferListContext);
     NET_BUFFER_LIST_CONTEXT *c = NetBufferList->Context;
     struct area *a;
@@ -82,6 +84,7 @@ VOID NTAPI NdisFreeNetBufferListContext(NET_BUFFER_LIST *NetBufferList, USHORT C
 {
     NET_BUFFER_LIST_CONTEXT *c = NetBufferList->Context;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (c == NULL || ContextSize > c->Size - c->Offset) {
         ledger_report(LEDGER_BUGCHECK, __builtin_return_address(0),
                       "NdisFreeNetBufferListContext: more than was allocated");
@@ -106,6 +109,7 @@ static void copy_info(NET_BUFFER_LIST *to, const NET_BUFFER_LIST *from, const ui
 VOID NTAPI NdisCopySendNetBufferListInfo(NET_BUFFER_LIST *DestNetBufferList,
                                          NET_BUFFER_LIST const *SrcNetBufferList)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     static const uint8_t ids[] = {
         TcpIpChecksumNetBufferListInfo,
         IPsecOffloadV1NetBufferListInfo,
@@ -126,6 +130,7 @@ VOID NTAPI NdisCopySendNetBufferListInfo(NET_BUFFER_LIST *DestNetBufferList,
 VOID NTAPI NdisCopyReceiveNetBufferListInfo(NET_BUFFER_LIST *DestNetBufferList,
                                             NET_BUFFER_LIST const *SrcNetBufferList)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     static const uint8_t ids[] = {
         TcpIpChecksumNetBufferListInfo,
         IPsecOffloadV1NetBufferListInfo,

@@ -9,6 +9,7 @@
 
 #include "ledger/ledger.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 #include "ndis.h"
 #include "rt/rt.h"
 
@@ -34,23 +35,27 @@ VOID NTAPI NdisAcquireSpinLock(PNDIS_SPIN_LOCK SpinLock)
 {
     KIRQL before;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     KeAcquireSpinLock(&SpinLock->SpinLock, &before);
     SpinLock->OldIrql = before;
 }
 
 VOID NTAPI NdisReleaseSpinLock(PNDIS_SPIN_LOCK SpinLock)
 {
+    NT_IRQL_MIN(DISPATCH_LEVEL);
     KeReleaseSpinLock(&SpinLock->SpinLock, SpinLock->OldIrql);
 }
 
 VOID NTAPI NdisDprAcquireSpinLock(PNDIS_SPIN_LOCK SpinLock)
 {
+    NT_IRQL_MIN(DISPATCH_LEVEL);
     KeAcquireSpinLockAtDpcLevel(&SpinLock->SpinLock);
     SpinLock->OldIrql = DISPATCH_LEVEL;
 }
 
 VOID NTAPI NdisDprReleaseSpinLock(PNDIS_SPIN_LOCK SpinLock)
 {
+    NT_IRQL_MIN(DISPATCH_LEVEL);
     KeReleaseSpinLockFromDpcLevel(&SpinLock->SpinLock);
 }
 
@@ -61,6 +66,7 @@ PNDIS_RW_LOCK_EX NTAPI NdisAllocateRWLock(NDIS_HANDLE NdisHandle)
 {
     NDIS_RW_LOCK_EX *l;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateRWLock);
     (void)NdisHandle;
     l = calloc(1, sizeof(*l));
@@ -74,6 +80,7 @@ PNDIS_RW_LOCK_EX NTAPI NdisAllocateRWLock(NDIS_HANDLE NdisHandle)
 
 VOID NTAPI NdisFreeRWLock(PNDIS_RW_LOCK_EX Lock)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (ledger_close(LEDGER_POOL, (uintptr_t)Lock, __builtin_return_address(0)))
         free(Lock);
 }
@@ -81,12 +88,11 @@ VOID NTAPI NdisFreeRWLock(PNDIS_RW_LOCK_EX Lock)
 static void acquire(NDIS_RW_LOCK_EX *l, LOCK_STATE_EX *state, UCHAR flags, bool writing)
 {
     state->Flags = flags;
-    state->OldIrql = DISPATCH_LEVEL;
-    if ((flags & NDIS_RWL_AT_DISPATCH_LEVEL) == 0) {
+    state->OldIrql = KeGetCurrentIrql();
+    if ((flags & NDIS_RWL_AT_DISPATCH_LEVEL) == 0 && state->OldIrql < DISPATCH_LEVEL) {
         KIRQL before;
 
         KeRaiseIrql(DISPATCH_LEVEL, &before);
-        state->OldIrql = before;
     }
     for (bool have = false; !have;) {
         KeAcquireSpinLockAtDpcLevel(&l->guard);
@@ -104,18 +110,21 @@ static void acquire(NDIS_RW_LOCK_EX *l, LOCK_STATE_EX *state, UCHAR flags, bool 
 
 VOID NTAPI NdisAcquireRWLockRead(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState, UCHAR Flags)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     acquire(Lock, LockState, Flags, false);
     ledger_open(LEDGER_LOCK, (uintptr_t)LockState, 0, "NDIS reader/writer lock", __builtin_return_address(0));
 }
 
 VOID NTAPI NdisAcquireRWLockWrite(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState, UCHAR Flags)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     acquire(Lock, LockState, Flags, true);
     ledger_open(LEDGER_LOCK, (uintptr_t)LockState, 0, "NDIS reader/writer lock", __builtin_return_address(0));
 }
 
 VOID NTAPI NdisReleaseRWLock(PNDIS_RW_LOCK_EX Lock, PLOCK_STATE_EX LockState)
 {
+    NT_IRQL_MIN(DISPATCH_LEVEL);
     if (!ledger_close(LEDGER_LOCK, (uintptr_t)LockState, __builtin_return_address(0)))
         return;
     KeAcquireSpinLockAtDpcLevel(&Lock->guard);
@@ -139,11 +148,13 @@ VOID NTAPI NdisInitializeEvent(PNDIS_EVENT Event)
 
 VOID NTAPI NdisSetEvent(PNDIS_EVENT Event)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     KeSetEvent(&Event->Event, 0, FALSE);
 }
 
 VOID NTAPI NdisResetEvent(PNDIS_EVENT Event)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     KeClearEvent(&Event->Event);
 }
 
@@ -151,6 +162,7 @@ BOOLEAN NTAPI NdisWaitEvent(PNDIS_EVENT Event, UINT MsToWait)
 {
     LARGE_INTEGER timeout = {.QuadPart = -TICKS_A_MILLISECOND * MsToWait};
 
+    NT_IRQL_MAX(PASSIVE_LEVEL);
     return KeWaitForSingleObject(&Event->Event, Executive, KernelMode, FALSE,
                                  MsToWait != 0 ? &timeout : NULL) == STATUS_SUCCESS;
 }
@@ -159,5 +171,6 @@ VOID NTAPI NdisMSleep(ULONG MicrosecondsToSleep)
 {
     LARGE_INTEGER interval = {.QuadPart = -TICKS_A_MILLISECOND / 1000 * MicrosecondsToSleep};
 
+    NT_IRQL_MAX(APC_LEVEL);
     KeDelayExecutionThread(KernelMode, FALSE, &interval);
 }

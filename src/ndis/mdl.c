@@ -3,12 +3,14 @@
 #include "ledger/ledger.h"
 #include "nt/fault.h"
 #include "ndis.h"
+#include "nt/irql.h"
 #include "nt/mdl.h"
 
 MDL *NTAPI NdisAllocateMdl(NDIS_HANDLE NdisHandle, PVOID VirtualAddress, ULONG Length)
 {
     MDL *mdl;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateMdl);
     (void)NdisHandle;
     mdl = mm_mdl_make(VirtualAddress, Length, 0, NULL);
@@ -21,6 +23,7 @@ MDL *NTAPI NdisAllocateMdl(NDIS_HANDLE NdisHandle, PVOID VirtualAddress, ULONG L
 
 VOID NTAPI NdisFreeMdl(MDL *Mdl)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (!ledger_close(LEDGER_MDL, (uintptr_t)Mdl, __builtin_return_address(0)))
         return;
     if (!mm_mdl_is_ours(Mdl)) {

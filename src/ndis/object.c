@@ -4,10 +4,12 @@
 
 #include "ledger/ledger.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 #include "ndis.h"
 
 PNDIS_GENERIC_OBJECT NTAPI NdisAllocateGenericObject(PDRIVER_OBJECT DriverObject, ULONG Tag, USHORT Size)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateGenericObject);
     const size_t size = sizeof(NDIS_GENERIC_OBJECT) + Size;
     NDIS_GENERIC_OBJECT *o;
@@ -26,12 +28,14 @@ PNDIS_GENERIC_OBJECT NTAPI NdisAllocateGenericObject(PDRIVER_OBJECT DriverObject
 
 VOID NTAPI NdisFreeGenericObject(PNDIS_GENERIC_OBJECT NdisObject)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (ledger_close(LEDGER_POOL, (uintptr_t)NdisObject, __builtin_return_address(0)))
         free(NdisObject);
 }
 
 UINT NTAPI NdisGetVersion(VOID)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return 6u << 16 | 50u; /* the NDIS whose structures these headers have */
 }
 
@@ -40,6 +44,7 @@ PVOID NTAPI NdisAllocateMemoryWithTagPriority(NDIS_HANDLE NdisHandle, UINT Lengt
 {
     void *p;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateMemoryWithTagPriority);
     p = malloc(Length != 0 ? Length : 1);
     (void)NdisHandle;

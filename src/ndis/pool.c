@@ -14,6 +14,7 @@
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
 #include "nt/fault.h"
+#include "nt/irql.h"
 
 #define POOL_MARK   0x57454952504f4f4cull
 #define BUFFER_MARK 0x57454952204e4220ull
@@ -51,6 +52,7 @@ NDIS_HANDLE NTAPI NdisAllocateNetBufferListPool(NDIS_HANDLE NdisHandle,
 {
     struct ndis_pool *p;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateNetBufferListPool);
     (void)NdisHandle;
     if (Parameters == NULL ||
@@ -71,6 +73,7 @@ NDIS_HANDLE NTAPI NdisAllocateNetBufferListPool(NDIS_HANDLE NdisHandle,
 NDIS_HANDLE NTAPI NdisAllocateNetBufferPool(NDIS_HANDLE NdisHandle,
                                             NET_BUFFER_POOL_PARAMETERS const *Parameters)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateNetBufferPool);
     (void)NdisHandle;
     if (Parameters == NULL ||
@@ -100,21 +103,25 @@ static void pool_free(NDIS_HANDLE handle, enum pool_kind kind, const void *site)
 
 VOID NTAPI NdisFreeNetBufferListPool(NDIS_HANDLE PoolHandle)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     pool_free(PoolHandle, POOL_OF_LISTS, __builtin_return_address(0));
 }
 
 VOID NTAPI NdisFreeNetBufferPool(NDIS_HANDLE PoolHandle)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     pool_free(PoolHandle, POOL_OF_BUFFERS, __builtin_return_address(0));
 }
 
 NDIS_HANDLE NTAPI NdisGetPoolFromNetBufferList(NET_BUFFER_LIST *NetBufferList)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return NetBufferList->NdisPoolHandle;
 }
 
 NDIS_HANDLE NTAPI NdisGetPoolFromNetBuffer(NET_BUFFER *NetBuffer)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     return NetBuffer->NdisPoolHandle;
 }
 
@@ -177,6 +184,7 @@ bool ndis_nbl_pool_fits(NDIS_HANDLE pool)
 NET_BUFFER_LIST *NTAPI NdisAllocateNetBufferList(NDIS_HANDLE PoolHandle, USHORT ContextSize,
                                                  USHORT ContextBackFill)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateNetBufferList);
     return ndis_nbl_own(PoolHandle, ContextSize, ContextBackFill, false, NULL, 0, 0, NDIS_BY_NDIS,
                         __builtin_return_address(0));
@@ -186,6 +194,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateNetBufferAndNetBufferList(NDIS_HANDLE PoolHan
                                                              USHORT ContextBackFill, MDL *MdlChain,
                                                              ULONG DataOffset, SIZE_T DataLength)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateNetBufferAndNetBufferList);
     return ndis_nbl_own(PoolHandle, ContextSize, ContextBackFill, true, MdlChain, DataOffset, DataLength,
                         NDIS_BY_NDIS, __builtin_return_address(0));
@@ -193,6 +202,7 @@ NET_BUFFER_LIST *NTAPI NdisAllocateNetBufferAndNetBufferList(NDIS_HANDLE PoolHan
 
 VOID NTAPI NdisFreeNetBufferList(NET_BUFFER_LIST *NetBufferList)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     ndis_nbl_free(NetBufferList, NDIS_MADE_OWN, NDIS_BY_NDIS, __builtin_return_address(0));
 }
 
@@ -229,12 +239,14 @@ static NET_BUFFER *buffer_make(NDIS_HANDLE pool, bool with_data, MDL *mdls, uint
 NET_BUFFER *NTAPI NdisAllocateNetBuffer(NDIS_HANDLE PoolHandle, MDL *MdlChain, ULONG DataOffset,
                                         SIZE_T DataLength)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateNetBuffer);
     return buffer_make(PoolHandle, false, MdlChain, DataOffset, DataLength, __builtin_return_address(0));
 }
 
 NET_BUFFER *NTAPI NdisAllocateNetBufferMdlAndData(NDIS_HANDLE PoolHandle)
 {
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_NULL(NdisAllocateNetBufferMdlAndData);
     return buffer_make(PoolHandle, true, NULL, 0, 0, __builtin_return_address(0));
 }
@@ -243,6 +255,7 @@ VOID NTAPI NdisFreeNetBuffer(NET_BUFFER *NetBuffer)
 {
     struct ndis_pool *p;
 
+    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (!ledger_close(LEDGER_NET_BUFFER, (uintptr_t)NetBuffer, __builtin_return_address(0)))
         return;
     if ((uintptr_t)NetBuffer->NdisReserved[0] != (uintptr_t)(BUFFER_MARK ^ (uintptr_t)NetBuffer)) {
