@@ -70,7 +70,8 @@ static inline UINT64 live_bytes(const UINT64 *w)
 #include "engine/index_piece.h"
 #include "engine/index_kernel.h"
 
-const struct ix_kernel ix_kernel_avx2 = {"avx2", begin_flat_avx2, begin_columns_avx2, next_slot_avx2};
+const struct ix_kernel ix_kernel_avx2 = {"avx2", begin_flat_avx2, begin_columns_avx2, next_slot_avx2,
+                                         classes_avx2};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -69,7 +69,7 @@ static inline __attribute__((always_inline)) UINT32 ix_piece(struct engine_curso
 #include "engine/index_kernel.h"
 
 const struct ix_kernel ix_kernel_avx512 = {"avx512", begin_flat_avx512, begin_columns_avx512,
-                                           next_slot_avx512};
+                                           next_slot_avx512, classes_avx512};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -230,6 +230,24 @@ static void IX_FN(begin_flat)(const struct engine_layer_snapshot *ls, const FWPS
     }
 }
 
+/* engine_index_classes() of a flat index. */
+static bool IX_FN(classes)(const struct ix_fields *fs, const FWPS_INCOMING_VALUE0 *values, UINT64 fields,
+                           UINT32 *classes)
+{
+    for (; fields != 0; fields &= fields - 1) {
+        const unsigned value = (unsigned)__builtin_ctzll(fields);
+        const UINT8 at = fs->at[value];
+        const struct ix_field *f = &fs->of[at];
+
+        if (at == IX_NO_SLOT || f->kind == IX_TOKEN)
+            return false;
+        *classes = IX_FN(cell)(f->map, f->kind, &values[value].value);
+        if (*classes++ - IX_CELL_FIRST < f->doubt)
+            return false; /* the cell does not decide */
+    }
+    return true;
+}
+
 /* ---- columns --------------------------------------------------------------------------------------- */
 
 IX_INLINE UINT32 IX_FN(class_of)(const struct ix_dim *d, const UINT32 *cell)

@@ -373,6 +373,8 @@ struct ix_kernel {
                           struct engine_class_cache *cache, struct engine_cursor *c);
     /* The next match >= from of the columns alone, both slots. */
     UINT32 (*next_slot)(struct engine_cursor *c, UINT32 from);
+    bool (*classes)(const struct ix_fields *fs, const FWPS_INCOMING_VALUE0 *values, UINT64 fields,
+                    UINT32 *classes);
 };
 extern const struct ix_kernel ix_kernel_portable;
 #if defined(__x86_64__)

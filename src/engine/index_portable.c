@@ -61,4 +61,4 @@ UINT32 ix_cell(const struct ix_map *m, const FWP_VALUE0 *v)
 }
 
 const struct ix_kernel ix_kernel_portable = {"portable", begin_flat_portable, begin_columns_portable,
-                                             next_slot_portable};
+                                             next_slot_portable, classes_portable};

@@ -231,20 +231,8 @@ bool engine_index_classes(const struct engine_layer_snapshot *ls, const FWPS_INC
 {
     const struct ix_index *ix = ls->index != NULL ? ix_of(ls) : NULL;
 
-    if (ix == NULL || ix->base != NULL || ix->flat == NULL)
-        return false;
-    for (; fields != 0; fields &= fields - 1) {
-        const unsigned value = (unsigned)__builtin_ctzll(fields);
-        const UINT8 at = ix->flat->fields->at[value];
-        const struct ix_field *f = &ix->flat->fields->of[at];
-
-        if (at == IX_NO_SLOT || f->kind == IX_TOKEN)
-            return false;
-        *classes = ix_cell(f->map, &values[value].value);
-        if (*classes++ - IX_CELL_FIRST < f->doubt)
-            return false; /* the cell does not decide */
-    }
-    return true;
+    return ix != NULL && ix->base == NULL && ix->flat != NULL &&
+           ix->kernel->classes(ix->flat->fields, values, fields, classes);
 }
 
 /* ---- columns and recent ---------------------------------------------------------------------------- */

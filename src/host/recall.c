@@ -31,8 +31,7 @@
 #define ANSWERS  128u  /* a power of two */
 #define TRIAL    1024u /* questions, of which a quarter must be found */
 
-/* All that values are made of but for the protocol, the ports and the remote end. Compared by its bytes: there is no
- * padding. */
+/* All that values are made of but for the protocol, the ports and the remote end. */
 struct circumstances {
     const struct host_interface *local, *arrival, *next_hop;
     UINT64 among;
@@ -40,9 +39,8 @@ struct circumstances {
     const void *app_id, *token, *package;
     union wire_addr address;
     UINT32 owner_unknown, flags, packet_direction, connection_direction;
-    UINT8 icmp, original_icmp_type, any_remote, promiscuous, zero[4];
+    UINT8 icmp, original_icmp_type, any_remote, promiscuous;
 };
-_Static_assert(sizeof(struct circumstances) == 8 * 8 + 16 + 4 * 4 + 8, "no padding");
 
 struct context {
     struct circumstances of;
@@ -56,7 +54,8 @@ struct recalls {
     UINT64 fields;                /* of the three below, those that are tested */
     UINT16 place[RECALL_CLASSES]; /* of the ports and the remote address: offset of the value, KEPT_NOWHERE */
     UINT32 next_number, asked, found;
-    UINT32 recent, count; /* contexts */
+    UINT32 count;     /* contexts */
+    UINT32 recent[2]; /* [TCP]: programs' owners are often told apart by that */
     struct context contexts[CONTEXTS];
     struct recalled answers[ANSWERS];
 };
@@ -81,7 +80,7 @@ static void begin(struct recalls *r, const struct prepared *p, const struct plan
 
     r->version = plan->version;
     r->generation = plan->generation;
-    r->recent = r->count = r->asked = r->found = 0;
+    r->recent[0] = r->recent[1] = r->count = r->asked = r->found = 0;
     r->place[0] = at[KEPT_LOCAL_PORT];
     r->place[1] = at[KEPT_REMOTE_ADDRESS];
     r->place[2] = at[KEPT_REMOTE_PORT];
@@ -130,50 +129,59 @@ static void look(struct circumstances *c, const struct filling *f)
     c->original_icmp_type = s->icmp ? s->original_icmp_type : 0;
     c->any_remote = s->any_remote;
     c->promiscuous = s->endpoint != NULL && s->endpoint->promiscuous;
-    memset(c->zero, 0, sizeof(c->zero));
 }
 
-static bool is_so(const struct circumstances *a, const struct circumstances *b)
+/* What look() would write, compared where it stands: a copy of what was just stored in parts would wait for the stores. */
+static inline bool is_so(const struct circumstances *c, const struct filling *f)
 {
-    const UINT64 *x = (const UINT64 *)(const void *)a, *y = (const UINT64 *)(const void *)b;
-    UINT64 differ = 0;
+    const struct scene *s = f->s;
+    const struct host_owner *o = f->owner;
 
-    for (unsigned i = 0; i < sizeof(*a) / sizeof(*x); i++)
-        differ |= x[i] ^ y[i];
-    return differ == 0;
+    if (c->local != f->local || c->arrival != f->arrival || c->next_hop != f->next_hop || c->owner != o ||
+        c->among != __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE))
+        return false;
+    if (o != NULL && (c->app_id != o->app_id || c->token != o->token || c->package != o->package ||
+                      c->owner_unknown != o->unknown))
+        return false;
+    return c->flags == filling_flags(f) && wire_addr_equal(&c->address, &s->local) &&
+           c->packet_direction == (UINT32)s->packet_direction &&
+           c->connection_direction == (UINT32)s->connection_direction && c->icmp == s->icmp &&
+           (!s->icmp || c->original_icmp_type == s->original_icmp_type) && c->any_remote == s->any_remote &&
+           c->promiscuous == (s->endpoint != NULL && s->endpoint->promiscuous);
 }
 
-static __attribute__((noinline)) UINT32 other_context(struct recalls *r, const struct circumstances *c)
+static __attribute__((noinline)) UINT32 other_context(struct recalls *r, const struct filling *f, bool tcp)
 {
     UINT32 i = 0;
 
-    while (i < r->count && !is_so(&r->contexts[i].of, c))
+    while (i < r->count && !is_so(&r->contexts[i].of, f))
         i++;
     if (i == r->count) {
         if (r->count < CONTEXTS)
             r->count++;
         else
-            i = (r->recent + 1) % CONTEXTS;
+            i = (r->recent[tcp] + 1) % CONTEXTS;
         if (r->next_number == UINT32_MAX) { /* from 1 again: nothing may be found by an old one */
             memset(r->answers, 0, sizeof(r->answers));
             r->next_number = 0;
             r->count = 1;
             i = 0;
         }
-        r->contexts[i] = (struct context){*c, ++r->next_number};
+        look(&r->contexts[i].of, f);
+        r->contexts[i].number = ++r->next_number;
     }
-    r->recent = i;
+    r->recent[tcp] = i;
     return r->contexts[i].number;
 }
 
 static UINT32 context_of(struct recalls *r, const struct filling *f)
 {
-    struct circumstances now;
+    const bool tcp = f->s->protocol == WIRE_PROTOCOL_TCP;
+    const struct context *c = &r->contexts[r->recent[tcp]];
 
-    look(&now, f);
-    if (__builtin_expect(r->count != 0 && is_so(&r->contexts[r->recent].of, &now), 1))
-        return r->contexts[r->recent].number;
-    return other_context(r, &now);
+    if (__builtin_expect(r->count != 0 && is_so(&c->of, f), 1))
+        return c->number;
+    return other_context(r, f, tcp);
 }
 
 static FWP_VALUE0 *value_at(FWPS_INCOMING_VALUE0 *values, UINT16 place)
