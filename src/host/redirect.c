@@ -169,14 +169,9 @@ bool redirect_has_filters(struct lane *l, enum host_layer role, uint8_t version)
 
 bool redirect_may_skip(struct lane *l, enum host_layer role, uint8_t version)
 {
-    const struct host *h = l->host;
-    const struct host_observer *o = &h->config.observer;
+    const struct host_observer *o = &l->host->config.observer;
 
-    if (o->classified != NULL && !o->decisions_only)
-        return false;
-    if (l == &h->lanes[0] && l->busy_under == engine_version(h->config.engine) + 1) /* busy_notice() was here */
-        return (l->busy[version == 6] >> role & 1) == 0;
-    return !redirect_has_filters(l, role, version);
+    return (o->classified == NULL || o->decisions_only) && !redirect_has_filters(l, role, version);
 }
 
 /* ---- turns --------------------------------------------------------------------------------------------------- */
