@@ -12,7 +12,8 @@
 
 #include "internal.h"
 
-static const struct element flag_item = {.context = C_FLAGS, .kind = E_FLAGS, .name = "item"};
+static const struct element flag_item = {.context = C_FLAGS, .kind = E_TEXT, .name = "item"};
+static const struct element list_item = {.context = C_LIST, .kind = E_ITEMS, .name = "item"};
 
 const char *import_open_name(const struct import *im)
 {
@@ -122,7 +123,9 @@ static void raw_end(struct import *im, const char *name, size_t size)
         buffer_text(&im->raw, ">");
         im->raw_open = 0; /* "/>" closes this one; the parent is not empty */
     } else {
-        buffer_printf(&im->raw, "</%.*s>", (int)size, name);
+        buffer_add(&im->raw, "</", 2);
+        buffer_add(&im->raw, name, size);
+        buffer_add(&im->raw, ">", 1);
     }
     if (--im->raw_depth > 0)
         return;
@@ -256,35 +259,10 @@ static void unknown_attributes(struct import *im, const char *name, const char *
     }
 }
 
-static void element_start(struct import *im, const char *name, size_t size, const char **attributes)
+/* An element that is modelled. */
+static void row_start(struct import *im, const struct element *row, const char **attributes)
 {
     struct frame *top = &im->stack[im->depth - 1];
-    if (attributes[0] != NULL)
-        unknown_attributes(im, name, attributes);
-
-    if (im->leaf == NULL && (top->context == C_LIST || top->context == C_FLAGS)) {
-        if (strcmp(name, "item") != 0 && (top->context == C_FLAGS || strcmp(name, "netEvent") != 0)) {
-            raw_begin(im, name, attributes, false);
-        } else if (top->context == C_LIST) {
-            begin_item(im, top);
-        } else {
-            top->count++;
-            im->leaf = &flag_item;
-            im->leaf_at = xml_here(im);
-            im->text.size = 0;
-        }
-        return;
-    }
-
-    const struct element *row = im->leaf == NULL ? schema_find(&im->schema, top->context, name, size) : NULL;
-    if (top->context == C_DOCUMENT && !im->any_root && (row == NULL || row->kind == E_RAW)) {
-        import_fail(im, xml_here(im), "expected <wfpstate>, <wfpdiag> or <netEvents>, found <%.60s>", name);
-        return;
-    }
-    if (row == NULL) {
-        raw_begin(im, name, attributes, false);
-        return;
-    }
     char *object = (char *)top->object + row->offset;
     switch ((enum element_kind)row->kind) {
     case E_INTO:
@@ -309,17 +287,118 @@ static void element_start(struct import *im, const char *name, size_t size, cons
     case E_RECORD:
         begin_record(im, row, row->arg);
         break;
-    case E_RAW:
-        raw_begin(im, name, attributes, true);
-        break;
     default:
         im->leaf = row;
         im->leaf_at = xml_here(im);
         im->text.size = 0;
         break;
     }
+}
+
+static void element_start(struct import *im, const char *name, size_t size, const char **attributes)
+{
+    struct frame *top = &im->stack[im->depth - 1];
+    if (attributes[0] != NULL)
+        unknown_attributes(im, name, attributes);
+
+    if (im->leaf == NULL && (top->context == C_LIST || top->context == C_FLAGS)) {
+        if (strcmp(name, "item") != 0 && (top->context == C_FLAGS || strcmp(name, "netEvent") != 0)) {
+            raw_begin(im, name, attributes, false);
+        } else if (top->context == C_LIST) {
+            begin_item(im, top);
+        } else {
+            top->count++;
+            im->leaf = &flag_item;
+            im->leaf_at = xml_here(im);
+            im->text.size = 0;
+        }
+        return;
+    }
+
+    const struct element *row = im->leaf == NULL ? schema_find(&im->schema, top->context, name, size) : NULL;
+    if (row != NULL)
+        im->last_row[top->context] = (UINT16)(row - schema_table);
+    if (top->context == C_DOCUMENT && !im->any_root && (row == NULL || row->kind == E_RAW)) {
+        import_fail(im, xml_here(im), "expected <wfpstate>, <wfpdiag> or <netEvents>, found <%.60s>", name);
+        return;
+    }
+    if (row == NULL) {
+        raw_begin(im, name, attributes, false);
+        return;
+    }
+    if (row->kind == E_RAW)
+        raw_begin(im, name, attributes, true);
+    else
+        row_start(im, row, attributes);
     if (top->context == C_DOCUMENT)
         im->any_root = true;
+}
+
+/* The row of "NAME>" in this context; first the one that came after the newest before. */
+static const struct element *row_of(struct import *im, enum context context, const char *name, size_t left,
+                                    size_t *size)
+{
+    UINT16 *guess = &im->row_after[im->last_row[context]];
+    const struct element *row = &schema_table[*guess];
+    size_t n = im->schema.lengths[*guess];
+
+    if (row->context != context || n >= left || name[n] != '>' || memcmp(name, row->name, n) != 0) {
+        const char *behind = memchr(name, '>', left < 64 ? left : 64);
+
+        n = behind == NULL ? 0 : (size_t)(behind - name);
+        row = n == 0 ? NULL : schema_find(&im->schema, context, name, n);
+        if (row == NULL)
+            return NULL;
+        *guess = (UINT16)(row - schema_table);
+    }
+    *size = n;
+    return row;
+}
+
+const struct element *import_row(struct import *im, const char *name, size_t left, size_t *size)
+{
+    const enum context context = im->stack[im->depth - 1].context;
+    const struct element *row;
+
+    switch (context) {
+    case C_DOCUMENT:
+        return NULL;
+    case C_LIST:
+    case C_FLAGS:
+        *size = 4;
+        if (left < 5 || memcmp(name, "item>", 5) != 0)
+            return NULL;
+        return context == C_LIST ? &list_item : &flag_item;
+    default:
+        row = row_of(im, context, name, left, size);
+        if (row == NULL || row->kind == E_RAW)
+            return NULL;
+        im->last_row[context] = (UINT16)(row - schema_table);
+        return row;
+    }
+}
+
+void import_open(struct import *im, const struct element *row)
+{
+    static const char *const none[] = {NULL};
+
+    if (row == &list_item)
+        begin_item(im, &im->stack[im->depth - 1]);
+    else
+        row_start(im, row, (const char **)(uintptr_t)none);
+}
+
+void import_leaf(struct import *im, const struct element *row, size_t at, const char *text, size_t size)
+{
+    struct frame *top = &im->stack[im->depth - 1];
+
+    if (row == &flag_item) {
+        top->count++;
+        im->text.size = 0;
+        value_flag(im, top, text, size, at);
+    } else if (row->kind != E_IGNORE) {
+        value_leaf(im, row, top, text, size, at);
+    }
 }
 
 static void element_end(struct import *im)

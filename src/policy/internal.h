@@ -199,6 +199,7 @@ struct element {
 struct schema {
     const char *names[SCHEMA_NAMES];
     size_t sizes[SCHEMA_NAMES];
+    UINT8 lengths[SCHEMA_NAMES];        /* of the name, by row */
     UINT16 rows[C_COUNT][SCHEMA_NAMES]; /* index into the table + 1 */
 };
 extern const struct element schema_table[]; /* fewer than SCHEMA_NAMES */
@@ -310,6 +311,8 @@ struct import {
     bool any_root; /* a root that holds a policy was there */
     struct schema schema;
     struct memo memo;
+    UINT16 last_row[C_COUNT];              /* of the schema, by context: the newest element's */
+    UINT16 row_after[SCHEMA_NAMES];        /* by row: what came after it, and so probably comes again */
     struct memo_entry *last[SCHEMA_NAMES]; /* by row of the schema: neighbours often say the same */
     struct frame stack[MAX_DEPTH];
     struct item_array items[MAX_DEPTH + 1];
@@ -344,6 +347,17 @@ bool plain_read(struct import *im);
 void import_start(struct import *im, const char *name, size_t size, const char **attributes);
 void import_text(struct import *im, const char *text, int size);
 void import_end(struct import *im, const char *name, size_t size);
+/* plain.c's, for what has no attributes. An element that its parent may have, whose start tag is "<NAME>": its row; *size is
+ * NAME's. NULL: it is none, or is to be told of by import_start(). `name` is behind the '<'. */
+const struct element *import_row(struct import *im, const char *name, size_t left, size_t *size);
+static inline bool import_is_leaf(const struct element *row)
+{
+    return row->kind >= E_IGNORE;
+}
+/* In the place of import_start(), _text() and _end(): a leaf with its text, its start tag at `at`. */
+void import_leaf(struct import *im, const struct element *row, size_t at, const char *text, size_t size);
+/* In the place of import_start(): what is no leaf. */
+void import_open(struct import *im, const struct element *row);
 const char *import_open_name(const struct import *im); /* the innermost open element that we know of */
 
 /* values.c: 0 or sets the import's status */

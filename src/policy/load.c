@@ -459,6 +459,19 @@ static NTSTATUS clear(struct bfe_session *s)
 
 /* ---- layers, and what only the policy keeps ------------------------------------------------------------ */
 
+/* A field's place at our layer, where it mostly has the same one; -1: it has none. */
+static int field_index(const struct engine_layer *layer, UINT32 at, const GUID *key)
+{
+    if (at < layer->field_count && memcmp(layer->fields[at].key, key, sizeof(*key)) == 0)
+        return (int)at;
+    return engine_layer_field(layer, key);
+}
+
+static const char *field_name(const FWPM_FIELD0 *f, char *buf)
+{
+    return f->fieldKey == NULL ? "(none)" : key_name(ENGINE_GUID_CONDITION, f->fieldKey, buf);
+}
+
 /* The file's list of a layer's fields against ours: another Windows build lists more, or fewer, or other
  * types. */
 static void compare_layer(struct import *im, const struct record *r)
@@ -474,26 +487,23 @@ static void compare_layer(struct import *im, const struct record *r)
     if (given->layerId != layer->id)
         note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: number %u on that machine, %u here", name,
                  given->layerId, layer->id);
+    bool there[UINT8_MAX + 1] = {false};
     for (UINT32 i = 0; i < given->numFields; i++) {
         const FWPM_FIELD0 *f = &given->field[i];
-        int index = f->fieldKey == NULL ? -1 : engine_layer_field(layer, f->fieldKey);
-        const char *key =
-            f->fieldKey == NULL ? "(none)" : key_name(ENGINE_GUID_CONDITION, f->fieldKey, field);
+        int index = f->fieldKey == NULL ? -1 : field_index(layer, i, f->fieldKey);
+        if (index >= 0 && index < (int)sizeof(there))
+            there[index] = true;
         if (index < 0)
             note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL, "layer %s: field %s of that machine is none here",
-                     name, key);
+                     name, field_name(f, field));
         else if (f->dataType != layer->fields[index].data_type || f->type != layer->fields[index].type)
             note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL,
-                     "layer %s: field %s has another type on that machine (%s)", name, key,
+                     "layer %s: field %s has another type on that machine (%s)", name, field_name(f, field),
                      engine_constant_name("FWP_DATA_TYPE", f->dataType));
     }
-    for (UINT16 i = 0; i < layer->field_count; i++) {
-        bool there = false;
-        for (UINT32 k = 0; k < given->numFields && !there; k++)
-            there =
-                given->field[k].fieldKey != NULL && engine_layer_field(layer, given->field[k].fieldKey) == i;
+    for (UINT16 i = 0; i < layer->field_count && i < sizeof(there); i++) {
         /* reserved slots say nothing; the same field is missing at many layers */
-        if (!there && strstr(layer->fields[i].name, "_RESERVED") == NULL)
+        if (!there[i] && strstr(layer->fields[i].name, "_RESERVED") == NULL)
             note_add(im, POLICY_NOTE_DIFFERS, r->at, NULL,
                      "the machine's Windows has no field %s at layers that have it here",
                      layer->fields[i].name);

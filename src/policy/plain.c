@@ -11,9 +11,14 @@
  * of references the five named ones. What is well-formed here is so for expat, with the same events at the same places:
  * text comes in pieces that end where a line, a reference or a tag begins. An import that fails is told of by expat.
  *
- * Each byte is looked at once: blanks between tags are passed over where they stand.
+ * Each byte is looked at once: blanks between tags are passed over where they stand, leaves without anything odd in them are
+ * handed over as they stand.
  */
+#include <endian.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "internal.h"
 
@@ -57,18 +62,67 @@ static bool is_blank(UINT8 c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static const UINT8 *skip_blanks(const UINT8 *at, const UINT8 *end)
-{
-    static const UINT8 tabs[8] = {'\t', '\t', '\t', '\t', '\t', '\t', '\t', '\t'};
+/* ---- eight bytes at a time --------------------------------------------------------------------------------- */
 
+#define EACH(c) ((UINT64)(c)*0x0101010101010101u)
+
+/* The first one in the lowest bits. */
+static inline UINT64 word_at(const UINT8 *at)
+{
+    UINT64 w;
+
+    memcpy(&w, at, sizeof(w));
+    return le64toh(w);
+}
+
+/* Mostly the end of a line and the tabs behind it. */
+static inline const UINT8 *skip_blanks(const UINT8 *at, const UINT8 *end)
+{
     while (at < end && is_blank(*at)) {
-        while (end - at >= (ptrdiff_t)sizeof(tabs) && memcmp(at, tabs, sizeof(tabs)) == 0)
-            at += sizeof(tabs);
-        while (at < end && is_blank(*at))
-            at++;
+        at++;
+        while (end - at >= 8) {
+            const UINT64 other = word_at(at) ^ EACH('\t');
+
+            if (other != 0) {
+                at += __builtin_ctzll(other) / 8;
+                break;
+            }
+            at += 8;
+        }
     }
     return at;
 }
+
+#ifdef __SSE2__
+typedef signed char lanes __attribute__((vector_size(16)));
+
+/* So many bytes are text that needs no second look: printable ASCII, none that means something. */
+static inline size_t plain_size(const UINT8 *at, const UINT8 *end)
+{
+    const UINT8 *from = at;
+
+    for (; end - at >= 16; at += 16) {
+        lanes v;
+        int stop;
+
+        memcpy(&v, at, sizeof(v));
+        /* as signed numbers, what is not ASCII is below ' ', too */
+        stop = _mm_movemask_epi8((__m128i)((v < ' ') | (v == '<') | (v == '&') | (v == ']')));
+        if (stop != 0)
+            return (size_t)(at - from) + (size_t)__builtin_ctz((unsigned)stop);
+    }
+    return (size_t)(at - from);
+}
+#else
+static inline size_t plain_size(const UINT8 *at, const UINT8 *end)
+{
+    const UINT8 *from = at;
+
+    while (at < end && (kinds[*at] & TEXT) != 0 && *at != '\t')
+        at++;
+    return (size_t)(at - from);
+}
+#endif
 
 static bool begins(const struct plain *p, const UINT8 *at, const char *with)
 {
@@ -133,6 +187,9 @@ static bool text(struct plain *p)
 
     while (p->at < p->end && *p->at != '<') {
         for (from = p->at; p->at < p->end;) {
+            p->at += plain_size(p->at, p->end);
+            if (p->at == p->end)
+                break;
             if (kinds[*p->at] & TEXT)
                 p->at++;
             else if (*p->at >= 0x80 && (size = wide(p->at, p->end)) != 0)
@@ -247,6 +304,38 @@ static bool start_tag(struct plain *p)
     return p->im->status == 0;
 }
 
+/*
+ * Most elements: no attributes, their parent may have them; of leaves the text is plain, and both tags are read. False: nothing
+ * was done, and it is read as all others.
+ */
+static bool known_element(struct plain *p)
+{
+    struct import *im = p->im;
+    const UINT8 *from = p->at, *name = from + 1, *text, *behind;
+    size_t size, length;
+    const struct element *row = import_row(im, (const char *)name, (size_t)(p->end - name), &size);
+
+    if (row == NULL || p->depth == DEPTH_MOST)
+        return false;
+    text = name + size + 1;
+    if (!import_is_leaf(row)) {
+        p->open[p->depth++] = (struct open){name, size};
+        p->at = text;
+        event(p, from, text);
+        import_open(im, row);
+        return true;
+    }
+    length = plain_size(text, p->end);
+    behind = text + length;
+    if ((size_t)(p->end - behind) < size + 3 || behind[0] != '<' || behind[1] != '/' ||
+        behind[size + 2] != '>' || memcmp(behind + 2, name, size) != 0)
+        return false;
+    p->at = behind + size + 3;
+    event(p, behind, p->at);
+    import_leaf(im, row, (size_t)(from - im->bytes), (const char *)text, length);
+    return true;
+}
+
 /* ---- the file ----------------------------------------------------------------------------------------- */
 
 static bool declaration(struct plain *p)
@@ -282,8 +371,14 @@ static bool root(struct plain *p)
             /* between tags: nobody hears of blanks */
             const UINT8 *at = skip_blanks(p->at, p->end);
 
-            if (at < p->end && *at == '<')
+            if (at < p->end && *at == '<') {
                 p->at = at;
+                if (known_element(p)) {
+                    if (im->status != 0)
+                        return false;
+                    continue;
+                }
+            }
         }
         if (p->at == p->end)
             return false;

@@ -351,7 +351,7 @@ void schema_init(struct schema *s)
     for (size_t i = 0; i < sizeof(schema_table) / sizeof(schema_table[0]); i++) {
         UINT32 slot = name_slot(s, schema_table[i].name, strlen(schema_table[i].name));
         s->names[slot] = schema_table[i].name;
-        s->sizes[slot] = strlen(schema_table[i].name);
+        s->sizes[slot] = s->lengths[i] = (UINT8)strlen(schema_table[i].name);
         s->rows[schema_table[i].context][slot] = (UINT16)(i + 1);
     }
 }

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "engine/arbitrate.h"
 #include "tally.h"
@@ -26,11 +27,18 @@ static bool make_room(struct report_tally *t, size_t max_flows)
         t->shift++;
     t->max_flows = (UINT32)max_flows;
     t->mask = (UINT32)(places - 1);
-    t->flows = malloc(max_flows * sizeof *t->flows);
-    t->told = malloc(max_flows * sizeof *t->told);
-    t->buckets = calloc(places, sizeof *t->buckets);
-    t->cells = calloc(places, sizeof *t->cells);
-    return t->flows != NULL && t->told != NULL && t->buckets != NULL && t->cells != NULL;
+    t->mapped =
+        places * (sizeof *t->cells + sizeof *t->buckets) + max_flows * (sizeof *t->flows + sizeof *t->told);
+    /* From the system: malloc() would clear what it gave to somebody before. */
+    t->cells = mmap(NULL, t->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (t->cells == MAP_FAILED) {
+        t->cells = NULL;
+        return false;
+    }
+    t->told = (struct tally_told *)(void *)(t->cells + places);
+    t->flows = (struct tally_flow *)(void *)(t->told + max_flows);
+    t->buckets = (UINT32 *)(void *)(t->flows + max_flows);
+    return true;
 }
 
 int report_tally_create(struct report_names *names, size_t max_flows, struct report_tally **out)
@@ -55,10 +63,8 @@ void report_tally_destroy(struct report_tally *t)
 {
     if (t == NULL)
         return;
-    free(t->flows);
-    free(t->told);
-    free(t->buckets);
-    free(t->cells);
+    if (t->cells != NULL)
+        munmap(t->cells, t->mapped);
     free(t->redirected);
     free(t->drops);
     free(t->depends);

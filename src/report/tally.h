@@ -91,7 +91,8 @@ struct report_tally {
     UINT32 flow_count, hand;
     UINT32 *buckets; /* 1 + index */
     struct tally_cell *cells;
-    UINT32 mask; /* of both; one less than a power of two */
+    size_t mapped; /* bytes, from the cells on */
+    UINT32 mask;   /* of both; one less than a power of two */
     unsigned shift;
     struct tally_redirected *redirected;
     UINT32 redirected_count, redirected_room, redirected_free; /* free: 1 + index of the first, 0: none */
