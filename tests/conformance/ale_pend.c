@@ -11,7 +11,7 @@
 
 #define TCP(...)     .protocol = WIRE_PROTOCOL_TCP, .tcp_flags = (__VA_ARGS__)
 #define COMPLETION   FWP_CONDITION_REAUTHORIZE_REASON_CLASSIFY_COMPLETION
-#define MAX_CONTEXTS 8
+#define MAX_CONTEXTS 256
 
 struct pender {
     struct host_lab *lab;
@@ -244,6 +244,53 @@ static void PEND_24_37_accepts(void **state)
     assert_false(asked(l, FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V4)->flags & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
 }
 
+/* Many at a time, with nothing in between: each is let go, once, at the time of its completion. */
+static void PEND_24_many_accepts(void **state)
+{
+    enum { MANY = 101, STEP = 37 };
+    struct host_lab *l = *state;
+    struct pender p = {.lab = l, .pend = true};
+    struct host_lab_callout c = {.also = play, .ctx = &p};
+    struct host_counts counts;
+
+    host_lab_callout(l, "RA", &c);
+    for (unsigned i = 0; i < MANY; i++) {
+        LAB_IN(l, .sport = (UINT16)(1000 + i), .dport = 53);
+        assert_int_equal(l->outcome.fate, HOST_HELD);
+    }
+    LAB_IN(l, .sport = 1000, .dport = 53); /* waits for two: PEND-36 */
+    assert_int_equal(p.count, MANY + 1);
+    host_lab_wait(l, 100000);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(host_complete(l->host, p.contexts[i * STEP % MANY]), STATUS_SUCCESS);
+        if (i % 3 == 0)
+            assert_int_equal(host_complete(l->host, p.contexts[i * STEP % MANY]), STATUS_INVALID_PARAMETER);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(host_complete(l->host, p.contexts[i]), STATUS_INVALID_PARAMETER); /* PEND-13 */
+    host_lab_wait(l, 59000);
+    host_counts(l->host, &counts);
+    assert_int_equal(counts.flows_live, MANY);
+    for (unsigned i = 2; i < MANY; i++) { /* as if nothing had been asked */
+        LAB_IN(l, .sport = (UINT16)(1000 + i), .dport = 53);
+        assert_int_equal(l->outcome.fate, HOST_HELD);
+        assert_int_equal(p.count, MANY + i);
+    }
+    host_lab_wait(l, 1500);
+    host_counts(l->host, &counts);
+    assert_int_equal(counts.flows_live, MANY - 1); /* the second alone was idle; the first still waits */
+    for (unsigned i = MANY; i < p.count; i++)
+        assert_int_equal(host_complete(l->host, p.contexts[i]), STATUS_SUCCESS);
+    p.pend = false;
+    for (unsigned i = 0; i < MANY; i++) {
+        LAB_IN(l, .sport = (UINT16)(1000 + i), .dport = 53);
+        assert_int_equal(l->outcome.fate, HOST_PASSED);
+        assert_false(asked(l, FWPS_LAYER_ALE_AUTH_RECV_ACCEPT_V4)->flags & FWP_CONDITION_FLAG_IS_REAUTHORIZE);
+    }
+    for (unsigned i = 0; i < p.count; i++)
+        assert_int_equal(host_complete(l->host, p.contexts[i]), STATUS_INVALID_PARAMETER);
+}
+
 static void PEND_39_binds_and_listens(void **state)
 {
     struct host_lab *l = *state;
@@ -281,8 +328,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, host_lab_setup, teardown)
-        T(ALE_25_completions_show_no_packet), T(PEND_refused_after_completion),  T(PEND_06_statuses),
-        T(completed_inside_the_classify),     T(PEND_36_each_datagram_is_asked), T(PEND_24_37_accepts),
+        T(ALE_25_completions_show_no_packet),
+        T(PEND_refused_after_completion),
+        T(PEND_06_statuses),
+        T(completed_inside_the_classify),
+        T(PEND_36_each_datagram_is_asked),
+        T(PEND_24_37_accepts),
+        T(PEND_24_many_accepts),
         T(PEND_39_binds_and_listens),
 #undef T
     };
