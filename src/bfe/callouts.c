@@ -10,16 +10,14 @@
  * STATUS_POSSIBLE_DEADLOCK and reported, where Windows would hang.
  *
  * DELETE comes on the committing thread if no classify can see the filter any more by then, else on a thread
- * of our own that looks again each millisecond; bfe_callouts_settle() waits for both. A committer that is
- * itself inside a classify is the usual reason for the second.
+ * of our own that waits until none can (engine_departed_wait()); bfe_callouts_settle() waits for both. A committer
+ * that is itself inside a classify is the usual reason for the second.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bfe/callouts.h"
 #include "ledger/ledger.h"
-
-#define LOOK_AGAIN_NS 1000000u
 
 struct bfe_callout_id {
     GUID key;
@@ -33,13 +31,12 @@ struct bfe_callouts {
     _Atomic uintptr_t notifying; /* rt_self() of who is in a notifyFn; 0: nobody */
     struct rt_thread *sweeper;   /* ended or about to, unless `sweeping` */
     bool sweeping;
-    struct rt_cond *again; /* nobody signals it: the sweeper's sleep, in real (or its world's) time */
 };
 
 int bfe_callouts_create(struct bfe *b)
 {
     b->callouts = calloc(1, sizeof(*b->callouts));
-    if (b->callouts == NULL || rt_cond_create(rt_clock_real(), &b->callouts->again) != 0)
+    if (b->callouts == NULL)
         return -ENOMEM;
     engine_keep_departed(b->engine);
     return 0;
@@ -50,7 +47,6 @@ void bfe_callouts_destroy(struct bfe *b)
     if (b->callouts == NULL)
         return;
     rt_thread_join(b->callouts->sweeper);
-    rt_cond_destroy(b->callouts->again);
     free(b->callouts->ids);
     free(b->callouts);
 }
@@ -216,13 +212,13 @@ static bool tell_departed(struct bfe *b)
 static void sweep(void *arg)
 {
     struct bfe *b = arg;
-    struct rt_clock *clock = rt_clock_real();
 
     rt_mutex_lock(b->mutex);
-    do {
-        rt_waits_for("classifies that may still see a deleted filter");
-        rt_cond_wait(b->callouts->again, b->mutex, rt_clock_now(clock) + LOOK_AGAIN_NS);
-    } while (tell_departed(b));
+    while (tell_departed(b)) {
+        rt_mutex_unlock(b->mutex);
+        engine_departed_wait(b->engine);
+        rt_mutex_lock(b->mutex);
+    }
     b->callouts->sweeping = false;
     rt_cond_broadcast(b->changed);
     rt_mutex_unlock(b->mutex);

@@ -93,7 +93,7 @@ static inline void engine_leave(struct engine_reader *reader, struct engine_regi
     atomic_store_explicit(&reader->asked[--reader->asks], NULL, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     if (__builtin_expect(atomic_load_explicit(&r->leaving, memory_order_relaxed), 0))
-        engine_registration_left(reader->engine);
+        engine_reader_left(reader->engine);
 }
 
 #endif

@@ -5,7 +5,7 @@
  * Locks: engine->lock guards the lists of readers, retired things and callout slots, and is held through a
  * commit. It is a leaf towards other rooms: nothing is called out to under it, except the release hooks of
  * filters (which must not call back). Readers never take it, but for the last one to leave a callout that is
- * being unregistered.
+ * being unregistered, and those who end a pin that engine_departed_wait() waits for.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "engine/index.h"
 #include "engine/internal.h"
 
+#define LOOK_AGAIN_NS 1000000u /* where the system does not say whether anybody has pinned */
 #define SLOT_BUCKETS                                                                                         \
     1024 /* a chain is a few long at the 100,000 callouts that OBJ-38 allows, and read only at commit */
 
@@ -41,6 +42,7 @@ int engine_create(struct engine **out)
     e->retired_tail = &e->retired;
     e->departed_tail = &e->departed;
     atomic_init(&e->epoch, 1); /* 0 is "not pinned" */
+    atomic_init(&e->awaited, 0);
     e->cheap = rt_barrier_offered();
     atomic_init(&e->current, empty);
     *out = e;
@@ -170,14 +172,14 @@ bool engine_observes_blocks(const struct engine *e)
 
 /* ---- reclamation ----------------------------------------------------------------------------------- */
 
-void engine_reclaim(struct engine *e)
+bool engine_reclaim(struct engine *e)
 {
     unsigned long long oldest = ~0ULL;
 
     if (e->retired == NULL)
-        return;
+        return true;
     if (e->cheap && e->readers != NULL && !rt_barrier())
-        return; /* who has pinned is not known: later, or at the end */
+        return false; /* who has pinned is not known: later, or at the end */
     for (struct engine_reader *r = e->readers; r != NULL; r = r->next) {
         unsigned long long epoch = atomic_load(&r->epoch);
 
@@ -192,6 +194,7 @@ void engine_reclaim(struct engine *e)
             e->retired_tail = &e->retired;
         retired_free(e, r);
     }
+    return true;
 }
 
 void engine_retire(struct engine *e, struct engine_retired *r)
@@ -238,6 +241,24 @@ struct engine_filter *engine_departed(struct engine *e, bool *more)
     return f;
 }
 
+void engine_departed_wait(struct engine *e)
+{
+    bool known;
+
+    rt_mutex_lock(e->lock);
+    for (;;) {
+        atomic_store(&e->awaited, atomic_load(&e->epoch)); /* the newest that is retired */
+        known = engine_reclaim(e);
+        if (e->retired == NULL || e->departed != NULL)
+            break;
+        rt_waits_for("classifies that may still see a deleted filter");
+        rt_cond_wait(e->changed, e->lock, known ? RT_FOREVER : rt_clock_now(rt_clock_real()) + LOOK_AGAIN_NS);
+    }
+    atomic_store(&e->awaited, 0);
+    rt_mutex_unlock(e->lock);
+    rt_waits_for(NULL);
+}
+
 /* ---- readers --------------------------------------------------------------------------------------- */
 
 int engine_reader_create(struct engine *e, struct engine_reader **out)
@@ -275,6 +296,8 @@ void engine_reader_destroy(struct engine_reader *r)
     if (r->next != NULL)
         r->next->prev = r->prev;
     engine_reclaim(e);
+    if (atomic_load(&e->awaited) != 0)
+        rt_cond_broadcast(e->changed);
     rt_mutex_unlock(e->lock);
     free(r);
 }
@@ -525,10 +548,10 @@ int engine_callout_unregister(struct engine *e, const GUID *key)
 void engine_registration_leave(struct engine *e, struct engine_registration *r)
 {
     if (atomic_fetch_sub(&r->running, 1) == 1 && atomic_load(&r->leaving))
-        engine_registration_left(e);
+        engine_reader_left(e);
 }
 
-void engine_registration_left(struct engine *e)
+void engine_reader_left(struct engine *e)
 {
     rt_mutex_lock(e->lock);
     rt_cond_broadcast(e->changed);

@@ -196,6 +196,9 @@ void engine_keep_departed(struct engine *e);
 /* The next such filter, oldest first, with its reference; NULL: none now. *more: others were removed that
  * some classify may still see. */
 struct engine_filter *engine_departed(struct engine *e, bool *more);
+/* Returns when engine_departed() has another one, or no others were removed. PASSIVE; no lock of the caller's that a
+ * classify may want. */
+void engine_departed_wait(struct engine *e);
 /* Differs whenever a callout was registered, unregistered or (un)made foreign since. Any IRQL. */
 UINT64 engine_callout_generation(const struct engine *e);
 

@@ -292,10 +292,13 @@ struct engine {
     atomic_ullong version; /* current's, a moment later */
     atomic_ullong epoch;
     bool cheap; /* pins are without a barrier: engine_reclaim() makes it */
+    /* Somebody waits for the end of pins of older epochs; 0: nobody. As with pins, either who unpins sees it, or he sees
+     * the pin gone. */
+    atomic_ullong awaited;
     struct engine_observer observer;
     bool has_observer, has_blocks_observer; /* the second goes on and off: atomic */
     _Alignas(64) struct rt_mutex *lock;
-    struct rt_cond *changed; /* a reader unpinned under a waiter, a registration was left */
+    struct rt_cond *changed; /* a reader unpinned what is awaited, a registration was left */
     struct engine_reader *readers;
     struct engine_retired *retired, **retired_tail;  /* oldest first */
     struct engine_filter *departed, **departed_tail; /* oldest first; a reference each */
@@ -312,7 +315,7 @@ struct engine_callout_slot *engine_slot(struct engine *e, const GUID *key, bool 
 /* Under e->lock. Queues what a change took out of sight, after the change was published; frees what it can.
  */
 void engine_retire(struct engine *e, struct engine_retired *r);
-void engine_reclaim(struct engine *e);
+bool engine_reclaim(struct engine *e); /* false: the system would not say who has pinned */
 
 void engine_layer_snapshot_free(struct engine_layer_snapshot *ls); /* and its index; not its filters */
 
@@ -334,8 +337,8 @@ struct engine_asked engine_ask_callout(struct engine_reader *r, const struct eng
 
 /* Counts the caller out of a registration that it ran. The caller still holds its pin. */
 void engine_registration_leave(struct engine *e, struct engine_registration *r);
-/* Wakes who waits for that. */
-void engine_registration_left(struct engine *e);
+/* Wakes who waits for that, or for pins. */
+void engine_reader_left(struct engine *e);
 
 /* Inline, for classify; engine_pin() and engine_unpin() are these. */
 static inline const struct engine_snapshot *engine_reader_pin(struct engine_reader *r)
@@ -355,8 +358,19 @@ static inline const struct engine_snapshot *engine_reader_pin(struct engine_read
 
 static inline void engine_reader_unpin(struct engine_reader *r)
 {
-    if (--r->depth == 0)
+    unsigned long long epoch;
+
+    if (--r->depth != 0)
+        return;
+    epoch = atomic_load_explicit(&r->epoch, memory_order_relaxed);
+    if (r->cheap) {
         atomic_store_explicit(&r->epoch, 0, memory_order_release);
+        atomic_signal_fence(memory_order_seq_cst);
+    } else {
+        atomic_store(&r->epoch, 0);
+    }
+    if (__builtin_expect(epoch < atomic_load(&r->engine->awaited), 0))
+        engine_reader_left(r->engine);
 }
 
 #endif
