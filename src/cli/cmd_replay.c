@@ -351,7 +351,8 @@ static void frame(void *ctx, const struct capture *c, const struct capture_packe
 
     (void)c;
     r->inbound += o->inbound;
-    r->wrong_sums += o->inbound && (o->fault == WIRE_FAULT_IP_CHECKSUM || o->fault == WIRE_FAULT_CHECKSUM);
+    if (o->fault == WIRE_FAULT_IP_CHECKSUM || o->fault == WIRE_FAULT_CHECKSUM)
+        r->wrong_sums += o->inbound;
     if (r->events != NULL)
         report_events_frame(r->events, p->number, p->time_ns, p->delay_ns, p->length, o, written);
     report_tally_frame(r->tally, w, o, written);
@@ -619,7 +620,8 @@ static int run(struct run *r)
         .begun = r->drivers != NULL ? begun : NULL,
         .keep_blocked = o->keep_blocked,
         .stack_drops = o->stack_drops,
-        .next = next,
+        .next = r->drivers != NULL ? next : NULL,
+        .asked = next,
         .frame = frame,
         .injected = r->drivers != NULL ? injected : NULL,
         .progress = !o->quiet && isatty(STDERR_FILENO) ? progress : NULL,

@@ -95,8 +95,12 @@ static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t vers
                                          const union wire_addr *local, UINT16 local_port,
                                          const union wire_addr *remote, UINT16 remote_port)
 {
-    const struct host_config *h = &((struct replay_run *)ctx)->config->host;
+    const struct replay_run *r = ctx;
+    const struct host_config *h = &r->config->host;
+    const struct window *w = r->window;
 
+    if (r->world == NULL && r->config->asked != NULL)
+        r->config->asked(r->config->ctx, r->capture, &w->packets[w->tail % WINDOW]);
     return h->owner_of(h->ctx, time_ns, version, protocol, local, local_port, remote, remote_port);
 }
 
@@ -233,31 +237,39 @@ int run_write(struct replay_run *r, const struct capture_packet *p, const char *
     return result;
 }
 
+/* What is kept though it did not pass, and what was changed in place. */
+static __attribute__((noinline)) int write_odd(struct replay_run *r, const struct capture_packet *p,
+                                               const struct host_outcome *o, bool kept)
+{
+    const struct replay_config *config = r->config;
+    const char *comment = NULL;
+    struct capture_packet changed = *p;
+    char room[512];
+
+    if (kept && config->comment != NULL)
+        comment = config->comment(config->ctx, o, room, sizeof(room));
+    if (o->changed == NULL)
+        return run_write(r, p, comment);
+    changed.bytes = o->changed;
+    if (r->lasting)
+        capture_writer_lasting(r->writer, false);
+    int result = run_write(r, &changed, comment);
+    if (r->lasting)
+        capture_writer_lasting(r->writer, true);
+    return result;
+}
+
 int run_tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w,
              const struct host_outcome *o, bool already)
 {
     const struct replay_config *config = r->config;
-    const char *comment = NULL;
-    char room[512];
     bool kept, written = is_written(config, o->fate, &kept);
 
     if (written && !already && r->writer != NULL) {
-        struct capture_packet changed;
-        const struct capture_packet *as = p;
-        if (kept && config->comment != NULL)
-            comment = config->comment(config->ctx, o, room, sizeof(room));
-        if (__builtin_expect(o->changed != NULL, 0)) {
-            changed = *p;
-            changed.bytes = o->changed;
-            as = &changed;
-        }
-        if (r->lasting && as != p)
-            capture_writer_lasting(r->writer, false);
-        int result = run_write(r, as, comment);
+        int result = __builtin_expect(kept || o->changed != NULL, 0) ? write_odd(r, p, o, kept)
+                                                                     : run_write(r, p, NULL);
         if (result != 0)
             return result;
-        if (r->lasting && as != p)
-            capture_writer_lasting(r->writer, true);
     }
     if (r->world != NULL) {
         r->fates[o->fate]++;

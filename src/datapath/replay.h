@@ -111,8 +111,10 @@ struct replay_config {
     bool keep_blocked;       /* write what was blocked too, with a comment */
     bool stack_drops;        /* what the stack discards is not written */
     uint32_t interface_type; /* 0: by the link type */
-    /* Told of each frame before the host works on it (owner_of may want its process); may be NULL. */
+    /* Told of each frame before the host works on it; may be NULL. */
     void (*next)(void *ctx, const struct capture *c, const struct capture_packet *p);
+    /* Without drivers: told of the frame for which owner_of is asked next (it may want its process); may be NULL. */
+    void (*asked)(void *ctx, const struct capture *c, const struct capture_packet *p);
     /* Told of each frame once, and from time to time how far it is; either may be NULL. In order; with
      * drivers in the order in which fates are decided, p->delay_ns says how much later than captured it went.
      */
