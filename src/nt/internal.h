@@ -31,6 +31,7 @@ struct nt_thread {            /* PETHREAD and PKTHREAD */
     struct nt_thread *next;        /* k->threads */
     struct nt_thread *next_system; /* k->system_threads */
     uintptr_t self;                /* rt_self() */
+    uint64_t whose;                /* rt_carried()->nt_self: of the threads that had that self, which */
     uint64_t id;                   /* a multiple of 4 */
     uint64_t process;              /* id of the process it belongs to */
     uint16_t processor;
@@ -176,11 +177,6 @@ _Noreturn void nt_stop(uint32_t code, const uint64_t parameters[4], const void *
 #define NT_PROCESSORS_MAX 64
 #define NT_TAG_BUCKETS    64
 #define NT_THREAD_BUCKETS 64
-/* Who of a bucket asked last who it is: known to it without k->lock, under which it is written. */
-struct nt_asked {
-    _Atomic uintptr_t self; /* 0: nobody; also while `thread` changes */
-    struct nt_thread *_Atomic thread;
-};
 struct nt_dpc_queue { /* of a processor, or (the last) of threaded DPCs; k->dispatch */
     struct nt *k;
     uint16_t number;
@@ -192,6 +188,7 @@ struct nt_work_queue { /* k->dispatch */
     WORK_QUEUE_ITEM *first, *last;
 };
 struct nt {
+    uint64_t number; /* rt_number() */
     struct nt_config config;
     struct rt_clock *clock;
     uint64_t boot_ns;
@@ -204,7 +201,6 @@ struct nt {
     uint16_t driver_numbers;
     struct nt_process *processes, *system;        /* oldest first; the system's is the first */
     struct nt_thread *threads[NT_THREAD_BUCKETS]; /* all that ran a driver, by self; each a reference */
-    struct nt_asked asked[NT_THREAD_BUCKETS];     /* ps_thread.c */
     struct nt_thread *system_threads;             /* started and not joined; each a reference */
     uint64_t next_thread_id;
     struct nt_own_thread *own; /* ps_thread.c: the kernel's own, to be joined */

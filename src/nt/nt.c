@@ -23,6 +23,7 @@ int nt_create(const struct nt_config *config, struct nt **out)
     if (k == NULL)
         return -ENOMEM;
     k->config = *config;
+    k->number = rt_number();
     k->clock = config->clock;
     k->boot_ns = rt_clock_now(k->clock);
     k->processors = config->processors == 0 ? DEFAULT_PROCESSORS : config->processors;

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Threads. Every thread that asks who it is gets a struct nt_thread, which is what a driver sees as PETHREAD
- * and PKTHREAD: found by rt_self() in the kernel's table. A thread that the kernel did not start (a lane of
- * the host, a test program's) is never told to end: its entry stays until another thread with the same
- * rt_self() comes, which is seen by its fresh rt_carried().
- *
- * In real time who asks again is found without k->lock (asked_last()): each bucket of the table has a place for who asked
- * last. Only a thread writes its own self there, so what it reads beside it is what it wrote, or what a thread
- * that is no more wrote, whose entry its own rt_carried() does not know.
+ * and PKTHREAD. It carries that (rt_carried()), with the number of the kernel that it is of: who asks again takes no
+ * lock. One that works for several kernels in turn finds its entries in their tables, by rt_self(), under k->lock. A
+ * thread that the kernel did not start (a lane of the host, a test program's) is never told to end: its entry stays
+ * until another thread with the same rt_self() comes, which has another number.
  *
  * System threads (PsCreateSystemThread):
  *
@@ -45,31 +42,6 @@ static struct nt_thread **bucket_of(struct nt *k, uintptr_t self)
     return &k->threads[bucket_number(self)];
 }
 
-/* NULL: another one of the bucket, or not yet. */
-static struct nt_thread *asked_last(struct nt *k, const struct rt_carried *carried, uintptr_t self)
-{
-    struct nt_asked *a = &k->asked[bucket_number(self)];
-    struct nt_thread *t;
-
-    /* In a world k->lock is a place where another may be let in, and who shares a bucket is a matter of
-     * addresses: there it is always taken, so that the same seed gives the same run. */
-    if (rt_sim_current() != NULL || atomic_load_explicit(&a->self, memory_order_acquire) != self)
-        return NULL;
-    t = atomic_load_explicit(&a->thread, memory_order_acquire);
-    return t == carried->nt_thread && atomic_load_explicit(&a->self, memory_order_relaxed) == self ? t : NULL;
-}
-
-/* Under k->lock. t: the calling thread's; NULL: it is no more. */
-static void asks_now(struct nt *k, uintptr_t self, struct nt_thread *t)
-{
-    struct nt_asked *a = &k->asked[bucket_number(self)];
-
-    atomic_store_explicit(&a->self, 0, memory_order_release);
-    atomic_store_explicit(&a->thread, t, memory_order_release);
-    if (t != NULL)
-        atomic_store_explicit(&a->self, self, memory_order_release);
-}
-
 static struct nt_thread *thread_make(struct nt *k)
 {
     struct nt_thread *t = ob_create(&ob_type_thread, sizeof(*t));
@@ -80,6 +52,13 @@ static struct nt_thread *thread_make(struct nt *k)
     InitializeListHead(&t->mutants);
     t->k = k;
     return t;
+}
+
+/* The calling thread's, of this kernel. */
+static void carry(const struct nt *k, struct nt_thread *t)
+{
+    rt_carried()->nt_thread = t;
+    rt_carried()->nt_kernel = k->number;
 }
 
 /* Under k->lock: in the table as the calling thread. */
@@ -93,22 +72,24 @@ static void thread_enter(struct nt *k, struct nt_thread *t)
     bucket = bucket_of(k, t->self);
     t->next = *bucket;
     *bucket = t;
-    rt_carried()->nt_thread = t;
+    if (rt_carried()->nt_self == 0)
+        rt_carried()->nt_self = rt_number();
+    t->whose = rt_carried()->nt_self;
+    carry(k, t);
 }
 
-struct nt_thread *nt_thread_current(struct nt *k)
+/* Not asked last by the calling thread: of another kernel, or nobody yet. */
+static __attribute__((noinline)) struct nt_thread *find_or_make(struct nt *k)
 {
     struct rt_carried *carried = rt_carried();
     uintptr_t self = rt_self();
-    struct nt_thread *t = asked_last(k, carried, self), *stale = NULL;
+    struct nt_thread *t, *stale = NULL;
 
-    if (t != NULL)
-        return t;
     rt_mutex_lock(k->lock);
     for (struct nt_thread **at = bucket_of(k, self); (t = *at) != NULL; at = &t->next) {
         if (t->self != self)
             continue;
-        if (t == carried->nt_thread)
+        if (t->whose == carried->nt_self)
             goto out;
         *at = t->next;
         stale = t; /* of a thread that is no more */
@@ -118,11 +99,20 @@ struct nt_thread *nt_thread_current(struct nt *k)
     if (t != NULL)
         thread_enter(k, t);
 out:
-    asks_now(k, self, t);
+    if (t != NULL)
+        carry(k, t);
     rt_mutex_unlock(k->lock);
     if (stale != NULL)
         ob_dereference(stale);
     return t;
+}
+
+struct nt_thread *nt_thread_current(struct nt *k)
+{
+    const struct rt_carried *carried = rt_carried();
+
+    return carried->nt_thread != NULL && carried->nt_kernel == k->number ? carried->nt_thread
+                                                                         : find_or_make(k);
 }
 
 /* ---- the kernel's own -----------------------------------------------------------------------------------
@@ -210,7 +200,6 @@ static void thread_leave(struct nt *k, struct nt_thread *t)
             break;
         }
     }
-    asks_now(k, t->self, NULL);
     rt_mutex_unlock(k->lock);
     rt_carried()->nt_thread = NULL;
 }

@@ -18,6 +18,14 @@ const char *rt_fiber_name(void)
     return rt_here.fiber != NULL ? rt_here.fiber->thread.name : NULL;
 }
 
+/* Numbers go on while engines come and go: what carries an older one belongs to none that is. */
+uint64_t rt_number(void)
+{
+    static _Atomic uint64_t last;
+
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 void rt_point(void)
 {
     if (rt_here.fiber != NULL)

@@ -51,6 +51,8 @@ struct rt_thread;
 uintptr_t rt_self(void);
 /* What the calling fiber was started as ("main": a world's first); NULL: it is none. Signal handlers may. */
 const char *rt_fiber_name(void);
+/* A number that no other call in this process returns, from 1. No run may hang on which it is. Any IRQL. */
+uint64_t rt_number(void);
 int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out);
 /* And frees it. One that was started in a world is joined there, or has ended. */
 void rt_thread_join(struct rt_thread *t);
@@ -86,6 +88,8 @@ struct rt_carried {
     uint8_t in_dpc;       /* nt's */
     uint16_t in_classify; /* host's: how many classifies of callouts are on this stack */
     void *nt_thread;      /* nt's: struct nt_thread; NULL: not made yet */
+    uint64_t nt_kernel;   /* ... the number of the kernel that made it, which may be gone */
+    uint64_t nt_self;     /* nt's: this thread's number; 0: it has none yet */
     uint64_t process;     /* nt's: id of the process in whose name it runs; 0: the system's */
     void *hold;           /* host's: the innermost of them */
     void *ledger;         /* ledger's: locks held */

@@ -46,6 +46,47 @@ static void drivers_come_and_go(void **state)
     nt_lab_both(drivers_body, NULL);
 }
 
+/* A thread that works for drivers of two kernels in turn is one thread in each; a kernel that comes after one that went
+ * is another, wherever it stands. */
+static void two_kernels_body(struct nt_lab *lab)
+{
+    struct rt_context context = {0};
+    const struct nt_config kernel = {.clock = lab->clock, .ledger = lab->ledger};
+    const struct nt_driver_config config = {.name = "other", .entry = has_no_unload, .context = &context};
+    PKTHREAD mine = KeGetCurrentThread();
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct nt_driver *d;
+        struct nt_entered was;
+        PKTHREAD there;
+        struct nt *k;
+
+        assert_int_equal(nt_create(&kernel, &k), 0);
+        assert_int_equal(nt_driver_create(k, &config, &d), 0);
+        was = nt_enter(&context, PASSIVE_LEVEL);
+        there = KeGetCurrentThread();
+        assert_non_null(there);
+        assert_ptr_not_equal(there, mine);
+        assert_int_equal(PsGetThreadId((PETHREAD)there), PsGetCurrentThreadId());
+        nt_leave(was, "the other");
+        for (unsigned j = 0; j < 3; j++) {
+            assert_ptr_equal(KeGetCurrentThread(), mine);
+            was = nt_enter(&context, PASSIVE_LEVEL);
+            assert_ptr_equal(KeGetCurrentThread(), there);
+            nt_leave(was, "the other");
+        }
+        nt_driver_destroy(d);
+        nt_destroy(k);
+        assert_ptr_equal(KeGetCurrentThread(), mine);
+    }
+}
+
+static void a_thread_of_two_kernels_is_one_in_each(void **state)
+{
+    (void)state;
+    nt_lab_both(two_kernels_body, NULL);
+}
+
 static void enter_body(struct nt_lab *lab)
 {
     struct nt_entered was = nt_enter(&lab->context, DISPATCH_LEVEL);
@@ -533,6 +574,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drivers_come_and_go),
+        cmocka_unit_test(a_thread_of_two_kernels_is_one_in_each),
         cmocka_unit_test(a_level_that_does_not_come_back_is_mended),
         cmocka_unit_test(functions_look_at_the_level),
         cmocka_unit_test(drivers_are_told_of_processes),
