@@ -192,6 +192,7 @@ static void complete(IRP *irp, const char *function, const void *site)
         IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
         uint8_t control = stack->Control;
 
+        stack->Control = 0; /* the location may be used again: nobody is called for it twice */
         IoSkipCurrentIrpStackLocation(irp);
         irp->PendingReturned = (control & SL_PENDING_RETURNED) != 0;
         bool top = irp->CurrentLocation > irp->StackCount;

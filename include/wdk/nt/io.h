@@ -568,6 +568,17 @@ FORCEINLINE VOID IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE Complet
         (UCHAR)((InvokeOnSuccess ? SL_INVOKE_ON_SUCCESS : 0) | (InvokeOnError ? SL_INVOKE_ON_ERROR : 0) |
                 (InvokeOnCancel ? SL_INVOKE_ON_CANCEL : 0));
 }
+/* What a completion routine returns. */
+#define STATUS_CONTINUE_COMPLETION STATUS_SUCCESS
+typedef enum _IO_COMPLETION_ROUTINE_RESULT {
+    ContinueCompletion = (int)STATUS_CONTINUE_COMPLETION,
+    StopCompletion = (int)STATUS_MORE_PROCESSING_REQUIRED
+} IO_COMPLETION_ROUTINE_RESULT,
+    *PIO_COMPLETION_ROUTINE_RESULT;
+/* The driver of DeviceObject, whose the routine is, is not unloaded before it has returned. The IRP must be sent then. */
+NTSTATUS IoSetCompletionRoutineEx(PDEVICE_OBJECT DeviceObject, PIRP Irp,
+                                  PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
+                                  BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel);
 #define IoMarkIrpPending(Irp)                     ((void)(IoGetCurrentIrpStackLocation(Irp)->Control |= SL_PENDING_RETURNED))
 #define IoSizeOfIrp(StackSize)                    ((USHORT)(sizeof(IRP) + (StackSize) * sizeof(IO_STACK_LOCATION)))
 #define IoGetFunctionCodeFromCtlCode(ControlCode) (((ControlCode) >> 2) & 0x0fff)
