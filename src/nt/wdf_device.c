@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control devices: what WDFDEVICE_INIT collects, the device, its files, and the dispatch routine that turns
- * IRPs into requests, file callbacks and calls to queues.
+ * Control devices: what WDFDEVICE_INIT collects, the device, and the dispatch routine that turns IRPs into
+ * requests, file callbacks (wdf_file.c) and calls to queues.
  *
  *   IRP --preprocess callback?--> create: EvtDeviceFileCreate or success | cleanup, close: the file's
  * callbacks | read, write, control: EvtIoInCallerContext or the queue of that type, else the default queue |
@@ -388,86 +388,6 @@ NTSTATUS WdfDeviceConfigureRequestDispatching(WDFDEVICE Device, WDFQUEUE Queue, 
     return STATUS_SUCCESS;
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------------------------------ */
-struct wdf_file *wdf_file_find(struct wdf_device *d, const FILE_OBJECT *file)
-{
-    struct wdf_file *f;
-
-    wdf_lock(&d->o);
-    for (f = d->files; f != NULL && f->file != file; f = f->next)
-        ;
-    wdf_unlock(&d->o);
-    return f;
-}
-
-static NTSTATUS file_add(struct wdf_device *d, FILE_OBJECT *file, struct wdf_file **out)
-{
-    const WDF_OBJECT_ATTRIBUTES *a = d->init.file_attributes.Size == 0 ? NULL : &d->init.file_attributes;
-    void *o;
-    NTSTATUS status = wdf_create(d->o.io, WDF_KIND_FILE, sizeof(struct wdf_file), a, &d->o, NULL, &o);
-
-    if (!NT_SUCCESS(status))
-        return status;
-    struct wdf_file *f = o;
-    f->device = d;
-    f->file = file;
-    wdf_lock(&d->o);
-    f->next = d->files;
-    d->files = f;
-    wdf_unlock(&d->o);
-    *out = f;
-    return STATUS_SUCCESS;
-}
-
-void wdf_file_remove(struct wdf_file *f)
-{
-    wdf_lock(&f->o);
-    for (struct wdf_file **at = &f->device->files; *at != NULL; at = &(*at)->next) {
-        if (*at == f) {
-            *at = f->next;
-            break;
-        }
-    }
-    wdf_unlock(&f->o);
-    wdf_delete(&f->o);
-}
-
-PUNICODE_STRING WdfFileObjectGetFileName(WDFFILEOBJECT FileObject)
-{
-    struct wdf_file *f = WDF_OF(FileObject, WDF_KIND_FILE);
-
-    return f == NULL ? NULL : &f->file->FileName;
-}
-
-ULONG WdfFileObjectGetFlags(WDFFILEOBJECT FileObject)
-{
-    struct wdf_file *f = WDF_OF(FileObject, WDF_KIND_FILE);
-
-    return f == NULL ? 0 : f->file->Flags;
-}
-
-WDFDEVICE WdfFileObjectGetDevice(WDFFILEOBJECT FileObject)
-{
-    struct wdf_file *f = WDF_OF(FileObject, WDF_KIND_FILE);
-
-    return f == NULL ? NULL : (WDFDEVICE)f->device;
-}
-
-PFILE_OBJECT WdfFileObjectWdmGetFileObject(WDFFILEOBJECT FileObject)
-{
-    struct wdf_file *f = WDF_OF(FileObject, WDF_KIND_FILE);
-
-    return f == NULL ? NULL : f->file;
-}
-
-WDFFILEOBJECT WdfDeviceGetFileObject(WDFDEVICE Device, PFILE_OBJECT FileObject)
-{
-    struct wdf_device *d = WDF_OF(Device, WDF_KIND_DEVICE);
-
-    return d == NULL ? NULL : (WDFFILEOBJECT)wdf_file_find(d, FileObject);
-}
-
 /* ---- dispatch
  * --------------------------------------------------------------------------------------------------- */
 static NTSTATUS finish(IRP *irp, NTSTATUS status)
@@ -494,7 +414,7 @@ static NTSTATUS create(struct wdf_device *d, IRP *irp)
     struct wdf_file *f = NULL;
 
     if (d->init.has_file) {
-        NTSTATUS status = file_add(d, IoGetCurrentIrpStackLocation(irp)->FileObject, &f);
+        NTSTATUS status = wdf_file_add(d, IoGetCurrentIrpStackLocation(irp)->FileObject, &f);
         if (!NT_SUCCESS(status))
             return finish(irp, status);
     }
@@ -519,18 +439,6 @@ static NTSTATUS create(struct wdf_device *d, IRP *irp)
     return STATUS_PENDING;
 }
 
-/* EvtFileCleanup, EvtFileClose; NULL: the driver has none. */
-static void file_told(struct wdf_device *d, void (*callback)(WDFFILEOBJECT file), struct wdf_file *f)
-{
-    struct wdf_serial *serial = wdf_serial_of_files(d);
-
-    if (callback == NULL)
-        return;
-    wdf_serial_enter(serial);
-    callback((WDFFILEOBJECT)f);
-    wdf_serial_leave(serial);
-}
-
 static NTSTATUS dispatch(struct wdf_device *d, IRP *irp)
 {
     IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
@@ -545,13 +453,13 @@ static NTSTATUS dispatch(struct wdf_device *d, IRP *irp)
         f = wdf_file_find(d, stack->FileObject);
         if (f != NULL) {
             wdf_queue_cancel_file(d, f);
-            file_told(d, d->init.file.EvtFileCleanup, f);
+            wdf_file_told(d, d->init.file.EvtFileCleanup, f);
         }
         return finish(irp, STATUS_SUCCESS);
     case IRP_MJ_CLOSE:
         f = wdf_file_find(d, stack->FileObject);
         if (f != NULL) {
-            file_told(d, d->init.file.EvtFileClose, f);
+            wdf_file_told(d, d->init.file.EvtFileClose, f);
             wdf_file_remove(f);
         }
         return finish(irp, STATUS_SUCCESS);

@@ -210,8 +210,22 @@ void wdf_request_complete(struct wdf_request *r, NTSTATUS status, ULONG_PTR info
 bool wdf_queue_put(struct wdf_queue *q, struct wdf_request *r, bool first);
 void wdf_queue_run(struct wdf_queue *q);
 void wdf_queue_left(struct wdf_queue *q); /* one that was presented is the queue's no more */
+/* The first that is not with its canceller, of that file if not NULL; it is the driver's now. NULL: none. */
+struct wdf_request *wdf_queue_take(struct wdf_queue *q, const struct wdf_file *file);
+/* All that are queued, of that file if not NULL, are cancelled. */
+void wdf_queue_purge(struct wdf_queue *q, const struct wdf_file *file);
+/* Tells who waits for an idle queue, if it is idle. */
+void wdf_queue_tell_idle(struct wdf_queue *q);
+/* EvtIoQueueState, under the queue's lock and at its level: where the caller is above that, by a work item. */
+enum wdf_queue_state { WDF_QUEUE_READY, WDF_QUEUE_IDLE };
+void wdf_queue_tell(struct wdf_queue *q, enum wdf_queue_state which, PFN_WDF_IO_QUEUE_STATE callback,
+                    WDFCONTEXT context);
 void wdf_queue_cancel_file(struct wdf_device *d, struct wdf_file *f);
+/* wdf_file.c. The file is a child of the device's; its status is that of wdf_create(). */
+NTSTATUS wdf_file_add(struct wdf_device *d, FILE_OBJECT *file, struct wdf_file **out);
 void wdf_file_remove(struct wdf_file *f);
 struct wdf_file *wdf_file_find(struct wdf_device *d, const FILE_OBJECT *file);
+/* EvtFileCleanup, EvtFileClose; NULL: the driver has none. */
+void wdf_file_told(struct wdf_device *d, void (*callback)(WDFFILEOBJECT file), struct wdf_file *f);
 
 #endif

@@ -10,8 +10,8 @@
  * request out otherwise takes the cancel routine away first; where it is gone the canceller has the request.
  *
  * One thread at a time presents requests of a queue (q->running); others leave it the work. A queue whose
- * callbacks are for PASSIVE_LEVEL is run from a work item if the caller is above. Stop, drain and purge tell
- * when nothing is with the driver (drain and purge: nor queued) any more.
+ * callbacks are for PASSIVE_LEVEL is run from a work item if the caller is above. wdf_queue_state.c stops and starts
+ * queues, and lets drivers take requests out themselves.
  */
 #include "nt/fault.h"
 #include "nt/wdf_inside.h"
@@ -60,8 +60,6 @@ static bool take_out(struct wdf_queue *q, struct wdf_request *r)
 
 /* ---- EvtIoQueueState ------------------------------------------------------------------------------------- */
 
-enum { OWED_READY, OWED_IDLE };
-
 static void work(PVOID parameter);
 
 /* Under the lock. */
@@ -78,9 +76,8 @@ static void start_work(struct wdf_queue *q)
     nt_work_queue(q->o.io->d->k, &q->work, DelayedWorkQueue, q->o.io->d->context, NULL);
 }
 
-/* Under the queue's lock, and at its level: where the caller is above that, by a work item. */
-static void tell_state(struct wdf_queue *q, unsigned which, PFN_WDF_IO_QUEUE_STATE callback,
-                       WDFCONTEXT context)
+void wdf_queue_tell(struct wdf_queue *q, enum wdf_queue_state which, PFN_WDF_IO_QUEUE_STATE callback,
+                    WDFCONTEXT context)
 {
     struct wdf_serial *serial = wdf_serial_of_queue(q);
     bool queue_it;
@@ -104,20 +101,20 @@ static void tell_state(struct wdf_queue *q, unsigned which, PFN_WDF_IO_QUEUE_STA
 
 static void tell_owed(struct wdf_queue *q)
 {
-    for (unsigned which = OWED_READY; which <= OWED_IDLE; which++) {
+    for (enum wdf_queue_state which = WDF_QUEUE_READY; which <= WDF_QUEUE_IDLE; which++) {
         wdf_lock(&q->o);
         PFN_WDF_IO_QUEUE_STATE callback = q->owed[which].callback;
         WDFCONTEXT context = q->owed[which].context;
         q->owed[which].callback = NULL;
         wdf_unlock(&q->o);
         if (callback != NULL)
-            tell_state(q, which, callback, context);
+            wdf_queue_tell(q, which, callback, context);
     }
 }
 
 /* ---- what happens when nothing is left
  * ---------------------------------------------------------------------------- */
-static void tell_idle(struct wdf_queue *q)
+void wdf_queue_tell_idle(struct wdf_queue *q)
 {
     wdf_lock(&q->o);
     bool idle = q->presented == 0 && (q->queued == 0 || !q->idle_needs_empty);
@@ -129,7 +126,7 @@ static void tell_idle(struct wdf_queue *q)
     }
     wdf_unlock(&q->o);
     if (told != NULL)
-        tell_state(q, OWED_IDLE, told, context);
+        wdf_queue_tell(q, WDF_QUEUE_IDLE, told, context);
 }
 
 void wdf_queue_left(struct wdf_queue *q)
@@ -137,7 +134,7 @@ void wdf_queue_left(struct wdf_queue *q)
     wdf_lock(&q->o);
     q->presented--;
     wdf_unlock(&q->o);
-    tell_idle(q);
+    wdf_queue_tell_idle(q);
     wdf_queue_run(q);
 }
 
@@ -159,7 +156,7 @@ static void cancelled(struct wdf_queue *q, struct wdf_request *r)
         return;
     }
     wdf_request_complete(r, STATUS_CANCELLED, 0);
-    tell_idle(q);
+    wdf_queue_tell_idle(q);
 }
 
 static void cancel_routine(DEVICE_OBJECT *device, IRP *irp)
@@ -216,7 +213,7 @@ bool wdf_queue_put(struct wdf_queue *q, struct wdf_request *r, bool first)
         return true;
     }
     if (ready != NULL && q->config.DispatchType == WdfIoQueueDispatchManual)
-        tell_state(q, OWED_READY, ready, context);
+        wdf_queue_tell(q, WDF_QUEUE_READY, ready, context);
     wdf_queue_run(q);
     return true;
 }
@@ -224,8 +221,7 @@ bool wdf_queue_put(struct wdf_queue *q, struct wdf_request *r, bool first)
 /* ---- out
  * -----------------------------------------------------------------------------------------------------------
  */
-/* The first that is not with its canceller, of that file if not NULL; it is the driver's now. */
-static struct wdf_request *next_request(struct wdf_queue *q, const struct wdf_file *file)
+struct wdf_request *wdf_queue_take(struct wdf_queue *q, const struct wdf_file *file)
 {
     struct wdf_request *r;
 
@@ -332,7 +328,7 @@ void wdf_queue_run(struct wdf_queue *q)
         wdf_unlock(&q->o);
         if (!go)
             break;
-        struct wdf_request *r = next_request(q, NULL);
+        struct wdf_request *r = wdf_queue_take(q, NULL);
         if (r != NULL) {
             struct wdf_serial *serial = wdf_serial_of_queue(q);
 
@@ -353,11 +349,11 @@ void wdf_queue_run(struct wdf_queue *q)
 
 /* ---- made, deleted
  * --------------------------------------------------------------------------------------------------- */
-static void purge_queued(struct wdf_queue *q, const struct wdf_file *file)
+void wdf_queue_purge(struct wdf_queue *q, const struct wdf_file *file)
 {
     struct wdf_request *r;
 
-    while ((r = next_request(q, file)) != NULL) {
+    while ((r = wdf_queue_take(q, file)) != NULL) {
         wdf_lock(&q->o);
         q->presented--;
         r->presented = false;
@@ -378,7 +374,7 @@ static void stop(struct wdf_object *o)
         if (q->device->queues[i] == q)
             q->device->queues[i] = NULL;
     wdf_unlock(o);
-    purge_queued(q, NULL);
+    wdf_queue_purge(q, NULL);
 }
 
 void wdf_queue_cancel_file(struct wdf_device *d, struct wdf_file *f)
@@ -397,7 +393,7 @@ void wdf_queue_cancel_file(struct wdf_device *d, struct wdf_file *f)
         wdf_unlock(&d->o);
         if (found == NULL)
             return;
-        purge_queued(found, f);
+        wdf_queue_purge(found, f);
         wdf_dereference(&found->o);
     }
 }
@@ -443,192 +439,5 @@ NTSTATUS WdfIoQueueCreate(WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config,
         d->default_queue = q;
     if (Queue != NULL)
         *Queue = (WDFQUEUE)q;
-    return STATUS_SUCCESS;
-}
-
-/* ---- states
- * ------------------------------------------------------------------------------------------------------- */
-WDFDEVICE WdfIoQueueGetDevice(WDFQUEUE Queue)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    return q == NULL ? NULL : (WDFDEVICE)q->device;
-}
-
-WDF_IO_QUEUE_STATE WdfIoQueueGetState(WDFQUEUE Queue, PULONG QueueRequests, PULONG DriverRequests)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-    unsigned state = 0;
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (q == NULL)
-        return (WDF_IO_QUEUE_STATE)0;
-    wdf_lock(&q->o);
-    state |= q->accepts ? WdfIoQueueAcceptRequests : 0;
-    state |= q->dispatches ? WdfIoQueueDispatchRequests : 0;
-    state |= q->queued == 0 ? WdfIoQueueNoRequests : 0;
-    state |= q->presented == 0 ? WdfIoQueueDriverNoRequests : 0;
-    if (QueueRequests != NULL)
-        *QueueRequests = q->queued;
-    if (DriverRequests != NULL)
-        *DriverRequests = q->presented;
-    wdf_unlock(&q->o);
-    return (WDF_IO_QUEUE_STATE)state;
-}
-
-VOID WdfIoQueueStart(WDFQUEUE Queue)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (q == NULL)
-        return;
-    wdf_lock(&q->o);
-    q->accepts = q->dispatches = true;
-    PFN_WDF_IO_QUEUE_STATE ready = q->queued > 0 ? q->ready : NULL;
-    WDFCONTEXT context = q->ready_context;
-    wdf_unlock(&q->o);
-    if (ready != NULL && q->config.DispatchType == WdfIoQueueDispatchManual)
-        tell_state(q, OWED_READY, ready, context);
-    wdf_queue_run(q);
-}
-
-static void change(struct wdf_queue *q, bool accepts, bool dispatches, bool purge,
-                   PFN_WDF_IO_QUEUE_STATE told, WDFCONTEXT context)
-{
-    wdf_lock(&q->o);
-    q->accepts = accepts;
-    q->dispatches = dispatches;
-    q->idle = told;
-    q->idle_context = context;
-    q->idle_needs_empty = !accepts;
-    wdf_unlock(&q->o);
-    if (purge)
-        purge_queued(q, NULL);
-    tell_idle(q);
-}
-
-static void wait_idle(struct wdf_queue *q)
-{
-    wdf_lock(&q->o);
-    while (q->presented != 0 || (q->idle_needs_empty && q->queued != 0)) {
-        rt_waits_for("a framework queue's requests");
-        rt_cond_wait(wdf_room(&q->o)->completed, wdf_room(&q->o)->lock, RT_FOREVER);
-    }
-    wdf_unlock(&q->o);
-    rt_waits_for(NULL);
-}
-
-VOID WdfIoQueueStop(WDFQUEUE Queue, PFN_WDF_IO_QUEUE_STATE StopComplete, WDFCONTEXT Context)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (q != NULL)
-        change(q, true, false, false, StopComplete, Context);
-}
-
-VOID WdfIoQueueStopSynchronously(WDFQUEUE Queue)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (q == NULL)
-        return;
-    change(q, true, false, false, NULL, NULL);
-    wait_idle(q);
-}
-
-VOID WdfIoQueueDrain(WDFQUEUE Queue, PFN_WDF_IO_QUEUE_STATE DrainComplete, WDFCONTEXT Context)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (q != NULL)
-        change(q, false, true, false, DrainComplete, Context);
-}
-
-VOID WdfIoQueueDrainSynchronously(WDFQUEUE Queue)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (q == NULL)
-        return;
-    change(q, false, true, false, NULL, NULL);
-    wait_idle(q);
-}
-
-VOID WdfIoQueuePurge(WDFQUEUE Queue, PFN_WDF_IO_QUEUE_STATE PurgeComplete, WDFCONTEXT Context)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (q != NULL)
-        change(q, false, true, true, PurgeComplete, Context);
-}
-
-VOID WdfIoQueuePurgeSynchronously(WDFQUEUE Queue)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(PASSIVE_LEVEL);
-    if (q == NULL)
-        return;
-    change(q, false, true, true, NULL, NULL);
-    wait_idle(q);
-}
-
-/* ---- retrieved
- * ------------------------------------------------------------------------------------------------------ */
-static NTSTATUS retrieve(struct wdf_queue *q, const struct wdf_file *file, WDFREQUEST *out)
-{
-    *out = NULL;
-    if (q->config.DispatchType == WdfIoQueueDispatchParallel)
-        return STATUS_INVALID_DEVICE_STATE;
-    wdf_lock(&q->o);
-    bool stopped = !q->dispatches;
-    wdf_unlock(&q->o);
-    if (stopped)
-        return STATUS_WDF_PAUSED;
-    *out = (WDFREQUEST)next_request(q, file);
-    return *out == NULL ? STATUS_NO_MORE_ENTRIES : STATUS_SUCCESS;
-}
-
-NTSTATUS WdfIoQueueRetrieveNextRequest(WDFQUEUE Queue, WDFREQUEST *OutRequest)
-{
-    NT_FAIL_STATUS(WdfIoQueueRetrieveNextRequest);
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    return q == NULL ? STATUS_INVALID_PARAMETER : retrieve(q, NULL, OutRequest);
-}
-
-NTSTATUS WdfIoQueueRetrieveRequestByFileObject(WDFQUEUE Queue, WDFFILEOBJECT FileObject,
-                                               WDFREQUEST *OutRequest)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-    struct wdf_file *f = WDF_OF(FileObject, WDF_KIND_FILE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    return q == NULL || f == NULL ? STATUS_INVALID_PARAMETER : retrieve(q, f, OutRequest);
-}
-
-NTSTATUS WdfIoQueueReadyNotify(WDFQUEUE Queue, PFN_WDF_IO_QUEUE_STATE QueueReady, WDFCONTEXT Context)
-{
-    struct wdf_queue *q = WDF_OF(Queue, WDF_KIND_QUEUE);
-
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    if (q == NULL || q->config.DispatchType != WdfIoQueueDispatchManual)
-        return STATUS_INVALID_PARAMETER;
-    if (QueueReady != NULL && q->ready != NULL)
-        return STATUS_INVALID_DEVICE_REQUEST;
-    wdf_lock(&q->o);
-    q->ready = QueueReady;
-    q->ready_context = Context;
-    bool now = QueueReady != NULL && q->queued > 0 && q->dispatches;
-    wdf_unlock(&q->o);
-    if (now)
-        tell_state(q, OWED_READY, QueueReady, Context);
     return STATUS_SUCCESS;
 }
