@@ -8,6 +8,9 @@
  *   the calls of FwpsCompleteOperation0, timed alone
  *   + the datagrams with a callout that pends - the same ones with a callout that absorbs and pends nothing
  *
+ * Completed accepts are ended several at a time (src/host/ale_backlog.c); BATCH is a multiple of how many, so all of it
+ * is in the first line.
+ *
  * The second line is FwpsPendOperation0 and what the host does when the classify returns; reading the
  * datagram, finding its flow and asking the callout are on both sides. So that they weigh the same there, the
  * flows are fetched by host_prefetch() before, untimed, as a replay does: what a completion finds cold is all
