@@ -328,6 +328,7 @@ int capture_next(struct capture *c, struct capture_packet *out, struct capture_e
         if (result >= 0)
             return result;
         c->broken = result;
+        c->plain = NULL;
         if (result == -ENOMEM)
             open_error(&c->error, c->name, result);
     }

@@ -57,22 +57,21 @@ enum capture_way { CAPTURE_WAY_UNKNOWN, CAPTURE_WAY_IN, CAPTURE_WAY_OUT };
 
 struct capture_packet {
     uint64_t number;      /* from 1 */
-    uint32_t interface;   /* index into capture_interface() */
     uint64_t time_ns;     /* since 1970; below the file's own resolution: truncated */
     uint64_t ticks;       /* the time stamp as written, in the interface's units */
-    bool has_time;        /* SPB has none: the time of the packet before it */
     const uint8_t *bytes; /* until the capture is closed (mapped), or CAPTURE_WINDOW packets later (pipe) */
     uint32_t captured, length;
-    enum capture_way way; /* epb_flags */
+    uint32_t interface; /* index into capture_interface() */
     uint32_t
         process; /* index into capture_process() (Darwin's process blocks, epb options); UINT32_MAX: none */
+    enum capture_way way; /* epb_flags */
+    bool has_time;        /* SPB has none: the time of the packet before it */
+    /* What else the record held; flags and what follows is the writer's, but for the comment. */
+    uint32_t flags;      /* epb_flags where `options` do not say them: pcap that tells directions; 0: none */
+    uint32_t drops;      /* of the old packet block: lost before it; 0: none or unknown */
     const char *comment; /* the first one; not terminated: comment_size bytes; NULL: none */
-    uint32_t comment_size;
-    /* The writer's: what else the record held. */
     const uint8_t *options; /* pcapng's, as written; NULL: none */
-    uint32_t options_size;
-    uint32_t flags;    /* epb_flags where `options` do not say them: pcap that tells directions; 0: none */
-    uint32_t drops;    /* of the old packet block: lost before it; 0: none or unknown */
+    uint32_t comment_size, options_size;
     uint64_t delay_ns; /* the writer's: it is written with a time so much later; 0 as read */
 };
 

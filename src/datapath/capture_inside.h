@@ -81,6 +81,7 @@ static inline void source_fetch_next(const struct source *s)
 #define CAPTURE_INTERFACES_MAX 65536u
 #define CAPTURE_PROCESSES_MAX  65536u
 #define CAPTURE_NONE           UINT32_MAX
+#define CAPTURE_PCAP_RECORD    16u /* a pcap record's header */
 
 struct interface {
     struct capture_interface is;
@@ -127,6 +128,7 @@ struct capture {
     uint32_t buckets[PROCESS_BUCKETS]; /* of by_id: index + 1 */
 
     /* pcap */
+    const struct interface *plain; /* records as capture_pcap_plain() reads them; NULL: not */
     bool modified;
     enum { LENGTHS_AS_THEY_ARE, LENGTHS_SWAPPED, LENGTHS_PERHAPS_SWAPPED } lengths;
 
@@ -203,6 +205,44 @@ static inline void put32(uint8_t *p, uint32_t v)
 static inline void put64(uint8_t *p, uint64_t v)
 {
     __builtin_memcpy(p, &v, sizeof(v));
+}
+
+/* ---- pcap ---------------------------------------------------------------------------------------------- */
+
+/* The next packet of a pcap file in this machine's byte order, if it is at hand and nothing about it is out of the
+ * ordinary. False: capture_next() is to be asked. */
+static inline bool capture_pcap_plain(struct capture *c, struct capture_packet *out)
+{
+    const struct interface *i = c->plain;
+    const uint8_t *b = c->source.at;
+    const size_t there = (size_t)(c->source.end - b);
+    uint64_t ticks;
+    uint32_t captured;
+
+    if (i == NULL || there < CAPTURE_PCAP_RECORD)
+        return false;
+    captured = get32(b + 8, false);
+    ticks = get32(b, false) * i->is.ticks + get32(b + 4, false);
+    if (captured > i->packet_max || there - CAPTURE_PCAP_RECORD < captured || ticks > i->most_ticks)
+        return false;
+    c->source.at = b + CAPTURE_PCAP_RECORD + captured;
+    source_fetch_next(&c->source);
+    out->number = ++c->packets;
+    out->time_ns = ticks * i->scale;
+    out->ticks = ticks;
+    out->bytes = b + CAPTURE_PCAP_RECORD;
+    out->captured = captured;
+    out->length = get32(b + 12, false);
+    out->interface = 0;
+    out->process = CAPTURE_NONE;
+    out->way = CAPTURE_WAY_UNKNOWN;
+    out->has_time = true;
+    out->flags = out->drops = 0;
+    out->comment = NULL;
+    out->options = NULL;
+    out->comment_size = out->options_size = 0;
+    out->delay_ns = 0;
+    return true;
 }
 
 /* ---- pcapng ------------------------------------------------------------------------------------------- */

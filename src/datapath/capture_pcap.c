@@ -14,7 +14,7 @@
 #include "capture_inside.h"
 
 #define FILE_HEADER      24
-#define RECORD_HEADER    16
+#define RECORD_HEADER    CAPTURE_PCAP_RECORD
 #define MODIFIED_HEADER  24
 #define LINK_RESERVED    0x03ff0000u
 #define LINK_FCS_PRESENT 0x04000000u
@@ -110,6 +110,7 @@ int capture_pcap_open(struct capture *c, struct capture_error *error)
         i->fcs_length = (uint8_t)((link >> 28) * 2);
     c->modified = magic == 0xa1b2cd34;
     c->next = pcap_next;
+    c->plain = !c->swapped && !c->modified && c->lengths == LENGTHS_AS_THEY_ARE && i->scale != 0 ? i : NULL;
     c->source.at += FILE_HEADER;
     return 0;
 }

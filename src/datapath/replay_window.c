@@ -9,6 +9,7 @@
  * taken to be waited for. All tables are of fixed size; a place that is taken over forgets, which means
  * "waited for".
  */
+#include "capture_inside.h"
 #include "replay_inside.h"
 
 #define SLOT(n) ((n) % WINDOW)
@@ -186,11 +187,10 @@ static void learn_unreachable(struct window *w, uint64_t n, const struct wire_pa
     }
 }
 
-static void learn(struct window *w, uint64_t n, const struct host *h)
+static __attribute__((noinline)) void learn(struct window *w, uint64_t n, const struct host *h)
 {
     const struct wire_packet *p = &w->wires[SLOT(n)];
 
-    w->answers[SLOT(n)] = ANSWER_NONE;
     if (p->version == 0 || (p->fragment && p->fragment_offset != 0))
         return;
     switch (p->protocol) {
@@ -217,8 +217,13 @@ static void learn(struct window *w, uint64_t n, const struct host *h)
 
 void window_learn(struct window *w, const struct host *h)
 {
-    for (; w->learned < w->head; w->learned++)
-        learn(w, w->learned, h);
+    for (; w->learned < w->head; w->learned++) {
+        const struct wire_packet *p = &w->wires[SLOT(w->learned)];
+
+        w->answers[SLOT(w->learned)] = ANSWER_NONE;
+        if (p->protocol != WIRE_PROTOCOL_TCP || (p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_RST)) != 0)
+            learn(w, w->learned, h);
+    }
 }
 
 bool window_listening(const struct window *w, uint8_t version, uint8_t protocol, const union wire_addr *local,
@@ -252,24 +257,26 @@ enum host_way frame_way(const struct capture_packet *p, const struct wire_packet
 
 void window_read(struct window *w)
 {
+    struct capture *c = w->capture;
     struct capture_packet *p = &w->packets[SLOT(w->head)];
     struct wire_packet *wire = &w->wires[SLOT(w->head)];
+    struct host_frame *f = &w->frames[SLOT(w->head)];
+    uint64_t number;
 
     if (w->ended)
         return;
-    w->result = capture_next(w->capture, p, &w->error);
-    if (w->result <= 0) {
+    if (__builtin_expect(!capture_pcap_plain(c, p), 0) && (w->result = capture_next(c, p, &w->error)) <= 0) {
         w->ended = true;
         return;
     }
-    wire_parse(capture_interface(w->capture, p->interface)->link_type, p->bytes, p->captured, p->length,
-               wire);
-    w->frames[SLOT(w->head)] = (struct host_frame){
-        .packet = wire,
-        .number = p->number,
-        .time_ns = p->time_ns,
-        .interface_index = p->interface + 1,
-        .way = frame_way(p, wire),
-    };
+    wire_parse(c->interfaces[p->interface]->is.link_type, p->bytes, p->captured, p->length, wire);
+    number = p->number;
+    __asm__("" : "+r"(number)); /* both in one load would wait until what was just stored has left the core */
+    f->packet = wire;
+    f->number = number;
+    f->time_ns = p->time_ns;
+    f->interface_index = p->interface + 1;
+    f->way = frame_way(p, wire);
+    f->follows = false;
     w->head++;
 }

@@ -55,7 +55,7 @@ static bool options_sound(const uint8_t *h, uint32_t size, uint32_t *where)
 
 static bool checksum_right(const uint8_t *h, uint32_t size)
 {
-    return size == 20 ? ip4_header_sum(h) == 0xffff : wire_fold(wire_sum(h, size, 0)) == 0;
+    return size == 20 ? ip4_header_right(h) : wire_fold(wire_sum(h, size, 0)) == 0;
 }
 
 static void parse_ip4(struct cursor *c, struct wire_packet *p, enum parse_as as)

@@ -197,13 +197,11 @@ static void parse_family(struct cursor *c, struct wire_packet *p)
     }
 }
 
-void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uint32_t length,
+void link_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uint32_t length,
                 struct wire_packet *out)
 {
     struct cursor c;
 
-    if (link_type == WIRE_LINK_ETHERNET && plain_parse(frame, captured, length, out))
-        return;
     wire_begin(&c, link_type, frame, captured, length, out);
     switch (link_type) {
     case WIRE_LINK_ETHERNET:
@@ -236,9 +234,4 @@ void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uin
     default:
         break;
     }
-}
-
-void wire_parse_ip(const uint8_t *packet, uint32_t captured, uint32_t length, struct wire_packet *out)
-{
-    wire_parse(WIRE_LINK_RAW, packet, captured, length, out);
 }

@@ -2,7 +2,7 @@
 /*
  * parse: what the wire room's files know of each other. No other room includes it.
  *
- *   link_parse() -> ip_parse() -> ip4 or ip6 -> transport_parse()
+ *   wire_parse() -> plain frames; link_parse() -> ip_parse() -> ip4 or ip6 -> transport_parse()
  *
  * Each reads its header at the cursor, fills its part of the packet, and goes on to the next or ends: by
  * wire_ended() where bytes are missing, by wire_wrong() where a header contradicts itself. The packet was
@@ -25,22 +25,25 @@ void ip6_parse(struct cursor *c, struct wire_packet *p, enum parse_as as);
 /* Reads what p->protocol says; reached is WIRE_NETWORK when it comes here. */
 void transport_parse(struct cursor *c, struct wire_packet *p, enum parse_as as);
 
-/* An Ethernet frame, if it is a plain one (plain.c). False: *out is as it was. */
-bool plain_parse(const uint8_t *frame, uint32_t captured, uint32_t length, struct wire_packet *out);
+/* Any frame, of any link type: wire_parse(), but for the plain ones (plain.c). */
+void link_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uint32_t length,
+                struct wire_packet *out) __attribute__((noinline));
 
-/* The sum over an IPv4 header without options, most headers: 0xffff if it is right. */
-static inline uint32_t ip4_header_sum(const uint8_t *h)
+/* Is the checksum of an IPv4 header without options, which most are, right? The one's complement sum is one modulo
+ * 65,535, of which every power of 65,536 is 1: words of 64 bits may be added, with their carry. */
+static inline bool ip4_header_right(const uint8_t *h)
 {
-    uint64_t a, b;
-    uint32_t d;
+    uint64_t sum, more;
+    uint32_t last;
 
-    memcpy(&a, h, 8);
-    memcpy(&b, h + 8, 8);
-    memcpy(&d, h + 16, 4);
-    a = (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + d;
-    a = (a & 0xffff) + (a >> 16 & 0xffff) + (a >> 32);
-    a = (a & 0xffff) + (a >> 16);
-    return (uint32_t)((a & 0xffff) + (a >> 16));
+    memcpy(&sum, h, 8);
+    memcpy(&more, h + 8, 8);
+    memcpy(&last, h + 16, 4);
+    sum += more;
+    sum += sum < more;
+    sum += last;
+    sum += sum < last;
+    return sum % 65535 == 0; /* and not 0 itself: the first byte is not */
 }
 
 /* Zeroes a packet in a few wide stores: for its size, GCC's memset() is a "rep stos", which takes longer than
@@ -50,8 +53,8 @@ static inline void wire_clear(struct wire_packet *p)
     typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
     pair *at = (pair *)(void *)p;
 
-    _Static_assert(sizeof(*p) == 9 * sizeof(pair), "a packet is nine pairs of words");
-    at[0] = at[1] = at[2] = at[3] = at[4] = at[5] = at[6] = at[7] = at[8] = (pair){0, 0};
+    _Static_assert(sizeof(*p) == 8 * sizeof(pair), "a packet is eight pairs of words");
+    at[0] = at[1] = at[2] = at[3] = at[4] = at[5] = at[6] = at[7] = (pair){0, 0};
 }
 
 /* Prepares an empty packet. */

@@ -109,56 +109,62 @@ enum wire_cooked {
 /* Offsets count from the frame's first byte and are never beyond `captured`. Members beyond what was reached
  * are zero, except that a header with a fault, once its fixed part was there, is read as far as it makes
  * sense: version and addresses of an IP header with a wrong checksum, ports of a TCP header with a wrong
- * offset, so that the discard can be told with them. */
+ * offset, so that the discard can be told with them.
+ *
+ * Two cache lines: the first has what looking up a packet's flow asks for, tuple in one piece. */
 struct wire_packet {
     const uint8_t *frame; /* the caller's, as long as the packet is used */
     uint32_t captured, length;
-    uint16_t link_type;
-    uint8_t reached; /* enum wire_reached: headers up to here are sound; TRANSPORT also for protocols without
-                      * a header of ours, NETWORK for fragments with an offset */
-    uint8_t fault;   /* enum wire_fault: why it goes no further */
-    bool cut;        /* the capture ends within a header: nobody knows what stood there. With TRANSPORT
-                      * reached: only within a TCP header's options */
-    uint32_t fault_at;
-
-    /* link */
-    uint8_t cooked; /* enum wire_cooked */
-    uint8_t vlan_tags;
-    uint16_t vlan;       /* of the outermost tag, WIRE_NO_VLAN: none */
-    uint16_t ether_type; /* of what follows the link header; 0: none (802.3 length, raw IP) */
-    uint32_t mac_at;     /* Ethernet: destination, then source; UINT32_MAX: none */
-    uint32_t ip_at;      /* where the network header stands: the link header's size */
+    uint32_t ip_at;  /* where the network header stands: the link header's size */
+    uint32_t mac_at; /* Ethernet: destination, then source; UINT32_MAX: none */
 
     /* network; version 0: not IP, the rest is zero */
-    uint8_t version; /* 4 or 6 */
+    union wire_addr source, destination;
+    uint16_t source_port, destination_port; /* TCP, UDP */
+    uint8_t version;                        /* 4 or 6 */
+    uint8_t protocol; /* of what the transport offset points at; for later fragments what the first says */
+    uint8_t reached;  /* enum wire_reached: headers up to here are sound; TRANSPORT also for protocols without
+                       * a header of ours, NETWORK for fragments with an offset */
+    uint8_t tcp_flags;
+
+    uint8_t fault; /* enum wire_fault: why it goes no further */
+    bool cut : 1;  /* the capture ends within a header: nobody knows what stood there. With TRANSPORT
+                    * reached: only within a TCP header's options */
+    bool ip_checksum_wrong : 1; /* IPv4: outbound the adapter fills it in later; inbound it is a fault, which
+                                 * the host says (WIRE_FAULT_IP_CHECKSUM) */
+    bool fragment : 1;          /* offset is not 0, or more fragments follow (IPv6: has a fragment header) */
+    bool ip6_unfragmented_headers : 1; /* has extension headers before the fragment header */
+    uint8_t no_flags : 4;              /* 0 */
+    uint8_t ip_flags;                  /* WIRE_IP_* */
+    uint8_t cooked;                    /* enum wire_cooked */
     uint8_t ttl;
     uint8_t traffic_class;
-    uint8_t protocol; /* of what the transport offset points at; for later fragments what the first says */
-    uint8_t ip_flags; /* WIRE_IP_* */
-    bool ip_checksum_wrong; /* IPv4: outbound the adapter fills it in later; inbound it is a fault, which the
-                             * host says (WIRE_FAULT_IP_CHECKSUM) */
-    bool fragment;          /* offset is not 0, or more fragments follow (IPv6: has a fragment header) */
-    bool ip6_unfragmented_headers; /* has extension headers before the fragment header */
-    uint16_t ip_header_size;       /* with options, with IPv6 extension headers */
-    uint16_t fragment_offset;      /* bytes */
-    uint32_t fragment_header_at;   /* IPv6: where the fragment header stands */
-    uint32_t fragment_id;
-    uint32_t ip_length; /* of the packet from its IP header on, as it says itself; if it says 0, as segments
-                         * do that the adapter will split: up to the frame's end */
-    union wire_addr source, destination;
+    uint8_t vlan_tags;
+    uint8_t icmp_type;
 
     /* transport; not for fragments with an offset */
-    uint32_t transport_at;
-    uint16_t transport_header_size; /* TCP with options; UDP 8; ICMP and ICMPv6 8 (4 if shorter); others 0 */
-    uint16_t source_port, destination_port; /* TCP, UDP */
-    uint8_t icmp_type, icmp_code;
-    uint16_t icmp_id, icmp_sequence; /* echo */
-    uint8_t tcp_flags;
-    uint16_t tcp_window;
     uint32_t tcp_seq, tcp_ack;
+    uint32_t transport_at;
     uint32_t data_at, data_length; /* payload, as sent: perhaps not all captured. Of a fragment with an
                                     * offset: what it carries */
+    uint32_t ip_length; /* of the packet from its IP header on, as it says itself; if it says 0, as segments
+                         * do that the adapter will split: up to the frame's end */
+    uint16_t link_type;
+    uint16_t ether_type; /* of what follows the link header; 0: none (802.3 length, raw IP) */
+    uint16_t vlan;       /* of the outermost tag, WIRE_NO_VLAN: none */
+    uint16_t tcp_window;
+    uint16_t transport_header_size; /* TCP with options; UDP 8; ICMP and ICMPv6 8 (4 if shorter); others 0 */
+    uint16_t ip_header_size;        /* with options, with IPv6 extension headers */
+    uint16_t fragment_offset;       /* bytes */
+    uint16_t icmp_id;               /* echo */
+    uint32_t fragment_id;
+    uint32_t fragment_header_at; /* IPv6: where the fragment header stands */
+    uint32_t fault_at;
+    uint16_t icmp_sequence; /* echo */
+    uint8_t icmp_code;
+    uint8_t nothing; /* 0, as no_flags: packets are compared by their bytes */
 };
+_Static_assert(sizeof(struct wire_packet) == 128, "two cache lines");
 
 /* Reads a frame. Always leaves a sound *out. IPv4's own checksum is looked at, but ends nothing
  * (ip_checksum_wrong). */

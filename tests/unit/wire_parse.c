@@ -500,8 +500,10 @@ static void plain_frames_are_read_as_all(void **state)
     (void)state;
     for (unsigned n = 0; n < 60000; n++) {
         uint8_t bytes[256];
-        const bool tcp = n % 3 != 0;
-        struct packet p = {.protocol = tcp ? WIRE_PROTOCOL_TCP : WIRE_PROTOCOL_UDP,
+        const bool tcp = n % 3 != 0, six = n % 4 == 1;
+        struct packet p = {.src = six ? "2001:db8::1" : NULL,
+                           .dst = six ? "2001:db8::2" : NULL,
+                           .protocol = tcp ? WIRE_PROTOCOL_TCP : WIRE_PROTOCOL_UDP,
                            .sport = 40000,
                            .dport = 80,
                            .tcp_flags = WIRE_TCP_ACK,
@@ -514,17 +516,18 @@ static void plain_frames_are_read_as_all(void **state)
 
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
         for (unsigned k = 0; k < (x & 3); k++) /* something in the headers is another */
-            bytes[14 + (x >> (8 + 8 * k)) % 54 % (size - 14)] = (uint8_t)(x >> (32 + 8 * k));
+            bytes[14 + (x >> (8 + 8 * k)) % 74 % (size - 14)] = (uint8_t)(x >> (32 + 8 * k));
         if (n % 7 == 0)
             captured = 14 + (x >> 40) % (size - 13);
         wire_parse(WIRE_LINK_ETHERNET, bytes, (uint32_t)captured, (uint32_t)size, &a);
-        wire_parse(WIRE_LINK_IPV4, bytes + 14, (uint32_t)captured - 14, (uint32_t)size - 14, &b);
+        wire_parse(six ? WIRE_LINK_IPV6 : WIRE_LINK_IPV4, bytes + 14, (uint32_t)captured - 14,
+                   (uint32_t)size - 14, &b);
         sound += a.reached == WIRE_TRANSPORT;
         assert_ptr_equal(a.frame, bytes);
         assert_int_equal(a.captured, captured);
         assert_int_equal(a.length, size);
         assert_int_equal(a.link_type, WIRE_LINK_ETHERNET);
-        assert_int_equal(a.ether_type, 0x0800);
+        assert_int_equal(a.ether_type, six ? 0x86dd : 0x0800);
         assert_int_equal(a.mac_at, 0);
         assert_int_equal(a.ip_at, 14);
         a.frame = b.frame;
