@@ -20,6 +20,7 @@
 #include "replay_inside.h"
 
 #define BATCH          16u /* frames given to the host before more are read */
+#define SOON           4u  /* so many frames ahead */
 #define PROGRESS_EVERY 4096u
 _Static_assert(WINDOW % BATCH == 0, "a batch stands in one piece");
 
@@ -283,24 +284,27 @@ int run_tell(struct replay_run *r, const struct capture_packet *p, const struct 
     return 0;
 }
 
-/* The frame at the window's tail. */
-static int one_frame(struct replay_run *r)
+/* The frame at the window's tail; held: between host_hold() and host_let(). */
+static inline int one_frame(struct replay_run *r, bool held)
 {
     const struct replay_config *config = r->config;
     const struct window *w = r->window;
     const size_t at = w->tail % WINDOW;
     struct host_outcome o;
 
-    if (r->world != NULL)
+    if (!held && r->world != NULL)
         return world_frame(r);
-    if (r->changes < config->change_count) {
+    if (!held && r->changes < config->change_count) {
         int result = run_changes(r, w->frames[at].time_ns);
         if (result != 0)
             return result;
     }
     if (config->next != NULL)
         config->next(config->ctx, r->capture, &w->packets[at]);
-    host_frame(r->host, &w->frames[at], &o);
+    if (held)
+        host_frame_held(r->host, &w->frames[at], &o);
+    else
+        host_frame(r->host, &w->frames[at], &o);
     return run_tell(r, &w->packets[at], &w->wires[at], &o, false);
 }
 
@@ -314,6 +318,15 @@ static void progress(const struct replay_run *r)
     r->config->progress(r->config->ctx, done, all, r->out->read);
 }
 
+/* Of frames that were read long ago: what host_prefetch() reads of one, and of a nearer one what host_frame() and the
+ * writer do. */
+static inline void fetch_frames(const struct window *w)
+{
+    __builtin_prefetch(&w->wires[(w->tail + 2 * BATCH) % WINDOW]);
+    __builtin_prefetch(&w->wires[(w->tail + SOON) % WINDOW].tcp_seq);
+    __builtin_prefetch(&w->packets[(w->tail + SOON) % WINDOW]);
+}
+
 /* A frame is read for each one that is done: the next one's bytes come from memory meanwhile. */
 static int batch(struct replay_run *r)
 {
@@ -324,7 +337,8 @@ static int batch(struct replay_run *r)
     if (holds)
         host_hold(r->host);
     for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end;) {
-        result = one_frame(r);
+        fetch_frames(w);
+        result = one_frame(r, holds);
         if (result != 0)
             break;
         w->tail++;
@@ -406,9 +420,10 @@ int replay_run(const struct replay_config *config, struct replay_result *out, st
     if (config->output != NULL && (result = capture_writer_open(config->output, &r.writer, error)) != 0)
         goto out;
     result = -ENOMEM;
-    r.window = calloc(1, sizeof(*r.window));
+    r.window = aligned_alloc(_Alignof(struct window), sizeof(*r.window));
     if (r.window == NULL)
         goto out;
+    memset(r.window, 0, sizeof(*r.window));
     r.window->capture = r.capture;
     while (!r.window->ended && r.window->head < WINDOW)
         window_read(r.window);

@@ -48,7 +48,7 @@ struct window {
     uint64_t before[WINDOW];
     uint8_t answers[WINDOW]; /* enum answer_seen */
     struct host_frame frames[WINDOW];
-    struct wire_packet wires[WINDOW];
+    _Alignas(64) struct wire_packet wires[WINDOW]; /* two cache lines each */
     struct capture_packet packets[WINDOW];
 };
 

@@ -453,7 +453,7 @@ int ale_create(struct lane *l)
         return -ENOMEM;
     l->ale = ale;
     l->backlog = &ale->backlog.count;
-    ale->now_ns = l->host->now_ns;
+    ale_clock(l, l->host->now_ns);
     e = ale_operations_create(ale);
     if (e != 0)
         goto no_operations;
@@ -550,7 +550,7 @@ void ale_shutdown(struct host *h)
 void ale_advance(struct lane *l, UINT64 now_ns)
 {
     lane_enter(l);
-    ale_of(l)->now_ns = now_ns;
+    ale_clock(l, now_ns);
     lane_leave(l);
     ale_flows_expire(l);
     ale_endpoints_advance(l);

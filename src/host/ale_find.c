@@ -101,14 +101,11 @@ bool ale_is_group(const struct scene *s, const union wire_addr *a)
  */
 
 /* OBJ-40: what each flow was authorized under is compared with the layer's version as it is now. */
-void ale_policy_notice(struct lane *l)
+void ale_policy_notice_slow(struct lane *l)
 {
     struct ale *ale = ale_of(l);
-    const struct engine_snapshot *s;
+    const struct engine_snapshot *s = engine_pin(l->reader);
 
-    if (__builtin_expect(ale->policy_version == engine_version(l->host->config.engine), 1))
-        return;
-    s = engine_pin(l->reader);
     ale->policy_version = engine_snapshot_version(s);
     for (unsigned inbound = 0; inbound < 2; inbound++)
         for (unsigned v6 = 0; v6 < 2; v6++)
@@ -117,16 +114,12 @@ void ale_policy_notice(struct lane *l)
     engine_unpin(l->reader);
 }
 
-uint32_t ale_policy_of(const struct lane *l, const struct host_flow *f)
+/* An IPv4 flow of a socket that sees IPv6 alone (MATCH-23). */
+bool ale_is_mapped(const struct lane *l, const struct host_flow *f)
 {
-    bool v6 = f->key.version == 6;
+    const struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
 
-    if (l->host->config.knobs.mapped_v6 && !v6) {
-        const struct host_endpoint *e = ale_endpoint_at(l, f->endpoint);
-
-        v6 = e != NULL && e->version == 6;
-    }
-    return ale_of(l)->policy[f->flags & FLOW_INBOUND ? 1 : 0][v6];
+    return e != NULL && e->version == 6;
 }
 
 /* ---- reasons ----------------------------------------------------------------------------------------------

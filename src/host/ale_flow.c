@@ -27,11 +27,13 @@ UINT64 ale_now(struct lane *l)
     return now;
 }
 
-uint32_t ale_tick(const struct lane *l)
+void ale_clock(struct lane *l, UINT64 now_ns)
 {
-    UINT64 start = l->host->config.start_ns, now = ale_of(l)->now_ns;
+    const UINT64 start = l->host->config.start_ns;
+    const UINT64 ticks = (now_ns > start ? now_ns - start : 0) / (1000000000u / ALE_TICKS);
 
-    return (uint32_t)((now > start ? now - start : 0) / (1000000000u / ALE_TICKS));
+    ale_of(l)->now_ns = now_ns;
+    ale_of(l)->tick = ticks < UINT32_MAX ? (UINT32)ticks : UINT32_MAX; /* flow_table.h: it stays there */
 }
 
 /* ---- what is told -----------------------------------------------------------------------------------------
@@ -134,11 +136,14 @@ static bool may_shorten(const struct host_flow *f)
 
 void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bool own)
 {
+    const uint16_t before = f->lifetime;
+
     f->marks = own ? f->marks | FLOW_MARK_OWN_LIFETIME : f->marks & ~FLOW_MARK_OWN_LIFETIME;
     f->lifetime = seconds < UINT16_MAX ? (uint16_t)seconds : UINT16_MAX;
     if (may_shorten(f))
         f->lifetime = (uint16_t)shortened(l, f->lifetime);
-    flow_table_touch(l->flows, f, ale_tick(l));
+    if (f->lifetime != before || f->used != ale_tick(l))
+        flow_table_touch(l->flows, f, ale_tick(l));
 }
 
 /* Its authorization is under way. */
@@ -147,7 +152,7 @@ static bool is_asked(const struct host_flow *f)
     return f->state == ALE_PENDED || f->state == ALE_CLASSIFYING || f->state == ALE_COMPLETING;
 }
 
-bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f)
+bool ale_flow_is_idle_slow(const struct lane *l, const struct host_flow *f)
 {
     uint32_t lifetime = f->lifetime;
 
@@ -158,7 +163,7 @@ bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f)
     return ale_tick(l) - f->used >= lifetime * ALE_TICKS;
 }
 
-void ale_refresh_flow(struct lane *l, struct host_flow *f, bool inbound)
+void ale_refresh_flow_slow(struct lane *l, struct host_flow *f, bool inbound)
 {
     if (f->flags & FLOW_REFRESH_OUT_ONLY && inbound)
         return; /* ALE-08 */

@@ -73,6 +73,7 @@ struct ale_backlog {
 
 struct ale {
     UINT64 now_ns;
+    UINT32 tick; /* ale_tick(): of that time */
     struct ale_backlog backlog;
     struct span operations, rests; /* struct ale_operation, struct ale_rest, by slot */
     /* HANDLE, by slot: of an accept that waits for one completion and nothing else, its context; else NULL. That is all
@@ -309,8 +310,22 @@ void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
 /* ... under which ale_decide() keeps the flow of a scene that ale_find() found none for. */
 void ale_key_of_new(const struct scene *s, struct host_flow_key *k);
 bool ale_is_group(const struct scene *s, const union wire_addr *a); /* multicast or broadcast */
-void ale_policy_notice(struct lane *l);
-uint32_t ale_policy_of(const struct lane *l, const struct host_flow *f);
+void ale_policy_notice_slow(struct lane *l);
+static inline void ale_policy_notice(struct lane *l)
+{
+    if (__builtin_expect(ale_of(l)->policy_version != engine_version(l->host->config.engine), 0))
+        ale_policy_notice_slow(l);
+}
+bool ale_is_mapped(const struct lane *l, const struct host_flow *f);
+static inline __attribute__((always_inline)) uint32_t ale_policy_of(const struct lane *l,
+                                                                    const struct host_flow *f)
+{
+    bool v6 = f->key.version == 6;
+
+    if (__builtin_expect(l->host->config.knobs.mapped_v6 && !v6, 0))
+        v6 = ale_is_mapped(l, f);
+    return ale_of(l)->policy[(f->flags & FLOW_INBOUND) != 0][v6];
+}
 /* An endpoint that a packet implies. The lane may be left for a moment, where room must be made. */
 struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool remote_known);
 
@@ -319,7 +334,11 @@ struct host_endpoint *ale_endpoint_imply(struct scene *s, bool wildcard, bool re
  */
 
 UINT64 ale_now(struct lane *l); /* lane not held */
-uint32_t ale_tick(const struct lane *l);
+static inline uint32_t ale_tick(const struct lane *l)
+{
+    return ale_of(l)->tick;
+}
+void ale_clock(struct lane *l, UINT64 now_ns); /* it is now so late */
 /* The completion of a pended AC: the classify that PEND-17 describes. The filter that refused it; 0: none did.
  * *tell: false: another one took its place (RED-26). Lane not held. */
 UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tell);
@@ -367,10 +386,31 @@ struct host_flow *ale_flow_oldest(struct lane *l); /* NULL: none. Lane not held,
 void ale_flow_lifetime(struct lane *l, struct host_flow *f, uint32_t seconds, bool own);
 /* Out of the table. Contexts must have been taken. */
 void ale_flow_drop(struct lane *l, struct host_flow *f);
+/* It was used now: flow_table_touch(), of which this is all for a flow whose lifetime is as it was (whoever changes
+ * one tells the table at once), as the table's time is that of the last tick (ale_advance()). */
+static inline void ale_flow_used(struct lane *l, struct host_flow *f)
+{
+    if (f->used != ale_tick(l))
+        f->used = ale_tick(l);
+}
 /* Has it been idle for too long? */
-bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f);
+bool ale_flow_is_idle_slow(const struct lane *l, const struct host_flow *f);
+static inline bool ale_flow_is_idle(const struct lane *l, const struct host_flow *f)
+{
+    if (f->lifetime == 0 ||
+        (ale_tick(l) - f->used < f->lifetime * ALE_TICKS && !l->host->config.knobs.shorten_idle))
+        return false;
+    return ale_flow_is_idle_slow(l, f);
+}
 /* ale_refresh() of this flow, by a packet of that direction. */
-void ale_refresh_flow(struct lane *l, struct host_flow *f, bool inbound);
+void ale_refresh_flow_slow(struct lane *l, struct host_flow *f, bool inbound);
+static inline void ale_refresh_flow(struct lane *l, struct host_flow *f, bool inbound)
+{
+    if (__builtin_expect(l->host->config.knobs.shorten_idle || (f->flags & FLOW_REFRESH_OUT_ONLY) != 0, 0))
+        ale_refresh_flow_slow(l, f, inbound);
+    else
+        ale_flow_used(l, f);
+}
 /* All contexts of a flow are given back: flowDeleteFn now, or when the classify that has it returns. Lane not
  * held. */
 void ale_contexts_end(struct lane *l, UINT64 flow_id);

@@ -58,13 +58,22 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
-static uint64_t hash_of(const struct flow_table *t, const struct host_flow_key *key)
+/* The n-th of the key's five words. (A copy of all of them would be made in memory.) */
+static inline uint64_t word_of(const struct host_flow_key *key, unsigned n)
+{
+    uint64_t w;
+
+    memcpy(&w, (const uint8_t *)key + 8 * n, sizeof(w));
+    return w;
+}
+
+static inline uint64_t hash_of(const struct flow_table *t, const struct host_flow_key *key)
 {
     const uint64_t *s = t->secret;
-    uint64_t w[5];
 
-    memcpy(w, key, sizeof(w));
-    return mix(mix(w[0] ^ s[0], w[1] ^ s[1]) ^ mix(w[2] ^ s[2], w[3] ^ s[3]) ^ s[4], w[4] ^ s[5]);
+    return mix(mix(word_of(key, 0) ^ s[0], word_of(key, 1) ^ s[1]) ^
+                   mix(word_of(key, 2) ^ s[2], word_of(key, 3) ^ s[3]) ^ s[4],
+               word_of(key, 4) ^ s[5]);
 }
 
 static uint64_t next_secret(uint64_t *seed) /* splitmix64 */
@@ -75,13 +84,11 @@ static uint64_t next_secret(uint64_t *seed) /* splitmix64 */
     return z ^ (z >> 31);
 }
 
-static bool key_equal(const struct host_flow_key *a, const struct host_flow_key *b)
+static inline bool key_equal(const struct host_flow_key *a, const struct host_flow_key *b)
 {
-    uint64_t v[5], w[5];
-
-    memcpy(v, a, sizeof(v));
-    memcpy(w, b, sizeof(w));
-    return ((v[0] ^ w[0]) | (v[1] ^ w[1]) | (v[2] ^ w[2]) | (v[3] ^ w[3]) | (v[4] ^ w[4])) == 0;
+    return ((word_of(a, 0) ^ word_of(b, 0)) | (word_of(a, 1) ^ word_of(b, 1)) |
+            (word_of(a, 2) ^ word_of(b, 2)) | (word_of(a, 3) ^ word_of(b, 3)) |
+            (word_of(a, 4) ^ word_of(b, 4))) == 0;
 }
 
 /* ---- buckets ---- */

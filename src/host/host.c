@@ -174,7 +174,18 @@ void host_shutdown(struct host *h)
 
 /* ---- time --------------------------------------------------------------------------------------------- */
 
-static void advance(struct host *h, UINT64 now_ns)
+static __attribute__((noinline)) void tick(struct host *h, UINT64 now_ns)
+{
+    for (size_t i = 0; i < h->lane_count; i++) {
+        ale_advance(&h->lanes[i], now_ns);
+        lane_enter(&h->lanes[i]);
+        fragments_expire(h->lanes[i].fragments, now_ns);
+        lane_leave(&h->lanes[i]);
+        groups_expire(&h->lanes[i], now_ns);
+    }
+}
+
+static inline void advance(struct host *h, UINT64 now_ns)
 {
     UINT64 before = h->now_ns;
 
@@ -183,15 +194,8 @@ static void advance(struct host *h, UINT64 now_ns)
     h->now_ns = now_ns;
     if (__builtin_expect(__atomic_load_n(&h->streams->dead, __ATOMIC_RELAXED) != NULL, 0))
         streams_reap(h);
-    if (now_ns >> TICK_SHIFT == before >> TICK_SHIFT)
-        return;
-    for (size_t i = 0; i < h->lane_count; i++) {
-        ale_advance(&h->lanes[i], now_ns);
-        lane_enter(&h->lanes[i]);
-        fragments_expire(h->lanes[i].fragments, now_ns);
-        lane_leave(&h->lanes[i]);
-        groups_expire(&h->lanes[i], now_ns);
-    }
+    if (__builtin_expect(now_ns >> TICK_SHIFT != before >> TICK_SHIFT, 0))
+        tick(h, now_ns);
 }
 
 void host_advance(struct host *h, UINT64 now_ns)
@@ -208,34 +212,85 @@ UINT64 host_now(const struct host *h)
 
 /* ---- frames ------------------------------------------------------------------------------------------- */
 
-void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out)
+/* Redirected packets come and go with other addresses than the stack sees. */
+static __attribute__((noinline)) void translated_frame(struct lane *l, const struct host_frame *f,
+                                                       struct host_outcome *out)
 {
-    struct lane *l = &h->lanes[0];
+    struct host_frame translated = *f;
+    const uint8_t *bytes;
 
+    translated.packet = redirect_wire_frame(l, f);
+    paths_frame(l, translated.packet != f->packet ? &translated : f, out);
+    bytes = redirect_wire_bytes(l);
+    if (bytes != NULL && out->fate == HOST_PASSED && out->changed == NULL)
+        out->changed = bytes;
+}
+
+/* With the turn. */
+static inline void worked(struct host *h, struct lane *l, const struct host_frame *f,
+                          struct host_outcome *out)
+{
     memset(out, 0, sizeof(*out));
-    turn_take(l);
     advance(h, f->time_ns);
     if (__builtin_expect(redirect_wire_is(l), 0)) {
-        struct host_frame translated = *f;
-        const uint8_t *bytes;
-
-        translated.packet = redirect_wire_frame(l, f);
-        paths_frame(l, translated.packet != f->packet ? &translated : f, out);
-        bytes = redirect_wire_bytes(l);
-        if (bytes != NULL && out->fate == HOST_PASSED && out->changed == NULL)
-            out->changed = bytes;
+        translated_frame(l, f, out);
     } else {
         paths_frame(l, f, out);
         if (__builtin_expect(redirect_wire_is(l), 0) && out->fate == HOST_PASSED && out->changed == NULL)
             out->changed = redirect_wire_bytes(l); /* the first of all: it was redirected on its way */
     }
-    host_count_worker(&h->counts.frames);
-    host_count_worker(&h->counts.fates[out->fate]);
-    host_count_worker(&h->counts.notes[out->note]);
+    host_count_worker(&h->counts.fates[out->fate]); /* of all: host_counts() adds them up */
+    if (out->note != HOST_NOTE_NONE)
+        host_count_worker(&h->counts.notes[out->note]);
+}
+
+void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out)
+{
+    struct lane *l = &h->lanes[0];
+
+    turn_take(l);
+    worked(h, l, f, out);
     turn_give(l);
 }
 
+void host_frame_held(struct host *h, const struct host_frame *f, struct host_outcome *out)
+{
+    struct lane *l = &h->lanes[0];
+
+    turn_hold(l);
+    worked(h, l, f, out);
+    turn_let(l);
+}
+
 #define PREFETCH 16
+
+/* Of TCP: pipelines may belong to them. */
+static __attribute__((noinline)) void fetch_streams(struct host *h, struct ahead *const *of, size_t n)
+{
+    UINT64 talking[PREFETCH];
+    size_t connections = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (of[i]->flow != NULL && of[i]->packet->protocol == WIRE_PROTOCOL_TCP)
+            talking[connections++] = of[i]->flow_id;
+    streams_fetch(h, talking, connections);
+}
+
+/* What is known of a frame's flow, and what else will be touched of it. */
+static inline void fetch_flow(struct lane *l, struct ahead *a, struct host_flow *flow)
+{
+    const struct wire_packet *p = a->packet;
+
+    a->flow = flow;
+    a->flow_id = flow->id;
+    __builtin_prefetch((const char *)flow + sizeof(*flow) - 1);
+    if (p->protocol == WIRE_PROTOCOL_TCP &&
+        __builtin_expect((p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_FIN | WIRE_TCP_RST)) == 0, 1))
+        return;
+    if ((p->tcp_flags & (WIRE_TCP_FIN | WIRE_TCP_RST)) != 0) /* it may end */
+        memory_fetch(l->memory, &flow->key, true);
+    ale_endpoint_prefetch(l, flow->endpoint); /* the short way of other segments goes without */
+}
 
 /* Flows and their endpoints, a few at a time: what one lookup waits for, the others wait for as well. */
 void host_prefetch(struct host *h, const struct host_frame *frames, size_t count)
@@ -245,41 +300,27 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
     const struct host_flow_key *which[PREFETCH];
     struct host_flow *flows[PREFETCH];
     struct ahead *of[PREFETCH];
-    UINT64 talking[PREFETCH]; /* of TCP: pipelines may belong to them */
     TURN_OF(l);
 
-    while (count > 0) {
-        size_t some = count < PREFETCH ? count : PREFETCH, n = 0, connections = 0;
+    for (size_t i = 0; i < PREFETCH; i++)
+        which[i] = &keys[i];
+    for (size_t some; count > 0; frames += some, count -= some) {
+        some = count < PREFETCH ? count : PREFETCH;
+        const size_t n = paths_ahead(l, frames, some, of, keys);
 
-        for (size_t i = 0; i < some; i++) {
-            which[n] = &keys[n];
-            of[n] = &l->ahead[frames[i].number % AHEAD];
-            n += paths_ahead(l, &frames[i], of[n], &keys[n]);
-        }
         lane_enter(l);
         flow_table_find_many(l->flows, which, n, flows);
         for (size_t i = 0; i < n; i++) {
-            of[i]->flow = flows[i];
-            if (flows[i] == NULL) {
-                memory_fetch(l->memory, which[i], false);
-                ale_endpoint_prefetch_key(l, which[i]);
-                continue;
+            if (flows[i] != NULL) {
+                fetch_flow(l, of[i], flows[i]);
+            } else {
+                memory_fetch(l->memory, &keys[i], false);
+                ale_endpoint_prefetch_key(l, &keys[i]);
             }
-            of[i]->flow_id = flows[i]->id;
-            if (of[i]->packet->protocol == WIRE_PROTOCOL_TCP)
-                talking[connections++] = flows[i]->id;
-            __builtin_prefetch((const char *)flows[i] + sizeof(*flows[i]) - 1);
-            if ((of[i]->packet->tcp_flags & (WIRE_TCP_FIN | WIRE_TCP_RST)) != 0) /* it may end */
-                memory_fetch(l->memory, which[i], true);
-            if (of[i]->packet->protocol != WIRE_PROTOCOL_TCP ||
-                (of[i]->packet->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_FIN | WIRE_TCP_RST)) != 0)
-                ale_endpoint_prefetch(l,
-                                      flows[i]->endpoint); /* the short way of other segments goes without */
         }
         lane_leave(l);
-        streams_fetch(h, talking, connections);
-        frames += some;
-        count -= some;
+        if (__builtin_expect(streams_any(h), 0))
+            fetch_streams(h, of, n);
     }
 }
 
@@ -288,11 +329,16 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
 void host_counts(const struct host *h, struct host_counts *out)
 {
     const UINT64 *from = (const UINT64 *)&h->counts;
-    UINT64 *to = (UINT64 *)out;
+    UINT64 *to = (UINT64 *)out, noted = 0;
 
     _Static_assert(sizeof(*out) % sizeof(UINT64) == 0, "all of them are counters");
     for (size_t i = 0; i < sizeof(*out) / sizeof(UINT64); i++)
         to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < HOST_FATES; i++)
+        out->frames += out->fates[i];
+    for (unsigned i = HOST_NOTE_NONE + 1; i < HOST_NOTES; i++)
+        noted += out->notes[i];
+    out->notes[HOST_NOTE_NONE] = out->frames > noted ? out->frames - noted : 0;
     out->flows_live = 0;
     for (size_t i = 0; i < h->lane_count; i++) {
         const struct lane *l = &h->lanes[i];

@@ -396,7 +396,9 @@ struct host_outcome {
 };
 
 void host_frame(struct host *h, const struct host_frame *f, struct host_outcome *out);
-/* Between the two this thread gives frames, and calls nothing of the host's but host_frame(), host_prefetch() and
+/* The same within host_hold(), by who holds. */
+void host_frame_held(struct host *h, const struct host_frame *f, struct host_outcome *out);
+/* Between the two this thread gives frames, and calls nothing of the host's but these two, host_prefetch() and
  * host_is_local(); all other threads that want something of it wait. A few frames: what it saves is a lock a frame.
  * Not from within a callback. */
 void host_hold(struct host *h);

@@ -459,12 +459,14 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
 struct ahead {
     const struct host_frame *frame; /* NULL: of none */
     const struct wire_packet *packet;
-    UINT64 number, time_ns, places;
+    UINT64 number;
     const struct host_interface *interface, *home; /* as in struct scene */
     struct host_flow *flow; /* perhaps its flow: the key says it; NULL: unknown. Slots are never given back */
     UINT64 flow_id;         /* ... as it was; ids are never used again */
-    uint8_t course;         /* paths.c's */
+    uint32_t places;        /* host.places, its low half */
+    uint8_t course;         /* enum course: paths.h */
 };
+_Static_assert(sizeof(struct ahead) == 64, "a cache line each");
 /* One more in host->counts, which anybody may copy at any time. */
 static inline void host_count(UINT64 *counter)
 {
@@ -483,9 +485,10 @@ static inline UINT64 host_local_bit(const union wire_addr *a)
     return 1ULL << (a->v4 * 0x9e3779b1u >> 26);
 }
 
-/* Which way the frame will go, and the key of its flow as this host sees it (loopback: the sender's); false:
- * none. */
-bool paths_ahead(struct lane *l, const struct host_frame *f, struct ahead *a, struct host_flow_key *key);
+/* Which way each frame will go (in l->ahead), and the keys of the flows of those that have one, as this host sees them
+ * (loopback: the sender's): keys and of[] have room for `count`. Returns how many. */
+size_t paths_ahead(struct lane *l, const struct host_frame *frames, size_t count, struct ahead **of,
+                   struct host_flow_key *keys);
 /* lane->groups (group.c): forwarded fragments that wait for the others of their datagram. create: 0 or
  * -ENOMEM; destroy: silently. expire and flush let go on what waits no longer, or waits at all. No lane held.
  */
@@ -518,6 +521,18 @@ struct near {
     uint8_t version; /* 0: none */
 };
 
+/* Which layers a packet that takes the short way meets, and what is known of their answers: by TCP or not, direction,
+ * IP version, whether it has MAC headers. [1]: with the stream layer, for TCP's data. paths_short.c makes them. */
+struct short_way {
+    struct short_asked {
+        UINT32 telling; /* the one that tells somebody something, by its bit; 0: none does */
+        UINT16 layer;   /* its run-time id */
+        UINT8 others;   /* how many others have filters */
+        bool known[2];  /* by a flow's packet that is not marked, that is: may it take the short way? */
+    } with[2];
+};
+#define SHORT_WAYS 16
+
 struct lane {
     struct host *host;
     struct rt_mutex *lock;
@@ -534,7 +549,7 @@ struct lane {
     void *segments;          /* tcp_segments.c's: out-of-order data */
     struct scratch *scratch; /* indicate.c's */
     struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
-    struct near near;        /* paths.c's */
+    struct near near;        /* paths_course.c's */
     struct ahead *ahead;     /* AHEAD of them, by the frame's number */
     bool holds;              /* host_hold(): the turn is not given back between one frame and the next */
     uintptr_t turn;          /* turn.c's: the thread whose turn it is, 0: nobody's; */
@@ -545,9 +560,10 @@ struct lane {
     UINT32 busy[2];    /* bits by role of the layers that have filters; [1]: IPv6 */
     UINT64 busy_among; /* as host.among and the callouts' generation were then; and paths_short.c's: */
     UINT64 busy_generation;
-    UINT32 settled[2]; /* bits by role of layers that have settled answers */
-    UINT32 depends[2]; /* ... that depend */
-    bool short_on;     /* the short way may be taken at all */
+    UINT32 settled[2];                       /* bits by role of layers that have settled answers */
+    UINT32 depends[2];                       /* ... that depend */
+    struct short_way short_ways[SHORT_WAYS]; /* by all of these */
+    bool short_on;                           /* the short way may be taken at all */
     uint8_t short_epoch;
     UINT64 shortened;          /* frames that took it to its end */
     UINT64 refused_again;      /* ... of them paths_refused.c's */

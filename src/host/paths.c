@@ -2,7 +2,7 @@
 /*
  * paths: which way a frame goes, and the steps that all ways share.
  *
- *   frame --course_of()--> in        paths_in()
+ *   frame --path_course()-> in       paths_in()
  *                          out       paths_out()
  *                          loopback  paths_out() in the sender's context, then paths_in() (ORD-19)
  *                          through   paths_forward()
@@ -78,18 +78,11 @@ void path_blocked(const struct answer *a, struct host_outcome *out)
  * Which layers have filters, read once a frame, and again behind each layer that has some: a callout may have
  * changed the policy. Most layers have none, and a step there is this one bit.
  */
-static void busy_notice(struct lane *l)
+static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among, UINT64 generation)
 {
     const struct engine_filter *const *filters;
     const struct engine_snapshot *snapshot;
 
-    const UINT64 among = __atomic_load_n(&l->host->among, __ATOMIC_ACQUIRE),
-                 generation = engine_callout_generation(l->host->config.engine);
-
-    if (__builtin_expect(l->busy_under == engine_version(l->host->config.engine) + 1 &&
-                             l->busy_among == among && l->busy_generation == generation,
-                         1))
-        return;
     l->busy_among = among;
     l->busy_generation = generation;
     memset(l->settled, 0, sizeof(l->settled));
@@ -106,11 +99,36 @@ static void busy_notice(struct lane *l)
                 0)
                 l->busy[six] |= 1u << role;
     engine_unpin(l->reader);
+    short_ways_make(l);
+}
+
+static inline void busy_notice(struct lane *l)
+{
+    const struct engine *e = l->host->config.engine;
+    const UINT64 among = __atomic_load_n(&l->host->among, __ATOMIC_ACQUIRE),
+                 generation = engine_callout_generation(e);
+
+    if (__builtin_expect(l->busy_under != engine_version(e) + 1 || l->busy_among != among ||
+                             l->busy_generation != generation,
+                         0))
+        busy_changed(l, among, generation);
 }
 
 void path_busy(struct lane *l)
 {
     busy_notice(l);
+}
+
+/* The layer's answer is known from now on. */
+static void settled(struct lane *l, bool six, enum host_layer role, bool depends)
+{
+    const UINT32 bit = 1u << role;
+
+    if ((l->settled[six] & bit) != 0 && (!depends || (l->depends[six] & bit) != 0))
+        return;
+    l->settled[six] |= bit;
+    l->depends[six] |= depends ? bit : 0;
+    short_ways_make(l);
 }
 
 bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
@@ -128,10 +146,8 @@ bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
     out->depends = out->depends || a.depends;
     if (a.steady)
         s->steady |= 1u << role;
-    if (a.settled) {
-        s->lane->settled[s->version == 6] |= 1u << role;
-        s->lane->depends[s->version == 6] |= (UINT32)a.depends << role;
-    }
+    if (a.settled)
+        settled(s->lane, s->version == 6, role, a.depends);
     busy_notice(s->lane);
     if (__builtin_expect(s->lane->short_epoch != epoch, 0))
         s->steady = 0;
@@ -354,180 +370,20 @@ void path_passed(struct scene *s)
     ale_refresh(s);
 }
 
-/* ---- which way ---------------------------------------------------------------------------------------- */
-
-enum course { COURSE_NOWHERE, COURSE_IN, COURSE_IN_GROUP, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH };
-
-static bool mac_known(const struct wire_packet *p, const struct host_interface *i)
-{
-    static const uint8_t none[6];
-
-    return i != NULL && p->mac_at != UINT32_MAX && memcmp(i->desc.mac, none, 6) != 0;
-}
-
-static bool mac_is(const struct wire_packet *p, const struct host_interface *i, bool source)
-{
-    return mac_known(p, i) && memcmp(p->frame + p->mac_at + (source ? 6 : 0), i->desc.mac, 6) == 0;
-}
-
-static enum host_way way_of(const struct host_frame *f, const struct host_interface *i)
-{
-    const struct wire_packet *p = f->packet;
-
-    if (f->way != HOST_WAY_UNKNOWN)
-        return f->way;
-    switch (p->cooked) {
-    case WIRE_COOKED_FROM_US:
-        return HOST_WAY_OUT;
-    case WIRE_COOKED_TO_US:
-    case WIRE_COOKED_BROADCAST:
-    case WIRE_COOKED_MULTICAST:
-        return HOST_WAY_IN;
-    default:
-        return mac_is(p, i, true) ? HOST_WAY_OUT : mac_is(p, i, false) ? HOST_WAY_IN : HOST_WAY_UNKNOWN;
-    }
-}
-
-static bool is_group(const struct host *h, uint8_t version, const union wire_addr *a)
-{
-    UINT8 type = host_address_type(h, version, a);
-
-    return type == NlatMulticast || type == NlatBroadcast;
-}
-
-/* host_local_at(), which the worker asks of the same own address nearly always. */
-static bool local_at(struct lane *l, uint8_t version, const union wire_addr *a,
-                     const struct host_interface *arrival, const struct host_interface **home)
-{
-    struct near *n = &l->near;
-
-    if (!host_perhaps_local(l->host, version, a))
-        return false;
-    if (n->version == version && n->places == l->host->places && wire_addr_equal(&n->address, a)) {
-        *home = n->home;
-        return true;
-    }
-    if (!host_local_at(l->host, version, a, arrival, home))
-        return false;
-    /* With another arrival: is it the same? (Loopback, or on several: it is where the packet arrives.) */
-    if (arrival != NULL && *home == arrival) {
-        const struct host_interface *other;
-
-        if (!host_local_at(l->host, version, a, NULL, &other) || other != arrival)
-            return true;
-    }
-    if (*home != NULL)
-        *n = (struct near){.address = *a, .version = version, .places = l->host->places, .home = *home};
-    return true;
-}
-
-/*
- * Addresses decide, as they do for the stack; what the capture says decides where they leave it open: what
- * comes from no address (a host that asks for one), from one of the host's own to somebody else but arrived
- * (its own broadcast, come back), and what passes through. *home: the interface whose address it is.
- */
-static enum course course_of(struct lane *l, const struct host_frame *f, const struct host_interface *i,
-                             const struct host_interface **home)
-{
-    const struct host *h = l->host;
-    const struct wire_packet *p = f->packet;
-    const struct host_interface *from;
-    bool to_us, from_us;
-    enum host_way way;
-
-    if (p->version == 4 && l->near.version == 4 &&
-        l->near.places == h->places) { /* as below, nearly always */
-        const uint32_t near = l->near.address.v4;
-
-        if (p->destination.v4 == near && !host_perhaps_local(h, 4, &p->source)) {
-            *home = l->near.home;
-            return COURSE_IN;
-        }
-        if (p->source.v4 == near && f->way != HOST_WAY_IN && !host_perhaps_local(h, 4, &p->destination)) {
-            *home = l->near.home;
-            return COURSE_OUT;
-        }
-    }
-    *home = i;
-    to_us = local_at(l, p->version, &p->destination, i, home);
-    from_us = local_at(l, p->version, &p->source, i, &from);
-    if (to_us && from_us)
-        return COURSE_LOOPBACK;
-    if (to_us)
-        return COURSE_IN;
-    if (from_us && f->way != HOST_WAY_IN) {
-        *home = from;
-        return COURSE_OUT;
-    }
-    way = way_of(f, i);
-    if (is_group(h, p->version, &p->destination)) {
-        if (way == HOST_WAY_OUT)
-            return from_us || wire_addr_is_unspecified(p->version, &p->source) ? COURSE_OUT : COURSE_NOWHERE;
-        return COURSE_IN_GROUP;
-    }
-    if (wire_addr_is_unspecified(p->version, &p->source) && way == HOST_WAY_OUT)
-        return COURSE_OUT;
-    if (from_us || f->packet->cooked == WIRE_COOKED_TO_OTHERS)
-        return COURSE_NOWHERE;
-    if (i == NULL)
-        return COURSE_NOWHERE;
-    if (mac_is(p, i, false) || (i->desc.forwarding && (mac_is(p, i, true) || !mac_known(p, i))))
-        return COURSE_THROUGH;
-    return COURSE_NOWHERE; /* overheard */
-}
-
-bool paths_ahead(struct lane *l, const struct host_frame *f, struct ahead *a, struct host_flow_key *key)
-{
-    const struct host *h = l->host;
-    const struct wire_packet *p = f->packet;
-    struct scene s;
-
-    *a = (struct ahead){.frame = f,
-                        .packet = p,
-                        .number = f->number,
-                        .time_ns = f->time_ns,
-                        .places = h->places,
-                        .interface = host_interface_by_index(h, f->interface_index)};
-    if (p->version == 0)
-        return false;
-    a->course = (uint8_t)course_of(l, f, a->interface, &a->home);
-    if (p->reached != WIRE_TRANSPORT || /* groups: by endpoint, not by tuple */
-        (a->course != COURSE_IN && a->course != COURSE_OUT && a->course != COURSE_LOOPBACK))
-        return false;
-    if (is_icmp(p)) {
-        path_scene(&s, p, a->course == COURSE_IN);
-        path_key(&s, key);
-        return true;
-    }
-    const bool in = a->course == COURSE_IN; /* ale_key() of such a scene */
-    memset(key, 0, sizeof(*key));
-    key->local = in ? p->destination : p->source;
-    key->remote = in ? p->source : p->destination;
-    key->local_port = in ? p->destination_port : p->source_port;
-    key->remote_port = in ? p->source_port : p->destination_port;
-    key->version = p->version;
-    key->protocol = p->protocol;
-    return true;
-}
+/* ---- frames ------------------------------------------------------------------------------------------- */
 
 /* What was written of this frame ahead of its turn, or else is written now. */
-static const struct ahead *ahead_of(struct lane *l, const struct host_frame *f)
+static inline const struct ahead *ahead_of(struct lane *l, const struct host_frame *f)
 {
     struct ahead *a = &l->ahead[f->number % AHEAD];
 
-    if (a->frame != f || a->packet != f->packet || a->number != f->number || a->time_ns != f->time_ns ||
-        a->places != l->host->places) {
-        a->flow = NULL;
-        a->home = NULL;
-        a->interface = host_interface_by_index(l->host, f->interface_index);
-        if (f->packet->version != 0)
-            a->course = (uint8_t)course_of(l, f, a->interface, &a->home);
-    }
+    if (__builtin_expect(a->frame != f || a->packet != f->packet || a->number != f->number ||
+                             a->places != (uint32_t)l->host->places,
+                         0))
+        path_not_ahead(l, f, a);
     a->frame = NULL;
     return a;
 }
-
-/* ---- frames ------------------------------------------------------------------------------------------- */
 
 /* Not IP: only the MAC layers hear of it. */
 static void not_ip(struct scene *s, bool in, struct host_outcome *out)
@@ -732,7 +588,7 @@ void paths_frame_received(struct scene *s, enum host_layer from, struct host_out
 
     s->behind_native = from == LAYER_MAC_IN;
     if (s->packet->version != 0)
-        course = course_of(s->lane, &f, s->interface, &home);
+        course = path_course(s->lane, &f, s->interface, &home);
     if (course == COURSE_LOOPBACK) /* it does not come from here, whatever it says */
         course = COURSE_IN;
     busy_notice(s->lane);
@@ -770,16 +626,35 @@ void paths_frame_sent(struct scene *s, enum host_layer from, struct host_outcome
     out->flow_id = s->flow_id;
 }
 
-void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)
+/* All layers, one by one. */
+static __attribute__((noinline)) void long_way(struct lane *l, const struct host_frame *f,
+                                               const struct ahead *a, struct host_outcome *out)
 {
     const struct wire_packet *p = f->packet;
+    const bool to_us = a->course == COURSE_IN;
+    struct scene s;
+    struct walk w;
+    bool in = to_us;
+
+    scene_of(&s, l, f, a);
+    walk_begin(&w, l->host, f->number, p);
+    s.walk = &w;
+    if (p->version == 0 || a->course == COURSE_THROUGH || a->course == COURSE_NOWHERE)
+        in = path_way(f, s.interface) != HOST_WAY_OUT; /* elsewhere addresses say it */
+    along(&s, (enum course)a->course, a->home, in, out);
+    if (p->version != 0 && l->short_on && (to_us || a->course == COURSE_OUT)) {
+        short_note(&s, out);
+        refused_note(&s, out);
+    }
+    walk_end(&w, out);
+}
+
+void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome *out)
+{
     const struct ahead *a = ahead_of(l, f);
     const bool to_us = a->course == COURSE_IN;
     enum short_result taken = SHORT_NO;
     struct tcp_result r;
-    struct scene s;
-    struct walk w;
-    bool in;
 
     busy_notice(l);
     if (a->flow != NULL && l->short_on && (to_us || a->course == COURSE_OUT)) {
@@ -789,21 +664,8 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
             taken = SHORT_PASSED;
         lane_leave(l);
     }
-    if (taken != SHORT_NO) {
-        if (taken == SHORT_TCP)
-            rest_of_tcp(l, f, a, to_us, &r, out);
-        return;
-    }
-    scene_of(&s, l, f, a);
-    walk_begin(&w, l->host, f->number, p);
-    s.walk = &w;
-    in = to_us;
-    if (p->version == 0 || a->course == COURSE_THROUGH || a->course == COURSE_NOWHERE)
-        in = way_of(f, s.interface) != HOST_WAY_OUT; /* elsewhere addresses say it */
-    along(&s, (enum course)a->course, a->home, in, out);
-    if (p->version != 0 && l->short_on && (to_us || a->course == COURSE_OUT)) {
-        short_note(&s, out);
-        refused_note(&s, out);
-    }
-    walk_end(&w, out);
+    if (taken == SHORT_NO)
+        long_way(l, f, a, out);
+    else if (taken == SHORT_TCP)
+        rest_of_tcp(l, f, a, to_us, &r, out);
 }

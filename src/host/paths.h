@@ -3,6 +3,7 @@
  * paths: what the files of the packet paths share.
  *
  *   paths.c          which way a frame goes; the scene of a packet; what every path does
+ *   paths_course.c   in, out, through: by addresses; ahead of a frame's turn, too
  *   paths_in.c       inbound: packet layers, fragments, transport; datagrams, multicast
  *   paths_out.c      outbound: datagrams, fragments
  *   paths_tcp.c      both ways of a TCP segment: ALE, stream layers, the connection's end
@@ -112,6 +113,18 @@ bool path_stream_end(struct scene *s, struct stream_wire *w, struct tcp_result *
 void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_result *r,
                          struct host_outcome *out);
 
+/* ---- paths_course.c */
+
+enum course { COURSE_NOWHERE, COURSE_IN, COURSE_IN_GROUP, COURSE_OUT, COURSE_LOOPBACK, COURSE_THROUGH };
+
+/* As the capture says, or the frame's MACs; HOST_WAY_UNKNOWN: neither does. */
+enum host_way path_way(const struct host_frame *f, const struct host_interface *i);
+/* Of an IP packet that comes or goes by interface i (NULL: unknown). *home: the interface whose address it is. */
+enum course path_course(struct lane *l, const struct host_frame *f, const struct host_interface *i,
+                        const struct host_interface **home) __attribute__((noinline));
+/* paths_ahead() for a frame that nobody looked at ahead; without its flow. */
+void path_not_ahead(struct lane *l, const struct host_frame *f, struct ahead *a) __attribute__((noinline));
+
 /* ---- paths_short.c */
 
 /* Whole, and with nothing about it that the way hangs on. */
@@ -119,6 +132,8 @@ bool short_is_plain(const struct lane *l, const struct wire_packet *p, bool in);
 
 /* Could any packet take it, with this configuration? */
 bool short_possible(const struct host_config *c);
+/* Works out l->short_ways anew: l->busy, settled or depends have changed. */
+void short_ways_make(struct lane *l);
 /* All marks are void. With the lane held. */
 void short_forget(struct lane *l);
 enum short_result {

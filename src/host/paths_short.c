@@ -15,6 +15,7 @@
  * (lane->short_epoch, of which the flow keeps the last byte). What changes of the flow itself is seen in the
  * flow (ale_flow_step() takes the mark away).
  * Two marks, one a direction, say that the answers of all layers on the way are known that have filters.
+ * Which layers those are hangs on few things (struct short_way): it is worked out for all of them when it changes.
  *
  * The result is the long way's, to the counters; host_knobs.long_way takes everything along that one, and the
  * tests compare the two. A TCP segment that brings more about than data or an acknowledgement leaves the
@@ -25,6 +26,8 @@
 #include "host/paths.h"
 #include "host/stream_inside.h"
 #include "host/walk.h"
+
+#include <string.h>
 
 #define BIT(role) (1u << (role))
 
@@ -42,13 +45,30 @@ bool short_possible(const struct host_config *c)
            c->observer.stream == NULL && (c->observer.classified == NULL || c->observer.decisions_only);
 }
 
-/* Those of the packet's layers that have filters. */
-static UINT32 asked(const struct lane *l, const struct wire_packet *p, bool in)
+static unsigned way_number(bool tcp, bool in, bool six, bool mac)
 {
-    const UINT32 way =
-        layers_of[p->protocol == WIRE_PROTOCOL_TCP][in] | (p->mac_at != UINT32_MAX ? mac_layers_of[in] : 0);
+    return tcp | in << 1 | six << 2 | mac << 3;
+}
 
-    return l->busy[p->version == 6] & way;
+void short_ways_make(struct lane *l)
+{
+    for (unsigned n = 0; l->short_on && n < SHORT_WAYS; n++) {
+        const bool tcp = n & 1, in = n >> 1 & 1, six = n >> 2 & 1, mac = n >> 3 & 1;
+        UINT32 roles = layers_of[tcp][in] | (mac ? mac_layers_of[in] : 0);
+
+        for (unsigned data = 0; data < 2; data++) {
+            const UINT32 asked = (roles |= tcp && data ? BIT(LAYER_ST) : 0) & l->busy[six],
+                         telling = asked & l->depends[six];
+            const bool one = (telling & (telling - 1)) == 0; /* at most one tells anybody something */
+
+            l->short_ways[n].with[data] = (struct short_asked){
+                .telling = telling,
+                .layer = telling != 0 ? layer_id((enum host_layer)__builtin_ctz(telling), six ? 6 : 4) : 0,
+                .others = (UINT8)__builtin_popcount(asked & ~telling),
+                .known = {one && (asked & ~l->settled[six]) == 0, one},
+            };
+        }
+    }
 }
 
 bool short_is_plain(const struct lane *l, const struct wire_packet *p, bool in)
@@ -59,13 +79,26 @@ bool short_is_plain(const struct lane *l, const struct wire_packet *p, bool in)
            (!in || !p->ip_checksum_wrong || l->host->config.knobs.trust_checksums);
 }
 
-/* The flow needs nothing, and has nothing that a packet's way hangs on. */
+/* The flow needs nothing, and has nothing that a packet's way hangs on. What its bytes from `generation` on must be
+ * is asked at once. */
 static bool is_settled(const struct lane *l, const struct host_flow *f, const struct host_interface *i)
 {
-    return f->state == ALE_AUTHORIZED && f->reasons == 0 && i != NULL && f->arrival == i->desc.index &&
-           (f->flags & (FLOW_LOOPBACK | FLOW_MULTICAST | FLOW_REFRESH_OUT_ONLY | FLOW_UNSENT_OUT |
-                        FLOW_UNSENT_IN)) == 0 &&
-           (f->marks & (FLOW_MARK_TORN | FLOW_MARK_RAW | FLOW_MARK_GONE)) == 0 &&
+    enum { FIRST = offsetof(struct host_flow, generation) };
+#define AT(member) [offsetof(struct host_flow, member) - FIRST]
+    static const uint8_t mask[8] = {
+        AT(state) = 0xff,
+        AT(flags) = FLOW_LOOPBACK | FLOW_MULTICAST | FLOW_REFRESH_OUT_ONLY | FLOW_UNSENT_OUT | FLOW_UNSENT_IN,
+        AT(reasons) = 0xff,
+        AT(marks) = FLOW_MARK_TORN | FLOW_MARK_RAW | FLOW_MARK_GONE,
+    };
+    static const uint8_t wanted[8] = {AT(state) = ALE_AUTHORIZED};
+#undef AT
+    uint64_t is, of, should;
+
+    memcpy(&is, (const uint8_t *)f + FIRST, sizeof(is));
+    memcpy(&of, mask, sizeof(of));
+    memcpy(&should, wanted, sizeof(should));
+    return (is & of) == should && i != NULL && f->arrival == i->desc.index &&
            f->policy == ale_policy_of(l, f);
 }
 
@@ -99,32 +132,34 @@ static bool is_quiet(const struct tcp_result *r, bool in, bool st_known)
     return more == 0 || (more == TCP_DATA && r->out != in && st_known);
 }
 
+/* What is said of any packet of the flow. */
+static void say(const struct host_flow *flow, bool in, struct host_outcome *out)
+{
+    out->inbound = in;
+    out->outbound = !in;
+    out->flow_id = flow->id;
+    out->answers = in != ((flow->flags & FLOW_INBOUND) != 0);
+}
+
 /* Of a connection that was refused (view_flow()). False: not so. */
-static bool refused(struct lane *l, struct host_flow *flow, struct host_outcome *out)
+static bool refused(struct lane *l, struct host_flow *flow, bool in, struct host_outcome *out)
 {
     if ((flow->marks & (FLOW_MARK_RAW | FLOW_MARK_GONE)) != 0 || (flow->flags & FLOW_LOOPBACK) != 0)
         return false;
-    flow_table_touch(l->flows, flow, ale_tick(l));
+    ale_flow_used(l, flow);
+    say(flow, in, out);
     out->fate = HOST_CONSEQUENCE;
     out->note = flow->marks & FLOW_MARK_TORN      ? HOST_NOTE_ENDED_FLOW
                 : flow->marks & FLOW_MARK_NO_BIND ? HOST_NOTE_REFUSED_BIND
                                                   : HOST_NOTE_REFUSED_FLOW;
+    l->shortened++;
     return true;
 }
 
-/* Is the answer of each of these layers known? And at most one tells anybody something. */
-static bool are_known(const struct lane *l, bool six, UINT32 roles, bool marked)
-{
-    const UINT32 telling = roles & l->depends[six];
-
-    return (marked || (roles & ~l->settled[six]) == 0) && (telling & (telling - 1)) == 0;
-}
-
 /* tell(), for who wants to know no more than that. False: nobody does. */
-static bool tell_briefly(struct lane *l, bool six, UINT32 role, UINT64 flow_id)
+static bool tell_briefly(struct lane *l, UINT16 id, UINT64 flow_id)
 {
     const struct host_config *c = &l->host->config;
-    const UINT16 id = layer_id((enum host_layer)__builtin_ctz(role), six ? 6 : 4);
 
     if (c->observer.repeated == NULL || !c->observer.decisions_only)
         return false;
@@ -156,54 +191,46 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
                             struct tcp_result *r, struct host_outcome *out)
 {
     const struct wire_packet *p = f->packet;
-    const bool tcp = p->protocol == WIRE_PROTOCOL_TCP, six = p->version == 6;
+    const bool tcp = p->protocol == WIRE_PROTOCOL_TCP;
     enum short_result result = SHORT_PASSED;
     struct host_flow *flow = a->flow;
-    UINT32 roles = 0, all, telling;
+    const struct short_asked *asked;
     bool marked;
 
     if (flow->id != a->flow_id || a->home != a->interface || !short_is_plain(l, p, in) ||
         ale_flow_is_idle(l, flow))
         return SHORT_NO;
-    if (tcp && flow->state == ALE_DENIED && refused(l, flow, out))
-        goto done;
+    if (tcp && flow->state == ALE_DENIED && refused(l, flow, in, out))
+        return SHORT_PASSED;
     if (tcp &&
         __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
         return SHORT_NO;
     ale_policy_notice(l);
     if (!is_settled(l, flow, a->interface))
         return SHORT_NO;
-    roles = asked(l, p, in);
-    all = roles | (tcp ? l->busy[six] & BIT(LAYER_ST) : 0);
+    asked = l->short_ways[way_number(tcp, in, p->version == 6, p->mac_at != UINT32_MAX)].with;
     marked = is_marked(l, flow, in) && !engine_observes_permits(l->host->config.engine);
-    if (!are_known(l, six, roles, marked) || (!tcp && !marked)) /* UDP: perhaps to a group */
+    if (!asked->known[marked] || (!tcp && !marked)) /* UDP: perhaps to a group */
         return SHORT_NO;
     if (tcp) {
         tcp_segment(l, flow, p, !in, r);
         if ((flow->flags & FLOW_ESTABLISHED) != 0)
             r->events &= ~(UINT32)TCP_ESTABLISHED_NOW;
-        if (!is_quiet(r, in, are_known(l, six, all, marked)))
+        if (!is_quiet(r, in, asked[1].known[marked]))
             result = SHORT_TCP;
         else if ((r->events & TCP_DATA) != 0)
-            roles = all;
+            asked++;
     }
     if (result == SHORT_TCP && !in)
-        return result;                   /* the other layers are below */
-    if ((roles & ~l->depends[six]) != 0) /* the others count as they are told */
-        __atomic_store_n(&l->classified, l->classified + (UINT64)__builtin_popcount(roles & ~l->depends[six]),
-                         __ATOMIC_RELAXED);
+        return result; /* the other layers are below */
+    __atomic_store_n(&l->classified, l->classified + asked->others,
+                     __ATOMIC_RELAXED); /* those that tell count as they are told */
     ale_refresh_flow(l, flow, in);
-done:
-    if (in)
-        out->inbound = true;
-    else
-        out->outbound = true;
-    out->flow_id = flow->id;
-    out->answers = in != ((flow->flags & FLOW_INBOUND) != 0);
-    if (out->fate == HOST_PASSED && (telling = roles & l->depends[six]) != 0) {
+    say(flow, in, out);
+    if (asked->telling != 0) {
         out->depends = true;
-        if (!tell_briefly(l, six, telling, flow->id))
-            tell(l, f, telling, in, flow->id, ale_endpoint_at(l, flow->endpoint));
+        if (!tell_briefly(l, asked->layer, flow->id))
+            tell(l, f, asked->telling, in, flow->id, ale_endpoint_at(l, flow->endpoint));
     }
     l->shortened += result == SHORT_PASSED;
     return result;

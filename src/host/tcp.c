@@ -616,7 +616,10 @@ static bool segment_plain(struct host_flow *f, const struct wire_packet *p, bool
 void tcp_segment(struct lane *l, struct host_flow *f, const struct wire_packet *p, bool out,
                  struct tcp_result *r)
 {
-    *r = (struct tcp_result){.out = out};
+    r->events = r->reason = 0; /* one by one: GCC would clear it by "rep stos" */
+    r->out = out;
+    r->data = NULL;
+    r->size = r->lost = 0;
     if (__builtin_expect(!l->host->config.knobs.long_way && segment_plain(f, p, out, r), 1))
         return;
     if (tcp_starts_anew(f, p, out)) {

@@ -57,6 +57,18 @@ void turn_give(struct lane *l)
     }
 }
 
+void turn_hold(struct lane *l)
+{
+    l->turn_depth = 2;
+    lane_enter(l);
+}
+
+void turn_let(struct lane *l)
+{
+    l->turn_depth = 1;
+    l->stays = true;
+}
+
 void host_hold(struct host *h)
 {
     struct lane *l = &h->lanes[0];

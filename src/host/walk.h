@@ -93,6 +93,9 @@ void walk_destroy(struct host *h);
 /* With the lane's lock on return, which stays (lane_enter()) until turn_give(). */
 void turn_take(struct lane *l);
 void turn_give(struct lane *l);
+/* The same within host_hold(), for who has it. */
+void turn_hold(struct lane *l);
+void turn_let(struct lane *l);
 bool turn_is_mine(struct lane *l);
 unsigned turn_depth(struct lane *l); /* how often this thread has taken it; 0: it has not */
 
