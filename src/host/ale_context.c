@@ -206,29 +206,14 @@ UINT64 host_callout_contexts(struct host *h, UINT32 callout_id)
     return n;
 }
 
-UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
+/* There are contexts, or somebody has asked for the hold: the list is where all see it. */
+static __attribute__((noinline)) UINT64 context_listed(struct scene *s, UINT16 layer_id, UINT32 callout_id)
 {
-    struct scene *s = ctx;
     struct ale *ale = ale_of(s->lane);
     struct ale_hold *k = &s->hold;
     const struct ale_context *c = NULL;
     UINT64 context;
 
-    if (!k->entered) {
-        struct rt_carried *me = rt_carried();
-
-        k->scene = s;
-        k->outer = me->hold;
-        me->hold = k;
-        k->entered = true;
-        k->listed = false;
-    }
-    if (!k->listed && __atomic_load_n(&ale->context_count, __ATOMIC_RELAXED) == 0) {
-        k->flow_id = s->flow_id;
-        k->layer = layer_id;
-        k->callout = callout_id;
-        return 0;
-    }
     rt_mutex_lock(s->lane->lock);
     list_own(ale);
     k->flow_id = s->flow_id;
@@ -239,6 +224,28 @@ UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
     context = c != NULL ? c->context : 0;
     rt_mutex_unlock(s->lane->lock);
     return context;
+}
+
+UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
+{
+    struct scene *s = ctx;
+    struct ale_hold *k = &s->hold;
+
+    if (!k->entered) {
+        struct rt_carried *me = rt_carried();
+
+        k->scene = s;
+        k->outer = me->hold;
+        me->hold = k;
+        k->entered = true;
+        k->listed = false;
+    }
+    if (k->listed || __atomic_load_n(&ale_of(s->lane)->context_count, __ATOMIC_RELAXED) != 0)
+        return context_listed(s, layer_id, callout_id);
+    k->flow_id = s->flow_id;
+    k->layer = layer_id;
+    k->callout = callout_id;
+    return 0;
 }
 
 void ale_classified_slow(struct scene *s)

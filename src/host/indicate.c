@@ -32,6 +32,7 @@ int scratch_create(struct host *h, struct scratch **out)
     room->host = h;
     if (values_prepare(room, &h->config) != 0)
         goto fail;
+    inspect_prepare(room);
     for (unsigned i = 0; i < LEVELS; i++)
         if (ndis_packet_create(&room->packets[i]) != 0)
             goto fail;
@@ -109,15 +110,23 @@ static __attribute__((noinline)) void make_plan(struct plan *plan, const struct 
     plan->alone = plan->ours && n == 1 && plan->foreign_count == 0 && !plan->many;
 }
 
+static __attribute__((noinline)) void plan_again(struct scratch *room, const struct engine_snapshot *snapshot,
+                                                 UINT16 layer)
+{
+    make_plan(&room->plan[layer], room->host, &room->prepared[layer], snapshot, layer);
+}
+
 /* A layer that never had filters has version 0, and a new plan: both say the same. */
 static inline const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot,
                                          UINT16 layer)
 {
     struct plan *plan = &room->plan[layer];
 
-    if (__builtin_expect(plan->version != engine_snapshot_layer_version(snapshot, layer), 0) ||
-        (plan->callouts && plan->generation != engine_callout_generation(room->host->config.engine)))
-        make_plan(plan, room->host, &room->prepared[layer], snapshot, layer);
+    if (__builtin_expect(
+            plan->version != engine_snapshot_layer_version(snapshot, layer) ||
+                (plan->callouts && plan->generation != engine_callout_generation(room->host->config.engine)),
+            0))
+        plan_again(room, snapshot, layer);
     return plan;
 }
 

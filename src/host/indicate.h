@@ -56,6 +56,24 @@ struct kept_owner {
 };
 
 /*
+ * Of which scene values and metadata are: where the next one of the layer has the same flow, and nothing of it is special,
+ * both are the same again, but for what hangs on where the packet's headers stand. inspect.c's.
+ */
+#define TOLD_WORDS 13
+struct kept_of {
+    union {
+        UINT64 word[TOLD_WORDS]; /* the scene's, from `local` on; IPv6: the values point to these addresses */
+        union wire_addr end[2];  /* local, remote */
+    } told;
+    UINT64 endpoint_id, endpoint_bits;
+    UINT64 unknown;
+    /* The packet's headers, and what follows of them: where the data begins, the first byte in front of it. */
+    uint32_t ip_at, transport_at, at, first;
+    UINT16 ip_header_size, transport_header_size;
+    bool valid; /* false: of none that could come again */
+};
+
+/*
  * What callouts were shown at a layer last: of the values, only those that differ from packet to packet are
  * filled anew while the rest is about the same interfaces in the same state.
  */
@@ -74,6 +92,7 @@ struct kept {
     UINT32 path_mtu;                          /* and scene.path_mtu as it was */
     bool rare; /* keep_rare() has written something other than 0 that has a field */
     FWPS_INCOMING_VALUES0 values;
+    struct kept_of of;
     FWPS_INCOMING_METADATA_VALUES0 metadata;
     FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS + 1];
 };
@@ -125,6 +144,19 @@ struct override {
 #define KEPT_LEVELS 2 /* an injection in its caller is a classification in another */
 #define LEVELS      4 /* deeper ones show no packet; a callout that gets there calls itself */
 
+/* inspect.c's: a classification under way. What is the same for all stands there from the start. */
+struct inspecting {
+    struct scene *s;
+    struct kept *kept;
+    NET_BUFFER_LIST *list;
+    enum host_layer role;
+    const struct prepared *prepared;
+    bool again; /* the values are of `kept->of`, and so is the scene */
+    UINT64 unknown;
+    struct engine_flow flow;
+    struct engine_request request;
+};
+
 struct scratch {
     struct host *host;
     UINT8 role[ENGINE_LAYER_COUNT]; /* enum host_layer; LAYER_ROLES: no layer of the host's */
@@ -136,6 +168,7 @@ struct scratch {
     struct kept *kept[KEPT_LEVELS][ENGINE_LAYER_COUNT][2];
     struct kept_address addresses[2]; /* the local end's, the remote one's */
     struct ndis_packet *packets[LEVELS];
+    struct inspecting inspecting[KEPT_LEVELS];
     unsigned level;
     struct recalls *recalls[ENGINE_LAYER_COUNT]; /* recall.c's; NULL: nothing was asked there yet */
     UINT64 recalled;                             /* answers that it gave */
@@ -149,6 +182,7 @@ struct scratch {
  * inspect.c: the common case of a classification in one go: the layer's only filter asks a callout of ours about a
  * packet. False: it is another case, or a knob says so, and nothing has happened.
  */
+void inspect_prepare(struct scratch *room); /* once */
 bool inspect(struct scene *s, const struct engine_snapshot *snapshot, const struct plan *plan, bool listens,
              struct answer *out);
 
@@ -171,6 +205,8 @@ int values_prepare(struct scratch *room, const struct host_config *config);
  * values_fill(). NULL: out of memory. */
 struct kept *values_keep(const struct scene *s, const struct engine_layer *layer, struct scratch *room,
                          UINT64 *unknown);
+/* IPv6: its values point to the addresses in k->of from now on. */
+void values_keep_addresses(const struct prepared *p, struct kept *k);
 /* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
                    UINT32 has);
@@ -194,6 +230,14 @@ static inline bool scene_inbound(const struct scene *s)
 /* Where the packet that a layer shows ends and where its first byte is, from the frame's first byte: what is
  * in front of the data can be retreated to (PKT-04, 07, 09). Of scenes with a packet. */
 void packet_bounds(const struct scene *s, enum host_layer role, uint32_t *first, uint32_t *end);
+/* The packet's end as the IP header says, as far as it was captured: link-layer padding is not of the packet
+ * (PKT-18). */
+static inline uint32_t packet_end(const struct wire_packet *p)
+{
+    if (p->version == 0 || p->ip_length > p->captured - p->ip_at)
+        return p->captured;
+    return p->ip_at + p->ip_length;
+}
 /* packet_offset() and the bounds around it, first <= offset <= end; UINT32_MAX: no packet here, 0 and 0. */
 uint32_t packet_span(const struct scene *s, enum host_layer role, bool discard, uint32_t *first,
                      uint32_t *end);

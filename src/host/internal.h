@@ -168,41 +168,45 @@ struct scene {
     /* The packet; NULL: none. `bytes` are those of the packet shown: the frame's, or a reassembled
      * datagram's. */
     const struct wire_packet *packet;
-    const struct host_interface *interface; /* arrival of inbound, departure of outbound */
-    const struct host_interface *next_hop;  /* forwarded: departure */
-    const struct host_interface *home; /* whose address the local one is; NULL: as `interface` (ALE-28) */
+    const struct host_interface *next_hop; /* forwarded: departure */
     FWP_DIRECTION packet_direction;
 
-    /* The tuple from this host's side; ICMP as the layers' port fields have it (type, code). */
-    uint8_t version, protocol;
-    union wire_addr local, remote;
-    UINT16 local_port, remote_port;
     UINT16 icmp_id, icmp_sequence;
-    bool icmp; /* ports are type and code; ids are there if `echo` */
     bool echo;
     UINT8 original_icmp_type; /* of the flow's first packet */
+
+    /* From `local` to `any_remote`: what is the same for the packets of an established flow, compared as a whole
+     * (inspect.c). The tuple from this host's side; ICMP as the layers' port fields have it (type, code). */
+    union wire_addr local, remote;
+    UINT16 local_port, remote_port;
+    uint8_t version, protocol;
+    bool icmp; /* ports are type and code; ids are there if `echo` */
+    bool loopback;
+    UINT64 flow_id;                         /* also reserved before the flow is there (ALE-12); 0: none */
+    struct host_endpoint *endpoint;         /* NULL: none, or unknown */
+    const struct host_interface *interface; /* arrival of inbound, departure of outbound */
+    const struct host_interface *home;  /* whose address the local one is; NULL: as `interface` (ALE-28) */
+    const struct redirect_shown *shown; /* AC, CR: what is said of a redirected connection; NULL: none is */
+    UINT32 flags;          /* FWP_CONDITION_FLAG_*: those that the scene's members do not imply */
+    UINT32 reauthorize;    /* FWP_CONDITION_REAUTHORIZE_REASON_*; not 0: REAUTH */
+    UINT32 metadata_flags; /* FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED, ..PASS_THRU */
+    FWP_DIRECTION connection_direction; /* the flow's: MATCH-20 */
+    uint32_t path_mtu;
+    bool any_remote; /* EC, LIS..: no remote end */
 
     /* IIE: what the error quotes, from this host's side. */
     const struct wire_packet *embedded;
 
-    struct host_endpoint *endpoint; /* NULL: none, or unknown */
-    struct host_flow *likely;       /* ale_find(): perhaps its flow; NULL: unknown */
-    struct host_flow *flow;         /* NULL: none */
-    UINT64 flow_id;                 /* also reserved before the flow is there (ALE-12); 0: none */
+    struct host_flow *likely; /* ale_find(): perhaps its flow; NULL: unknown */
+    struct host_flow *flow;   /* NULL: none */
 
     /* What is special about this classification. */
-    UINT32 flags;          /* FWP_CONDITION_FLAG_*: those that the scene's members do not imply */
-    UINT32 reauthorize;    /* FWP_CONDITION_REAUTHORIZE_REASON_*; not 0: REAUTH */
-    UINT32 authorized_for; /* index of the interface that the flow was authorized for; 0: unknown */
-    UINT32 metadata_flags; /* FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED, ..PASS_THRU */
-    bool loopback;
-    bool group;                         /* inbound to a multicast or broadcast address */
-    FWP_DIRECTION connection_direction; /* the flow's: MATCH-20 */
-    HANDLE completion_handle;           /* NULL: none (PEND-03) */
-    struct redirect *redirect;          /* BR, CR, EC: what is asked in parts; NULL */
-    const struct engine_turns *turns;   /* ... */
-    const struct redirect_shown *shown; /* AC, CR: what is said of a redirected connection; NULL: none is */
-    bool as_asked;                      /* AC: the tuple is the one that was asked for (RED-26) */
+    UINT32 authorized_for;     /* index of the interface that the flow was authorized for; 0: unknown */
+    bool group;                /* inbound to a multicast or broadcast address */
+    bool as_asked;             /* AC: the tuple is the one that was asked for (RED-26) */
+    HANDLE completion_handle;  /* NULL: none (PEND-03) */
+    struct redirect *redirect; /* BR, CR, EC: what is asked in parts; NULL */
+    const struct engine_turns *turns; /* ... */
     const bool *pended;
     void *classify_context;
     void *layer_data; /* CR, BR: the request; FW: a group's chain; else NULL: the packet's list is shown */
@@ -213,10 +217,8 @@ struct scene {
     UINT32 discard_reason;
     UINT64 discard_filter_id; /* indicate.c's: the filter that blocked */
     uint32_t stopped_at;      /* II and OI discard: offset in the frame where the stack stopped (PKT-01) */
-    uint32_t path_mtu;
-    bool follows;    /* host_frame.follows, host_config.live */
-    bool any_remote; /* EC, LIS..: no remote end */
-    UINT32 steady;   /* roles of layers that permitted, steadily: paths_short.c */
+    bool follows;             /* host_frame.follows, host_config.live */
+    UINT32 steady;            /* roles of layers that permitted, steadily: paths_short.c */
     struct ale_hold hold;
     struct walk *walk; /* the packet as callouts see it; NULL: they see none */
     bool

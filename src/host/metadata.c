@@ -442,6 +442,7 @@ void metadata_keep(const struct scene *s, enum host_layer role, bool discard, ui
     const bool plain = !discard && s->reauthorize == 0 && s->shown == NULL && role < LAYER_MAC_IN &&
                        (s->packet == NULL || !s->packet->fragment);
 
+    k->of.valid = false;
     if (__builtin_expect(!plain, 0)) {
         metadata_fill(s, role, discard, at, &k->metadata);
         k->plain = false;

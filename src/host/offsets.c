@@ -18,15 +18,6 @@ static uint32_t at_most(uint32_t offset, uint32_t end)
     return offset < end ? offset : end;
 }
 
-/* The packet's end as the IP header says, as far as it was captured: link-layer padding is not of the packet
- * (PKT-18). */
-static uint32_t ip_end(const struct wire_packet *p)
-{
-    if (p->version == 0 || p->ip_length > p->captured - p->ip_at)
-        return p->captured;
-    return p->ip_at + p->ip_length;
-}
-
 static uint32_t transport(const struct wire_packet *p)
 {
     return p->transport_at != 0 ? p->transport_at : p->ip_at + p->ip_header_size;
@@ -138,6 +129,6 @@ void packet_bounds(const struct scene *s, enum host_layer role, uint32_t *first,
 
     if (role == LAYER_AC || role == LAYER_RA || role == LAYER_FE || role == LAYER_DD || role == LAYER_SPK)
         headless = !scene_inbound(s);
-    *end = l2 ? p->captured : ip_end(p);
+    *end = l2 ? p->captured : packet_end(p);
     *first = at_most(l2 ? 0 : headless ? transport(p) : p->ip_at, *end);
 }

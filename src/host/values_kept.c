@@ -296,6 +296,7 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
 
     if (__builtin_expect(k == NULL, 0) && (k = make(at, layer)) == NULL)
         return NULL;
+    k->of.valid = false; /* whose they are is inspect.c's to say */
     filling_begin(&f, s, room, layer->id);
     if (__builtin_expect(!k->filled || k->any_remote != s->any_remote || k->among != among ||
                              k->local != f.local || k->arrival != f.arrival || k->next_hop != f.next_hop,
@@ -315,4 +316,10 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
     if (p->each != 0)
         *unknown |= filling_fields(&f, room, layer->id, p->each, k->value);
     return k;
+}
+
+void values_keep_addresses(const struct prepared *p, struct kept *k)
+{
+    at_place(k->value, p->place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->of.told.end[0].v6;
+    at_place(k->value, p->place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->of.told.end[1].v6;
 }

@@ -74,18 +74,15 @@ static __attribute__((noinline)) void say_sent(NET_BUFFER_LIST *nbl, const struc
 
 static inline void say_beside(NET_BUFFER_LIST *nbl, const struct wire_packet *p, bool sent)
 {
-    const bool whole = p->reached == WIRE_TRANSPORT;
-    const bool tcp = whole && p->protocol == WIRE_PROTOCOL_TCP,
-               udp = whole && p->protocol == WIRE_PROTOCOL_UDP;
-
     if (p->version == 0)
         return;
-    nbl->NblFlags |=
-        (p->version == 4 ? NDIS_NBL_FLAGS_IS_IPV4 : NDIS_NBL_FLAGS_IS_IPV6) | (tcp   ? NDIS_NBL_FLAGS_IS_TCP
-                                                                               : udp ? NDIS_NBL_FLAGS_IS_UDP
-                                                                                     : 0);
-    if (sent && (tcp || udp) && !p->fragment)
-        say_sent(nbl, p, tcp);
+    nbl->NblFlags |= p->version == 4 ? NDIS_NBL_FLAGS_IS_IPV4 : NDIS_NBL_FLAGS_IS_IPV6;
+    if (p->reached != WIRE_TRANSPORT ||
+        (p->protocol != WIRE_PROTOCOL_TCP && p->protocol != WIRE_PROTOCOL_UDP))
+        return;
+    nbl->NblFlags |= p->protocol == WIRE_PROTOCOL_TCP ? NDIS_NBL_FLAGS_IS_TCP : NDIS_NBL_FLAGS_IS_UDP;
+    if (sent && !p->fragment)
+        say_sent(nbl, p, p->protocol == WIRE_PROTOCOL_TCP);
 }
 
 static __attribute__((noinline)) void tag(struct walk *w, struct ndis_frame *f)
@@ -238,6 +235,11 @@ static __attribute__((noinline)) void taken(struct walk *w)
 __attribute__((flatten)) void walk_end_slow(struct walk *w, struct host_outcome *out)
 {
     note_changes(w, out);
+    if (__builtin_expect(w->count == 1 && !w->taken && ndis_frame_done_plain(w->frame), 1)) {
+        w->count = 0;
+        w->frame = NULL;
+        return;
+    }
     if (w->taken && out->fate != HOST_PASSED)
         taken(w);
     for (unsigned i = 0; out->fate == HOST_PASSED && i < w->count; i++)

@@ -129,14 +129,20 @@ static __attribute__((noinline)) void clear_slow(struct ndis_frame *f)
     ndis_block_strip(&f->block);
 }
 
-static inline void clear(struct ndis_frame *f)
+/* What hangs on it: nothing, hardly ever anything. */
+static inline uintptr_t burden(const struct ndis_frame *f)
 {
     const struct ndis_block *b = &f->block;
 
+    return (uintptr_t)f->nb.NdisReserved[1] | (uintptr_t)b->nbl.Context | (uintptr_t)b->tags |
+           (uintptr_t)b->history | (uintptr_t)b->parent | b->parent_count;
+}
+
+static inline void clear(struct ndis_frame *f)
+{
     f->block.nbl.NdisReserved[0] = NULL;
-    if (((uintptr_t)f->nb.NdisReserved[1] | (uintptr_t)b->nbl.Context | (uintptr_t)b->tags |
-         (uintptr_t)b->history | (uintptr_t)b->origin | (uintptr_t)b->parent | b->parent_count) != 0)
-        clear_slow(f); /* hardly ever */
+    if (__builtin_expect((burden(f) | (uintptr_t)f->block.origin) != 0, 0))
+        clear_slow(f);
 }
 
 /* Nothing holds the frame nor what stems from it. */
@@ -301,6 +307,18 @@ bool ndis_frame_done(struct ndis_frame *f)
     f->next = r->free;
     r->free = f;
     return false;
+}
+
+bool ndis_frame_done_plain(struct ndis_frame *f)
+{
+    struct ndis_frames *r = f->room;
+
+    if (__builtin_expect(f->block.origin != &f->own || burden(f) != 0 || ndis_frame_held(f), 0))
+        return false;
+    f->block.nbl.NdisReserved[0] = NULL;
+    f->next = r->free;
+    r->free = f;
+    return true;
 }
 
 const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at)

@@ -69,6 +69,9 @@ struct ndis_frame *ndis_frame_of(const NET_BUFFER_LIST *nbl);
 /* The walk is over. If the frame is held it is kept, with a copy of the bytes as they came. Returns whether.
  */
 bool ndis_frame_done(struct ndis_frame *f);
+/* The same of a root that nothing hangs on and nobody holds, as most are when their walk is over; false: it is another
+ * one, and nothing has happened. */
+bool ndis_frame_done_plain(struct ndis_frame *f);
 /* The bytes as they came, whatever drivers did to the frame; where the IP header stands. Of a kept frame, or
  * while it is walked. */
 const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at);
