@@ -126,14 +126,16 @@ NTSTATUS host_injection_destroy(struct host *h, HANDLE handle)
     }
     x->closing = true;
     while (x->in_flight != 0) {
-        if (mine && j->head != NULL) {
+        if (mine && injector_has_more(j)) {
             rt_mutex_unlock(j->lock);
             (void)injector_burst(h, DISPATCH_LEVEL);
             rt_mutex_lock(j->lock);
             continue;
         }
         rt_waits_for("injections to complete");
+        j->waiting++;
         rt_cond_wait(j->done, j->lock, RT_FOREVER);
+        j->waiting--;
     }
     x->id = 0;
     j->counts.handles--;
@@ -233,11 +235,12 @@ void injection_tell_sum(const struct injection *i)
 /* One of the chain's. NULL: out of memory. */
 static struct injection *injection_make(const struct host_injection *what, NET_BUFFER_LIST *list)
 {
-    struct injection *i = calloc(1, sizeof(*i));
+    struct injection *i = malloc(sizeof(*i));
     const FWPS_TRANSPORT_SEND_PARAMS1 *send = what->send;
 
     if (i == NULL)
         return NULL;
+    memset(i, 0, sizeof(*i));
     i->what = *what;
     i->what.list = list;
     i->what.send = NULL;
@@ -374,7 +377,7 @@ static void accept(struct host *h, struct injection *i)
         __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
     if (i->origin != NULL && ndis_history_length(i->history) > 1)
         __atomic_fetch_add(&i->origin->again, 1, __ATOMIC_RELAXED);
-    ndis_nbl_set_history(list, i->history);
+    ndis_nbl_give_history(list, i->history);
     ledger_open(LEDGER_INJECTION, (uintptr_t)list, 0, NULL, i->what.site);
     i->status = injection_capped(h, i);
 }
@@ -467,7 +470,7 @@ void injection_stream_cancel(struct host *h, struct injection_handle *of, unsign
     rt_mutex_lock(j->lock);
     j->in_flight -= count;
     of->in_flight -= count;
-    if (of->in_flight == 0 || j->in_flight == 0)
+    if (j->waiting != 0 && (of->in_flight == 0 || j->in_flight == 0))
         rt_cond_broadcast(j->done);
     rt_mutex_unlock(j->lock);
 }

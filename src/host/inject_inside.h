@@ -49,10 +49,11 @@ struct injector {
     struct rt_thread *thread;
     uintptr_t self; /* of the thread, while it runs completions */
     bool stop, sleeps;
-    struct injection *head, **tail;
+    struct injection *head, **tail; /* head: read without the lock by injector_has_more() */
     struct injection_handle **handles;
     size_t handle_count;
     UINT64 in_flight;
+    unsigned waiting; /* for `done` */
     struct host_injection_counts counts;
     struct injection_room room;
 };
@@ -63,6 +64,11 @@ void injector_destroy(struct host *h);
 bool injector_runs(struct host *h);
 /* Accepted ones, linked, go to who carries them out: the injector, or the caller himself. */
 void injector_queue(struct host *h, struct injection *first, struct injection *last);
+/* Has anybody left something in the queue? */
+static inline bool injector_has_more(struct injector *j)
+{
+    return __atomic_load_n(&j->head, __ATOMIC_ACQUIRE) != NULL;
+}
 /* Walks and completes what is queued, one burst; callouts are called at irql at least. False: nothing was. */
 bool injector_burst(struct host *h, KIRQL irql);
 

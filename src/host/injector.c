@@ -60,7 +60,7 @@ void injector_destroy(struct host *h)
         rt_thread_join(j->thread);
     }
     while ((i = j->head) != NULL) { /* nobody walks any more; each is completed all the same */
-        j->head = i->next;
+        __atomic_store_n(&j->head, i->next, __ATOMIC_RELAXED);
         i->status = STATUS_CANCELLED;
         complete(h, i, PASSIVE_LEVEL);
     }
@@ -119,7 +119,7 @@ static void complete(struct host *h, struct injection *i, KIRQL irql)
     j->in_flight--;
     if (i->of != NULL)
         i->of->in_flight--;
-    if (j->in_flight == 0 || (i->of != NULL && i->of->in_flight == 0))
+    if (j->waiting != 0 && (j->in_flight == 0 || (i->of != NULL && i->of->in_flight == 0)))
         rt_cond_broadcast(j->done);
     rt_mutex_unlock(j->lock);
     free(i->header);
@@ -133,11 +133,34 @@ static struct injection *take(struct injector *j, unsigned most)
 
     while (*end != NULL && most-- > 0)
         end = &(*end)->next;
-    j->head = *end;
+    __atomic_store_n(&j->head, *end, __ATOMIC_RELAXED);
     *end = NULL;
     if (j->head == NULL)
         j->tail = &j->head;
     return first;
+}
+
+/* The turn is this thread's. */
+static void walk_all(struct host *h, struct injection *some)
+{
+    for (struct injection *i = some; i != NULL; i = i->next) {
+        struct rt_context *context = rt_set_current(i->context);
+
+        if (!i->of_stream)
+            injection_walk(h, i, &h->injector->room);
+        else if (i->stream != NULL)
+            i->status = stream_injection(h, i->stream);
+        i->stream = NULL;
+        rt_set_current(context);
+    }
+}
+
+static void complete_all(struct host *h, struct injection *some, KIRQL irql)
+{
+    for (struct injection *i = some, *next; i != NULL; i = next) {
+        next = i->next;
+        complete(h, i, irql);
+    }
 }
 
 bool injector_burst(struct host *h, KIRQL irql)
@@ -146,32 +169,30 @@ bool injector_burst(struct host *h, KIRQL irql)
     struct lane *l = &h->lanes[0];
     struct rt_carried *me = rt_carried();
     const uint8_t before = me->irql;
-    struct injection *some, *next;
+    struct injection *some;
 
-    turn_take(l);
-    (void)lane_rest(l);
+    turn_enter(l);
     rt_mutex_lock(j->lock);
     some = take(j, BURST); /* what is taken has the turn: who waits for it need not */
     rt_mutex_unlock(j->lock);
     if (irql > before)
         me->irql = irql;
-    for (struct injection *i = some; i != NULL; i = i->next) {
-        struct rt_context *context = rt_set_current(i->context);
-
-        if (!i->of_stream)
-            injection_walk(h, i, &j->room);
-        else if (i->stream != NULL)
-            i->status = stream_injection(h, i->stream);
-        i->stream = NULL;
-        rt_set_current(context);
-    }
+    walk_all(h, some);
     me->irql = before;
     turn_give(l);
-    for (struct injection *i = some; i != NULL; i = next) {
-        next = i->next;
-        complete(h, i, irql);
-    }
+    complete_all(h, some, irql);
     return some != NULL;
+}
+
+/* In the caller, where nobody is in front of it: the queue would give it back at once. */
+static void carry_out(struct host *h, struct injection *i)
+{
+    struct lane *l = &h->lanes[0];
+
+    turn_enter(l);
+    walk_all(h, i);
+    turn_give(l);
+    complete(h, i, PASSIVE_LEVEL);
 }
 
 static void injector_main(void *arg)
@@ -202,8 +223,11 @@ void host_inject_drain(struct host *h)
     struct injector *j = h->injector;
 
     rt_mutex_lock(j->lock);
-    while (j->in_flight != 0)
+    while (j->in_flight != 0) {
+        j->waiting++;
         rt_cond_wait(j->done, j->lock, RT_FOREVER);
+        j->waiting--;
+    }
     rt_mutex_unlock(j->lock);
 }
 
@@ -217,30 +241,26 @@ bool injector_runs(struct host *h)
            rt_thread_start("injector", injector_main, h, &j->thread) == 0;
 }
 
-/* Has anybody left something in the queue? */
-static bool is_waiting(struct injector *j)
-{
-    bool waiting;
-
-    rt_mutex_lock(j->lock);
-    waiting = j->head != NULL;
-    rt_mutex_unlock(j->lock);
-    return waiting;
-}
-
 void injector_queue(struct host *h, struct injection *first, struct injection *last)
 {
     struct injector *j = h->injector;
+    const bool here = h->config.knobs.inject_in_caller;
     bool wake;
 
+    if (here && first == last && !injector_has_more(j) && turn_depth(&h->lanes[0]) < NESTED) {
+        carry_out(h, first);
+        while (injector_has_more(j) && injector_burst(h, PASSIVE_LEVEL))
+            ;
+        return;
+    }
     rt_mutex_lock(j->lock);
-    *j->tail = first;
+    __atomic_store_n(j->tail, first, __ATOMIC_RELEASE);
     j->tail = &last->next;
     wake = j->sleeps;
     j->sleeps = false; /* one wake-up a burst */
     rt_mutex_unlock(j->lock);
-    if (h->config.knobs.inject_in_caller)
-        while (turn_depth(&h->lanes[0]) < NESTED && injector_burst(h, PASSIVE_LEVEL) && is_waiting(j))
+    if (here)
+        while (turn_depth(&h->lanes[0]) < NESTED && injector_burst(h, PASSIVE_LEVEL) && injector_has_more(j))
             ;
     else if (wake)
         rt_cond_broadcast(j->work);

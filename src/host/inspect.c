@@ -49,8 +49,12 @@ static inline bool is_of(const struct kept *k, const struct scene *s)
 
     if (!o->valid)
         return false;
-    for (unsigned i = 0; i < TOLD_WORDS; i++)
-        other |= o->told.word[i] ^ told[i];
+    for (unsigned i = 0; i < TOLD_WORDS; i++) {
+        UINT64 word = told[i];
+
+        __asm__("" : "+r"(word)); /* one by one: wider loads would wait for what was just stored in parts */
+        other |= o->told.word[i] ^ word;
+    }
     return other == 0 && k->among == __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) &&
            (e == NULL || (o->endpoint_id == e->id && o->endpoint_bits == endpoint_bits(e))) &&
            s->packet != NULL;

@@ -32,6 +32,17 @@ void turn_take(struct lane *l)
     }
 }
 
+void turn_enter(struct lane *l)
+{
+    if (turn_is_mine(l) && !l->kept) { /* nobody else looks at the depth while it is */
+        l->turn_depth++;
+        l->stays = false;
+        return;
+    }
+    turn_take(l);
+    (void)lane_rest(l);
+}
+
 static __attribute__((noinline)) void give_slowly(struct lane *l)
 {
     bool waiting;
@@ -52,6 +63,9 @@ void turn_give(struct lane *l)
     if (__builtin_expect(l->holds && l->turn_depth == 2, 1)) { /* what turn_take() found held */
         l->turn_depth = 1;
         l->stays = true;
+    } else if (l->turn_depth > 1 && !l->kept) {
+        l->turn_depth--;
+        l->stays = false;
     } else {
         give_slowly(l);
     }

@@ -92,6 +92,8 @@ void walk_destroy(struct host *h);
 
 /* With the lane's lock on return, which stays (lane_enter()) until turn_give(). */
 void turn_take(struct lane *l);
+/* Without the lock: free of any where the thread has the turn already. Until turn_give(). */
+void turn_enter(struct lane *l);
 void turn_give(struct lane *l);
 /* The same within host_hold(), for who has it. */
 void turn_hold(struct lane *l);

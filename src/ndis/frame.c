@@ -271,9 +271,12 @@ struct ndis_origin *ndis_frame_root(struct ndis_frame *f, uint64_t number)
 
 void ndis_frame_stem(struct ndis_frame *f, struct ndis_origin *o, struct ndis_history *h)
 {
-    if (o != NULL)
-        ndis_nbl_set_origin(&f->block.nbl, o);
-    ndis_nbl_set_history(&f->block.nbl, h);
+    if (o != NULL) {
+        f->block.origin = o;
+        f->block.lent_origin = true;
+    }
+    f->block.history = h;
+    f->block.lent_history = true;
 }
 
 bool ndis_frame_held(const struct ndis_frame *f)
@@ -288,6 +291,11 @@ static __attribute__((noinline)) void keep(struct ndis_frame *f)
 
     memcpy(f->bytes + f->size, f->came, f->size);
     f->came = f->bytes + f->size;
+    if (f->block.lent_origin) /* the walk's, which is over */
+        ndis_origin_ref(f->block.origin);
+    if (f->block.lent_history)
+        ndis_history_ref(f->block.history);
+    f->block.lent_origin = f->block.lent_history = false;
     __atomic_fetch_add(&r->references, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&r->kept, 1, __ATOMIC_RELAXED);
     ndis_block_unref(&f->block);

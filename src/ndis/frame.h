@@ -43,7 +43,7 @@ struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, 
                                    uint32_t ip_at);
 /* It is an origin: the frame of this number. */
 struct ndis_origin *ndis_frame_root(struct ndis_frame *f, uint64_t number);
-/* It stems from another; takes references of its own. Either may be NULL. */
+/* It stems from another; both are lent to it until the walk is over (ndis_frame_done()). Either may be NULL. */
 void ndis_frame_stem(struct ndis_frame *f, struct ndis_origin *o, struct ndis_history *h);
 
 /* [first, end) of the bytes with the data from `at` on; split as in packet.h. NULL: out of memory, or not

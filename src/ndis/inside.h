@@ -34,6 +34,7 @@ struct ndis_block {
     bool modify;
     /* ---- */
     uint8_t made, by;
+    bool lent_origin, lent_history; /* not a reference: who lent it keeps it for as long as this needs it */
     struct ndis_pool *pool;
     struct ndis_block *parent;
     struct ndis_block **parents; /* a reassembled one's: all that it shows data of */

@@ -26,6 +26,16 @@ struct ndis_history {
     void *context;
 };
 
+/* One reference less: was it the last? Who has the only one shares it with nobody, and need not lock the bus. */
+static inline bool is_last(uint32_t *references)
+{
+    if (__atomic_load_n(references, __ATOMIC_ACQUIRE) == 1) {
+        __atomic_store_n(references, 0, __ATOMIC_RELAXED);
+        return true;
+    }
+    return __atomic_sub_fetch(references, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
 /* ---- blocks */
 
 struct ndis_block *ndis_block_of(const NET_BUFFER_LIST *nbl)
@@ -65,13 +75,14 @@ void ndis_block_adopt(struct ndis_block *b, struct ndis_block *parent)
     b->parent = parent;
     b->nbl.ParentNetBufferList = &parent->nbl;
     b->history = ndis_history_ref(parent->history);
-    b->origin = ndis_origin_ref(parent->origin);
+    b->origin = parent->origin; /* the parent's, which is held */
+    b->lent_origin = true;
 }
 
 void ndis_block_strip(struct ndis_block *b)
 {
     struct ndis_block *parent = b->parent;
-    struct ndis_origin *origin = b->origin;
+    struct ndis_origin *origin = b->lent_origin ? NULL : b->origin;
 
     while (b->tags != NULL) {
         struct ndis_tag *next = b->tags->next;
@@ -79,8 +90,10 @@ void ndis_block_strip(struct ndis_block *b)
         free(b->tags);
         b->tags = next;
     }
-    ndis_history_unref(b->history);
+    if (!b->lent_history)
+        ndis_history_unref(b->history);
     b->history = NULL;
+    b->lent_origin = b->lent_history = false;
     for (uint32_t i = 0; i < b->parent_count; i++)
         ndis_block_unref(b->parents[i]);
     b->parent_count = 0;
@@ -93,7 +106,7 @@ void ndis_block_strip(struct ndis_block *b)
 
 void ndis_block_unref(struct ndis_block *b)
 {
-    if (__atomic_sub_fetch(&b->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!is_last(&b->references))
         return;
     if (b->release != NULL) {
         b->release(b);
@@ -220,7 +233,7 @@ struct ndis_history *ndis_history_ref(struct ndis_history *h)
 
 void ndis_history_unref(struct ndis_history *h)
 {
-    while (h != NULL && __atomic_sub_fetch(&h->references, 1, __ATOMIC_ACQ_REL) == 0) {
+    while (h != NULL && is_last(&h->references)) {
         struct ndis_history *before = h->before;
 
         free(h);
@@ -281,8 +294,23 @@ void ndis_nbl_set_history(NET_BUFFER_LIST *nbl, struct ndis_history *h)
 
     if (b == NULL)
         return;
-    was = b->history;
+    was = b->lent_history ? NULL : b->history;
     b->history = ndis_history_ref(h);
+    b->lent_history = false;
+    ndis_history_unref(was);
+}
+
+void ndis_nbl_give_history(NET_BUFFER_LIST *nbl, struct ndis_history *h)
+{
+    struct ndis_block *b = ndis_block_of(nbl);
+    struct ndis_history *was;
+
+    if (b == NULL)
+        return;
+    was = b->lent_history ? NULL : b->history;
+    __atomic_store_n(&h->references, 2, __ATOMIC_RELAXED);
+    b->history = h;
+    b->lent_history = false;
     ndis_history_unref(was);
 }
 
@@ -304,7 +332,7 @@ struct ndis_origin *ndis_origin_ref(struct ndis_origin *o)
 
 void ndis_origin_unref(struct ndis_origin *o)
 {
-    if (o != NULL && __atomic_sub_fetch(&o->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (o != NULL && is_last(&o->references))
         ndis_origin_gone(o);
 }
 
@@ -315,8 +343,9 @@ void ndis_nbl_set_origin(NET_BUFFER_LIST *nbl, struct ndis_origin *o)
 
     if (b == NULL)
         return;
-    was = b->origin;
+    was = b->lent_origin ? NULL : b->origin;
     b->origin = ndis_origin_ref(o);
+    b->lent_origin = false;
     ndis_origin_unref(was);
 }
 
