@@ -6,6 +6,10 @@
  *                                                                        |
  *        values of the lane's own -> engine -> the filter matches: metadata, the packet -> classifyFn -> answer
  *
+ * Most packets that are asked about follow one of the same flow in the same direction. What they are shown but for their
+ * headers and data is the same then: values and metadata are left as they stand (struct kept_of), which the scene is
+ * compared with as a whole. Whoever else writes them says that they are nobody's (values_keep(), metadata_keep()).
+ *
  * Special is what indicate.c knows besides: layers that show no packet of the walk (ST, a group's chain, redirection),
  * a classification deeper than the lane has values for, a judge whose word is needed, who hears of everything or
  * remembers it. The answer, what the callout is shown and what observers hear are those of the general way:
