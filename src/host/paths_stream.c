@@ -29,26 +29,26 @@ struct stream *path_stream(struct scene *s)
 }
 
 /* Where both directions stood before the segment. */
-static void places_before(struct scene *s, const struct tcp_result *r, uint32_t next[2], bool known[2])
+static void places_before(const struct tcp_result *r, struct wire_pass *pass)
 {
+    struct scene *s = pass->s;
     const struct wire_packet *p = s->packet;
     uint32_t there = p->captured > p->data_at ? p->captured - p->data_at : 0;
     bool flow;
 
-    known[0] = known[1] = false;
     lane_enter(s->lane);
     flow = path_flow(s);
     for (int dir = 0; flow && dir < 2; dir++) {
         const struct tcp_half *h = &s->flow->half[dir];
 
-        known[dir] = (h->flags & (TCP_HALF_KNOWN | TCP_HALF_GUESSED)) == TCP_HALF_KNOWN;
-        next[dir] = h->next;
+        pass->known[dir] = (h->flags & (TCP_HALF_KNOWN | TCP_HALF_GUESSED)) == TCP_HALF_KNOWN;
+        pass->next[dir] = h->next;
         if (r->out != (dir == 0))
             continue;
         if ((r->events & TCP_DATA) != 0)
-            next[dir] -= r->size + (there < p->data_length ? p->data_length - there : 0);
+            pass->next[dir] -= r->size + (there < p->data_length ? p->data_length - there : 0);
         if ((r->events & TCP_FIN_NOW) != 0)
-            next[dir]--;
+            pass->next[dir]--;
     }
     lane_leave(s->lane);
 }
@@ -67,9 +67,10 @@ static void tell(struct scene *s, const struct tcp_result *r)
 }
 
 /* One piece that the segment set in order, of either direction. */
-static void feed(struct scene *s, struct stream *st, struct stream_wire *w, const struct tcp_result *r,
+static void feed(struct wire_pass *pass, struct stream_wire **w, const struct tcp_result *r,
                  struct stream_fed *fed)
 {
+    struct scene *s = pass->s;
     const bool own = r->out != path_inbound(s);
     const UINT8 tcp = s->packet->tcp_flags;
     UINT32 flags = (r->events & TCP_FIN_NOW) != 0 ? HOST_STREAM_END : 0;
@@ -82,7 +83,7 @@ static void feed(struct scene *s, struct stream *st, struct stream_wire *w, cons
     if (own && (tcp & WIRE_TCP_URG) != 0)
         flags |= HOST_STREAM_URGENT;
     tell(s, r);
-    wire_feed(s, st, w, r->out ? 0 : 1, r->data, (r->events & TCP_DATA) != 0 ? r->size : 0,
+    wire_feed(pass, w, r->out ? 0 : 1, r->data, (r->events & TCP_DATA) != 0 ? r->size : 0,
               (r->events & TCP_GAP) != 0 ? r->lost : 0, flags, fed);
 }
 
@@ -100,15 +101,22 @@ static void taken_out(struct scene *s, const struct stream_fed *fed, struct host
 bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, struct stream_wire **wire,
                       struct host_outcome *out)
 {
-    struct tcp_result piece = *r;
-    struct stream_wire *w;
+    const UINT32 events = TCP_DATA | TCP_GAP | TCP_FIN_NOW | TCP_MORE | TCP_RESET_NOW;
+    struct wire_pass pass;
+    struct tcp_result piece;
     struct stream_fed fed;
-    uint32_t next[2];
-    bool known[2], dropped, more;
+    bool dropped, more;
 
-    places_before(s, r, next, known);
-    w = *wire = wire_see(s, st, next, known);
-    feed(s, st, w, &piece, &fed);
+    *wire = NULL;
+    if ((r->events & events) == 0 && wire_is_none(s, st)) {
+        wire_note(s, st);
+        return true;
+    }
+    pass = (struct wire_pass){.s = s, .st = st};
+    piece = *r;
+    places_before(r, &pass);
+    *wire = wire_see(&pass);
+    feed(&pass, wire, &piece, &fed);
     out->depends = out->depends || fed.depends;
     dropped = fed.dropped;
     if (fed.removed_by != 0 && piece.out != path_inbound(s) && (piece.events & TCP_DATA) != 0)
@@ -120,25 +128,27 @@ bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, 
         if (!more)
             break;
         r->events |= piece.events & (TCP_CLOSED_NOW | TCP_FIN_NOW | TCP_DATA);
-        feed(s, st, w, &piece, &fed);
+        feed(&pass, wire, &piece, &fed);
         dropped = fed.dropped;
     }
     if (!dropped && (r->events & TCP_RESET_NOW) != 0) {
-        wire_feed(s, st, w, path_inbound(s) ? 1 : 0, NULL, 0, 0, HOST_STREAM_ABORT, &fed);
+        wire_feed(&pass, wire, path_inbound(s) ? 1 : 0, NULL, 0, 0, HOST_STREAM_ABORT, &fed);
         dropped = fed.dropped;
     }
+    if (!dropped && pass.lazy)
+        wire_note(s, st);
     if (!dropped)
         return true;
     out->fate = HOST_BLOCKED;
     out->layer = engine_layer_by_id(layer_id(LAYER_ST, s->version));
-    out->filter_id = wire_dropped_by(w);
+    out->filter_id = wire_dropped_by(*wire);
     out->module = FWPS_DISCARD_MODULE_GENERAL;
     out->reason = FWPS_DISCARD_FIREWALL_POLICY;
     r->events &= ~(UINT32)(TCP_RESET_NOW | TCP_CLOSED_NOW);
     if (s->flow != NULL)
         ale_tear_down(s->lane, flow_table_slot(s->lane->flows, s->flow), s->flow_id, HOST_END_ABORTED, s);
     s->flow = NULL;
-    wire_done(w);
+    wire_done(*wire);
     *wire = NULL;
     return false;
 }
@@ -161,13 +171,14 @@ void path_stream_refused(struct scene *s, struct stream *st, const struct tcp_re
 {
     const bool data = r->reason == InetDiscardOutsideWindow || r->reason == InetDiscardClosedWindow ||
                       r->reason == InetDiscardFinReceived;
+    struct wire_pass pass = {.s = s, .st = st};
     struct stream_wire *w;
-    uint32_t next[2];
-    bool known[2];
 
-    places_before(s, r, next, known);
-    w = wire_see(s, st, next, known);
+    places_before(r, &pass);
+    w = wire_see(&pass);
     if (data && (s->packet->tcp_flags & WIRE_TCP_RST) == 0) {
+        if (pass.lazy)
+            wire_note(s, st);
         if (wire_segment(s, w))
             out->fate = HOST_REWRITTEN;
     } else if (wire_is_on(w)) {

@@ -121,6 +121,15 @@ void rewrite_place(struct rewrite *r, int dir, uint32_t seq)
         place(&r->half[dir], START(seq));
 }
 
+void rewrite_passed(struct rewrite *r, int dir, uint32_t size, bool end)
+{
+    struct rewrite_half *h = &r->half[dir];
+
+    h->in += size;
+    h->source_fin = h->source_fin || end;
+    h->fin = h->fin || end;
+}
+
 void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
 {
     struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
@@ -129,8 +138,15 @@ void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
     if (r->dead || p->reached != WIRE_TRANSPORT)
         return;
     header_keep(&h->header, p);
-    if (syn && !h->syn)
-        header_syn(h, p);
+    if (syn && !h->syn) {
+        struct header_options options;
+
+        header_syn(p, &options);
+        h->syn = true;
+        h->scaled = options.scaled;
+        h->scale = options.scale;
+        h->mss = options.mss;
+    }
     if (!h->known || (h->guessed && !r->on)) {
         place(h, START(p->tcp_seq + syn));
     } else if (h->blank) {
@@ -317,6 +333,75 @@ void rewrite_fed(struct rewrite *r, int dir)
     h->feeding = false;
     h->in += h->feed_size + h->feed_fin;
     h->fin = h->fin || h->feed_end;
+}
+
+/* ---- what was not followed ------------------------------------------------------------------------------ */
+
+static bool is_behind(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) > 0;
+}
+
+void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p)
+{
+    struct rewrite_past *h = &past[dir];
+    const bool syn = (p->tcp_flags & WIRE_TCP_SYN) != 0, fin = (p->tcp_flags & WIRE_TCP_FIN) != 0;
+    const uint32_t end = p->tcp_seq + syn + p->data_length + fin;
+    uint32_t edge;
+
+    if (p->reached != WIRE_TRANSPORT)
+        return;
+    if (syn && !h->syn) {
+        struct header_options options;
+
+        header_syn(p, &options);
+        h->syn = true;
+        h->scaled = options.scaled;
+        h->scale = options.scale;
+        h->mss = options.mss;
+    }
+    if (!h->known || is_behind(end, h->top))
+        h->top = end;
+    h->known = true;
+    if ((p->tcp_flags & WIRE_TCP_ACK) == 0)
+        return;
+    if (!h->said || !is_behind(h->ack, p->tcp_ack)) {
+        h->ack = p->tcp_ack;
+        h->window = p->tcp_window;
+    }
+    edge = p->tcp_ack + ((uint32_t)p->tcp_window << (syn || !past[!dir].scaled || !h->scaled ? 0 : h->scale));
+    if (!h->said || is_behind(edge, h->edge))
+        h->edge = edge;
+    h->said = true;
+}
+
+void rewrite_resume(struct rewrite *r, const struct rewrite_past past[2])
+{
+    for (int dir = 0; dir < 2; dir++) {
+        const struct rewrite_past *from = &past[dir];
+        struct rewrite_half *h = &r->half[dir];
+
+        if (from->syn) {
+            h->syn = true;
+            h->scaled = from->scaled;
+            h->scale = from->scale;
+            h->mss = from->mss;
+        }
+        if (h->known && from->known && rewrite_position(from->top, h->top) > h->top)
+            h->top = rewrite_position(from->top, h->top);
+    }
+    for (int dir = 0; dir < 2; dir++) {
+        const struct rewrite_past *from = &past[dir];
+        const struct rewrite_half *other = &r->half[!dir];
+        struct rewrite_half *h = &r->half[dir];
+
+        if (!from->said || !other->known)
+            continue;
+        h->said = true;
+        h->window = from->window;
+        h->ack = rewrite_position(from->ack, other->top);
+        h->edge = rewrite_position(from->edge, h->ack);
+    }
 }
 
 /* ---- a segment ------------------------------------------------------------------------------------------ */
@@ -567,9 +652,15 @@ bool rewrite_misses(const struct rewrite *r)
 
 /* ---- without one ---------------------------------------------------------------------------------------- */
 
+/* Without any header nothing can be made yet: it goes with the next segment. */
+static bool has_header(const struct rewrite *r)
+{
+    return r->half[0].header.version != 0 || r->half[1].header.version != 0;
+}
+
 static void go_on(struct rewrite *r, bool force)
 {
-    if (!r->on || r->dead || !enter(r))
+    if (!r->on || r->dead || !has_header(r) || !enter(r))
         return;
     r->frame = NULL;
     r->packets[0] = r->packets[1] = 0;

@@ -82,6 +82,22 @@ void rewrite_destroy(struct rewrite *r); /* NULL: nothing. From within `send`: w
 bool rewrite_is_on(const struct rewrite *r);
 size_t rewrite_memory(const struct rewrite *r);
 
+/*
+ * A connection that is not followed yet, and may have to be from its middle on: what its segments have said, a direction.
+ * Zeroed at first. rewrite_note(): one more that goes as it came. rewrite_resume(): OFF, and as if it had seen them all, but
+ * for the newest headers; behind rewrite_place() and rewrite_see().
+ */
+struct rewrite_past {
+    bool syn, scaled, said, known; /* known: `top` is */
+    uint8_t scale;
+    uint16_t mss, window;
+    uint32_t top, ack, edge; /* as in struct rewrite_half, their low halves */
+};
+void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p);
+void rewrite_resume(struct rewrite *r, const struct rewrite_past past[2]);
+/* So much of the source has come out as it went in, without a feed: bytes, an end. The direction's place is known. */
+void rewrite_passed(struct rewrite *r, int dir, uint32_t size, bool end);
+
 /* Where a direction stands: the next byte of the source that the pipeline will be given. Nothing if it is known. */
 void rewrite_place(struct rewrite *r, int dir, uint32_t seq);
 

@@ -127,8 +127,13 @@ void bytes_forget(struct rewrite_half *h, uint64_t before);
 /* ---- rewrite_packet.c */
 
 void header_keep(struct rewrite_header *h, const struct wire_packet *p);
-/* What of the header's options the connection begins with. */
-void header_syn(struct rewrite_half *h, const struct wire_packet *p);
+/* What of a SYN's options the connection begins with. */
+struct header_options {
+    bool scaled;
+    uint8_t scale;
+    uint16_t mss;
+};
+void header_syn(const struct wire_packet *p, struct header_options *out);
 struct packet_wish {
     uint64_t seq;
     uint64_t ack;

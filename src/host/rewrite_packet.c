@@ -90,23 +90,20 @@ void header_keep(struct rewrite_header *h, const struct wire_packet *p)
     h->bytes[h->link + ip_size + 12] = (uint8_t)(h->tcp / 4 << 4);
 }
 
-void header_syn(struct rewrite_half *h, const struct wire_packet *p)
+void header_syn(const struct wire_packet *p, struct header_options *out)
 {
     const uint8_t *options = p->frame + p->transport_at + 20;
     uint32_t size = p->transport_header_size - 20, each;
 
     if (p->transport_at + p->transport_header_size > p->captured)
         size = 0;
-    h->syn = true;
-    h->scaled = false;
-    h->scale = 0;
-    h->mss = p->version == 4 ? 536 : 1220; /* RFC 9293, 3.7.1 */
+    *out = (struct header_options){.mss = p->version == 4 ? 536 : 1220}; /* RFC 9293, 3.7.1 */
     for (uint32_t at = 0; (each = option_at(options, size, at)) != 0; at += each) {
         if (options[at] == OPTION_MSS && each == 4 && get16(options + at + 2) != 0)
-            h->mss = (uint16_t)get16(options + at + 2);
+            out->mss = (uint16_t)get16(options + at + 2);
         if (options[at] == OPTION_SCALE && each == 3) {
-            h->scaled = true;
-            h->scale = options[at + 2] < 14 ? options[at + 2] : 14;
+            out->scaled = true;
+            out->scale = options[at + 2] < 14 ? options[at + 2] : 14;
         }
     }
 }

@@ -203,12 +203,11 @@ static void stream_free(struct stream *st)
 
     for (int dir = 0; dir < 2; dir++) {
         struct stream_dir *d = &st->dir[dir];
-        UINT64 size = d->set != NULL ? d->set->count * sizeof(*d->places) : 0;
 
         clear_dir(st, dir);
-        stream_count(&all->counts.memory, (UINT64) - (INT64)size);
+        stream_count(&all->counts.memory, (UINT64) - (INT64)stream_places_size(d));
         stream_set_unref(all, d->set);
-        free(d->places);
+        stream_places_free(d, d->places);
     }
     stream_count(&all->counts.memory, (UINT64) - (INT64)sizeof(*st));
     if (!st->none)
@@ -274,6 +273,7 @@ void streams_destroy(struct host *h)
         tell_ended(st);
         stream_free(st);
     }
+    stream_spares_free(all);
     free(all->buckets);
     free(all->since);
     if (all->lock != NULL)
@@ -317,6 +317,7 @@ static struct stream *make(struct scene *s)
 {
     struct streams *all = s->host->streams;
     struct stream *st = calloc(1, sizeof(*st));
+    UINT64 version, generation;
 
     if (st == NULL)
         return NULL;
@@ -341,6 +342,14 @@ static struct stream *make(struct scene *s)
         st->slot = flow_table_slot(s->lane->flows, s->flow);
     lane_leave(s->lane);
     stream_count(&all->counts.memory, sizeof(*st));
+    version = engine_version(st->host->config.engine);
+    generation = engine_callout_generation(st->host->config.engine);
+    if (stream_stages_common(st, version, generation)) {
+        st->seen = version;
+        st->seen_generation = generation;
+        st->none = !st->dir[0].set->asks;
+        stream_count(&all->counts.streams, !st->none);
+    }
     if (!insert(all, st)) {
         stream_free(st);
         return NULL;
@@ -425,6 +434,11 @@ bool stream_may_edit(const struct stream *st)
     return st->dir[0].set->edits || st->dir[1].set->edits;
 }
 
+struct stream_past *stream_past(struct stream *st)
+{
+    return &st->past;
+}
+
 void **stream_word(struct stream *st)
 {
     return &st->word;
@@ -468,7 +482,7 @@ static struct stream_chunk *hole(uint32_t span)
 }
 
 /* What is fed, as chunks. NULL: nothing, or no memory (*failed). */
-static struct stream_chunk *chunks_of(struct host *h, const struct feed *f, bool *failed)
+static struct stream_chunk *chunks_of(struct host *h, const struct feed *f, bool edits, bool *failed)
 {
     struct stream_chunk *first = NULL, **end = &first;
     const UINT32 marks[2] = {f->flags & HOST_STREAM_END, f->flags & HOST_STREAM_ABORT};
@@ -480,7 +494,9 @@ static struct stream_chunk *chunks_of(struct host *h, const struct feed *f, bool
         end = &(*end)->next;
     }
     if (f->size != 0) {
-        if ((*end = stream_chunks(h, f->bytes, f->size, true, f->flags)) == NULL)
+        *end = edits ? stream_chunks(h, f->bytes, f->size, true, f->flags)
+                     : stream_chunks_fed(h, f->bytes, f->size, f->flags);
+        if (*end == NULL)
             goto fail;
         while (*end != NULL)
             end = &(*end)->next;
@@ -488,7 +504,7 @@ static struct stream_chunk *chunks_of(struct host *h, const struct feed *f, bool
     for (int i = 0; i < 2; i++) {
         if (marks[i] == 0)
             continue;
-        if ((*end = stream_mark(h, marks[i])) == NULL)
+        if ((*end = edits ? stream_mark(h, marks[i]) : stream_mark_fed(h, marks[i])) == NULL)
             goto fail;
         end = &(*end)->next;
     }
@@ -534,15 +550,16 @@ static void straight(struct stream_run *r, const struct feed *f)
 
 static void feed_in(struct stream_run *r, void *ctx)
 {
+    const struct stream_dir *d = &r->st->dir[r->dir];
     const struct feed *f = ctx;
     struct stream_chunk *c;
     bool failed;
 
-    if (r->st->dir[r->dir].set->count == 0) {
+    if (d->set->count == 0) {
         straight(r, f);
         return;
     }
-    c = chunks_of(r->host, f, &failed);
+    c = chunks_of(r->host, f, d->set->edits, &failed);
     if (failed) { /* it cannot be shown; it is not lost, though what waits is overtaken */
         stream_count(&r->host->streams->counts.limited, 1);
         straight(r, f);
@@ -588,7 +605,7 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
         return; /* behind its end nothing is of the stream */
     d->closed = d->closed || (flags & (HOST_STREAM_END | HOST_STREAM_ABORT)) != 0;
     if (d->run != NULL) { /* on this very thread: from a callout, or the sink */
-        c = chunks_of(s->host, &f, &failed);
+        c = chunks_of(s->host, &f, true, &failed);
         *d->inbox_tail = c;
         while (*d->inbox_tail != NULL)
             d->inbox_tail = &(*d->inbox_tail)->next;

@@ -14,6 +14,7 @@
 
 #include "host/host_stream.h"
 #include "host/internal.h"
+#include "host/rewrite.h"
 
 struct stream; /* a flow's: both directions */
 
@@ -79,6 +80,14 @@ bool stream_socket_stays(struct stream *st);
 
 /* One more segment was replaced: host_stream_counts. */
 void stream_count_rewritten(struct host *h);
+
+/* What the sink of segments knows of a stream before it needs more. Zeroed at first. */
+struct stream_past {
+    UINT64 number[2]; /* of the newest frame of each direction */
+    struct rewrite_past way[2];
+    bool ended[2]; /* the end came out, as it went in */
+};
+struct stream_past *stream_past(struct stream *st);
 
 /* A word of the sink's own for each stream, NULL at first; freed by it when it hears `ended`. */
 void **stream_word(struct stream *st);

@@ -94,8 +94,8 @@ struct stream_tally {
 struct stream_run;
 struct stream_work; /* stream_inject.c's */
 struct stream_dir {
-    struct stream_set *set; /* NULL: not looked at yet */
-    struct stream_place *places;
+    struct stream_set *set;                   /* NULL: not looked at yet */
+    struct stream_place *places, own;         /* own: where there is one stage */
     UINT64 version, generation;               /* of policy and callouts that `set` is of */
     struct stream_run *run;                   /* the innermost; NULL: nobody is in here */
     uintptr_t thread;                         /* whose; atomic: others look whether it is theirs */
@@ -114,6 +114,7 @@ struct stream {
     UINT64 id;
     struct stream_dir dir[2];
     void *word;
+    struct stream_past past;
     UINT32 slot; /* its flow's, in the table of flows */
     UINT32 inside;
     bool gone;    /* out of the table: nothing is to be called for it. Atomic */
@@ -138,16 +139,29 @@ struct stream_since {
     bool registered, seen;
 };
 
+/* Filters at ST that test nothing: all flows that came after them have the same stages. */
+struct stream_common {
+    bool possible;
+    UINT64 version;         /* of the layer */
+    struct stream_set *set; /* as long as some flow has it; NULL: not known */
+};
+
 struct streams {
     struct rt_mutex *lock;
     struct stream **buckets;
     UINT32 bucket_count, count;
     struct stream *dead;
-    unsigned active; /* runs on the stack of who has the turn */
+    struct stream_chunk *spare; /* chunks with store and list, to be used again: stream_queue.c's */
+    UINT32 spares;
+    struct stream_chunk *spare_mark; /* one; NULL: none */
+    struct wire_pass *pass; /* stream_wire.h's: the feeds under way on the stack of who has the turn */
+    unsigned active;        /* runs on the stack of who has the turn */
     struct stream_set *sets;
     struct stream_since *since;
     size_t since_count, since_room;
     UINT64 since_version, since_generation;
+    UINT64 since_newest;              /* flows from this one on are there longer than no filter */
+    struct stream_common common[2];   /* v4, v6; of that version and generation */
     struct host_stream_counts counts; /* atomic, each */
     bool joined;   /* a callout may join flows that are there: they are to be authorized again */
     UINT64 unseen; /* stages beyond STREAM_STAGES */
@@ -203,6 +217,10 @@ static inline bool stream_stopped(const struct stream *st)
  * memory, they are as they were. */
 bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot, UINT64 unknown);
 void stream_set_unref(struct streams *all, struct stream_set *set);
+/* A new stream's, without looking, where all such flows have the same. False: stream_stages() has to. Not in the table yet. */
+bool stream_stages_common(struct stream *st, UINT64 version, UINT64 generation);
+void stream_places_free(struct stream_dir *d, struct stream_place *places);
+UINT64 stream_places_size(const struct stream_dir *d); /* beside the stream itself */
 /* Filters and callouts of ST are compared with those known: to be called before a flow gets its id. */
 static inline void streams_notice(struct host *h, const struct engine_snapshot *snapshot)
 {
@@ -215,6 +233,10 @@ static inline void streams_notice(struct host *h, const struct engine_snapshot *
  * for themselves. */
 struct stream_chunk *stream_chunks(struct host *h, const uint8_t *bytes, uint32_t size, bool source,
                                    UINT32 flags);
+/* ... fed to a stage that is likely to let them go at once: one chunk, if it can be. The turn is ours. */
+struct stream_chunk *stream_chunks_fed(struct host *h, const uint8_t *bytes, uint32_t size, UINT32 flags);
+struct stream_chunk *stream_mark_fed(struct host *h, UINT32 flags);
+void stream_spares_free(struct streams *all);
 struct stream_chunk *stream_mark(struct host *h, UINT32 flags);
 void stream_chunk_free(struct stream_chunk *c);
 void stream_append(struct stream_run *r, unsigned k, struct stream_chunk *c);
@@ -285,9 +307,10 @@ void indicate_stream(struct scene *s,
 bool indicate_stream_asks(struct scene *s);
 void indicate_count(const struct scene *s); /* one classification more */
 
+/* Who has the turn counts; anybody reads. */
 static inline void stream_count(UINT64 *counter, UINT64 by)
 {
-    __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
+    __atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
 }
 
 #endif

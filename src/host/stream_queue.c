@@ -15,6 +15,8 @@
 
 #define SMALL    4096u  /* what waits and is smaller is put together, */
 #define TOGETHER 16384u /* so much of it */
+#define SPARE    1536u  /* a store that is used again: what an Ethernet frame carries, */
+#define SPARES   8u     /* so many of them */
 
 /* ---- chunks */
 
@@ -81,6 +83,82 @@ fail:
     return NULL;
 }
 
+static struct stream_chunk *spare_make(void)
+{
+    struct ndis_store *store = ndis_store_take(SPARE);
+    struct stream_chunk *c = store != NULL ? chunk_over(store, 0, 0, true, 0) : NULL;
+
+    ndis_store_unref(store);
+    return c;
+}
+
+struct stream_chunk *stream_chunks_fed(struct host *h, const uint8_t *bytes, uint32_t size, UINT32 flags)
+{
+    struct streams *all = h->streams;
+    struct stream_chunk *c = all->spare;
+
+    if (size > SPARE || h->config.knobs.split_list != 0)
+        return stream_chunks(h, bytes, size, true, flags);
+    if (c != NULL) {
+        all->spare = c->next;
+        all->spares--;
+    } else if ((c = spare_make()) == NULL) {
+        return NULL;
+    }
+    memcpy(c->store->bytes, bytes, size);
+    c->store->used = size;
+    *c = (struct stream_chunk){.store = c->store,
+                               .slice = c->slice,
+                               .size = size,
+                               .span = size,
+                               .flags = flags & ~(UINT32)(HOST_STREAM_END | HOST_STREAM_ABORT)};
+    return c;
+}
+
+struct stream_chunk *stream_mark_fed(struct host *h, UINT32 flags)
+{
+    struct stream_chunk *c = h->streams->spare_mark;
+
+    if (c == NULL)
+        return stream_mark(h, flags);
+    h->streams->spare_mark = NULL;
+    *c = (struct stream_chunk){.kind = STREAM_MARK,
+                               .store = c->store,
+                               .slice = c->slice,
+                               .flags = flags & (HOST_STREAM_END | HOST_STREAM_ABORT)};
+    return c;
+}
+
+/* It has come out. */
+static void chunk_done(struct streams *all, struct stream_chunk *c)
+{
+    if (c->kind == STREAM_MARK && all->spare_mark == NULL && c->slice != NULL && ndis_slice_again(c->slice)) {
+        all->spare_mark = c;
+        return;
+    }
+    if (all->spares >= SPARES || c->slice == NULL || c->store->capacity != SPARE ||
+        !ndis_slice_again(c->slice)) {
+        stream_chunk_free(c);
+        return;
+    }
+    c->next = all->spare;
+    all->spare = c;
+    all->spares++;
+}
+
+void stream_spares_free(struct streams *all)
+{
+    while (all->spare != NULL) {
+        struct stream_chunk *c = all->spare;
+
+        all->spare = c->next;
+        stream_chunk_free(c);
+    }
+    if (all->spare_mark != NULL)
+        stream_chunk_free(all->spare_mark);
+    all->spare_mark = NULL;
+}
+
 struct stream_chunk *stream_mark(struct host *h, UINT32 flags)
 {
     struct stream_chunk *c = calloc(1, sizeof(*c));
@@ -140,7 +218,7 @@ void stream_out(struct stream_run *r, struct stream_chunk *c)
     }
     if (sink != NULL && sink->element != NULL)
         sink->element(r->host, r->st, r->dir, &e);
-    stream_chunk_free(c);
+    chunk_done(r->host->streams, c);
 }
 
 /* ---- queues */

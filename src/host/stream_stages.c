@@ -54,11 +54,17 @@ static void notice_layer(struct host *h, const struct engine_snapshot *snapshot,
     struct streams *all = h->streams;
     const struct engine_filter *const *filters;
     const size_t n = engine_snapshot_filters(snapshot, layer, &filters);
+    struct stream_common *common = &all->common[layer == layer_id(LAYER_ST, 6)];
 
+    common->possible = n <= STREAM_STAGES;
+    common->version = engine_snapshot_layer_version(snapshot, layer);
     for (size_t i = 0; i < n; i++) {
         const struct engine_filter_desc *desc = engine_filter_desc(filters[i]);
         struct stream_since *since;
+        UINT16 field;
         bool registered;
+
+        common->possible = common->possible && engine_filter_fields(filters[i], &field, 1) == 0;
 
         if ((desc->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) == 0)
             continue;
@@ -84,6 +90,7 @@ void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot)
     struct streams *all = h->streams;
     size_t kept = 0;
 
+    all->common[0] = all->common[1] = (struct stream_common){0};
     for (size_t i = 0; i < all->since_count; i++)
         all->since[i].seen = false;
     notice_layer(h, snapshot, layer_id(LAYER_ST, 4));
@@ -92,6 +99,10 @@ void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot)
         if (all->since[i].seen)
             all->since[kept++] = all->since[i];
     all->since_count = kept;
+    all->since_newest = 0;
+    for (size_t i = 0; i < kept; i++)
+        if (all->since[i].flow_id > all->since_newest)
+            all->since_newest = all->since[i].flow_id;
     all->since_version = engine_snapshot_version(snapshot);
     all->since_generation = engine_callout_generation(h->config.engine);
 }
@@ -180,6 +191,9 @@ void stream_set_unref(struct streams *all, struct stream_set *set)
 
     if (set == NULL || --set->references != 0)
         return;
+    for (int i = 0; i < 2; i++)
+        if (all->common[i].set == set)
+            all->common[i].set = NULL;
     while (*at != set)
         at = &(*at)->chain;
     *at = set->chain;
@@ -264,12 +278,33 @@ static void move(struct stream_run *r, struct stream_set *to, struct stream_plac
     }
 }
 
+void stream_places_free(struct stream_dir *d, struct stream_place *places)
+{
+    if (places != &d->own)
+        free(places);
+}
+
+UINT64 stream_places_size(const struct stream_dir *d)
+{
+    return d->set != NULL && d->places != &d->own ? d->set->count * sizeof(*d->places) : 0;
+}
+
+/* Zeroed; NULL: no memory. */
+static struct stream_place *places_take(struct stream_dir *d, UINT32 count)
+{
+    if (count > 1 || d->places == &d->own)
+        return calloc(count != 0 ? count : 1, sizeof(*d->places));
+    d->own = (struct stream_place){0};
+    return &d->own;
+}
+
 static void put(struct stream_run *r, struct stream_set *set, struct stream_place *places)
 {
     struct streams *all = r->host->streams;
     struct stream_dir *d = &r->st->dir[r->dir];
     struct stream_place *before = d->places;
     struct stream_set *was = d->set;
+    const UINT64 size = stream_places_size(d);
 
     for (UINT32 i = 0; i < set->count; i++) {
         places[i].tail = &places[i].head;
@@ -281,14 +316,15 @@ static void put(struct stream_run *r, struct stream_set *set, struct stream_plac
     d->set = set;
     d->places = places;
     rt_mutex_unlock(all->lock);
-    stream_count(&all->counts.memory,
-                 set->count * sizeof(*places) - (was != NULL ? was->count : 0) * sizeof(*places));
+    stream_count(&all->counts.memory, stream_places_size(d) - size);
     stream_set_unref(all, was);
-    free(before);
+    stream_places_free(d, before);
     stream_hold_again(r);
     for (UINT32 i = set->count; i-- > 0;)
         stream_work(r, i);
 }
+
+static void keep_common(struct stream_run *r, struct stream_set *set, const struct engine_snapshot *snapshot);
 
 bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot, UINT64 unknown)
 {
@@ -318,10 +354,11 @@ bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot,
     set = set_of(r->host, stages, (UINT32)count, depends);
     if (set == NULL)
         return false;
+    keep_common(r, set, snapshot);
     if (set == d->set) {
         set->references--;
     } else {
-        places = calloc(count != 0 ? count : 1, sizeof(*places));
+        places = places_take(d, (UINT32)count);
         if (places == NULL) {
             stream_set_unref(all, set);
             return false;
@@ -333,6 +370,52 @@ bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot,
     }
     d->version = version;
     d->generation = generation;
+    return true;
+}
+
+/* ---- without looking */
+
+/* What stream_stages() has found for a flow that all stages are for. */
+static void keep_common(struct stream_run *r, struct stream_set *set, const struct engine_snapshot *snapshot)
+{
+    struct streams *all = r->host->streams;
+    struct stream_common *common = &all->common[r->st->version == 6];
+
+    if (!common->possible || common->set != NULL || r->st->id < all->since_newest || set->depends ||
+        engine_snapshot_version(snapshot) != all->since_version)
+        return;
+    common->set = set;
+}
+
+bool stream_stages_common(struct stream *st, UINT64 version, UINT64 generation)
+{
+    struct streams *all = st->host->streams;
+    const struct stream_common *common = &all->common[st->version == 6];
+    struct stream_place *places[2];
+
+    if (common->set == NULL || version != all->since_version || generation != all->since_generation ||
+        st->id < all->since_newest)
+        return false;
+    for (int dir = 0; dir < 2; dir++) {
+        places[dir] = places_take(&st->dir[dir], common->set->count);
+        if (places[dir] == NULL) {
+            if (dir == 1)
+                stream_places_free(&st->dir[0], places[0]);
+            return false;
+        }
+    }
+    for (int dir = 0; dir < 2; dir++) {
+        struct stream_dir *d = &st->dir[dir];
+
+        d->set = common->set;
+        d->set->references++;
+        d->places = places[dir];
+        for (UINT32 i = 0; i < d->set->count; i++)
+            d->places[i].tail = &d->places[i].head;
+        d->version = common->version;
+        d->generation = generation;
+        stream_count(&all->counts.memory, stream_places_size(d));
+    }
     return true;
 }
 

@@ -25,8 +25,10 @@
  * have to be what the other receives. Its pipelines are shown the bytes, and what they change is not carried out (counted:
  * `unchanged`).
  *
- * Life: struct stream_wire hangs on stream_word(); made with the flow's first segment (a SYN has the MSS), freed when the
- * stream has ended and nobody is in on_send(). All of it needs the turn.
+ * Life: struct stream_wire hangs on stream_word(); made with the flow's first segment (a SYN has the MSS) where a stage may
+ * edit it, freed when the stream has ended and nobody is in on_send(). Where all stages only inspect there is none: its
+ * segments are noted (stream_past()), and it is made (wire_late()) in the middle of the pass of a segment that does not come
+ * out as it went in, or when an injection comes. All of it needs the turn.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@
 #include "host/rewrite.h"
 #include "host/stream_inside.h"
 #include "host/stream_wire.h"
+#include "host/tcp_inside.h"
 #include "host/walk.h"
 
 struct stream_wire {
@@ -147,6 +150,132 @@ static void on_send(void *ctx, const struct rewrite_sent *sent)
     walk_end(&walk, &o);
 }
 
+/* ---- life ------------------------------------------------------------------------------------------------ */
+
+static bool may_have_wire(const struct stream *st)
+{
+    return !st->loopback && st->host->config.emit != NULL;
+}
+
+/* As it stands after what came and went so far, but for what only headers say. */
+static struct stream_wire *wire_make(struct stream *st)
+{
+    struct host *h = st->host;
+    const struct stream_past *past = &st->past;
+    struct rewrite_config config = {.send = on_send, .counts = &h->wire_counts};
+    struct stream_wire *w;
+
+    if (!may_have_wire(st) || (w = calloc(1, sizeof(*w))) == NULL)
+        return NULL;
+    config.ctx = w;
+    w->rewrite = rewrite_create(&config);
+    if (w->rewrite == NULL) {
+        free(w);
+        return NULL;
+    }
+    w->host = h;
+    w->st = st;
+    w->flow_id = st->id;
+    w->interface_index = st->interface != NULL ? st->interface->desc.index : 0;
+    for (int dir = 0; dir < 2; dir++) {
+        w->number[dir] = past->number[dir];
+        if (past->ended[dir])
+            rewrite_passed(w->rewrite, dir, 0, true);
+    }
+    w->next = h->wires;
+    w->at = &h->wires;
+    if (w->next != NULL)
+        w->next->at = &w->next;
+    h->wires = w;
+    *stream_word(st) = w;
+    return w;
+}
+
+/* The pass's segment. Until wire_done(). */
+static void begin_segment(struct stream_wire *w, const struct wire_pass *pass)
+{
+    struct scene *s = pass->s;
+    const int dir = s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1;
+
+    enter(w);
+    w->scene = s;
+    w->number[dir] = s->frame;
+    w->interface_index = s->interface != NULL ? s->interface->desc.index : 0;
+    for (int d = 0; d < 2; d++)
+        if (pass->known[d])
+            rewrite_place(w->rewrite, d, pass->next[d]);
+    rewrite_see(w->rewrite, dir, s->packet);
+}
+
+/* Where the directions stand, of a flow whose segment nobody works on. */
+static void place_by_flow(struct stream_wire *w)
+{
+    struct lane *l = &w->host->lanes[0];
+    const struct host_flow *f;
+
+    lane_enter(l);
+    f = ale_flow_at(l, w->st->slot, w->st->id);
+    for (int d = 0; f != NULL && d < 2; d++)
+        if ((f->half[d].flags & (TCP_HALF_KNOWN | TCP_HALF_GUESSED)) == TCP_HALF_KNOWN)
+            rewrite_place(w->rewrite, d, f->half[d].next);
+    lane_leave(l);
+}
+
+/* A flow that nobody was to edit needs one all the same. pass: its segment; NULL: none is worked on. NULL: no memory. */
+static struct stream_wire *wire_late(struct stream *st, struct wire_pass *pass)
+{
+    struct stream_wire *w = st->told ? NULL : wire_make(st);
+
+    if (pass != NULL)
+        pass->lazy = false;
+    if (w == NULL)
+        return NULL;
+    if (pass == NULL) {
+        place_by_flow(w);
+        rewrite_resume(w->rewrite, st->past.way);
+        return w;
+    }
+    begin_segment(w, pass);
+    rewrite_resume(w->rewrite, st->past.way);
+    for (int d = 0; d < 2; d++)
+        if (pass->gone[d] != 0)
+            rewrite_passed(w->rewrite, d, pass->gone[d], pass->ended[d]);
+    rewrite_feed(w->rewrite, pass->dir, pass->bytes, pass->size, pass->lost, pass->fin);
+    if (pass->passed != 0 || pass->end) {
+        const struct rewrite_element e = {
+            .bytes = pass->bytes, .size = pass->passed, .span = pass->passed, .same = true, .end = pass->end};
+
+        rewrite_element(w->rewrite, pass->dir, &e);
+    }
+    return w;
+}
+
+static struct wire_pass *pass_of(const struct stream *st)
+{
+    struct wire_pass *p = st->host->streams->pass;
+
+    while (p != NULL && p->st != st)
+        p = p->outer;
+    return p != NULL && p->lazy ? p : NULL;
+}
+
+/* As rewrite_element() has it, while nothing is rewritten: did it come out as it went in? */
+static bool as_it_came(struct wire_pass *p, int dir, const struct rewrite_element *e)
+{
+    if (p->dir != dir)
+        return false;
+    if (e->lost)
+        return true;
+    if (!(e->size == 0 && e->span == 0) &&
+        (!e->same || e->size != e->span || e->size > p->size - p->passed || p->end))
+        return false;
+    if (e->end && !p->fin)
+        return false;
+    p->passed += e->size;
+    p->end = p->end || e->end;
+    return true;
+}
+
 /* ---- the sink ------------------------------------------------------------------------------------------- */
 
 static void on_element(struct host *h, struct stream *st, int dir, const struct stream_element *e)
@@ -161,8 +290,18 @@ static void on_element(struct host *h, struct stream *st, int dir, const struct 
     };
     struct stream_wire *w = wire_of(st);
 
+    struct wire_pass *pass;
+
     (void)h;
-    if (w != NULL && (e->size != 0 || e->span != 0 || element.end))
+    if (e->size == 0 && e->span == 0 && !element.end)
+        return;
+    if (w == NULL && may_have_wire(st)) {
+        pass = pass_of(st);
+        if (pass != NULL && as_it_came(pass, dir, &element))
+            return;
+        w = wire_late(st, pass);
+    }
+    if (w != NULL)
         rewrite_element(w->rewrite, dir, &element);
 }
 
@@ -205,6 +344,8 @@ static void on_drop(struct host *h, struct stream *st, UINT64 filter_id)
     struct stream_wire *w = wire_of(st);
 
     (void)h;
+    if (w == NULL)
+        w = wire_late(st, pass_of(st));
     if (w == NULL)
         return;
     w->dropped_by = filter_id;
@@ -262,66 +403,79 @@ const struct stream_sink stream_wire_sink = {
 
 /* ---- segments ------------------------------------------------------------------------------------------- */
 
-static struct stream_wire *wire_make(struct scene *s, struct stream *st)
+bool wire_is_none(struct scene *s, struct stream *st)
 {
-    struct host *h = s->host;
-    struct stream_wire *w;
-    const struct rewrite_config config = {.send = on_send, .counts = &h->wire_counts};
+    stream_past(st)->number[s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1] = s->frame;
+    return wire_of(st) == NULL && !stream_may_edit(st);
+}
 
-    if (s->loopback || h->config.emit == NULL)
-        return NULL;
-    w = calloc(1, sizeof(*w));
-    if (w == NULL)
-        return NULL;
-    w->host = h;
-    w->st = st;
-    w->flow_id = s->flow_id;
-    struct rewrite_config own = config;
-    own.ctx = w;
-    w->rewrite = rewrite_create(&own);
-    if (w->rewrite == NULL) {
-        free(w);
+void wire_note(struct scene *s, struct stream *st)
+{
+    rewrite_note(stream_past(st)->way, s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1, s->packet);
+}
+
+struct stream_wire *wire_see(struct wire_pass *pass)
+{
+    struct stream_wire *w = wire_of(pass->st);
+
+    if (wire_is_none(pass->s, pass->st)) {
+        pass->lazy = may_have_wire(pass->st);
         return NULL;
     }
-    w->next = h->wires;
-    w->at = &h->wires;
-    if (w->next != NULL)
-        w->next->at = &w->next;
-    h->wires = w;
-    *stream_word(st) = w;
+    if (w != NULL) {
+        begin_segment(w, pass);
+    } else if ((w = wire_make(pass->st)) != NULL) {
+        begin_segment(w, pass);
+        rewrite_resume(w->rewrite, pass->st->past.way);
+    }
     return w;
 }
 
-struct stream_wire *wire_see(struct scene *s, struct stream *st, const uint32_t next[2], const bool known[2])
+/* The feed is of a flow without a wire. */
+static void feed_lazily(struct wire_pass *pass, struct stream_wire **w, UINT32 flags, struct stream_fed *out)
 {
-    const int dir = s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1;
-    struct stream_wire *w = wire_of(st);
+    struct streams *all = pass->s->host->streams;
 
-    if (w == NULL)
-        w = wire_make(s, st);
-    if (w == NULL)
-        return NULL;
-    enter(w);
-    w->scene = s;
-    w->number[dir] = s->frame;
-    w->interface_index = s->interface != NULL ? s->interface->desc.index : 0;
-    for (int d = 0; d < 2; d++)
-        if (known[d])
-            rewrite_place(w->rewrite, d, next[d]);
-    rewrite_see(w->rewrite, dir, s->packet);
-    return w;
+    pass->outer = all->pass;
+    all->pass = pass;
+    stream_feed(pass->s, pass->st, pass->dir, pass->bytes, pass->size, pass->lost, flags, out);
+    all->pass = pass->outer;
+    if (pass->lazy && (pass->passed != pass->size || pass->end != pass->fin))
+        (void)wire_late(pass->st, pass);
+    if (!pass->lazy) {
+        *w = wire_of(pass->st);
+        if (*w != NULL)
+            rewrite_fed((*w)->rewrite, pass->dir);
+        return;
+    }
+    pass->gone[pass->dir] += pass->lost + pass->size + pass->fin;
+    pass->ended[pass->dir] = pass->ended[pass->dir] || pass->end;
+    stream_past(pass->st)->ended[pass->dir] |= pass->end;
 }
 
-void wire_feed(struct scene *s, struct stream *st, struct stream_wire *w, int dir, const uint8_t *bytes,
-               uint32_t size, uint32_t lost, UINT32 flags, struct stream_fed *out)
+void wire_feed(struct wire_pass *pass, struct stream_wire **w, int dir, const uint8_t *bytes, uint32_t size,
+               uint32_t lost, UINT32 flags, struct stream_fed *out)
 {
-    if (w != NULL)
-        rewrite_feed(w->rewrite, dir, bytes, size, lost, (flags & HOST_STREAM_END) != 0);
-    stream_feed(s, st, dir, bytes, size, lost, flags, out);
-    if (w != NULL)
-        rewrite_fed(w->rewrite, dir);
+    const bool fin = (flags & HOST_STREAM_END) != 0;
+
+    if (*w == NULL && pass->lazy) {
+        pass->dir = dir;
+        pass->bytes = bytes;
+        pass->size = size;
+        pass->lost = lost;
+        pass->fin = fin;
+        pass->passed = 0;
+        pass->end = false;
+        feed_lazily(pass, w, flags, out);
+        return;
+    }
+    if (*w != NULL)
+        rewrite_feed((*w)->rewrite, dir, bytes, size, lost, fin);
+    stream_feed(pass->s, pass->st, dir, bytes, size, lost, flags, out);
+    if (*w != NULL)
+        rewrite_fed((*w)->rewrite, dir);
     else if (!out->same)
-        s->host->wire_unchanged++;
+        pass->s->host->wire_unchanged++;
 }
 
 bool wire_segment(struct scene *s, struct stream_wire *w)

@@ -57,17 +57,42 @@ static void released(struct ndis_block *b)
     free(s);
 }
 
+static void begin(struct ndis_slice *s)
+{
+    ndis_block_begin(&s->block, NDIS_MADE_STREAM, NDIS_BY_NDIS, NULL);
+    s->block.release = released;
+    s->block.nbl.FirstNetBuffer = &s->nb;
+}
+
 struct ndis_slice *ndis_slice_take(struct ndis_store *store)
 {
     struct ndis_slice *s = calloc(1, sizeof(*s));
 
     if (s == NULL)
         return NULL;
-    ndis_block_begin(&s->block, NDIS_MADE_STREAM, NDIS_BY_NDIS, NULL);
-    s->block.release = released;
-    s->block.nbl.FirstNetBuffer = &s->nb;
+    begin(s);
     s->store = ndis_store_ref(store);
     return s;
+}
+
+bool ndis_slice_again(struct ndis_slice *s)
+{
+    struct ndis_block *b = &s->block;
+
+    if (ndis_slice_held(s) || __atomic_load_n(&s->store->references, __ATOMIC_ACQUIRE) != 2)
+        return false; /* ours and the owner's of the store */
+    if (((uintptr_t)s->nb.NdisReserved[1] | (uintptr_t)b->nbl.Context | (uintptr_t)b->tags |
+         (uintptr_t)b->history | (uintptr_t)b->origin | (uintptr_t)b->parent | b->parent_count) != 0) {
+        ndis_buffer_end(&s->nb);
+        ndis_contexts_end(&b->nbl);
+        ndis_block_strip(b);
+    }
+    memset(b, 0, sizeof(*b));
+    memset(&s->nb, 0, sizeof(s->nb));
+    begin(s);
+    s->store->used = 0;
+    s->tag = 0;
+    return true;
 }
 
 /* Of at most `split` bytes, odd and not all the same, as frames are split. */

@@ -42,6 +42,9 @@ NET_BUFFER_LIST *ndis_slice_show(struct ndis_slice *s, uint32_t begin, uint32_t 
 NET_BUFFER_LIST *ndis_slice_list(struct ndis_slice *s);
 bool ndis_slice_held(const struct ndis_slice *s); /* by others than its owner */
 void ndis_slice_done(struct ndis_slice *s);       /* NULL: nothing */
+/* Its owner has done with what it showed, and will show other bytes of the same store: the list is as a new one's again,
+ * and so is the store, empty. False: others hold one of them. */
+bool ndis_slice_again(struct ndis_slice *s);
 
 /* FwpsCloneStreamData0's body: a clone of each list of the chain, trimmed to `size` bytes from `skip` bytes
  * behind the beginning of nb on, which is of `list`; size 0: an empty one. Chained, each to be freed as a clone.

@@ -3,7 +3,8 @@
  * A driver that edits TCP streams by a rule that hangs on no segment: what tests/e2e/replay_edits.py holds the replay's
  * output against.
  *
- * Parameters. Rule: what becomes of the byte 'e': 0 it stays; 1 "[e]"; 2 nothing. Mode, how:
+ * Parameters. Rule: what becomes of the byte 'e': 0 it stays; 1 "[e]"; 2 nothing; 3 "[e" (mode 2 alone). Inspects: its filters'
+ * type says that it inspects, whatever it does. Mode, how:
  *   0 inspects (its filters' type says so), and lets all pass
  *   1 inline, a whole indication at once: what it has become is injected, and the indication blocked. Also where it is the
  *     same: bytes are taken out and put back
@@ -12,6 +13,7 @@
  *   4 needs more data: waits for 1,000 bytes, then as 1
  *   5 drops the connection where it sees an 'e'
  *   6 defers what is received for LateMs at each 'e', then lets it pass
+ *   7 needs more data: waits for 1,000 bytes, then lets them pass
  *
  *   classify --make()--> piece --(timer, DPC)--> throw() --> completion frees it
  */
@@ -239,6 +241,7 @@ static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
         return;
     switch (edit.mode) {
     case 4:
+    case 7:
         if (data->dataLength < 1000 && (out->flags & FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA) == 0 &&
             (out->flags & FWPS_CLASSIFY_OUT_FLAG_BUFFER_LIMIT_REACHED) == 0) {
             io->streamAction = FWPS_STREAM_ACTION_NEED_MORE_DATA;
@@ -246,6 +249,8 @@ static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
             out->actionType = FWP_ACTION_NONE;
             return;
         }
+        if (edit.mode == 7)
+            return;
         __attribute__((fallthrough));
     case 1:
         piece = transformed(data, &size);
@@ -266,7 +271,8 @@ static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
             io->countBytesEnforced = (SIZE_T)first;
             return;
         }
-        out->actionType = FWP_ACTION_BLOCK;
+        if (edit.rule != 3)
+            out->actionType = FWP_ACTION_BLOCK;
         io->countBytesEnforced = 1;
         if (edit.rule == 2)
             return;
@@ -274,7 +280,7 @@ static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
         if (piece == NULL)
             return;
         RtlCopyMemory(piece->bytes, "[e]", 3);
-        if (!make_list(piece, 3)) {
+        if (!make_list(piece, edit.rule == 3 ? 1 : 3)) {
             free_piece(piece);
             return;
         }
@@ -356,13 +362,15 @@ NTSTATUS DriverEntry(_In_ PDRIVER_OBJECT object, _In_ PUNICODE_STRING path)
 {
     NET_BUFFER_LIST_POOL_PARAMETERS pool = {0};
     HANDLE key = parameters_open(path);
+    BOOLEAN inspects;
     NTSTATUS status;
 
+    inspects = (BOOLEAN)(parameter_number(key, L"Inspects", 0) != 0);
     edit.mode = parameter_number(key, L"Mode", 0);
     edit.rule = parameter_number(key, L"Rule", 0);
     edit.late_ms = parameter_number(key, L"LateMs", 0);
     parameters_close(key);
-    if (edit.mode == 0)
+    if (edit.mode == 0 || inspects)
         callouts.action = FWP_ACTION_CALLOUT_INSPECTION;
     object->DriverUnload = Unload;
     status =

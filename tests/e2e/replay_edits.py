@@ -196,7 +196,7 @@ def as_it_came(path, what):
 
 
 def edited(data, rule):
-    return b"".join(p if i % 2 else p.replace(b"e", (b"e", b"[e]", b"")[rule])
+    return b"".join(p if i % 2 else p.replace(b"e", (b"e", b"[e]", b"", b"[e")[rule])
                     for i, p in enumerate(re.split(rb"(\[\d+ bytes missing in capture file\]\0)", data)))
 
 
@@ -254,6 +254,11 @@ def compiles():
 MODES = {"whole indications": 1, "piece by piece": 2, "out of band": 3, "out of band, late": 3, "1,000 bytes at a time": 4}
 
 
+# What an inspection can do to a stream, whose connection has nothing ready for that: it is not to be edited.
+INSPECTING = {"deferred": (0, ["Mode=6", "LateMs=5"]), "1,000 bytes at a time": (0, ["Mode=7"]),
+              "bytes put in": (3, ["Mode=2", "Rule=3"])}
+
+
 def in_turn(turn, how, rule):
     """Is this way of editing the capture's own? All are, in a whole run."""
     return whole_run or (list(MODES)[turn % len(MODES)] == how and rule == 1 + turn // 2 % 2)
@@ -282,6 +287,8 @@ def made():
                     continue
                 label = "%s, %s, %s" % (name, how, ("the same", "longer", "shorter")[rule])
                 judge(label, path, rule, ["Mode=%d" % mode, "Rule=%d" % rule] + late, whole=not (name == "reset" and late))
+        for how, (rule, params) in INSPECTING.items():
+            judge("%s, %s by an inspection" % (name, how), path, rule, params + ["Inspects=1"], whole=name != "reset")
         if not whole_run and turn % 4 != 0:
             continue
         judge(name + ", deferred", path, 0, ["Mode=6", "LateMs=5"], whole=name != "reset")
