@@ -57,7 +57,8 @@ int main(int argc, char **argv)
     for (size_t at = FILE_HEADER; at + RECORD_HEADER < size; frames++) {
         uint32_t captured;
 
-        memcpy(&captured, bytes + at + 8, sizeof(captured)); /* of this machine's byte order, as bench_make_capture writes */
+        memcpy(&captured, bytes + at + 8,
+               sizeof(captured)); /* of this machine's byte order, as bench_make_capture writes */
         const size_t record = RECORD_HEADER + captured;
         if (captured > ((uint32_t)48 << 10) || at + record > size)
             bench_die("%s: no capture of bench_make_capture's", argv[1]);
