@@ -65,6 +65,7 @@ struct kept_of {
         UINT64 word[TOLD_WORDS]; /* the scene's, from `local` on; IPv6: the values point to these addresses */
         union wire_addr end[2];  /* local, remote */
     } told;
+    UINT64 before; /* the flow that was asked about last: what comes twice is worth being noted */
     UINT64 endpoint_id, endpoint_bits;
     UINT64 unknown;
     /* The packet's headers, and what follows of them: where the data begins, the first byte in front of it. */

@@ -51,7 +51,7 @@ static inline bool is_of(const struct kept *k, const struct scene *s)
     const struct kept_of *o = &k->of;
     UINT64 other = 0;
 
-    if (!o->valid)
+    if (!o->valid || o->before != s->flow_id)
         return false;
     for (unsigned i = 0; i < TOLD_WORDS; i++) {
         UINT64 word = told[i];
@@ -77,6 +77,10 @@ static void note_of(struct inspecting *i, uint32_t at, uint32_t first)
     const struct host_endpoint *e = s->endpoint;
     struct kept *k = i->kept;
 
+    if (k->of.before != s->flow_id) {
+        k->of.before = s->flow_id;
+        return;
+    }
     if (s->flow_id == 0 || s->reauthorize != 0 || s->shown != NULL || s->icmp || s->loopback ||
         s->any_remote || s->interface == NULL || !is_whole(p) || (prepared->of_profile != 0 && k->again) ||
         !k->plain || i->role >= LAYER_MAC_IN || i->role == LAYER_FW || prepared->each != 0 ||
