@@ -116,8 +116,8 @@ static bool has_driver(const struct rt_context *c)
     return c != NULL && c->driver != NULL;
 }
 
-/* On the engine's thread, wherever it is. */
-static void on_probe(int signal)
+/* On the engine's thread, wherever it is but between two fibers. */
+static void probed(void)
 {
     struct embed *e = atomic_load(&probe.engine);
     const struct rt_context *own = rt_current(), *c = own;
@@ -126,7 +126,6 @@ static void on_probe(int signal)
     bool again, others;
     char text[256];
 
-    (void)signal;
     if (e == NULL)
         return;
     last = &e->hang->last;
@@ -152,6 +151,13 @@ static void on_probe(int signal)
             "by");
     e->hang->last = now;
     atomic_store(&probe.answered, true);
+}
+
+static void on_probe(int signal)
+{
+    (void)signal;
+    if (!rt_after_switch(probed))
+        probed();
 }
 
 /* A debugger may take its time. */

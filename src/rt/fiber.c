@@ -7,7 +7,8 @@
  *
  * A switch, in order: context and carried of the one that leaves go out of rt_here, the other's come in; ASan
  * hears of the new stack, TSan of the new thread; the stacks change; the one that arrives tells ASan that it
- * is there, and reaps. errno is each fiber's own.
+ * is there, and reaps. errno is each fiber's own. A signal's handler that comes in between sees a world in which nobody
+ * runs: if it wants to know who does, it is put off until somebody has arrived (rt_after_switch()).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -77,6 +78,15 @@ void rt_sim_visit(struct rt_sim *s,
     s->visit = NULL;
 }
 
+/* A signal came while nobody ran. */
+static __attribute__((noinline)) void heard(void)
+{
+    void (*fn)(void) = rt_here.arrived;
+
+    rt_here.arrived = NULL;
+    fn();
+}
+
 /* `me` runs, on its own stack, after a switch. `from` was left: where it is the first fiber, this is how one
  * learns what its stack is. */
 static void arrive(struct rt_fiber *me, struct rt_fiber *from)
@@ -94,6 +104,9 @@ static void arrive(struct rt_fiber *me, struct rt_fiber *from)
     if (__builtin_expect(s->visit != NULL, 0))
         visited(me);
     reap(s);
+    rt_here.switching = false;
+    if (__builtin_expect(rt_here.arrived != NULL, 0))
+        heard();
 }
 
 void rt_fiber_switch(struct rt_fiber *me, struct rt_fiber *to)
@@ -103,6 +116,8 @@ void rt_fiber_switch(struct rt_fiber *me, struct rt_fiber *to)
     bool ended = atomic_load_explicit(&me->state, memory_order_relaxed) == RT_ENDED;
     int kept = errno;
 
+    here->switching = true;
+    atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&me->context, atomic_load_explicit(&here->current, memory_order_relaxed),
                           memory_order_relaxed);
     me->carried = here->carried;

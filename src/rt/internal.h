@@ -24,6 +24,8 @@ struct rt_here {
     struct rt_fiber *fiber;               /* the one that runs; NULL: not in a world */
     _Atomic(struct rt_context *) current; /* atomic for the watchdog, which reads it from outside */
     struct rt_carried carried;
+    volatile bool switching;        /* between two fibers: nobody may go around on stacks now */
+    void (*volatile arrived)(void); /* rt_after_switch(); NULL: nobody waits for it */
 };
 extern _Thread_local struct rt_here rt_here;
 

@@ -18,6 +18,14 @@ const char *rt_fiber_name(void)
     return rt_here.fiber != NULL ? rt_here.fiber->thread.name : NULL;
 }
 
+bool rt_after_switch(void (*fn)(void))
+{
+    if (!rt_here.switching)
+        return false;
+    rt_here.arrived = fn;
+    return true;
+}
+
 /* Numbers go on while engines come and go: what carries an older one belongs to none that is. */
 uint64_t rt_number(void)
 {

@@ -51,6 +51,9 @@ struct rt_thread;
 uintptr_t rt_self(void);
 /* What the calling fiber was started as ("main": a world's first); NULL: it is none. Signal handlers may. */
 const char *rt_fiber_name(void);
+/* For a signal handler that means to look at fibers (rt_sim_visit()). False: it may. True: its thread is between two of them,
+ * and fn is called once, as the one that goes on has arrived, on its stack. */
+bool rt_after_switch(void (*fn)(void));
 /* A number that no other call in this process returns, from 1. No run may hang on which it is. Any IRQL. */
 uint64_t rt_number(void);
 int rt_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct rt_thread **out);
