@@ -97,6 +97,8 @@ int capture_next(struct capture *c, struct capture_packet *out, struct capture_e
 const struct capture_interface *capture_interface(const struct capture *c, uint32_t index); /* NULL: none */
 size_t capture_interface_count(const struct capture *c);                                    /* so far */
 const struct capture_process *capture_process(const struct capture *c, uint32_t index);
+/* Will all bytes of most packets be read, or only their headers? A hint. */
+void capture_fetch_whole(struct capture *c, bool whole);
 /* How far through the file: bytes read and all; all 0 for a pipe. */
 void capture_progress(const struct capture *c, uint64_t *done, uint64_t *all);
 

@@ -37,6 +37,7 @@ struct source {
     size_t size;
     size_t mapped;  /* 0: not to be unmapped */
     size_t dropped; /* pages before this were given back */
+    bool whole;     /* capture_fetch_whole() */
 
     /* pipes */
     int fd; /* -1: none */
@@ -64,12 +65,25 @@ static inline const uint8_t *source_need(struct source *s, size_t size)
     return (size_t)(s->end - s->at) >= size ? s->at : source_more(s, size);
 }
 
-/* Fetches what the next packet's reader and parser will touch: where it stands is known only now. */
-static inline void source_fetch_next(const struct source *s)
+#define FETCH_AHEAD 8192u /* bytes: a dozen frames */
+#define FETCH_MOST  2048u
+
+/*
+ * Behind a record of `last` bytes: fetches what will be read. Either what the next packet's reader and parser will touch
+ * (where it stands is known only now), or everything, a while before it is reached: in the order in which it stands the
+ * processor's own fetching keeps pace, and when the packets are copied, a window later, they are still in its cache.
+ */
+static inline void source_fetch_next(const struct source *s, size_t last)
 {
-    __builtin_prefetch(s->at);
-    __builtin_prefetch(s->at + 64);
-    __builtin_prefetch(s->at + 128);
+    if (!s->whole) {
+        __builtin_prefetch(s->at);
+        __builtin_prefetch(s->at + 64);
+        __builtin_prefetch(s->at + 128);
+        return;
+    }
+    const uintptr_t from = (uintptr_t)s->at + FETCH_AHEAD; /* perhaps behind the end: a hint is no access */
+    for (size_t n = last < FETCH_MOST ? last : FETCH_MOST, at = 0; at < n; at += 64)
+        __builtin_prefetch((const void *)(from - last + at));
 }
 
 /* ---- the capture (capture.c) --------------------------------------------------------------------------- */
@@ -226,7 +240,7 @@ static inline bool capture_pcap_plain(struct capture *c, struct capture_packet *
     if (captured > i->packet_max || there - CAPTURE_PCAP_RECORD < captured || ticks > i->most_ticks)
         return false;
     c->source.at = b + CAPTURE_PCAP_RECORD + captured;
-    source_fetch_next(&c->source);
+    source_fetch_next(&c->source, CAPTURE_PCAP_RECORD + captured);
     out->number = ++c->packets;
     out->time_ns = ticks * i->scale;
     out->ticks = ticks;

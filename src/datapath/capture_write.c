@@ -377,17 +377,11 @@ static int write_simple(struct capture_writer *w, const struct capture_packet *p
     return block_done(w, size);
 }
 
-/*
- * Some packets later. Asks for what is copied beyond the lines that the packet's reader asked for: that was a window ago,
- * and the rest comes from memory; every second line, its neighbour comes with it. Only as far as an Ethernet frame goes: what
- * is longer the processor fetches itself.
- */
+/* Some packets later, when what capture_fetch_whole() asked for is there. */
 static inline void copy_late(struct capture_writer *w, uint8_t *to, const uint8_t *from, uint32_t size)
 {
     struct late *x = &w->late[w->late_at++ % LATE];
 
-    for (uint32_t at = 128; at < size && at < 1536; at += 128)
-        __builtin_prefetch(from + at);
     if (x->size != 0)
         memcpy(x->to, x->from, x->size);
     *x = (struct late){to, from, size};

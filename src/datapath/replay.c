@@ -368,6 +368,7 @@ static int all_frames(struct replay_run *r)
     r->lasting = all != 0 && r->world == NULL;
     if (r->writer != NULL)
         capture_writer_lasting(r->writer, r->lasting);
+    capture_fetch_whole(r->capture, r->writer != NULL);
     window_learn(w, r->host);
     while (w->tail < w->head) {
         if (w->head - w->tail >= 2 * BATCH)
