@@ -27,13 +27,23 @@ UINT64 ale_now(struct lane *l)
     return now;
 }
 
+/* No lifetime is as long (uint16_t, in seconds), so that whatever is idle ends in it. */
+#define LONG_STEP_NS (UINT64_C(86400) * 1000000000)
+
+/* Ticks are of time that somebody might have waited: captures put together have years between two frames, and 2^32 ticks
+ * are not three. */
 void ale_clock(struct lane *l, UINT64 now_ns)
 {
     const UINT64 start = l->host->config.start_ns;
-    const UINT64 ticks = (now_ns > start ? now_ns - start : 0) / (1000000000u / ALE_TICKS);
+    struct ale *a = ale_of(l);
+    const UINT64 before = a->now_ns > start ? a->now_ns : start;
+    UINT64 ticks;
 
-    ale_of(l)->now_ns = now_ns;
-    ale_of(l)->tick = ticks < UINT32_MAX ? (UINT32)ticks : UINT32_MAX; /* flow_table.h: it stays there */
+    if (now_ns > before && now_ns - before > LONG_STEP_NS)
+        a->left_out_ns += now_ns - before - LONG_STEP_NS;
+    ticks = (now_ns > start ? now_ns - start - a->left_out_ns : 0) / (1000000000u / ALE_TICKS);
+    a->now_ns = now_ns;
+    a->tick = ticks < UINT32_MAX ? (UINT32)ticks : UINT32_MAX; /* flow_table.h: it stays there */
 }
 
 /* ---- what is told -----------------------------------------------------------------------------------------

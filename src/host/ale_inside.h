@@ -73,7 +73,8 @@ struct ale_backlog {
 
 struct ale {
     UINT64 now_ns;
-    UINT32 tick; /* ale_tick(): of that time */
+    UINT64 left_out_ns; /* of the time since the host began: what ale_clock() does not count */
+    UINT32 tick;        /* ale_tick(): of that time */
     struct ale_backlog backlog;
     struct span operations, rests; /* struct ale_operation, struct ale_rest, by slot */
     /* HANDLE, by slot: of an accept that waits for one completion and nothing else, its context; else NULL. That is all

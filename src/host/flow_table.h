@@ -9,7 +9,8 @@
  * (flow_table_oldest()). It never shrinks. Nothing depends on the seed but where things stand.
  *
  * Times are 1/64 s since the host began; later times than a table's latest move it on, earlier ones count as
- * the latest. After 2^32 ticks (776 days) the caller stays at UINT32_MAX: nothing runs out any more.
+ * the latest. A step counts at most a day (ale_clock()). After 2^32 ticks (776 days) the caller stays at UINT32_MAX: nothing
+ * runs out any more.
  */
 #ifndef WEIR_HOST_FLOW_TABLE_H
 #define WEIR_HOST_FLOW_TABLE_H
