@@ -472,32 +472,6 @@ static bool of_interest(const struct asking *a, const struct host_answer *answer
     return indicate_matters(a->s->host, a->role, answer);
 }
 
-/*
- * For who wants to know whether all of it would be so again: no callout of ours was asked, nothing was tested that
- * may be another for the flow's next packet, and nobody but the observer is told.
- */
-static void hear(const struct scene *s, UINT64 tested, bool complete, const struct heard *x)
-{
-    struct scratch *room = s->lane->scratch;
-    const struct engine *e = s->host->config.engine;
-    const struct engine_verdict *v = &x->answer.verdict;
-    const bool block = v->action == FWP_ACTION_BLOCK;
-    struct heard *h = &room->heard[room->heard_count];
-
-    if (room->heard_count == HEARD_MOST || complete || x->answer.depends || s->flags != 0 ||
-        s->reauthorize != 0 || s->loopback || (v->flags & ENGINE_VERDICT_ABSORB) != 0 ||
-        !values_are_steady(&room->prepared[x->layer], tested) ||
-        (block ? engine_observes_blocks(e) : engine_observes_permits(e))) {
-        room->heard_all = false;
-        return;
-    }
-    room->heard_count++;
-    *h = *x;
-    h->answer.verdict.filter = NULL;
-    h->answer.verdict.ended = NULL;
-    h->answer.verdict.ended_count = 0;
-}
-
 /* Whose block it was; 0: no callout's. */
 static UINT32 blocker(const struct engine_filter *f)
 {
@@ -584,13 +558,13 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
         settle(&a, &answer);
     }
     if (__builtin_expect(room->hears, 0))
-        hear(s, a.tested, a.complete,
-             &(struct heard){.layer = out->layer,
-                             .discard = discard,
-                             .empty = a.count == 0,
-                             .judged = a.judged,
-                             .told = listens && of_interest(&a, &answer),
-                             .answer = answer});
+        indicate_hear(s, a.tested, a.complete,
+                      &(struct heard){.layer = out->layer,
+                                      .discard = discard,
+                                      .empty = a.count == 0,
+                                      .judged = a.judged,
+                                      .told = listens && of_interest(&a, &answer),
+                                      .answer = answer});
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
     shift_receive_offset(&a, &answer);
@@ -604,62 +578,6 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     indicate_answered(s, out);
 }
 
-/* An answer that somebody was told before, now without values. */
-static void tell_again(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
-                       enum host_cause cause)
-{
-    const struct host_config *c = &s->host->config;
-    const FWPS_INCOMING_VALUES0 none = {.layerId = layer};
-    const struct engine_request request = {.values = &none};
-    struct host_event event = indicate_event(s, engine_layer_by_id(layer), answer);
-    bool stayed;
-
-    event.cause = cause;
-    event.request = &request;
-    event.empty = empty;
-    if (c->observer.light) {
-        c->observer.classified(c->observer.ctx, &event);
-        return;
-    }
-    stayed = lane_rest(s->lane);
-    c->observer.classified(c->observer.ctx, &event);
-    lane_back(s->lane, stayed);
-}
-
-/* A settled plan's answer; who listens hears of decisions alone. */
-static void answer_settled(struct scene *s, const struct plan *plan, bool listens, struct answer *out)
-{
-    out->verdict = plan->answer.verdict;
-    out->filter_id = out->verdict.filter_id;
-    out->depends = plan->answer.depends;
-    indicate_count(s);
-    if (listens && out->depends)
-        tell_again(s, out->layer, &plan->answer, false,
-                   s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL);
-}
-
-void indicate_settled(struct scene *s, enum host_layer role)
-{
-    const UINT16 id = layer_id(role, s->version);
-    struct answer a = {.role = role, .layer = id};
-
-    answer_settled(s, &s->lane->scratch->plan[id], s->host->config.observer.classified != NULL, &a);
-}
-
-void indicate_heard(struct scene *s, const struct heard *h)
-{
-    if (h->settled) {
-        indicate_settled(s, (enum host_layer)s->lane->scratch->role[h->layer]);
-        return;
-    }
-    if (!h->empty)
-        indicate_count(s);
-    if (h->judged)
-        __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
-    if (h->told)
-        tell_again(s, h->layer, &h->answer, h->empty, h->discard ? HOST_CAUSE_DISCARD : HOST_CAUSE_INITIAL);
-}
-
 /* May an answer be one that was given before? Who looks at all values hears each time what they are. */
 static bool may_recall(const struct scene *s, const struct plan *plan, bool listens)
 {
@@ -667,49 +585,6 @@ static bool may_recall(const struct scene *s, const struct plan *plan, bool list
 
     return s->reauthorize == 0 && s->turns == NULL && !plan->alone && s->lane == &s->host->lanes[0] &&
            (!listens || c->observer.decisions_only) && !c->knobs.long_way;
-}
-
-static void answer_recalled(struct scene *s, const struct plan *plan, const struct recalled *known,
-                            bool discard, bool listens, struct answer *out)
-{
-    const enum host_cause cause = indicate_cause(s, out->role, discard);
-    struct scratch *room = s->lane->scratch;
-
-    out->verdict = known->answer.verdict;
-    out->filter_id = out->verdict.filter_id;
-    out->depends = known->answer.depends;
-    out->blocked = out->verdict.action == FWP_ACTION_BLOCK;
-    out->callout = out->blocked ? known->callout : 0;
-    indicate_count(s);
-    if (known->judged)
-        __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
-    listens = listens && indicate_matters(s->host, out->role, &known->answer);
-    if (__builtin_expect(room->hears, 0))
-        hear(s, plan->tested, false,
-             &(struct heard){.layer = out->layer,
-                             .discard = discard,
-                             .judged = known->judged,
-                             .told = listens,
-                             .answer = known->answer});
-    if (!listens)
-        return;
-    if (s->host->config.observer.light) {
-        tell_again(s, out->layer, &known->answer, false, cause);
-    } else {
-        struct recalled told = *known; /* who is told may do what makes room for another */
-
-        if (told.answer.depends_on_callout != NULL)
-            told.answer.depends_on_callout = &told.depends_on_callout;
-        tell_again(s, out->layer, &told.answer, false, cause);
-    }
-}
-
-static void hear_settled(struct scratch *room, UINT16 layer)
-{
-    if (room->heard_count == HEARD_MOST)
-        room->heard_all = false;
-    else
-        room->heard[room->heard_count++] = (struct heard){.layer = layer, .settled = true};
 }
 
 static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool discard, struct answer *out)
@@ -728,12 +603,10 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
         out->verdict.flags = ENGINE_VERDICT_IMPLICIT;
     } else if (plan->settled && !discard && !has_owner_fields(role) &&
                (!listens || s->host->config.observer.decisions_only)) {
-        answer_settled(s, plan, listens, out);
-        if (__builtin_expect(room->hears, 0))
-            hear_settled(room, id);
+        indicate_answer_settled(s, plan, listens, out);
     } else if (plan->count != 0 && may_recall(s, plan, listens) &&
                (known = recall_find(s, snapshot, plan, id, &key)) != NULL) {
-        answer_recalled(s, plan, known, discard, listens, out);
+        indicate_answer_recalled(s, plan, known, discard, listens, out);
     } else if (discard || !plan->alone || !inspect(s, snapshot, plan, listens, out)) {
         question(s, snapshot, plan, discard, listens, &key, out);
     }

@@ -215,6 +215,14 @@ void metadata_keep(const struct scene *s, enum host_layer role, bool discard, ui
 /* recall.c: what it keeps in there. */
 void recall_destroy(struct scratch *room);
 
+struct recalled;
+/* For who wants to know whether all of it would be so again (scratch.hears): no callout of ours was asked (complete: one was
+ * shown it), nothing was tested that may be another for the flow's next packet, and nobody but the observer is told. */
+void indicate_hear(const struct scene *s, UINT64 tested, bool complete, const struct heard *x);
+/* A settled plan's answer; who listens hears of decisions alone. Of the scene are read: as indicate_settled() does. */
+void indicate_answer_settled(struct scene *s, const struct plan *plan, bool listens, struct answer *out);
+void indicate_answer_recalled(struct scene *s, const struct plan *plan, const struct recalled *known,
+                              bool discard, bool listens, struct answer *out);
 /* Counts and tells once more what was heard. Of the scene are read: as indicate_settled() does. */
 void indicate_heard(struct scene *s, const struct heard *h);
 

@@ -108,7 +108,7 @@ bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, 
     bool dropped, more;
 
     *wire = NULL;
-    if ((r->events & events) == 0 && wire_is_none(s, st)) {
+    if ((r->events & events) == 0 && wire_is_none(st)) {
         wire_note(s, st);
         return true;
     }

@@ -163,7 +163,7 @@ static __attribute__((noinline)) UINT32 other_context(struct recalls *r, const s
             i = (r->recent[tcp] + 1) % CONTEXTS;
         if (r->next_number == UINT32_MAX) { /* from 1 again: nothing may be found by an old one */
             memset(r->answers, 0, sizeof(r->answers));
-            r->next_number = 0;
+            r->next_number = r->recent[0] = r->recent[1] = 0;
             r->count = 1;
             i = 0;
         }

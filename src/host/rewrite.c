@@ -138,15 +138,8 @@ void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
     if (r->dead || p->reached != WIRE_TRANSPORT)
         return;
     header_keep(&h->header, p);
-    if (syn && !h->syn) {
-        struct header_options options;
-
-        header_syn(p, &options);
-        h->syn = true;
-        h->scaled = options.scaled;
-        h->scale = options.scale;
-        h->mss = options.mss;
-    }
+    if (syn && !h->syn.seen)
+        header_syn(p, &h->syn);
     if (!h->known || (h->guessed && !r->on)) {
         place(h, START(p->tcp_seq + syn));
     } else if (h->blank) {
@@ -335,75 +328,6 @@ void rewrite_fed(struct rewrite *r, int dir)
     h->fin = h->fin || h->feed_end;
 }
 
-/* ---- what was not followed ------------------------------------------------------------------------------ */
-
-static bool is_behind(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) > 0;
-}
-
-void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p)
-{
-    struct rewrite_past *h = &past[dir];
-    const bool syn = (p->tcp_flags & WIRE_TCP_SYN) != 0, fin = (p->tcp_flags & WIRE_TCP_FIN) != 0;
-    const uint32_t end = p->tcp_seq + syn + p->data_length + fin;
-    uint32_t edge;
-
-    if (p->reached != WIRE_TRANSPORT)
-        return;
-    if (syn && !h->syn) {
-        struct header_options options;
-
-        header_syn(p, &options);
-        h->syn = true;
-        h->scaled = options.scaled;
-        h->scale = options.scale;
-        h->mss = options.mss;
-    }
-    if (!h->known || is_behind(end, h->top))
-        h->top = end;
-    h->known = true;
-    if ((p->tcp_flags & WIRE_TCP_ACK) == 0)
-        return;
-    if (!h->said || !is_behind(h->ack, p->tcp_ack)) {
-        h->ack = p->tcp_ack;
-        h->window = p->tcp_window;
-    }
-    edge = p->tcp_ack + ((uint32_t)p->tcp_window << (syn || !past[!dir].scaled || !h->scaled ? 0 : h->scale));
-    if (!h->said || is_behind(edge, h->edge))
-        h->edge = edge;
-    h->said = true;
-}
-
-void rewrite_resume(struct rewrite *r, const struct rewrite_past past[2])
-{
-    for (int dir = 0; dir < 2; dir++) {
-        const struct rewrite_past *from = &past[dir];
-        struct rewrite_half *h = &r->half[dir];
-
-        if (from->syn) {
-            h->syn = true;
-            h->scaled = from->scaled;
-            h->scale = from->scale;
-            h->mss = from->mss;
-        }
-        if (h->known && from->known && rewrite_position(from->top, h->top) > h->top)
-            h->top = rewrite_position(from->top, h->top);
-    }
-    for (int dir = 0; dir < 2; dir++) {
-        const struct rewrite_past *from = &past[dir];
-        const struct rewrite_half *other = &r->half[!dir];
-        struct rewrite_half *h = &r->half[dir];
-
-        if (!from->said || !other->known)
-            continue;
-        h->said = true;
-        h->window = from->window;
-        h->ack = rewrite_position(from->ack, other->top);
-        h->edge = rewrite_position(from->edge, h->ack);
-    }
-}
-
 /* ---- a segment ------------------------------------------------------------------------------------------ */
 
 struct segment {
@@ -578,7 +502,7 @@ static void segment_syn(struct rewrite *r, int dir, const struct wire_packet *p)
             h->edge = w.ack + w.window > h->edge ? w.ack + w.window : h->edge; /* not scaled */
         }
     } else if (!h->said) {
-        h->window = (uint16_t)((p->tcp_window >> h->scale) + (h->scale != 0));
+        h->window = (uint16_t)((p->tcp_window >> h->syn.scale) + (h->syn.scale != 0));
     }
     if (packet_send(r, dir, &w) && acks && !r->dead) {
         send_new(r, !dir);

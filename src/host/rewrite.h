@@ -82,15 +82,23 @@ void rewrite_destroy(struct rewrite *r); /* NULL: nothing. From within `send`: w
 bool rewrite_is_on(const struct rewrite *r);
 size_t rewrite_memory(const struct rewrite *r);
 
+/* What of its SYN's options a direction begins with. */
+struct rewrite_syn {
+    bool seen; /* the SYN was; the rest is of it */
+    bool scaled;
+    uint8_t scale;
+    uint16_t mss;
+};
+
 /*
  * A connection that is not followed yet, and may have to be from its middle on: what its segments have said, a direction.
  * Zeroed at first. rewrite_note(): one more that goes as it came. rewrite_resume(): OFF, and as if it had seen them all, but
  * for the newest headers; behind rewrite_place() and rewrite_see().
  */
 struct rewrite_past {
-    bool syn, scaled, said, known; /* known: `top` is */
-    uint8_t scale;
-    uint16_t mss, window;
+    struct rewrite_syn syn;
+    bool said, known; /* known: `top` is */
+    uint16_t window;
     uint32_t top, ack, edge; /* as in struct rewrite_half, their low halves */
 };
 void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p);

@@ -39,18 +39,16 @@ struct rewrite_header {
 
 /* One direction: what its sender sends, and what it says of what it has received (of the other direction). */
 struct rewrite_half {
-    bool known;   /* `in` ... are */
-    bool guessed; /* ... only from what the other end acknowledges */
-    bool blank;   /* ... not at all: nothing was seen of it when the rewriting began */
-    bool syn;     /* its SYN was seen: mss, scale */
-    bool scaled;
+    bool known;      /* `in` ... are */
+    bool guessed;    /* ... only from what the other end acknowledges */
+    bool blank;      /* ... not at all: nothing was seen of it when the rewriting began */
     bool source_fin; /* the pipeline was given the end, */
     bool fin;        /* it came out of it: its position is out - 1 */
     bool said;       /* it has acknowledged something */
     bool force;      /* beyond the window */
-    uint8_t scale;
-    uint16_t mss, window; /* window: as it said last */
-    uint32_t largest;     /* segment seen, if no SYN was */
+    struct rewrite_syn syn;
+    uint16_t window;  /* as it said last */
+    uint32_t largest; /* segment seen, if no SYN was */
     struct rewrite_header header;
 
     /* of the source */
@@ -127,13 +125,7 @@ void bytes_forget(struct rewrite_half *h, uint64_t before);
 /* ---- rewrite_packet.c */
 
 void header_keep(struct rewrite_header *h, const struct wire_packet *p);
-/* What of a SYN's options the connection begins with. */
-struct header_options {
-    bool scaled;
-    uint8_t scale;
-    uint16_t mss;
-};
-void header_syn(const struct wire_packet *p, struct header_options *out);
+void header_syn(const struct wire_packet *p, struct rewrite_syn *out);
 struct packet_wish {
     uint64_t seq;
     uint64_t ack;

@@ -90,14 +90,14 @@ void header_keep(struct rewrite_header *h, const struct wire_packet *p)
     h->bytes[h->link + ip_size + 12] = (uint8_t)(h->tcp / 4 << 4);
 }
 
-void header_syn(const struct wire_packet *p, struct header_options *out)
+void header_syn(const struct wire_packet *p, struct rewrite_syn *out)
 {
     const uint8_t *options = p->frame + p->transport_at + 20;
     uint32_t size = p->transport_header_size - 20, each;
 
     if (p->transport_at + p->transport_header_size > p->captured)
         size = 0;
-    *out = (struct header_options){.mss = p->version == 4 ? 536 : 1220}; /* RFC 9293, 3.7.1 */
+    *out = (struct rewrite_syn){.seen = true, .mss = p->version == 4 ? 536 : 1220}; /* RFC 9293, 3.7.1 */
     for (uint32_t at = 0; (each = option_at(options, size, at)) != 0; at += each) {
         if (options[at] == OPTION_MSS && each == 4 && get16(options + at + 2) != 0)
             out->mss = (uint16_t)get16(options + at + 2);

@@ -16,12 +16,12 @@
 
 static bool scale_known(const struct rewrite *r)
 {
-    return r->half[0].syn && r->half[1].syn;
+    return r->half[0].syn.seen && r->half[1].syn.seen;
 }
 
 uint8_t send_scale(const struct rewrite *r, int dir)
 {
-    return r->half[0].scaled && r->half[1].scaled ? r->half[dir].scale : 0;
+    return r->half[0].syn.scaled && r->half[1].syn.scaled ? r->half[dir].syn.scale : 0;
 }
 
 /* All that this direction's sender has acknowledged, as far as it was sent. */
@@ -75,10 +75,10 @@ static uint32_t segment_size(const struct rewrite *r, int dir)
     const uint32_t options = packet_options(r, dir);
     uint32_t mss;
 
-    if (h->syn || other->syn) {
-        mss = h->syn ? h->mss : other->mss;
-        if (other->syn && other->mss < mss)
-            mss = other->mss;
+    if (h->syn.seen || other->syn.seen) {
+        mss = h->syn.seen ? h->syn.mss : other->syn.mss;
+        if (other->syn.seen && other->syn.mss < mss)
+            mss = other->syn.mss;
         mss = mss > options + 8 ? mss - options : 8;
     } else {
         mss = h->largest > other->largest ? h->largest : other->largest;

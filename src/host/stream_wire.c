@@ -403,22 +403,28 @@ const struct stream_sink stream_wire_sink = {
 
 /* ---- segments ------------------------------------------------------------------------------------------- */
 
-bool wire_is_none(struct scene *s, struct stream *st)
+static int way_of(const struct scene *s)
 {
-    stream_past(st)->number[s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1] = s->frame;
+    return s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1;
+}
+
+bool wire_is_none(struct stream *st)
+{
     return wire_of(st) == NULL && !stream_may_edit(st);
 }
 
 void wire_note(struct scene *s, struct stream *st)
 {
-    rewrite_note(stream_past(st)->way, s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1, s->packet);
+    stream_past(st)->number[way_of(s)] = s->frame;
+    rewrite_note(stream_past(st)->way, way_of(s), s->packet);
 }
 
 struct stream_wire *wire_see(struct wire_pass *pass)
 {
     struct stream_wire *w = wire_of(pass->st);
 
-    if (wire_is_none(pass->s, pass->st)) {
+    stream_past(pass->st)->number[way_of(pass->s)] = pass->s->frame;
+    if (wire_is_none(pass->st)) {
         pass->lazy = may_have_wire(pass->st);
         return NULL;
     }

@@ -40,7 +40,7 @@ struct wire_pass {
 struct stream_wire *wire_see(struct wire_pass *pass);
 /* Has the flow no wire, and no stage that may edit it? Then in place of all this, for a segment that brings nothing for the
  * pipeline: wire_note(). */
-bool wire_is_none(struct scene *s, struct stream *st);
+bool wire_is_none(struct stream *st);
 /* A segment that goes as it came, of such a flow. */
 void wire_note(struct scene *s, struct stream *st);
 /* *w may be made by it. */

@@ -11,8 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "nt_lab.h"
-#include "wdf.h"
+#include "wdf_lab.h"
 
 #define CODE(function, method) CTL_CODE(FILE_DEVICE_NETWORK, (function), (method), FILE_ANY_ACCESS)
 
@@ -28,28 +27,6 @@ typedef struct {
     unsigned presented, most, files;
 } DEVICE_CONTEXT;
 WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(DEVICE_CONTEXT, device_context)
-
-static VOID unloaded(WDFDRIVER driver)
-{
-    (void)driver;
-}
-
-static WDFDRIVER become(struct nt_lab *lab)
-{
-    WDF_DRIVER_CONFIG config;
-    UNICODE_STRING path =
-        RTL_CONSTANT_STRING(u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\lab");
-    WDFDRIVER driver;
-
-    WDF_DRIVER_CONFIG_INIT(&config, WDF_NO_EVENT_CALLBACK);
-    config.DriverInitFlags |= WdfDriverInitNonPnpDriver;
-    config.EvtDriverUnload = unloaded;
-    assert_int_equal(
-        WdfDriverCreate(nt_driver_object(lab->driver), &path, WDF_NO_OBJECT_ATTRIBUTES, &config, &driver),
-        STATUS_SUCCESS);
-    assert_ptr_equal(WdfDriverWdmGetDriverObject(driver), nt_driver_object(lab->driver));
-    return driver;
-}
 
 /* ---- objects
  * --------------------------------------------------------------------------------------------------------------
@@ -82,7 +59,7 @@ static WDFOBJECT object(struct nt_lab *lab, WDFOBJECT parent, const char *name)
 
 static void objects(struct nt_lab *lab)
 {
-    become(lab);
+    lab_framework(lab);
     WDFOBJECT root = object(lab, NULL, "root"), child = object(lab, root, "child");
     object(lab, child, "grandchild");
 
@@ -228,7 +205,7 @@ static VOID ask(PVOID context)
 
 static void device(struct nt_lab *lab)
 {
-    WDFDEVICE device = make_device(lab, become(lab));
+    WDFDEVICE device = make_device(lab, lab_framework(lab));
     struct asker readers[4];
     HANDLE threads[4];
     struct nt_file *f;
@@ -290,7 +267,7 @@ static void device(struct nt_lab *lab)
 /* A file that is open when the driver goes is closed then; its handle says so. */
 static void left_open(struct nt_lab *lab)
 {
-    make_device(lab, become(lab));
+    make_device(lab, lab_framework(lab));
     struct nt_file *f;
     size_t done;
 
@@ -338,7 +315,7 @@ static void work(struct nt_lab *lab)
     WDFSPINLOCK spin;
     LONGLONG none = 0;
 
-    WDFDEVICE device = make_device(lab, become(lab));
+    WDFDEVICE device = make_device(lab, lab_framework(lab));
     WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&a, RUNS);
     a.ParentObject = device;
     assert_int_equal(WdfObjectCreate(&a, &parent), STATUS_SUCCESS);
@@ -387,7 +364,7 @@ static void work(struct nt_lab *lab)
 static void registry(struct nt_lab *lab)
 {
     UNICODE_STRING number = RTL_CONSTANT_STRING(u"Number"), text = RTL_CONSTANT_STRING(u"Text"), value;
-    WDFDRIVER driver = become(lab);
+    WDFDRIVER driver = lab_framework(lab);
     WCHAR room[16];
     WDFKEY key;
     USHORT bytes;
@@ -414,7 +391,7 @@ static void registry(struct nt_lab *lab)
 static void misuse(struct nt_lab *lab)
 {
     enum { WDF_VIOLATION = 0x10d };
-    WDFDEVICE device = make_device(lab, become(lab));
+    WDFDEVICE device = make_device(lab, lab_framework(lab));
 
     assert_null(WdfDeviceGetDriver((WDFDEVICE)device_context(device)->manual));
     lab_expect_bug(lab, WDF_VIOLATION, "another kind");

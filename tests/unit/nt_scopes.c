@@ -12,8 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "nt_lab.h"
-#include "wdf.h"
+#include "wdf_lab.h"
 
 #define WORKS    CTL_CODE(FILE_DEVICE_NETWORK, 1, METHOD_BUFFERED, FILE_ANY_ACCESS)
 #define KEEPS    CTL_CODE(FILE_DEVICE_NETWORK, 2, METHOD_BUFFERED, FILE_ANY_ACCESS)
@@ -112,27 +111,6 @@ static VOID stopped(WDFQUEUE queue, WDFCONTEXT context)
     KeSetEvent(context, IO_NO_INCREMENT, FALSE);
 }
 
-static VOID unloaded(WDFDRIVER driver)
-{
-    (void)driver;
-}
-
-static WDFDRIVER become(struct nt_lab *lab)
-{
-    UNICODE_STRING path =
-        RTL_CONSTANT_STRING(u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\lab");
-    WDF_DRIVER_CONFIG config;
-    WDFDRIVER driver;
-
-    WDF_DRIVER_CONFIG_INIT(&config, WDF_NO_EVENT_CALLBACK);
-    config.DriverInitFlags |= WdfDriverInitNonPnpDriver;
-    config.EvtDriverUnload = unloaded;
-    assert_int_equal(
-        WdfDriverCreate(nt_driver_object(lab->driver), &path, WDF_NO_OBJECT_ATTRIBUTES, &config, &driver),
-        STATUS_SUCCESS);
-    return driver;
-}
-
 static WDFDEVICE make_device(WDFDRIVER driver, WDF_SYNCHRONIZATION_SCOPE scope, WDF_EXECUTION_LEVEL level)
 {
     const UNICODE_STRING sddl = RTL_CONSTANT_STRING(u"D:P"), name = RTL_CONSTANT_STRING(u"\\Device\\Scopes");
@@ -210,7 +188,7 @@ static void scene(struct nt_lab *lab)
     memset(&here, 0, sizeof here);
     here.lab = lab;
     here.scene = s;
-    here.device = make_device(become(lab), s->scope, s->level);
+    here.device = make_device(lab_framework(lab), s->scope, s->level);
     WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(&queue, WdfIoQueueDispatchParallel);
     queue.EvtIoDeviceControl = control;
     assert_int_equal(WdfIoQueueCreate(here.device, &queue, WDF_NO_OBJECT_ATTRIBUTES, &here.queue),
@@ -372,7 +350,7 @@ static void combinations(struct nt_lab *lab)
         {WdfSynchronizationScopeDevice, WdfExecutionLevelPassive, false, 0, 0, 0, 0},
         {WdfSynchronizationScopeDevice, WdfExecutionLevelDispatch, false, 0, 0, 0, 0},
     };
-    WDFDRIVER driver = become(lab);
+    WDFDRIVER driver = lab_framework(lab);
     WDF_OBJECT_ATTRIBUTES a;
     WDF_TIMER_CONFIG ticks;
     WDF_IO_QUEUE_CONFIG queue;

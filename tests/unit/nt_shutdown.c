@@ -11,8 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "nt_lab.h"
-#include "wdf.h"
+#include "wdf_lab.h"
 
 struct device {
     struct nt_lab *lab;
@@ -252,25 +251,11 @@ static WDFDEVICE control_device(struct nt_lab *lab, WDFDRIVER driver, char name,
     return device;
 }
 
-static VOID unloaded(WDFDRIVER driver)
-{
-    (void)driver;
-}
-
 static void framework(struct nt_lab *lab)
 {
-    UNICODE_STRING path =
-        RTL_CONSTANT_STRING(u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\lab");
-    WDF_DRIVER_CONFIG config;
-    WDFDRIVER driver;
+    WDFDRIVER driver = lab_framework(lab);
     WDFDEVICE c;
 
-    WDF_DRIVER_CONFIG_INIT(&config, WDF_NO_EVENT_CALLBACK);
-    config.DriverInitFlags |= WdfDriverInitNonPnpDriver;
-    config.EvtDriverUnload = unloaded;
-    assert_int_equal(
-        WdfDriverCreate(nt_driver_object(lab->driver), &path, WDF_NO_OBJECT_ATTRIBUTES, &config, &driver),
-        STATUS_SUCCESS);
     (void)control_device(lab, driver, 'a', WdfDeviceShutdown | WdfDeviceLastChanceShutdown);
     (void)control_device(lab, driver, 'b', WdfDeviceLastChanceShutdown);
     c = control_device(lab, driver, 'c', WdfDeviceShutdown);
