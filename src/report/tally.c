@@ -29,8 +29,9 @@ static bool make_room(struct report_tally *t, size_t max_flows)
     t->mask = (UINT32)(places - 1);
     t->mapped =
         places * (sizeof *t->cells + sizeof *t->buckets) + max_flows * (sizeof *t->flows + sizeof *t->told);
-    /* From the system: malloc() would clear what it gave to somebody before. */
-    t->cells = mmap(NULL, t->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* From the system: malloc() would clear what it gave to somebody before. What is not touched is not reserved. */
+    t->cells =
+        mmap(NULL, t->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (t->cells == MAP_FAILED) {
         t->cells = NULL;
         return false;
