@@ -7,7 +7,8 @@
 
 #include "linked.h"
 
-#define TAG 0x6b6e694c /* "Link" */
+#define TAG   0x6b6e694c        /* "Link" */
+#define NAMED DECLSPEC_NOINLINE /* reports of stacks and call sites are searched for its name */
 
 struct pended {
     LIST_ENTRY link;
@@ -43,7 +44,7 @@ void (*linked_notify)(void);
 
 /* ---- what does not come back --------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void poll(void)
+static NAMED void poll(void)
 {
     static volatile LONG stop;
 
@@ -98,7 +99,7 @@ static void expired(KDPC *dpc, void *context, void *one, void *two)
     IoQueueWorkItem(s->item, linked_completes, DelayedWorkQueue, s);
 }
 
-static BOOLEAN hold(struct state *s, HANDLE completion, BOOLEAN keep)
+static NAMED BOOLEAN hold(struct state *s, HANDLE completion, BOOLEAN keep)
 {
     LARGE_INTEGER due = {.QuadPart = -1000000};
     struct pended *p = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof *p, TAG);
@@ -277,7 +278,7 @@ static void call(struct linked_call *c)
     c->returned = c->function(a, a, a, a, a, a, a, a, a, a, a, a, a, a);
 }
 
-static void spin(void)
+static NAMED void spin(void)
 {
     volatile ULONG go_on = 1;
 
@@ -287,7 +288,7 @@ static void spin(void)
 
 static volatile ULONG_PTR nowhere = 64;
 
-static NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_PTR *done)
+static NAMED NTSTATUS control(struct state *s, IRP *irp, IO_STACK_LOCATION *at, ULONG_PTR *done)
 {
     const ULONG in = at->Parameters.DeviceIoControl.InputBufferLength;
     const ULONG out = at->Parameters.DeviceIoControl.OutputBufferLength;
