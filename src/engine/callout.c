@@ -242,23 +242,3 @@ struct engine_asked engine_ask_callout(struct engine_reader *reader, const struc
         return ask_foreign(q, entry, f, a);
     return substitute(entry, f, a);
 }
-
-void engine_ask_inspection(struct engine_reader *reader, const struct engine_request *q,
-                           const struct engine_entry *entry, const struct engine_filter *f,
-                           const struct engine_arbitration *a)
-{
-    struct engine_callout_slot *slot = entry->slot;
-    struct engine_registration *r = atomic_load(&slot->registration);
-    FWPS_CLASSIFY_OUT0 returned;
-    UINT64 context;
-    bool listed;
-
-    if (r == NULL)
-        return;
-    if (engine_enter(reader, slot, r, &listed) && engine_call_wanted(&r->callout, q, f, &context)) {
-        engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &returned);
-        engine_request_complete(q);
-        engine_call(&r->callout, q, f, context, &returned);
-    }
-    engine_leave(reader, r, listed);
-}

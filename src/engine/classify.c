@@ -256,10 +256,6 @@ static void run_single(struct engine_reader *r, const struct engine_request *q,
 
     if (!engine_filter_holds(f, q->values->incomingValue))
         return;
-    if (entry->kind == ENGINE_ENTRY_INSPECTION && q->turns == NULL) {
-        engine_ask_inspection(r, q, entry, f, a);
-        return;
-    }
     asked = entry->slot == NULL ? ask_plain(ls->plain[0], f, a) : engine_ask_callout(r, q, entry, f, a);
     if (asked.step.took_effect)
         ends->decided_at = 0;

@@ -334,10 +334,6 @@ struct engine_asked {
 struct engine_asked engine_ask_callout(struct engine_reader *r, const struct engine_request *q,
                                        const struct engine_entry *entry, const struct engine_filter *f,
                                        struct engine_arbitration *a);
-/* The same of an inspection without a trace or turns: whatever comes of it is no answer (ARB-19). */
-void engine_ask_inspection(struct engine_reader *r, const struct engine_request *q,
-                           const struct engine_entry *entry, const struct engine_filter *f,
-                           const struct engine_arbitration *a);
 
 /* Counts the caller out of a registration that it ran. The caller still holds its pin. */
 void engine_registration_leave(struct engine *e, struct engine_registration *r);

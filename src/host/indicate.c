@@ -108,6 +108,7 @@ static __attribute__((noinline)) void make_plan(struct plan *plan, const struct 
         plan_filter(plan, &h->config, filters[i]);
     plan->steady = !plan->callouts && values_are_steady(prepared, plan->tested);
     plan->alone = plan->ours && n == 1 && plan->foreign_count == 0 && !plan->many;
+    plan->inspects = plan->alone && engine_inspects(snapshot, layer);
 }
 
 static __attribute__((noinline)) void plan_again(struct scratch *room, const struct engine_snapshot *snapshot,
@@ -116,18 +117,12 @@ static __attribute__((noinline)) void plan_again(struct scratch *room, const str
     make_plan(&room->plan[layer], room->host, &room->prepared[layer], snapshot, layer);
 }
 
-/* A layer that never had filters has version 0, and a new plan: both say the same. */
 static inline const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot,
                                          UINT16 layer)
 {
-    struct plan *plan = &room->plan[layer];
-
-    if (__builtin_expect(
-            plan->version != engine_snapshot_layer_version(snapshot, layer) ||
-                (plan->callouts && plan->generation != engine_callout_generation(room->host->config.engine)),
-            0))
+    if (__builtin_expect(!plan_stands(room, snapshot, layer), 0))
         plan_again(room, snapshot, layer);
-    return plan;
+    return &room->plan[layer];
 }
 
 /* ---- one question ---------------------------------------------------------------------------------------
@@ -463,8 +458,7 @@ static bool observed(const struct host *h, enum host_layer role, const struct pl
 
 bool indicate_matters(const struct host *h, enum host_layer role, const struct host_answer *answer)
 {
-    return !h->config.observer.decisions_only || role == LAYER_AC || role == LAYER_RA || answer->depends ||
-           answer->verdict.action == FWP_ACTION_BLOCK;
+    return !h->config.observer.decisions_only || answer->depends || indicate_decides(role, &answer->verdict);
 }
 
 static bool of_interest(const struct asking *a, const struct host_answer *answer)
@@ -607,7 +601,7 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
     } else if (plan->count != 0 && may_recall(s, plan, listens) &&
                (known = recall_find(s, snapshot, plan, id, &key)) != NULL) {
         indicate_answer_recalled(s, plan, known, discard, listens, out);
-    } else if (discard || !plan->alone || !inspect(s, snapshot, plan, listens, out)) {
+    } else {
         question(s, snapshot, plan, discard, listens, &key, out);
     }
     out->settled = plan->settled && !discard && !has_owner_fields(role) &&
@@ -704,7 +698,10 @@ static void discard_by_policy(struct scene *s, enum host_layer role, const struc
 
 bool indicate(struct scene *s, enum host_layer role, struct answer *out)
 {
-    classify_at(s, role, layer_id(role, s->version), false, out);
+    const UINT16 id = layer_id(role, s->version);
+
+    if (!s->lane->scratch->plan[id].alone || !inspect(s, role, id, out))
+        classify_at(s, role, id, false, out);
     if (__builtin_expect(out->blocked && !out->absorbed, 0)) /* pended or not: PEND-10, 11 */
         discard_by_policy(s, role, out);
     return out->blocked;

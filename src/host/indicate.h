@@ -56,8 +56,8 @@ struct kept_owner {
 };
 
 /*
- * Of which scene values and metadata are: where the next one of the layer has the same flow, and nothing of it is special,
- * both are the same again, but for what hangs on where the packet's headers stand. inspect.c's.
+ * Of which scene values and metadata are: where the next one of the layer differs in its flow alone, and nothing of it is
+ * special, only what says which flow it is, and where the packet's headers stand, is written anew. inspect.c's.
  */
 #define TOLD_WORDS 13
 struct kept_of {
@@ -65,7 +65,6 @@ struct kept_of {
         UINT64 word[TOLD_WORDS]; /* the scene's, from `local` on; IPv6: the values point to these addresses */
         union wire_addr end[2];  /* local, remote */
     } told;
-    UINT64 before; /* the flow that was asked about last: what comes twice is worth being noted */
     UINT64 endpoint_id, endpoint_bits;
     UINT64 unknown;
     /* The packet's headers, and what follows of them: where the data begins, the first byte in front of it. */
@@ -119,7 +118,8 @@ struct plan {
     UINT64 generation;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */
     bool ours;                                        /* a callout of this engine's may be asked */
-    bool alone;  /* ... by the layer's only filter, and no foreign one: inspect() may do */
+    bool alone;    /* ... by the layer's only filter, and no foreign one: inspect() may do */
+    bool inspects; /* ... engine_inspects() */
     bool steady; /* no callouts, and nothing tested that differs between a flow's packets of one direction */
     bool
         settled; /* filters that test nothing, no callout of ours: `answer` is the answer to every question */
@@ -152,7 +152,7 @@ struct inspecting {
     NET_BUFFER_LIST *list;
     enum host_layer role;
     const struct prepared *prepared;
-    bool again; /* the values are of `kept->of`, and so is the scene */
+    bool again; /* the values are of `kept->of`, and the scene's */
     UINT64 unknown;
     struct engine_flow flow;
     struct engine_request request;
@@ -169,7 +169,7 @@ struct scratch {
     struct kept *kept[KEPT_LEVELS][ENGINE_LAYER_COUNT][2];
     struct kept_address addresses[2]; /* the local end's, the remote one's */
     struct ndis_packet *packets[LEVELS];
-    struct inspecting inspecting[KEPT_LEVELS];
+    struct inspecting inspecting[KEPT_LEVELS], *inside[KEPT_LEVELS]; /* the latter: where they are */
     unsigned level;
     struct recalls *recalls[ENGINE_LAYER_COUNT]; /* recall.c's; NULL: nothing was asked there yet */
     UINT64 recalled;                             /* answers that it gave */
@@ -181,11 +181,21 @@ struct scratch {
 
 /*
  * inspect.c: the common case of a classification in one go: the layer's only filter asks a callout of ours about a
- * packet. False: it is another case, or a knob says so, and nothing has happened.
+ * packet (plan.alone). False: it is another case, or a knob says so, and nothing has happened.
  */
 void inspect_prepare(struct scratch *room); /* once */
-bool inspect(struct scene *s, const struct engine_snapshot *snapshot, const struct plan *plan, bool listens,
-             struct answer *out);
+bool inspect(struct scene *s, enum host_layer role, UINT16 id, struct answer *out);
+
+/* Is the layer's plan of this version and these callouts? A layer that never had filters has version 0, and a new plan:
+ * both say the same. */
+static inline bool plan_stands(const struct scratch *room, const struct engine_snapshot *snapshot,
+                               UINT16 layer)
+{
+    const struct plan *plan = &room->plan[layer];
+
+    return plan->version == engine_snapshot_layer_version(snapshot, layer) &&
+           (!plan->callouts || plan->generation == engine_callout_generation(room->host->config.engine));
+}
 
 /* Of indicate.c, for inspect.c: one more in the counts; what an observer is told; IRQL-01. */
 void indicate_count(const struct scene *s);
@@ -197,6 +207,11 @@ struct engine_class_cache *indicate_cache(const struct scene *s, enum host_layer
 KIRQL indicate_irql(const struct scene *s, enum host_layer role, bool discard);
 /* Fills out from out->verdict, whose filter is good for the last time. */
 void indicate_answered(struct scene *s, struct answer *out);
+/* A decision, at these layers even where nobody decided. */
+static inline bool indicate_decides(enum host_layer role, const struct engine_verdict *v)
+{
+    return role == LAYER_AC || role == LAYER_RA || v->action == FWP_ACTION_BLOCK;
+}
 /* What a listener to decisions does not want to hear after all: false. */
 bool indicate_matters(const struct host *h, enum host_layer role, const struct host_answer *answer);
 
@@ -206,11 +221,18 @@ int values_prepare(struct scratch *room, const struct host_config *config);
  * values_fill(). NULL: out of memory. */
 struct kept *values_keep(const struct scene *s, const struct engine_layer *layer, struct scratch *room,
                          UINT64 *unknown);
+/* Once more, where all but the flow is as it was, and `of.valid`; the flags, where the endpoint is of another kind. */
+void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room);
+void values_renew_flags(const struct scene *s, const struct prepared *p, struct kept *k);
 /* IPv6: its values point to the addresses in k->of from now on. */
 void values_keep_addresses(const struct prepared *p, struct kept *k);
 /* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
                    UINT32 has);
+
+/* ... as values_renew(); where the headers of a whole packet stand elsewhere. */
+void metadata_renew(const struct scene *s, struct kept *k, UINT32 has);
+void metadata_place(const struct scene *s, enum host_layer role, uint32_t at, struct kept *k, UINT32 has);
 
 /* recall.c: what it keeps in there. */
 void recall_destroy(struct scratch *room);

@@ -397,21 +397,12 @@ static inline UINT32 keep_sizes(const struct scene *s, enum host_layer role, boo
     return there;
 }
 
-/* What all packets of an established flow have, stored one after the other; tests/unit/host_kept.c holds it
- * against the table above. */
-static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has, struct kept *k)
+/* Whose packet it is. What is there of it. */
+static inline UINT32 keep_flow(const struct scene *s, UINT32 has, FWPS_INCOMING_METADATA_VALUES0 *out)
 {
-    FWPS_INCOMING_METADATA_VALUES0 *out = &k->metadata;
-    UINT32 there = has & (FIELD(SYSTEM_FLAGS) | FIELD(RESERVED) | FIELD(COMPARTMENT_ID) | FIELD(PATH_MTU));
     const struct host_endpoint *e = s->endpoint;
-    const bool in = scene_inbound(s);
+    UINT32 there = has & s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED);
 
-    if (__builtin_expect(k->metadata_of != s->interface || k->path_mtu != s->path_mtu || !k->plain, 0))
-        keep_interface(s, has, k);
-    if (at != UINT32_MAX && s->packet != NULL && role != LAYER_ST)
-        there |= keep_sizes(s, role, in, at, has, out);
-    else
-        out->ipHeaderSize = out->transportHeaderSize = 0;
     if ((has & FIELD(FLOW_HANDLE)) != 0) {
         out->flowHandle = s->flow_id;
         there |= s->flow_id != 0 ? FIELD(FLOW_HANDLE) : 0;
@@ -424,6 +415,24 @@ static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at,
         out->parentEndpointHandle = e != NULL && e->parent != NULL ? e->parent->id : 0;
         there |= e != NULL && e->parent != NULL ? FIELD(PARENT_ENDPOINT_HANDLE) : 0;
     }
+    return there;
+}
+
+/* What all packets of an established flow have, stored one after the other; tests/unit/host_kept.c holds it
+ * against the table above. */
+static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at, UINT32 has, struct kept *k)
+{
+    FWPS_INCOMING_METADATA_VALUES0 *out = &k->metadata;
+    UINT32 there = has & (FIELD(SYSTEM_FLAGS) | FIELD(RESERVED) | FIELD(COMPARTMENT_ID) | FIELD(PATH_MTU));
+    const bool in = scene_inbound(s);
+
+    if (__builtin_expect(k->metadata_of != s->interface || k->path_mtu != s->path_mtu || !k->plain, 0))
+        keep_interface(s, has, k);
+    if (at != UINT32_MAX && s->packet != NULL && role != LAYER_ST)
+        there |= keep_sizes(s, role, in, at, has, out);
+    else
+        out->ipHeaderSize = out->transportHeaderSize = 0;
+    there |= keep_flow(s, has, out);
     if (s->version == 4 && !s->icmp && !k->rare && (has & (OF_OWNER | FIELD(COMPLETION_HANDLE))) == 0) {
         /* of the others only the scope, which is 0 */
         if (!s->any_remote && !(in && (role == LAYER_DD || role == LAYER_SPK)))
@@ -433,7 +442,26 @@ static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at,
         k->rare = s->version != 4 || s->icmp;
     }
     k->plain = true;
-    out->currentMetadataValues = there | (has & s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED));
+    out->currentMetadataValues = there;
+}
+
+#define OF_FLOW                                                                                              \
+    (FIELD(FLOW_HANDLE) | FIELD(TRANSPORT_ENDPOINT_HANDLE) | FIELD(PARENT_ENDPOINT_HANDLE) |                 \
+     FIELD(ALE_CLASSIFY_REQUIRED))
+
+void metadata_renew(const struct scene *s, struct kept *k, UINT32 has)
+{
+    FWPS_INCOMING_METADATA_VALUES0 *out = &k->metadata;
+    const struct subject m = {.s = s, .out = out};
+
+    out->currentMetadataValues = (out->currentMetadataValues & ~OF_FLOW) | keep_flow(s, has, out);
+    if (s->version == 6 && (out->currentMetadataValues & FIELD(REMOTE_SCOPE_ID)) != 0)
+        (void)remote_scope(&m);
+}
+
+void metadata_place(const struct scene *s, enum host_layer role, uint32_t at, struct kept *k, UINT32 has)
+{
+    (void)keep_sizes(s, role, scene_inbound(s), at, has, &k->metadata);
 }
 
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,

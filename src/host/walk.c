@@ -122,7 +122,7 @@ static inline struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint3
     return f;
 }
 
-static inline bool make(struct scene *s)
+static __attribute__((noinline, flatten)) bool make(struct scene *s)
 {
     struct walk *w = s->walk;
     const struct wire_packet *p = s->packet;
@@ -147,9 +147,9 @@ static inline bool make(struct scene *s)
     return true;
 }
 
-/* All of it in one function: it runs for each packet that a callout sees. */
-__attribute__((flatten)) NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at,
-                                                    uint32_t end)
+/* In one function, but for the first time: it runs for each layer at which a callout sees a packet. */
+__attribute__((noinline, flatten)) NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at,
+                                                              uint32_t end)
 {
     struct walk *w = s->walk;
 
