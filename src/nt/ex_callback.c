@@ -120,6 +120,47 @@ void nt_callback_destroy(struct nt *k)
     }
 }
 
+/* Under k->lock. */
+static void sweep(struct nt_callback *c)
+{
+    for (struct nt_registration **at = &c->registrations, *r; (r = *at) != NULL;) {
+        if (!r->removed || r->calls != 0) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        free(r);
+    }
+}
+
+/* Takes one of that context's registrations out; whose it was, with the registration's reference; NULL: none is left. */
+static struct nt_callback *take_one(struct nt *k, const struct rt_context *context)
+{
+    for (struct nt_callback *c = k->callbacks; c != NULL; c = c->next) {
+        for (struct nt_registration *r = c->registrations; r != NULL; r = r->next) {
+            if (r->removed || r->context != context)
+                continue;
+            r->removed = true;
+            sweep(c);
+            return c;
+        }
+    }
+    return NULL;
+}
+
+void nt_callbacks_forget(struct nt_driver *d)
+{
+    struct nt_callback *c;
+
+    do {
+        rt_mutex_lock(d->k->lock);
+        c = take_one(d->k, d->context);
+        rt_mutex_unlock(d->k->lock);
+        if (c != NULL)
+            ob_dereference(c);
+    } while (c != NULL);
+}
+
 /* Windows' own, which are there before any driver asks; nothing happens here that they would tell of. */
 static bool is_windows(const UNICODE_STRING *name)
 {
@@ -190,19 +231,6 @@ PVOID ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION Cal
     ob_reference(c);
     ledger_open(LEDGER_CALLBACK, (uintptr_t)r, 0, "callback", NT_SITE);
     return r;
-}
-
-/* Under k->lock. */
-static void sweep(struct nt_callback *c)
-{
-    for (struct nt_registration **at = &c->registrations, *r; (r = *at) != NULL;) {
-        if (!r->removed || r->calls != 0) {
-            at = &r->next;
-            continue;
-        }
-        *at = r->next;
-        free(r);
-    }
 }
 
 VOID ExUnregisterCallback(PVOID CallbackRegistration)

@@ -3,7 +3,7 @@
  * nt's inside: what its files know of each other. No other room includes it.
  *
  * Locks, in the order in which they may be taken together:
- *   k->lock      lists of a kernel: drivers, processes, threads, notify routines, callbacks.
+ *   k->lock      lists of a kernel: drivers, processes, threads, notify routines, callbacks, network modules.
  *   k->dispatch  the dispatcher lock: the state of every dispatcher object, timers, DPC queues, work queues,
  *                what of a driver is running. Innermost: nothing is called under it but rt.
  *   Neither is held while a driver runs.
@@ -207,6 +207,7 @@ struct nt {
     struct nt_notify *notify;  /* ps_notify.c: process notify routines */
     struct rt_cond *notify_done;
     struct nt_callback *callbacks; /* ex_callback.c */
+    struct nmr *nmr;               /* nmr.c */
 
     struct rt_mutex *dispatch;
     struct nt_wait *waits_free; /* ke_wait.c: pooled */
@@ -250,6 +251,10 @@ struct nt_driver {
 void nt_timers_forget(struct nt_driver *d);
 void nt_dpcs_forget(struct nt_driver *d);
 void nt_work_forget(struct nt_driver *d);
+/* What it has registered and left behind is called no more (ps_notify.c, ex_callback.c, nmr.c). */
+void nt_notify_forget(struct nt_driver *d);
+void nt_callbacks_forget(struct nt_driver *d);
+void nmr_forget(struct nt_driver *d);
 void nt_driver_free(struct nt_driver *d);
 /* Memory is about to be freed: whatever of the kernel's still lies in it (a timer that is set, a DPC or work
  * item that is queued) is taken out; NULL: nothing, else what it was. */
@@ -274,6 +279,8 @@ void nt_threads_join(struct nt *k); /* the kernel's own, after the above were st
 bool nt_threads_reap(struct nt *k); /* joins system threads that have ended; true: there are others */
 void nt_threads_destroy(struct nt *k);
 void nt_callback_destroy(struct nt *k);
+int nmr_create(struct nt *k);
+void nmr_destroy(struct nt *k);
 void nt_pool_destroy(struct nt *k);
 
 #endif

@@ -36,7 +36,7 @@ int nt_create(const struct nt_config *config, struct nt **out)
         rt_cond_create(k->clock, &k->driver_idle) != 0 || rt_mutex_create(&k->stopped_lock) != 0 ||
         rt_cond_create(k->clock, &k->stopped) != 0 || nt_wait_create(k) != 0 || nt_dpc_create(k) != 0 ||
         nt_timer_create(k) != 0 || nt_work_create(k) != 0 || ob_room_create(&k->ob) != 0 ||
-        nt_process_create(k) != 0 || io_room_create(k, &k->io) != 0) {
+        nt_process_create(k) != 0 || nmr_create(k) != 0 || io_room_create(k, &k->io) != 0) {
         nt_destroy(k);
         return -ENOMEM;
     }
@@ -64,6 +64,7 @@ void nt_destroy(struct nt *k)
     }
     if (k->io != NULL)
         io_room_destroy(k->io);
+    nmr_destroy(k);
     nt_callback_destroy(k);
     nt_process_destroy(k);
     nt_threads_destroy(k);

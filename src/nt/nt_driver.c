@@ -150,6 +150,9 @@ void nt_driver_destroy(struct nt_driver *d)
     if (d == NULL)
         return;
     k = d->k;
+    nt_notify_forget(d);
+    nt_callbacks_forget(d);
+    nmr_forget(d);
     nt_timers_forget(d);
     nt_dpcs_forget(d);
     nt_work_forget(d);

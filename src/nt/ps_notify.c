@@ -106,6 +106,15 @@ void nt_notify_exited(struct nt *k, struct nt_process *p)
     call_all(k, p, NULL);
 }
 
+void nt_notify_forget(struct nt_driver *d)
+{
+    rt_mutex_lock(d->k->lock);
+    for (struct nt_notify *n = d->k->notify; n != NULL; n = n->next)
+        n->removed = n->removed || n->context == d->context;
+    sweep(d->k);
+    rt_mutex_unlock(d->k->lock);
+}
+
 void nt_notify_destroy(struct nt *k)
 {
     struct nt_notify *n;

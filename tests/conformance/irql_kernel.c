@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "netioddk.h"
+
 #define TAG 0x67615457u
 
 /* What the calls act on: made anew for each. */
@@ -58,6 +60,13 @@ static LARGE_INTEGER later = {.QuadPart = -1000000};
         __VA_ARGS__;                                                                                         \
     }
 CALL(ExUuidCreate, UUID u; ExUuidCreate(&u))
+CALL(NmrRegisterClient, NmrRegisterClient(NULL, NULL, NULL))
+CALL(NmrRegisterProvider, NmrRegisterProvider(NULL, NULL, NULL))
+CALL(NmrClientAttachProvider, NmrClientAttachProvider(NULL, NULL, NULL, NULL, NULL))
+CALL(NmrWaitForClientDeregisterComplete, NmrWaitForClientDeregisterComplete(NULL))
+CALL(NmrWaitForProviderDeregisterComplete, NmrWaitForProviderDeregisterComplete(NULL))
+CALL(NmrDeregisterClient, NmrDeregisterClient(NULL))
+CALL(NmrDeregisterProvider, NmrDeregisterProvider(NULL))
 CALL(KeFlushQueuedDpcs, KeFlushQueuedDpcs())
 CALL(PsSetCreateProcessNotifyRoutineEx, PsSetCreateProcessNotifyRoutineEx(never_registered, TRUE))
 CALL(PsSetCreateProcessNotifyRoutineEx2,
@@ -114,6 +123,9 @@ static const struct call {
     }
     PASSIVE(ExUuidCreate),
     PASSIVE(KeFlushQueuedDpcs),
+    PASSIVE(NmrRegisterClient),
+    PASSIVE(NmrRegisterProvider),
+    PASSIVE(NmrClientAttachProvider),
     PASSIVE(PsSetCreateProcessNotifyRoutineEx),
     PASSIVE(PsSetCreateProcessNotifyRoutineEx2),
     PASSIVE(PsTerminateSystemThread),
@@ -124,6 +136,8 @@ static const struct call {
     APC(ExCreateCallback),
     APC(ExWaitForRundownProtectionRelease),
     APC(ExDeleteResourceLite),
+    APC(NmrWaitForClientDeregisterComplete),
+    APC(NmrWaitForProviderDeregisterComplete),
     DISPATCH(KeSetEvent),
     DISPATCH(KeClearEvent),
     DISPATCH(KeResetEvent),
@@ -142,6 +156,8 @@ static const struct call {
     DISPATCH(ExAllocateFromLookasideListEx),
     DISPATCH(ExpInterlockedPushEntrySList),
     DISPATCH(ExQueueWorkItem),
+    DISPATCH(NmrDeregisterClient),
+    DISPATCH(NmrDeregisterProvider),
 };
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
 

@@ -162,6 +162,19 @@ def two_of_one(cc):
         check("counts, %s: a copy each" % cc, ran.returncode == 0, ran.stderr)
 
 
+def modules(cc):
+    """Two drivers that find each other through the network module registrar, whichever is loaded first."""
+    provider, r = compile_driver(cc, "provider", "-DPROVIDES", "modules.c")
+    client, more = compile_driver(cc, "client", "modules.c")
+    if not check("modules.c, %s compiles" % cc, provider is not None and client is not None, r.stderr + more.stderr):
+        return
+    for first, second in ((provider, client), (client, provider)):
+        ran = replay(first, "--driver", second, quiet=False)
+        check("modules, %s: they meet" % cc, ran.returncode == 0 and re.search(r"2 \+ 3 = 5$", ran.stderr, re.M) and
+              re.search(r"detached$", ran.stderr, re.M) and re.search(r"sums: 1$", ran.stderr, re.M),
+              "exit status %d\n%s" % (ran.returncode, ran.stderr))
+
+
 def parameters_and_seed(cc):
     image, r = compile_driver(cc, "parameters.c")
     if not check("parameters.c, %s compiles" % cc, image is not None, r.stderr):
@@ -221,7 +234,7 @@ def debug_information(cc):
 
 compilers = [c for c in ("gcc", "clang") if shutil.which(c) is not None]
 for compiler in compilers:
-    for part in (good_drivers, refused_sources, bad_drivers, falls, sleeps, two_of_one, parameters_and_seed, sanitized, covered,
+    for part in (good_drivers, refused_sources, bad_drivers, falls, sleeps, two_of_one, modules, parameters_and_seed, sanitized, covered,
                  debug_information):
         part(compiler)
 for title, args, status in (("no source", ["cc"], 64), ("no file", ["cc", "nothing.c"], 66), ("no compiler", ["cc", "--cc=no-such", "faults.c"], 66),
