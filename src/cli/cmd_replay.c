@@ -309,6 +309,11 @@ static void repeated(void *ctx, const struct engine_layer *layer, const struct h
     report_tally_repeated(((struct run *)ctx)->tally, layer, answer, flow_id);
 }
 
+static bool changed(void *ctx, enum host_flow_change change, UINT64 flow_id)
+{
+    return report_tally_changed(((struct run *)ctx)->tally, change, flow_id);
+}
+
 static void flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
 {
     struct run *r = ctx;
@@ -344,6 +349,14 @@ static void next(void *ctx, const struct capture *c, const struct capture_packet
     who_process(r->who, p->process, p->process != UINT32_MAX ? capture_process(c, p->process) : NULL);
 }
 
+static __attribute__((noinline)) void frame_event(struct run *r, const struct capture_packet *p,
+                                                  const struct wire_packet *w, const struct host_outcome *o,
+                                                  bool written)
+{
+    report_events_frame(r->events, p->number, p->time_ns, p->delay_ns, p->length, o, written);
+    report_tally_frame(r->tally, w, o, written);
+}
+
 static void frame(void *ctx, const struct capture *c, const struct capture_packet *p,
                   const struct wire_packet *w, const struct host_outcome *o, bool written)
 {
@@ -351,11 +364,12 @@ static void frame(void *ctx, const struct capture *c, const struct capture_packe
 
     (void)c;
     r->inbound += o->inbound;
-    if (o->fault == WIRE_FAULT_IP_CHECKSUM || o->fault == WIRE_FAULT_CHECKSUM)
+    if (__builtin_expect(o->fault == WIRE_FAULT_IP_CHECKSUM || o->fault == WIRE_FAULT_CHECKSUM, 0))
         r->wrong_sums += o->inbound;
     if (r->events != NULL)
-        report_events_frame(r->events, p->number, p->time_ns, p->delay_ns, p->length, o, written);
-    report_tally_frame(r->tally, w, o, written);
+        frame_event(r, p, w, o, written);
+    else
+        report_tally_frame(r->tally, w, o, written);
 }
 
 static void injected(void *ctx, const struct replay_injected *i)
@@ -602,7 +616,8 @@ static int run(struct run *r)
                               .light = o->events == NULL && r->drivers == NULL,
                               .classified = classified,
                               .repeated = o->events == NULL ? repeated : NULL,
-                              .flow = flow},
+                              .flow = flow,
+                              .changed = o->events == NULL ? changed : NULL},
                  .assumptions = r->assumptions,
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,

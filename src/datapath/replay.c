@@ -211,13 +211,12 @@ int run_changes(struct replay_run *r, uint64_t now_ns)
 }
 
 /* Is it in the output? *kept: only because the user wants to see what was not. */
-static bool is_written(const struct replay_config *config, enum host_fate fate, bool *kept)
+static inline bool is_written(const struct replay_config *config, enum host_fate fate, bool *kept)
 {
     *kept = false;
-    switch (fate) {
-    case HOST_PASSED:
-    case HOST_IGNORED:
+    if (fate == HOST_PASSED || fate == HOST_IGNORED)
         return true;
+    switch (fate) {
     case HOST_STACK:
         return !config->stack_drops;
     case HOST_REWRITTEN: /* its numbers are not those of what is written */
@@ -260,8 +259,9 @@ static __attribute__((noinline)) int write_odd(struct replay_run *r, const struc
     return result;
 }
 
-int run_tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w,
-             const struct host_outcome *o, bool already)
+static inline __attribute__((always_inline)) int tell(struct replay_run *r, const struct capture_packet *p,
+                                                      const struct wire_packet *w,
+                                                      const struct host_outcome *o, bool already)
 {
     const struct replay_config *config = r->config;
     bool kept, written = is_written(config, o->fate, &kept);
@@ -282,6 +282,12 @@ int run_tell(struct replay_run *r, const struct capture_packet *p, const struct 
     if (config->frame != NULL)
         config->frame(config->ctx, r->capture, p, w, o, written);
     return 0;
+}
+
+int run_tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *w,
+             const struct host_outcome *o, bool already)
+{
+    return tell(r, p, w, o, already);
 }
 
 /* The frame at the window's tail; held: between host_hold() and host_let(). */
@@ -305,7 +311,7 @@ static inline int one_frame(struct replay_run *r, bool held)
         host_frame_held(r->host, &w->frames[at], &o);
     else
         host_frame(r->host, &w->frames[at], &o);
-    return run_tell(r, &w->packets[at], &w->wires[at], &o, false);
+    return tell(r, &w->packets[at], &w->wires[at], &o, false);
 }
 
 static void progress(const struct replay_run *r)

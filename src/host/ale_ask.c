@@ -52,3 +52,19 @@ void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struc
     }
     indicate(t, role, a);
 }
+
+const struct recalled *ale_recalls(struct scene *s, enum host_layer role)
+{
+    return s->icmp || s->host->config.knobs.mapped_v6 || redirected_any(s->lane) ? NULL
+                                                                                 : indicate_recalls(s, role);
+}
+
+void ale_known(struct scene *s, enum host_layer role, const struct recalled *known, struct ale_options *o,
+               struct answer *a)
+{
+    if (o != NULL)
+        *o = (struct ale_options){.host = s->host};
+    s->options = o;
+    indicate_known(s, role, known, a);
+    s->options = NULL;
+}

@@ -81,6 +81,15 @@ void ale_note_sequence(const struct scene *s, struct host_flow *f)
         f->half[s->packet_direction == FWP_DIRECTION_INBOUND].next = s->packet->tcp_seq;
 }
 
+/* Where nothing is redirected a flow is what it was created as. */
+static bool told_briefly(const struct lane *l, enum host_flow_change change, UINT64 id)
+{
+    const struct host_observer *o = &l->host->config.observer;
+
+    return o->changed != NULL && change != HOST_FLOW_CREATED && !redirected_any(l) &&
+           o->changed(o->ctx, change, id);
+}
+
 void ale_tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change change)
 {
     struct host_flow_info info;
@@ -90,6 +99,8 @@ void ale_tell(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_change chan
         return;
     lane_enter(l);
     f = ale_flow_at(l, slot, id);
+    if (f != NULL && told_briefly(l, change, id))
+        f = NULL;
     if (f != NULL)
         ale_flow_info(l, f, change == HOST_FLOW_REFUSED ? HOST_END_REFUSED : HOST_END_NONE, &info);
     lane_leave(l);
@@ -157,24 +168,38 @@ static void copy_scene(struct scene *to, const struct scene *from)
     memcpy(to, from, size);
 }
 
-/* FE of what has no handshake (ALE-11). False: blocked there; the flow is gone (CLS-25). */
-bool ale_establish(struct scene *s, bool with_packet, struct answer *a)
+/* FE is asked with a packet or without: of a copy. */
+static void ask_established(const struct scene *s, const struct host_flow *f, bool with_packet,
+                            struct answer *a)
 {
-    const UINT32 slot = flow_table_slot(s->lane->flows, s->flow);
-    struct host_flow *f;
     struct scene t;
 
     copy_scene(&t, s);
     if (!with_packet)
         t.packet = NULL;
     lane_enter(s->lane);
+    ale_as_its_request(&t, f);
+    lane_leave(s->lane);
+    ale_ask(&t, LAYER_FE, NULL, a);
+}
+
+/* FE of what has no handshake (ALE-11). False: blocked there; the flow is gone (CLS-25). */
+bool ale_establish(struct scene *s, bool with_packet, struct answer *a)
+{
+    const UINT32 slot = flow_table_slot(s->lane->flows, s->flow);
+    const struct recalled *known;
+    struct host_flow *f;
+
+    lane_enter(s->lane);
     f = ale_flow_at(s->lane, slot, s->flow_id);
-    if (f != NULL)
-        ale_as_its_request(&t, f);
     lane_leave(s->lane);
     if (f == NULL)
         return false;
-    ale_ask(&t, LAYER_FE, NULL, a);
+    known = ale_recalls(s, LAYER_FE);
+    if (known != NULL)
+        ale_known(s, LAYER_FE, known, NULL, a);
+    else
+        ask_established(s, f, with_packet, a);
     lane_enter(s->lane);
     f = ale_flow_at(s->lane, slot, s->flow_id);
     if (f != NULL && !a->blocked)
@@ -250,46 +275,29 @@ enum ale_result ale_overtaken(const struct scene *s, enum host_layer layer, stru
     return ALE_ABSORBED;
 }
 
-/* Asks AC or RA for the flow s->flow, whose endpoint is s->endpoint. */
-static enum ale_result authorize_initially(struct scene *s, enum host_layer layer, struct answer *a)
+/* The operation that AC or RA may pend. Lane held. NULL: out of memory. */
+static struct ale_operation *begin(struct scene *s, enum host_layer layer, struct host_flow *f)
 {
     struct lane *l = s->lane;
-    struct host_flow *f = s->flow;
-    UINT32 slot = flow_table_slot(l->flows, f), policy;
-    enum ale_outcome outcome;
-    struct ale_operation *op;
-    struct ale_options o;
-    struct scene t, asked;
-    bool tcp, known, due = false, waits_already, twice;
-    UINT16 generation;
+    struct ale_operation *op =
+        ale_operation_begin(l, layer == LAYER_AC ? ALE_CONNECT : ALE_ACCEPT, s->endpoint, f);
 
-    lane_enter(l);
-    if (ale_is_over(s, f) || !may_begin(f)) { /* overtaken since it was looked for */
-        enum ale_result r = ale_is_over(s, f)            ? ale_overtaken(s, layer, a)
-                            : f->state == ALE_AUTHORIZED ? ALE_PASS
-                                                         : ALE_PENDING;
-
-        lane_leave(l);
-        return r;
-    }
-    op = ale_operation_begin(l, layer == LAYER_AC ? ALE_CONNECT : ALE_ACCEPT, s->endpoint, f);
     if (op != NULL && layer == LAYER_AC && !ale_operation_note(l, op, s)) {
         ale_operation_end(l, op, f);
-        op = NULL;
+        return NULL;
     }
-    if (op == NULL) {
-        lane_leave(l);
-        return ALE_NO_MEMORY;
-    }
-    ale_flow_step(l, f, ALE_EVENT_BEGIN);
-    tcp = ale_is_tcp(f);
-    ale_note_sequence(s, f);
-    if (!(f->marks & FLOW_MARK_CLASSIFIED) && s->endpoint != NULL)
-        s->endpoint->classified = true; /* ALE-32: repetitions do not count */
-    f->marks |= FLOW_MARK_CLASSIFIED;
-    known = f->flags & FLOW_ESTABLISHED;
-    generation = f->generation;
-    policy = ale_policy_of(l, f);
+    return op;
+}
+
+/* Asks as the operation says, of a copy. */
+static void ask_initially(struct scene *s, enum host_layer layer, struct ale_operation *op,
+                          const struct host_flow *f, struct ale_options *o, struct answer *a)
+{
+    struct lane *l = s->lane;
+    struct scene t, asked;
+    bool twice;
+
+    lane_enter(l);
     copy_scene(&t, s);
     t.completion_handle = ale_operation_handle(op);
     t.pended = &op->pended;
@@ -302,19 +310,62 @@ static enum ale_result authorize_initially(struct scene *s, enum host_layer laye
     lane_leave(l);
 
     if (twice) /* RED-26 */
-        ale_ask(&asked, layer, &o, a);
+        ale_ask(&asked, layer, o, a);
     if (twice && !op->pended && !a->blocked) {
         lane_enter(l);
         twice = !ale_operation_note(l, op, s);
         lane_leave(l);
     }
     if (!twice || (!op->pended && !a->blocked))
-        ale_ask(&t, layer, &o, a);
+        ale_ask(&t, layer, o, a);
+}
+
+/* Asks AC or RA for the flow s->flow, whose endpoint is s->endpoint. */
+static enum ale_result authorize_initially(struct scene *s, enum host_layer layer, struct answer *a)
+{
+    struct lane *l = s->lane;
+    struct host_flow *f = s->flow;
+    UINT32 slot = flow_table_slot(l->flows, f), policy;
+    const struct recalled *recalled = ale_recalls(s, layer);
+    struct ale_operation *op = NULL; /* NULL: nobody is asked who could pend it */
+    enum ale_outcome outcome;
+    struct ale_options o;
+    bool tcp, known, due = false, waits_already;
+    UINT16 generation;
+
+    lane_enter(l);
+    if (ale_is_over(s, f) || !may_begin(f)) { /* overtaken since it was looked for */
+        enum ale_result r = ale_is_over(s, f)            ? ale_overtaken(s, layer, a)
+                            : f->state == ALE_AUTHORIZED ? ALE_PASS
+                                                         : ALE_PENDING;
+
+        lane_leave(l);
+        return r;
+    }
+    if (recalled == NULL && (op = begin(s, layer, f)) == NULL) {
+        lane_leave(l);
+        return ALE_NO_MEMORY;
+    }
+    ale_flow_step(l, f, ALE_EVENT_BEGIN);
+    tcp = ale_is_tcp(f);
+    ale_note_sequence(s, f);
+    if (!(f->marks & FLOW_MARK_CLASSIFIED) && s->endpoint != NULL)
+        s->endpoint->classified = true; /* ALE-32: repetitions do not count */
+    f->marks |= FLOW_MARK_CLASSIFIED;
+    known = f->flags & FLOW_ESTABLISHED;
+    generation = f->generation;
+    policy = ale_policy_of(l, f);
+    lane_leave(l);
+
+    if (recalled != NULL)
+        ale_known(s, layer, recalled, &o, a);
+    else
+        ask_initially(s, layer, op, f, &o, a);
 
     lane_enter(l);
     f = ale_flow_at(l, slot, s->flow_id);
     waits_already = f != NULL && ale_operations_wait(l, f->operations, NULL);
-    outcome = ale_operation_returned(l, op, f, a);
+    outcome = op != NULL ? ale_operation_returned(l, op, f, a) : a->blocked ? ALE_REFUSED : ALE_PERMITTED;
     if (f == NULL || f->generation != generation) { /* overtaken: aborted, or an earlier one was completed */
         if (outcome == ALE_PERMITTED && (f == NULL || f->state != ALE_AUTHORIZED))
             outcome = ALE_REFUSED;

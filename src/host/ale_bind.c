@@ -43,12 +43,14 @@ static enum ale_result settle(struct lane *l, struct host_endpoint *e, struct sc
                               bool initial, struct answer *a)
 {
     struct ale_endpoint *x = ale_endpoint_of(e);
+    const enum host_layer role = kind == ALE_BIND ? LAYER_RES : LAYER_LIS;
     uint8_t *state = kind == ALE_BIND ? &x->bind : &x->listen;
+    const struct recalled *known = indicate_recalls(s, role);
     struct ale_operation *op = NULL;
     enum ale_outcome outcome;
     bool due = false;
 
-    if (initial) {
+    if (initial && known == NULL) {
         lane_enter(l);
         op = ale_operation_begin(l, kind, e, NULL);
         if (op == NULL)
@@ -61,7 +63,10 @@ static enum ale_result settle(struct lane *l, struct host_endpoint *e, struct sc
         s->completion_handle = ale_operation_handle(op);
         s->pended = &op->pended;
     }
-    indicate(s, kind == ALE_BIND ? LAYER_RES : LAYER_LIS, a);
+    if (known != NULL)
+        indicate_known(s, role, known, a);
+    else
+        indicate(s, role, a);
     lane_enter(l);
     outcome = op != NULL ? ale_operation_returned(l, op, NULL, a) : a->blocked ? ALE_REFUSED : ALE_PERMITTED;
     if (*state != ALE_CLASSIFYING && *state != ALE_PENDED) {

@@ -528,6 +528,14 @@ void ale_options_register(struct lane *l)
     }
 }
 
+bool ale_sets_options(const struct lane *l, const GUID *callout)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (ale_of(l)->options_registered[i] && memcmp(option_callouts[i], callout, sizeof(*callout)) == 0)
+            return true;
+    return false;
+}
+
 void ale_options_unregister(struct lane *l)
 {
     for (unsigned i = 0; i < 4; i++)

@@ -345,6 +345,11 @@ void ale_clock(struct lane *l, UINT64 now_ns); /* it is now so late */
 UINT64 ale_connect_completed(struct lane *l, struct ale_operation *op, bool *tell);
 /* ale_ask.c: classifies the copy t; o: takes options; NULL: none may be set. Lane not held. */
 void ale_ask(struct scene *t, enum host_layer role, struct ale_options *o, struct answer *a);
+/* What ale_ask() would be answered from memory, so that nobody can pend; NULL: it is to be asked. For ale_known(), at once,
+ * which needs no copy: the scene is as it was behind it. */
+const struct recalled *ale_recalls(struct scene *s, enum host_layer role);
+void ale_known(struct scene *s, enum host_layer role, const struct recalled *known, struct ale_options *o,
+               struct answer *a);
 void ale_as_its_request(struct scene *s, const struct host_flow *f);
 void ale_as_its_socket(struct scene *s); /* MATCH-23: as a dual-stack socket sees IPv4 */
 /* For CR, once it is completed: AC of a flow that is CLASSIFYING, or its refusal. Lane not held. */

@@ -219,12 +219,14 @@ struct host_observer {
     /* Its functions call nothing of the host's, nor wait for a thread that might: a lane may be held while they run. */
     bool light;
     void (*classified)(void *ctx, const struct host_event *e);
-    /* For who hears of decisions alone and is content with less: an answer that depends and that it was told before,
-     * given to a packet of this flow once more, without asking. Else `classified` is told. It has no number. A lane may be
-     * held: it may not call the host. */
+    /* For who hears of decisions alone and is content with less: an answer that depends and permits, elsewhere than at AC
+     * and RA, given to a packet of this flow from memory; of one at a discard layer nothing is told. Else `classified` is told of them. It has no number. A lane may be held: it may not call the host. */
     void (*repeated)(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
                      UINT64 flow_id);
     void (*flow)(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
+    /* Of a flow that was created and told of, nothing else of which has changed since: true: that will do; else `flow` is
+     * told. May be NULL. A lane may be held, as above. */
+    bool (*changed)(void *ctx, enum host_flow_change change, UINT64 flow_id);
     /* In-order TCP data as the stream layer sees it; out: sent by this host. `lost`: so many bytes before it
      * were not in the capture. */
     void (*stream)(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, uint32_t lost);
@@ -330,6 +332,8 @@ void host_set_profile(struct host *h, UINT32 interface_index, UINT32 profile);
  */
 /* Moves the host's clock, ends what has been idle too long. Earlier times are taken as now. */
 void host_advance(struct host *h, UINT64 now_ns);
+/* Would it do more than to move the clock, which the next frame does as well? For whose host no other thread works on. */
+bool host_advance_due(const struct host *h, UINT64 now_ns);
 UINT64 host_now(const struct host *h);
 
 /* ---- frames -----------------------------------------------------------------------------------------------

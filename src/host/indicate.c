@@ -707,6 +707,36 @@ bool indicate(struct scene *s, enum host_layer role, struct answer *out)
     return out->blocked;
 }
 
+const struct recalled *indicate_recalls(struct scene *s, enum host_layer role)
+{
+    const UINT16 id = layer_id(role, s->version), discard = layer_discard_id(role, s->version);
+    const struct engine_snapshot *snapshot = engine_pin(s->lane->reader);
+    struct scratch *room = s->lane->scratch;
+    const struct plan *plan = plan_of(room, snapshot, id);
+    const struct recalled *known = NULL;
+    struct recall_key key;
+
+    if (plan->count != 0 && may_recall(s, plan, observed(s->host, role, plan)))
+        known = recall_find(s, snapshot, plan, id, &key);
+    if (known != NULL && known->answer.verdict.action == FWP_ACTION_BLOCK && discard < ENGINE_LAYER_COUNT &&
+        plan_of(room, snapshot, discard)->ours)
+        known = NULL;
+    engine_unpin(s->lane->reader);
+    return known;
+}
+
+bool indicate_known(struct scene *s, enum host_layer role, const struct recalled *known, struct answer *out)
+{
+    const UINT16 id = layer_id(role, s->version);
+    const struct plan *plan = &s->lane->scratch->plan[id];
+
+    *out = (struct answer){.role = role, .layer = id};
+    indicate_answer_recalled(s, plan, known, false, observed(s->host, role, plan), out);
+    if (out->blocked)
+        discard_by_policy(s, role, out);
+    return out->blocked;
+}
+
 bool indicate_discard(struct scene *s, enum host_layer role, FWPS_DISCARD_MODULE0 module, UINT32 reason)
 {
     return at_discard_layer(s, role, module, reason, 0);

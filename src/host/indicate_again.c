@@ -46,9 +46,27 @@ static void hear_settled(struct scratch *room, UINT16 layer)
 
 /* ---- telling --------------------------------------------------------------------------------------------- */
 
+/* For who is content with less. False: he is not. */
+static bool tell_briefly(const struct scene *s, UINT16 layer, const struct host_answer *answer,
+                         enum host_cause cause)
+{
+    const struct host_observer *o = &s->host->config.observer;
+    const unsigned role = s->lane->scratch->role[layer];
+
+    if (o->repeated == NULL || !o->decisions_only)
+        return false;
+    if (cause == HOST_CAUSE_DISCARD)
+        return true;
+    if (cause == HOST_CAUSE_CLOSE || role == LAYER_AC || role == LAYER_RA || !answer->depends ||
+        answer->verdict.action == FWP_ACTION_BLOCK)
+        return false;
+    o->repeated(o->ctx, engine_layer_by_id(layer), answer, s->flow_id);
+    return true;
+}
+
 /* An answer that somebody was told before, now without values. */
-static void tell_again(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
-                       enum host_cause cause)
+static void tell_in_full(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
+                         enum host_cause cause)
 {
     const struct host_config *c = &s->host->config;
     const FWPS_INCOMING_VALUES0 none = {.layerId = layer};
@@ -66,6 +84,13 @@ static void tell_again(struct scene *s, UINT16 layer, const struct host_answer *
     stayed = lane_rest(s->lane);
     c->observer.classified(c->observer.ctx, &event);
     lane_back(s->lane, stayed);
+}
+
+static inline void tell_again(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
+                              enum host_cause cause)
+{
+    if (!tell_briefly(s, layer, answer, cause))
+        tell_in_full(s, layer, answer, empty, cause);
 }
 
 /* A settled plan's answer; who listens hears of decisions alone. */
@@ -123,6 +148,8 @@ void indicate_answer_recalled(struct scene *s, const struct plan *plan, const st
     indicate_count(s);
     if (known->judged)
         __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
+    if (known->sets && s->options != NULL)
+        *s->options = known->options;
     listens = listens && indicate_matters(s->host, out->role, &known->answer);
     if (__builtin_expect(room->hears, 0))
         indicate_hear(s, plan->tested, false,

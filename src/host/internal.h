@@ -252,6 +252,12 @@ struct answer {
  * FWPS_DISCARD_FIREWALL_POLICY, unless absorbed (ORD-17). No lane may be held. Returns out->blocked.
  */
 bool indicate(struct scene *s, enum host_layer role, struct answer *out);
+/* The answer that indicate() would give from memory (recall.c), so that nobody of ours will be asked, nor can pend: for
+ * indicate_known(), at once. NULL: there is none. */
+struct recalled;
+const struct recalled *indicate_recalls(struct scene *s, enum host_layer role);
+/* indicate(), with that answer. */
+bool indicate_known(struct scene *s, enum host_layer role, const struct recalled *known, struct answer *out);
 /* Tells the observer of a settled answer that depends, once more. Of the scene are read: host, lane, frame, time_ns,
  * version, endpoint, flow_id, packet_direction, reauthorize. */
 void indicate_settled(struct scene *s, enum host_layer role);
@@ -326,6 +332,8 @@ static inline void ale_classified(struct scene *s)
     if (s->hold.entered)
         ale_classified_slow(s);
 }
+/* Is this one of the host's own callouts, which set options and nothing else (ALE-10)? */
+bool ale_sets_options(const struct lane *l, const GUID *callout);
 /* The flow saw a packet: its idle time starts anew (direction matters for multicast: ALE-08). */
 void ale_refresh(struct scene *s);
 /* Ends a flow; the endpoint of a TCP flow closes with it (EC, flowDeleteFn, RR: ALE-33). s may be about

@@ -13,8 +13,8 @@
  *        | none
  *        +--> the question --recall_keep()--> kept, unless somebody may have heard of it or done something about it
  *
- * Kept are answers that only the engine and the judge had a part in: none of a layer whose filters' callouts of ours these
- * values may reach, none that the engine's observer hears of, none that absorbs. Not asked: packets that are asked about
+ * Kept are answers that only the engine and the judge had a part in, and the host's own callouts, which set options: none of
+ * a layer whose filters' other callouts of ours these values may reach, none that the engine's observer hears of, none that absorbs. Not asked: packets that are asked about
  * again, proxied sockets, redirection's turns, observers of everything, visitors,
  * host_knobs.long_way (tests/unit/host_short.c and host_recall.c hold the two against each other).
  *
@@ -235,10 +235,13 @@ static bool is_heard(const struct scene *s, FWP_ACTION_TYPE action)
     return action == FWP_ACTION_BLOCK ? engine_observes_blocks(e) : engine_observes_permits(e);
 }
 
-/* Little is found here: it costs more than it saves. */
-static void judge_itself(struct recalls *r)
+/* Where little is found it costs more than it saves. */
+static inline void count(struct recalls *r, bool found)
 {
-    r->off = r->found < r->asked / 4;
+    r->found += found;
+    if (++r->asked != TRIAL)
+        return;
+    r->off = r->found < TRIAL / 4;
     r->asked = r->found = 0;
 }
 
@@ -267,8 +270,6 @@ const struct recalled *recall_find(const struct scene *s, const struct engine_sn
     if (r->typed && !s->any_remote)
         key->kind |= (UINT32)host_address_type(s->host, s->version, &s->remote) << 8;
     key->context = context_of(r, &f);
-    if (++r->asked == TRIAL)
-        judge_itself(r);
     at = slot_of(key);
     known = &r->answers[at];
     if (!is_key(&known->key, key)) {
@@ -278,17 +279,18 @@ const struct recalled *recall_find(const struct scene *s, const struct engine_sn
     }
     if (is_heard(s, known->answer.verdict.action))
         return NULL;
-    r->found++;
+    count(r, true);
     room->recalled++;
     return known;
 }
 
-/* Could a callout of ours be asked about these values? */
-static bool reaches_ours(const struct engine_snapshot *snapshot, struct engine *e, UINT16 layer,
+/* Could a callout of ours be asked about these values? But for the host's own, which set options and nothing else. */
+static bool reaches_ours(const struct scene *s, const struct engine_snapshot *snapshot, UINT16 layer,
                          const FWPS_INCOMING_VALUE0 *values, UINT64 unknown)
 {
     const struct engine_filter *const *filters;
     const size_t n = engine_snapshot_filters(snapshot, layer, &filters);
+    struct engine *e = s->host->config.engine;
     bool known[ENGINE_MAX_FIELDS];
 
     for (unsigned i = 0; i < ENGINE_MAX_FIELDS; i++)
@@ -298,6 +300,7 @@ static bool reaches_ours(const struct engine_snapshot *snapshot, struct engine *
 
         if ((d->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) != 0 &&
             engine_callout_state(e, &d->callout_key) == ENGINE_CALLOUT_REGISTERED &&
+            !(s->options != NULL && ale_sets_options(s->lane, &d->callout_key)) &&
             engine_filter_match3(filters[i], values, known) != ENGINE_MATCH_NO)
             return true;
     }
@@ -312,15 +315,20 @@ void recall_keep(const struct scene *s, const struct engine_snapshot *snapshot, 
     struct recalled *to;
     UINT32 at;
 
-    if (r == NULL || r->version != q->version || r->generation != q->generation ||
-        (answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0 || is_heard(s, answer->verdict.action) ||
-        (q->ours && reaches_ours(snapshot, s->host->config.engine, q->layer, q->values, q->unknown)))
+    if (r == NULL || r->version != q->version || r->generation != q->generation)
+        return;
+    count(r, false);
+    if ((answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0 || is_heard(s, answer->verdict.action) ||
+        (q->ours && reaches_ours(s, snapshot, q->layer, q->values, q->unknown)))
         return;
     at = slot_of(key);
     to = &r->answers[r->answers[at].key.context == 0 ? at : at ^ 1];
     to->key = *key;
     to->judged = q->judged;
     to->callout = q->callout;
+    to->sets = s->options != NULL && s->options->set != 0;
+    if (to->sets)
+        to->options = *s->options;
     to->answer = *answer;
     to->answer.verdict.filter = NULL; /* pinned no longer than that classification */
     to->answer.verdict.ended = NULL;

@@ -18,6 +18,8 @@ struct recalled {
     struct recall_key key;
     UINT32 callout; /* of the filter behind a block; 0: it has none */
     bool judged;
+    bool sets; /* `options`: what the host's own callouts set (ALE-10) */
+    struct ale_options options;
     struct host_answer answer;
     GUID depends_on_callout; /* answer.depends_on_callout points here, or is NULL */
 };

@@ -281,6 +281,17 @@ void report_tally_flow(void *ctx, enum host_flow_change change, const struct hos
         told->owner = f->owner;
 }
 
+bool report_tally_changed(void *ctx, enum host_flow_change change, UINT64 flow_id)
+{
+    const struct report_tally *t = ctx;
+    struct tally_flow *r = find(t, flow_id);
+
+    if (r == NULL || !r->listed || (change != HOST_FLOW_AUTHORIZED && change != HOST_FLOW_REFUSED))
+        return false;
+    r->refused |= change == HOST_FLOW_REFUSED;
+    return true;
+}
+
 /* ---- classifications ------------------------------------------------------------------------------------
  */
 
@@ -498,8 +509,8 @@ static struct tally_drop *drop_of(struct report_tally *t, const struct host_outc
     return &t->drops[at];
 }
 
-static void count_drop(struct report_tally *t, uint32_t length, const struct host_outcome *o, bool written,
-                       bool injected)
+static inline void count_drop(struct report_tally *t, uint32_t length, const struct host_outcome *o,
+                              bool written, bool injected)
 {
     struct tally_drop *d =
         is_last_drop(t, o, injected) ? &t->drops[t->recent[o->fate]] : drop_of(t, o, injected);
@@ -539,16 +550,23 @@ static __attribute__((noinline)) void count_in_row(struct report_tally *t, UINT6
         r->dropped++;
 }
 
-static inline void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
+static inline void count_passed(struct report_tally *t, UINT64 id)
+{
+    struct tally_cell *c = cell_of(t, id);
+
+    if (__builtin_expect(is_cell(t, c, id) && c->passed < UINT16_MAX, 1))
+        c->passed++;
+    else
+        count_in_row(t, id, true);
+}
+
+static void count_flow(struct report_tally *t, UINT64 id, const struct host_outcome *o)
 {
     const unsigned through = 1u << HOST_PASSED | 1u << HOST_STACK | 1u << HOST_IGNORED | 1u << HOST_REWRITTEN;
     struct tally_cell *c = cell_of(t, id);
 
     if ((through >> o->fate & 1) != 0) {
-        if (is_cell(t, c, id) && c->passed < UINT16_MAX)
-            c->passed++;
-        else
-            count_in_row(t, id, true);
+        count_passed(t, id);
         return;
     }
     if (is_cell(t, c, id) && c->dropped < UINT8_MAX)
@@ -559,8 +577,9 @@ static inline void count_flow(struct report_tally *t, UINT64 id, const struct ho
         block_flow(t, id, o);
 }
 
-void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
-                        bool written)
+/* What did not simply pass. */
+static __attribute__((noinline)) void count_special(struct report_tally *t, const struct wire_packet *p,
+                                                    const struct host_outcome *o, bool written)
 {
     if (o->flow_id != 0)
         count_flow(t, o->flow_id, o);
@@ -568,6 +587,15 @@ void report_tally_frame(struct report_tally *t, const struct wire_packet *p, con
         count_flow(t, o->sender_flow_id, o);
     if (o->fate != HOST_PASSED && o->fate != HOST_IGNORED && o->fate != HOST_REWRITTEN)
         count_drop(t, p != NULL ? p->length : 0, o, written, false);
+}
+
+void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
+                        bool written)
+{
+    if (o->fate == HOST_PASSED && o->flow_id != 0 && o->sender_flow_id == 0)
+        count_passed(t, o->flow_id);
+    else
+        count_special(t, p, o, written);
 }
 
 void report_tally_lost(struct report_tally *t, uint32_t size, const struct host_outcome *o)
