@@ -19,7 +19,6 @@
 #include "ledger/ledger.h"
 #include "ws2def.h"
 
-#define SLOT_BITS   16
 #define DEFAULT_CAP 64u
 #define FAMILY      16u /* times the cap: so often may what stems from one frame come again in all */
 
@@ -31,37 +30,38 @@
 
 /* ---- handles */
 
-/* The lock is held. NULL: there is none. */
+/* NULL: there is none of this number. Without the lock it may be gone, and its place another's, as soon as this returns. */
 static struct injection_handle *handle_of(const struct injector *j, HANDLE handle)
 {
     const UINT64 id = (UINT64)(uintptr_t)handle;
-    const size_t slot = (id & ((1u << SLOT_BITS) - 1)) - 1;
+    const size_t slot = (id & ((1u << INJECTION_SLOT_BITS) - 1)) - 1;
+    struct injection_handle *x;
 
-    return id != 0 && slot < j->handle_count && j->handles[slot]->id == id ? j->handles[slot] : NULL;
+    if (id == 0 || slot >= __atomic_load_n(&j->handle_count, __ATOMIC_ACQUIRE))
+        return NULL;
+    x = injection_handle_at(j, slot);
+    return __atomic_load_n(&x->id, __ATOMIC_ACQUIRE) == id ? x : NULL;
 }
 
-static struct injection_handle *handle_make(struct injector *j)
+/* One that is free: closing, without an id. The lock is held. */
+static struct injection_handle *handle_free(struct injector *j, size_t *slot)
 {
-    struct injection_handle **more;
-    size_t slot = 0;
+    const size_t count = j->handle_count;
+    unsigned piece;
 
-    while (slot < j->handle_count && j->handles[slot]->id != 0)
-        slot++;
-    if (slot == j->handle_count) {
-        if (slot == (1u << SLOT_BITS) - 1)
-            return NULL;
-        more = realloc(j->handles, (slot + 1) * sizeof(*more));
-        if (more == NULL)
-            return NULL;
-        j->handles = more;
-        more[slot] = calloc(1, sizeof(**more));
-        if (more[slot] == NULL)
-            return NULL;
-        j->handle_count++;
-    }
-    j->handles[slot]->generation++;
-    j->handles[slot]->id = (UINT64)j->handles[slot]->generation << SLOT_BITS | (slot + 1);
-    return j->handles[slot];
+    for (*slot = 0; *slot < count; ++*slot)
+        if (injection_handle_at(j, *slot)->id == 0)
+            return injection_handle_at(j, *slot);
+    if (count == (1u << INJECTION_SLOT_BITS) - 1)
+        return NULL;
+    piece = 63 - (unsigned)__builtin_clzll(count + 1);
+    if (j->handles[piece] == NULL)
+        j->handles[piece] = calloc((size_t)1 << piece, sizeof(*j->handles[piece]));
+    if (j->handles[piece] == NULL)
+        return NULL;
+    injection_handle_at(j, count)->closing = true;
+    __atomic_store_n(&j->handle_count, count + 1, __ATOMIC_RELEASE);
+    return injection_handle_at(j, count);
 }
 
 static void above(KIRQL most, const void *site, const char *text)
@@ -74,7 +74,7 @@ NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HAND
 {
     struct injector *j = h->injector;
     struct injection_handle *x;
-    bool started;
+    size_t slot;
 
     if (out == NULL)
         return STATUS_FWP_NULL_POINTER;
@@ -87,20 +87,26 @@ NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HAND
         ((types & FWPS_INJECTION_TYPE_NETWORK) != 0 && family == AF_UNSPEC))
         return STATUS_INVALID_PARAMETER; /* INJ-02; of L2 any family is taken, as Windows does */
     rt_mutex_lock(j->lock);
-    started = injector_runs(h);
-    x = started ? handle_make(j) : NULL;
+    x = injector_runs(h) ? handle_free(j, &slot) : NULL;
     if (x != NULL) {
+        const UINT64 id = (UINT64)++x->generation << INJECTION_SLOT_BITS | (slot + 1);
+
         x->types = types;
         x->family = family;
-        x->closing = x->told = false;
-        x->in_flight = 0;
-        x->sum_told = false;
+        x->told = x->sum_told = false;
         x->party = ledger_current();
-        *out = (HANDLE)(uintptr_t)x->id;
+        __atomic_store_n(&x->id, id, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&x->closing, false, __ATOMIC_SEQ_CST); /* behind the id: handle_enter() */
+        *out = (HANDLE)(uintptr_t)id;
         j->counts.handles++;
     }
     rt_mutex_unlock(j->lock);
     return x != NULL ? STATUS_SUCCESS : STATUS_NO_MEMORY;
+}
+
+static bool is_in_flight(const struct injection_handle *x)
+{
+    return injection_in_flight(&x->packets) || injection_in_flight(&x->streams);
 }
 
 NTSTATUS host_injection_destroy(struct host *h, HANDLE handle)
@@ -117,15 +123,16 @@ NTSTATUS host_injection_destroy(struct host *h, HANDLE handle)
         rt_mutex_unlock(j->lock);
         return STATUS_INVALID_HANDLE;
     }
-    if (x->in_flight != 0 &&
+    if (is_in_flight(x) &&
         j->self == rt_self()) { /* from a completionFn: it would wait for itself (INJ-09) */
         rt_mutex_unlock(j->lock);
         ledger_report(LEDGER_BUGCHECK, NULL,
                       "an injection handle was destroyed by a completion function of its own");
         return STATUS_UNSUCCESSFUL;
     }
-    x->closing = true;
-    while (x->in_flight != 0) {
+    __atomic_store_n(&x->closing, true, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&j->waiting, 1, __ATOMIC_SEQ_CST);
+    while (is_in_flight(x)) {
         if (mine && injector_has_more(j)) {
             rt_mutex_unlock(j->lock);
             (void)injector_burst(h, DISPATCH_LEVEL);
@@ -133,11 +140,10 @@ NTSTATUS host_injection_destroy(struct host *h, HANDLE handle)
             continue;
         }
         rt_waits_for("injections to complete");
-        j->waiting++;
         rt_cond_wait(j->done, j->lock, RT_FOREVER);
-        j->waiting--;
     }
-    x->id = 0;
+    __atomic_fetch_sub(&j->waiting, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&x->id, 0, __ATOMIC_SEQ_CST);
     j->counts.handles--;
     rt_mutex_unlock(j->lock);
     return STATUS_SUCCESS;
@@ -240,11 +246,9 @@ static struct injection *injection_make(const struct host_injection *what, NET_B
 
     if (i == NULL)
         return NULL;
-    memset(i, 0, sizeof(*i));
-    i->what = *what;
+    *i = (struct injection){.what = *what, .context = rt_current()};
     i->what.list = list;
     i->what.send = NULL;
-    i->context = rt_current();
     if (send != NULL && send->remoteAddress != NULL) {
         memcpy(i->remote, send->remoteAddress, what->family == AF_INET6 ? 16 : 4);
         i->has_remote = true;
@@ -275,21 +279,22 @@ static void injections_free(struct injection *first)
     }
 }
 
-/* All of the chain, or none: false. */
-static bool injections_make(const struct host_injection *what, struct injection **first)
+/* All of the chain: how many they are; or none: 0. */
+static unsigned injections_make(const struct host_injection *what, struct injection **first)
 {
     struct injection **end = first;
+    unsigned count = 0;
 
     *first = NULL;
-    for (NET_BUFFER_LIST *list = what->list; list != NULL; list = list->Next) {
+    for (NET_BUFFER_LIST *list = what->list; list != NULL; list = list->Next, count++) {
         *end = injection_make(what, list);
         if (*end == NULL) {
             injections_free(*first);
-            return false;
+            return 0;
         }
         end = &(*end)->next;
     }
-    return true;
+    return count;
 }
 
 static bool is_mac(const struct host_injection *what)
@@ -321,7 +326,7 @@ static NTSTATUS check_list(const struct host_injection *what, const NET_BUFFER_L
 
 #define CHAIN_MOST 65536u /* longer ones bite their tail */
 
-/* What is wrong with the arguments; the handle's part is handle_check()'s. */
+/* What is wrong with the arguments; the handle's part is handle_enter()'s. */
 static NTSTATUS check(const struct host_injection *what)
 {
     NTSTATUS status = STATUS_SUCCESS;
@@ -349,12 +354,36 @@ static NTSTATUS check(const struct host_injection *what)
     return status;
 }
 
-static NTSTATUS handle_check(const struct injection_handle *x, const struct host_injection *what)
+/*
+ * So many are in flight for the handle, and it stays until they are not. Without the lock: they are counted first, then
+ * `closing` is read, then the id. A destroyer closes first, then counts: he waits for these, or they see that he closes. A
+ * handle that has the place by now opened it behind its own id, which is another.
+ */
+static NTSTATUS handle_enter(struct injector *j, HANDLE handle, UINT32 type, unsigned count,
+                             struct injection_handle **out)
 {
-    if (x == NULL || (x->types & type_of(what->kind)) == 0)
+    const bool stream = type == FWPS_INJECTION_TYPE_STREAM;
+    struct injection_handle *x = handle_of(j, handle);
+    struct injection_flights *flights;
+    NTSTATUS status = STATUS_SUCCESS;
+
+    if (x == NULL)
         return STATUS_FWP_INJECT_HANDLE_STALE; /* INJ-03 */
-    if (x->closing)
-        return STATUS_FWP_INJECT_HANDLE_CLOSING;
+    flights = stream ? &x->streams : &x->packets;
+    injection_take_off(flights, count);
+    if (__atomic_load_n(&x->closing, __ATOMIC_SEQ_CST))
+        status = STATUS_FWP_INJECT_HANDLE_CLOSING;
+    if (__atomic_load_n(&x->id, __ATOMIC_SEQ_CST) != (UINT64)(uintptr_t)handle ||
+        (status == STATUS_SUCCESS && (x->types & type) == 0))
+        status = STATUS_FWP_INJECT_HANDLE_STALE;
+    *out = x;
+    if (status != STATUS_SUCCESS)
+        injection_never_flew(j, flights, count);
+    return status;
+}
+
+static NTSTATUS family_check(const struct injection_handle *x, const struct host_injection *what)
+{
     if (what->family != AF_UNSPEC && what->family != AF_INET && what->family != AF_INET6)
         return STATUS_INVALID_PARAMETER;
     if (what->family != AF_UNSPEC && x->family != AF_UNSPEC && what->family != x->family)
@@ -372,7 +401,7 @@ static void accept(struct host *h, struct injection *i)
         i->frame = ndis_frame_of(list);
         ndis_frame_hold(i->frame);
     }
-    i->origin = ndis_origin_ref(ndis_origin_of(list));
+    i->origin = ndis_origin_of(list);
     if (i->origin != NULL)
         __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
     if (i->origin != NULL && ndis_history_length(i->history) > 1)
@@ -387,29 +416,28 @@ NTSTATUS host_inject(struct host *h, const struct host_injection *what)
     struct injector *j = h->injector;
     struct injection *first, *last = NULL;
     struct injection_handle *x;
+    unsigned count;
     NTSTATUS status = check(what);
 
     if (status != STATUS_SUCCESS)
         return status;
-    if (!injections_make(what, &first))
+    count = injections_make(what, &first);
+    if (count == 0)
         return STATUS_NO_MEMORY;
-    rt_mutex_lock(j->lock);
-    x = handle_of(j, what->handle);
-    status = handle_check(x, what);
-    for (struct injection *i = first; i != NULL && status == STATUS_SUCCESS; i = i->next) {
-        i->of = x;
-        if (i->what.family == AF_UNSPEC)
-            i->what.family = x->family;
-        x->in_flight++;
-        j->in_flight++;
-        j->counts.injected++;
+    status = handle_enter(j, what->handle, type_of(what->kind), count, &x);
+    if (status == STATUS_SUCCESS) {
+        status = family_check(x, what);
+        if (status != STATUS_SUCCESS)
+            injection_never_flew(j, &x->packets, count);
     }
-    rt_mutex_unlock(j->lock);
     if (status != STATUS_SUCCESS) {
         injections_free(first);
         return status;
     }
     for (struct injection *i = first; i != NULL; i = i->next) {
+        i->of = x;
+        if (i->what.family == AF_UNSPEC)
+            i->what.family = x->family;
         accept(h, i);
         last = i;
     }
@@ -432,23 +460,7 @@ bool injection_told(struct host *h, const struct injection *i)
 
 NTSTATUS injection_stream_begin(struct host *h, HANDLE handle, unsigned count, struct injection_handle **of)
 {
-    struct injector *j = h->injector;
-    NTSTATUS status = STATUS_SUCCESS;
-    struct injection_handle *x;
-
-    rt_mutex_lock(j->lock);
-    x = handle_of(j, handle);
-    if (x == NULL || (x->types & FWPS_INJECTION_TYPE_STREAM) == 0)
-        status = STATUS_FWP_INJECT_HANDLE_STALE; /* INJ-03 */
-    else if (x->closing)
-        status = STATUS_FWP_INJECT_HANDLE_CLOSING;
-    if (status == STATUS_SUCCESS) {
-        x->in_flight += count;
-        j->in_flight += count;
-        *of = x;
-    }
-    rt_mutex_unlock(j->lock);
-    return status;
+    return handle_enter(h->injector, handle, FWPS_INJECTION_TYPE_STREAM, count, of);
 }
 
 bool injection_stream_begin_bare(struct host *h)
@@ -458,21 +470,15 @@ bool injection_stream_begin_bare(struct host *h)
 
     rt_mutex_lock(j->lock);
     started = injector_runs(h);
-    j->in_flight += started;
+    if (started)
+        injection_take_off(&j->bare, 1);
     rt_mutex_unlock(j->lock);
     return started;
 }
 
 void injection_stream_cancel(struct host *h, struct injection_handle *of, unsigned count)
 {
-    struct injector *j = h->injector;
-
-    rt_mutex_lock(j->lock);
-    j->in_flight -= count;
-    of->in_flight -= count;
-    if (j->waiting != 0 && (of->in_flight == 0 || j->in_flight == 0))
-        rt_cond_broadcast(j->done);
-    rt_mutex_unlock(j->lock);
+    injection_never_flew(h->injector, &of->streams, count);
 }
 
 void injection_stream_queue(struct host *h, struct injection *first)

@@ -7,16 +7,31 @@
 #include "host/host_inject.h"
 #include "host/internal.h"
 
-struct injection_handle;
+/* How many were accepted and completed since the host began: atomic, never less. Read `completed` first: if `accepted` is the
+ * same afterwards, none was in flight in between. */
+struct injection_flights {
+    UINT64 accepted, completed;
+};
+
+struct injection_handle {
+    UINT64 id;     /* atomic; 0: free */
+    bool closing;  /* atomic: it accepts no more. Set for as long as it is free */
+    bool told;     /* that its driver has no filter where it injects */
+    bool sum_told; /* the walker's: injection_tell_sum() */
+    UINT16 family;
+    UINT32 generation, types;
+    struct ledger_party *party;                /* whose it is; NULL: a program's */
+    struct injection_flights packets, streams; /* of all that had its place */
+};
 
 /* One injection, from its acceptance to its completion. */
 struct injection {
     struct injection *next;
-    struct host_injection what; /* without `send` */
-    struct injection_handle *of;
+    struct host_injection what;   /* without `send` */
+    struct injection_handle *of;  /* NULL: of a stream, without one */
     struct rt_context *context;   /* of who injected: current in completionFn */
-    struct ndis_origin *origin;   /* a reference; NULL: of no frame */
-    struct ndis_history *history; /* a reference: with this injection */
+    struct ndis_origin *origin;   /* the list's, borrowed until it is completed; NULL: of no frame */
+    struct ndis_history *history; /* the same: with this injection */
     struct ndis_frame *frame;     /* `list` is the host's own: its frame, held; NULL */
     uint8_t remote[16];           /* of `send`, network order; */
     bool has_remote;              /* the list begins at its transport header */
@@ -27,20 +42,12 @@ struct injection {
     struct stream_work *stream; /* NULL: they are there already */
 };
 
+#define INJECTION_SLOT_BITS 16
+
 /* Room for a packet that does not stand in one piece; the injector's, kept. */
 struct injection_room {
     uint8_t *bytes;
     uint32_t size;
-};
-
-struct injection_handle {
-    UINT64 id; /* 0: free */
-    UINT32 generation, types;
-    UINT16 family;
-    bool closing, told; /* told: that its driver has no filter where it injects */
-    UINT64 in_flight;
-    bool sum_told;              /* the walker's: injection_tell_sum() */
-    struct ledger_party *party; /* whose it is; NULL: a program's */
 };
 
 struct injector {
@@ -50,13 +57,36 @@ struct injector {
     uintptr_t self; /* of the thread, while it runs completions */
     bool stop, sleeps;
     struct injection *head, **tail; /* head: read without the lock by injector_has_more() */
-    struct injection_handle **handles;
-    size_t handle_count;
-    UINT64 in_flight;
-    unsigned waiting; /* for `done` */
-    struct host_injection_counts counts;
+    struct injection_handle
+        *handles[INJECTION_SLOT_BITS];   /* piece n has 2^n of them, and stays where it is */
+    size_t handle_count;                 /* atomic, never less */
+    struct injection_flights bare;       /* of streams, without a handle */
+    unsigned waiting;                    /* for `done`; atomic */
+    struct host_injection_counts counts; /* without injected, completed, in_flight */
     struct injection_room room;
 };
+
+/* Slot n's, n < handle_count. */
+static inline struct injection_handle *injection_handle_at(const struct injector *j, size_t slot)
+{
+    const unsigned piece = 63 - (unsigned)__builtin_clzll(slot + 1);
+
+    return &j->handles[piece][slot + 1 - ((size_t)1 << piece)];
+}
+/* Some are in flight from now on. */
+static inline void injection_take_off(struct injection_flights *f, unsigned count)
+{
+    __atomic_fetch_add(&f->accepted, count, __ATOMIC_SEQ_CST);
+}
+static inline bool injection_in_flight(const struct injection_flights *f)
+{
+    const UINT64 completed = __atomic_load_n(&f->completed, __ATOMIC_SEQ_CST);
+
+    return __atomic_load_n(&f->accepted, __ATOMIC_SEQ_CST) != completed;
+}
+/* One is not in flight any more, or some never were: who waits for that sees it. */
+void injection_land(struct injector *j, struct injection_flights *f);
+void injection_never_flew(struct injector *j, struct injection_flights *f, unsigned count);
 
 int injector_create(struct host *h); /* h->injector: 0 or -ENOMEM */
 void injector_destroy(struct host *h);

@@ -271,16 +271,14 @@ static NTSTATUS find_way(struct going *g)
     const struct wire_packet *p = &g->packet;
     const struct ndis_origin *o = g->i->origin;
     const struct host *h = g->host;
-    const struct host_interface *home = NULL;
-    const bool to_us = host_local_at(h, p->version, &p->destination, NULL, &home);
-    const bool from_us = host_local_at(h, p->version, &p->source, NULL, &home);
+    const bool to_us = host_is_local(h, p->version, &p->destination);
     const UINT32 named = g->i->what.interface_index;
     uint32_t mtu, came, ip_at;
 
     g->forwarded = g->i->what.kind == HOST_INJECT_FORWARD;
     g->inbound =
         g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE || g->i->what.kind == HOST_INJECT_TRANSPORT_RECEIVE;
-    g->loopback = to_us && from_us && !g->forwarded;
+    g->loopback = to_us && !g->forwarded && host_is_local(h, p->version, &p->source);
     if (g->loopback && g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE)
         return STATUS_DATA_NOT_ACCEPTED;
     g->interface = g->loopback ? host_loopback_interface(h) : NULL;

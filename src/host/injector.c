@@ -7,12 +7,12 @@
  *   injector (a thread, at DISPATCH_LEVEL): takes the turn -> up to BURST of the queue -> each walks its layers, is emitted
  *   or lost, or goes into its stream -> gives the turn -> completionFn of each, in their order
  *
- * States of an injection: QUEUED -> WALKED -> COMPLETED, each once. `in_flight` of its handle counts it from acceptance
- * until completionFn has returned.
+ * States of an injection: QUEUED -> WALKED -> COMPLETED, each once. Its handle's flights count it from acceptance until
+ * completionFn has returned; until then the list, with its origin and history, is nobody else's.
  *
  * The thread starts with the first handle, on the back end of who creates it. It sleeps when the queue is empty and is
- * woken once a burst. Locks: `lock` guards queue, handles and counts, and nothing is called with it held. It may be taken
- * with a lane's lock held by nobody.
+ * woken once a burst. Locks: `lock` guards the queue, making and closing handles, and counts; nothing is called with it held.
+ * It may be taken with a lane's lock held by nobody. Who injects or completes takes it for the queue alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -64,9 +64,8 @@ void injector_destroy(struct host *h)
         i->status = STATUS_CANCELLED;
         complete(h, i, PASSIVE_LEVEL);
     }
-    for (size_t n = 0; n < j->handle_count; n++)
+    for (size_t n = 0; n < INJECTION_SLOT_BITS; n++)
         free(j->handles[n]);
-    free(j->handles);
     free(j->room.bytes);
     if (j->work != NULL)
         rt_cond_destroy(j->work);
@@ -76,6 +75,67 @@ void injector_destroy(struct host *h)
         rt_mutex_destroy(j->lock);
     free(j);
     h->injector = NULL;
+}
+
+/* ---- what is in flight */
+
+/* Who waits says so before he looks again, and who changes what he looks at looks for him afterwards: one of the two sees the
+ * other. */
+static void changed(struct injector *j)
+{
+    if (__builtin_expect(__atomic_load_n(&j->waiting, __ATOMIC_SEQ_CST) == 0, 1))
+        return;
+    rt_mutex_lock(j->lock);
+    rt_cond_broadcast(j->done);
+    rt_mutex_unlock(j->lock);
+}
+
+void injection_land(struct injector *j, struct injection_flights *f)
+{
+    __atomic_fetch_add(&f->completed, 1, __ATOMIC_SEQ_CST);
+    changed(j);
+}
+
+void injection_never_flew(struct injector *j, struct injection_flights *f, unsigned count)
+{
+    __atomic_fetch_sub(&f->accepted, count, __ATOMIC_SEQ_CST);
+    changed(j);
+}
+
+static struct injection_flights *flights_of(struct injector *j, const struct injection *i)
+{
+    return i->of == NULL ? &j->bare : i->of_stream ? &i->of->streams : &i->of->packets;
+}
+
+/* Of all handles. The lock is held. All that were completed are read before any that was accepted: where both are the same,
+ * nothing was in flight in between. */
+static struct injection_flights all_flights(const struct injector *j, struct injection_flights *streams)
+{
+    struct injection_flights packets = {0};
+
+    *streams = (struct injection_flights){.completed = __atomic_load_n(&j->bare.completed, __ATOMIC_SEQ_CST)};
+    for (size_t n = 0; n < j->handle_count; n++) {
+        const struct injection_handle *x = injection_handle_at(j, n);
+
+        packets.completed += __atomic_load_n(&x->packets.completed, __ATOMIC_SEQ_CST);
+        streams->completed += __atomic_load_n(&x->streams.completed, __ATOMIC_SEQ_CST);
+    }
+    for (size_t n = 0; n < j->handle_count; n++) {
+        const struct injection_handle *x = injection_handle_at(j, n);
+
+        packets.accepted += __atomic_load_n(&x->packets.accepted, __ATOMIC_SEQ_CST);
+        streams->accepted += __atomic_load_n(&x->streams.accepted, __ATOMIC_SEQ_CST);
+    }
+    streams->accepted += __atomic_load_n(&j->bare.accepted, __ATOMIC_SEQ_CST);
+    return packets;
+}
+
+static UINT64 all_in_flight(const struct injector *j)
+{
+    struct injection_flights streams;
+    const struct injection_flights packets = all_flights(j, &streams);
+
+    return packets.accepted - packets.completed + streams.accepted - streams.completed;
 }
 
 /* ---- walking and completing ------------------------------------------------------------------------------
@@ -112,16 +172,7 @@ static void complete(struct host *h, struct injection *i, KIRQL irql)
     if (i->frame != NULL)
         ndis_frame_let_go(i->frame);
     stream_work_free(i->stream);
-    ndis_history_unref(i->history);
-    ndis_origin_unref(i->origin); /* its frame may be released now */
-    rt_mutex_lock(j->lock);
-    j->counts.completed += !i->of_stream;
-    j->in_flight--;
-    if (i->of != NULL)
-        i->of->in_flight--;
-    if (j->waiting != 0 && (j->in_flight == 0 || (i->of != NULL && i->of->in_flight == 0)))
-        rt_cond_broadcast(j->done);
-    rt_mutex_unlock(j->lock);
+    injection_land(j, flights_of(j, i));
     free(i->header);
     free(i);
 }
@@ -223,11 +274,10 @@ void host_inject_drain(struct host *h)
     struct injector *j = h->injector;
 
     rt_mutex_lock(j->lock);
-    while (j->in_flight != 0) {
-        j->waiting++;
+    __atomic_fetch_add(&j->waiting, 1, __ATOMIC_SEQ_CST);
+    while (all_in_flight(j) != 0)
         rt_cond_wait(j->done, j->lock, RT_FOREVER);
-        j->waiting--;
-    }
+    __atomic_fetch_sub(&j->waiting, 1, __ATOMIC_SEQ_CST);
     rt_mutex_unlock(j->lock);
 }
 
@@ -269,15 +319,18 @@ void injector_queue(struct host *h, struct injection *first, struct injection *l
 void host_injection_counts(struct host *h, struct host_injection_counts *out)
 {
     struct injector *j = h->injector;
+    struct injection_flights packets, streams;
 
     rt_mutex_lock(j->lock);
+    packets = all_flights(j, &streams);
     *out = (struct host_injection_counts){.handles = j->counts.handles,
-                                          .injected = j->counts.injected,
-                                          .completed = j->counts.completed,
+                                          .injected = packets.accepted,
+                                          .completed = packets.completed,
                                           .capped = j->counts.capped,
                                           .emitted = __atomic_load_n(&j->counts.emitted, __ATOMIC_RELAXED),
                                           .lost = __atomic_load_n(&j->counts.lost, __ATOMIC_RELAXED),
-                                          .in_flight = j->in_flight};
+                                          .in_flight = packets.accepted - packets.completed +
+                                                       streams.accepted - streams.completed};
     rt_mutex_unlock(j->lock);
     out->frames_kept = ndis_frames_kept(h->frames);
     out->frames_copied = ndis_frames_copied(h->frames);

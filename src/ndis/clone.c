@@ -36,11 +36,11 @@ static bool room_make(struct room *r, size_t buffers, size_t mdls, size_t more)
 {
     const size_t head = ALIGNED(sizeof(struct ndis_block)), nbs = buffers * sizeof(NET_BUFFER);
     const size_t size = head + nbs + ALIGNED(mdls * sizeof(MDL));
-    char *p = malloc(size + more); /* not calloc(), which passes the thread's own free blocks by */
+    char *p = malloc(size + more);
 
     if (p == NULL)
         return false;
-    memset(p, 0, size + more);
+    ndis_clear(p, size + more);
     r->block = (struct ndis_block *)p;
     r->block->buffers = r->buffers = (NET_BUFFER *)(p + head);
     r->mdls = (MDL *)(p + head + nbs);

@@ -227,13 +227,6 @@ static __attribute__((noinline)) bool reserve(struct ndis_frame *f, uint32_t siz
     return f->memory != NULL;
 }
 
-/* By the C library, which is faster here than what GCC would write in its place (rep stos). */
-static void clear_bytes(void *at, size_t size)
-{
-    __asm__("" : "+r"(size));
-    memset(at, 0, size);
-}
-
 struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, uint32_t size, uint32_t ip_at)
 {
     struct ndis_frame *f = a_free_one(r);
@@ -249,7 +242,7 @@ struct ndis_frame *ndis_frame_take(struct ndis_frames *r, const uint8_t *bytes, 
     } else if (__builtin_expect(f->ip_at != ip_at, 0)) {
         place(f, ip_at);
     }
-    clear_bytes(f, offsetof(struct ndis_frame, room)); /* block and nb */
+    ndis_clear(f, offsetof(struct ndis_frame, room)); /* block and nb */
     ndis_block_begin(&f->block, NDIS_MADE_FRAME, NDIS_BY_NDIS, NULL);
     f->block.release = released;
     f->block.nbl.FirstNetBuffer = &f->nb;
@@ -309,8 +302,10 @@ bool ndis_frame_done(struct ndis_frame *f)
         keep(f);
         return true;
     }
-    if (f->block.origin == &f->own) /* nobody but us can take a reference now */
+    if (f->block.origin == &f->own || f->block.lent_origin) /* nobody but us can take a reference now */
         f->block.origin = NULL;
+    if (f->block.lent_history)
+        f->block.history = NULL;
     clear(f);
     f->next = r->free;
     r->free = f;

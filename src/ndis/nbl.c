@@ -308,7 +308,6 @@ void ndis_nbl_give_history(NET_BUFFER_LIST *nbl, struct ndis_history *h)
     if (b == NULL)
         return;
     was = b->lent_history ? NULL : b->history;
-    __atomic_store_n(&h->references, 2, __ATOMIC_RELAXED);
     b->history = h;
     b->lent_history = false;
     ndis_history_unref(was);

@@ -90,7 +90,7 @@ uint64_t ndis_history_last(const struct ndis_history *h);   /* the handle of the
 /* So many more injections lie behind its last one, of packets of which lists say nothing; before: whose. */
 void ndis_history_age(struct ndis_history *h, uint32_t more, uint64_t before);
 void ndis_nbl_set_history(NET_BUFFER_LIST *nbl, struct ndis_history *h); /* takes its own reference */
-/* It takes over a reference of two that there are from now on: nobody but the caller has h yet. */
+/* It takes over the caller's reference. */
 void ndis_nbl_give_history(NET_BUFFER_LIST *nbl, struct ndis_history *h);
 /* INJ-14. *context is set in the two SELF states. */
 enum ndis_injected {

@@ -34,8 +34,8 @@ struct nt_thread {            /* PETHREAD and PKTHREAD */
     uint64_t whose;                /* rt_carried()->nt_self: of the threads that had that self, which */
     uint64_t id;                   /* a multiple of 4 */
     uint64_t process;              /* id of the process it belongs to */
-    uint16_t processor;
-    LIST_ENTRY mutants; /* held; k->dispatch */
+    uint16_t processor;            /* less than the kernel has */
+    LIST_ENTRY mutants;            /* held; k->dispatch */
     int priority, base_increment;
     KAFFINITY affinity;           /* 0: any */
     int no_apcs, no_special_apcs; /* critical and guarded regions; its own thread's */

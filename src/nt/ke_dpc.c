@@ -134,7 +134,7 @@ uint16_t nt_processor(struct nt *k)
 {
     struct nt_thread *me = nt_thread_current(k);
 
-    return me == NULL ? 0 : (uint16_t)(me->processor % k->processors);
+    return me == NULL ? 0 : me->processor;
 }
 
 bool nt_dpc_prepare(struct nt *k, const KDPC *dpc, uint16_t processor)
