@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "api/internal.h"
+#include "bfe/access.h"
 #include "rt/rt.h"
 
 struct listing {
@@ -214,16 +215,21 @@ static void *block_of(const struct host_endpoint_info *e, size_t count, bool poi
 /* ---- the doors --------------------------------------------------------------------------------------------
  */
 
-/* STATUS_SUCCESS: the engine handle is open, and there is a host. */
-static NTSTATUS enter(enum api_flavour flavour, HANDLE engineHandle, struct api_context **c)
+/* STATUS_SUCCESS: the engine handle is open, its user has that right to all endpoints (FWPM_ACTRL_*; 0: none is
+ * needed), and there is a host. */
+static NTSTATUS enter(enum api_flavour flavour, HANDLE engineHandle, UINT32 right, struct api_context **c)
 {
     struct api_call call;
     NTSTATUS status = api_enter(flavour, engineHandle, &call);
 
     if (status != STATUS_SUCCESS)
         return status;
+    if (right != 0)
+        status = bfe_security_check(call.session, BFE_SECURED_ENDPOINT, right);
     *c = call.context;
     api_leave(&call);
+    if (status != STATUS_SUCCESS)
+        return status;
     return api_host(*c) != NULL ? STATUS_SUCCESS : STATUS_FWP_TCPIP_NOT_READY;
 }
 
@@ -240,7 +246,7 @@ NTSTATUS api_FwpsAleEndpointCreateEnumHandle0(enum api_flavour flavour, HANDLE e
     if (enumHandle == NULL)
         return STATUS_FWP_NULL_POINTER;
     *enumHandle = NULL;
-    status = enter(flavour, engineHandle, &c);
+    status = enter(flavour, engineHandle, FWPM_ACTRL_ENUM, &c);
     if (status == STATUS_SUCCESS)
         status = template_check(enumTemplate);
     if (status != STATUS_SUCCESS)
@@ -292,7 +298,7 @@ NTSTATUS api_FwpsAleEndpointEnum0(enum api_flavour flavour, HANDLE engineHandle,
         return STATUS_FWP_NULL_POINTER;
     *entries = NULL;
     *numEntriesReturned = 0;
-    status = enter(flavour, engineHandle, &c);
+    status = enter(flavour, engineHandle, FWPM_ACTRL_READ, &c);
     if (status != STATUS_SUCCESS)
         return status;
     t = api_endpoint_lists(c);
@@ -318,7 +324,7 @@ NTSTATUS api_FwpsAleEndpointDestroyEnumHandle0(enum api_flavour flavour, HANDLE 
     struct api_endpoint_lists *t;
     struct listing **at, *e;
     struct api_context *c;
-    NTSTATUS status = enter(flavour, engineHandle, &c);
+    NTSTATUS status = enter(flavour, engineHandle, 0, &c);
 
     if (status != STATUS_SUCCESS)
         return status;
@@ -343,7 +349,7 @@ NTSTATUS api_FwpsAleEndpointGetById0(enum api_flavour flavour, HANDLE engineHand
     if (properties == NULL)
         return STATUS_FWP_NULL_POINTER;
     *properties = NULL;
-    status = enter(flavour, engineHandle, &c);
+    status = enter(flavour, engineHandle, FWPM_ACTRL_READ, &c);
     if (status != STATUS_SUCCESS)
         return status;
     if (endpointId != 0)

@@ -146,13 +146,11 @@ CONTEXT_GET(3)
         API_SESSION_CALL(flavour, engineHandle, SECURITY_SET(secured, key));                                 \
     }
 #define CONTAINER_SECURITY(name, secured)                                                                    \
-    NTSTATUS api_Fwpm##name##GetSecurityInfo0(enum api_flavour flavour, HANDLE engineHandle,                 \
-                                              SECURITY_PARTS_OUT)                                            \
+    NTSTATUS api_##name##GetSecurityInfo0(enum api_flavour flavour, HANDLE engineHandle, SECURITY_PARTS_OUT) \
     {                                                                                                        \
         API_SESSION_CALL(flavour, engineHandle, SECURITY_GET(secured, NULL));                                \
     }                                                                                                        \
-    NTSTATUS api_Fwpm##name##SetSecurityInfo0(enum api_flavour flavour, HANDLE engineHandle,                 \
-                                              SECURITY_PARTS_IN)                                             \
+    NTSTATUS api_##name##SetSecurityInfo0(enum api_flavour flavour, HANDLE engineHandle, SECURITY_PARTS_IN)  \
     {                                                                                                        \
         API_SESSION_CALL(flavour, engineHandle, SECURITY_SET(secured, NULL));                                \
     }
@@ -163,7 +161,8 @@ OBJECT_SECURITY(SubLayer, BFE_SUBLAYER)
 OBJECT_SECURITY(Layer, BFE_LAYER)
 OBJECT_SECURITY(Callout, BFE_CALLOUT)
 OBJECT_SECURITY(Filter, BFE_FILTER)
-CONTAINER_SECURITY(Engine, BFE_SECURED_ENGINE)
-CONTAINER_SECURITY(NetEvents, BFE_NET_EVENT)
-CONTAINER_SECURITY(Connection, BFE_SECURED_CONNECTION)
-CONTAINER_SECURITY(vSwitchEvents, BFE_SECURED_VSWITCH_EVENT)
+CONTAINER_SECURITY(FwpmEngine, BFE_SECURED_ENGINE)
+CONTAINER_SECURITY(FwpmNetEvents, BFE_NET_EVENT)
+CONTAINER_SECURITY(FwpmConnection, BFE_SECURED_CONNECTION)
+CONTAINER_SECURITY(FwpmvSwitchEvents, BFE_SECURED_VSWITCH_EVENT)
+CONTAINER_SECURITY(FwpsAleEndpoint, BFE_SECURED_ENDPOINT)

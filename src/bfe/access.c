@@ -340,6 +340,17 @@ static NTSTATUS check_node(struct bfe_session *s, const struct node *n, UINT32 r
     return status;
 }
 
+NTSTATUS bfe_security_check(struct bfe_session *s, unsigned secured, UINT32 right)
+{
+    NTSTATUS status = bfe_enter_read(s);
+
+    if (status != STATUS_SUCCESS)
+        return status;
+    status = bfe_access_check_container(s, secured, right);
+    bfe_leave_read(s);
+    return status;
+}
+
 NTSTATUS bfe_security_get(struct bfe_session *s, unsigned secured, const GUID *key, UINT32 info, SID **owner,
                           SID **group, ACL **dacl, ACL **sacl, void **sd)
 {

@@ -17,8 +17,12 @@ enum bfe_secured {
     BFE_SECURED_ENGINE = BFE_KINDS,
     BFE_SECURED_CONNECTION,
     BFE_SECURED_VSWITCH_EVENT,
+    BFE_SECURED_ENDPOINT, /* the host's, as programs list them */
     BFE_SECURED_COUNT,
 };
+
+/* May the session's caller do that with all of a container's (a right of FWPM_ACTRL_*)? STATUS_ACCESS_DENIED. */
+NTSTATUS bfe_security_check(struct bfe_session *s, unsigned secured, UINT32 right);
 
 /*
  * A copy of the descriptor: *sd is one block (bfe_free), the other four point into it and may be NULL

@@ -13,6 +13,7 @@
 #include "ale_user.h"
 #include "api/api.h"
 #include "api_side.h"
+#include "bfe/access.h"
 #include "bfe_lab.h"
 #include "host_lab.h"
 #include "winerror.h"
@@ -159,6 +160,36 @@ static void ALE_39_endpoints_are_listed(void **state)
     assert_int_equal(ale_user_get(f->engine, handle, &one), (UINT32)FWP_E_NOT_FOUND);
 }
 
+/* Who may list endpoints is said of all of them together. */
+static void ALE_39_listing_endpoints_is_allowed_or_not(void **state)
+{
+    struct fixture *f = *state;
+    FWPS_ALE_ENDPOINT_PROPERTIES0 **e, *one;
+    ACL nobody = {.AclRevision = ACL_REVISION, .AclSize = sizeof nobody}, *dacl, *again;
+    void *descriptor, *other;
+    HANDLE h, none;
+    UINT32 n;
+
+    LAB_OUT(&f->host, .sport = 4000, .dport = 53);
+    assert_int_equal(ale_user_create(f->engine, NULL, &h), 0);
+    assert_int_equal(ale_user_security(f->engine, &dacl, &descriptor), 0);
+    assert_true(dacl->AceCount > 0); /* the engine's, inherited */
+    assert_int_equal(ale_user_secure(f->engine, &nobody), 0);
+    assert_int_equal(ale_user_create(f->engine, NULL, &none), ERROR_ACCESS_DENIED);
+    assert_int_equal(ale_user_enum(f->engine, h, 1, &e, &n), ERROR_ACCESS_DENIED);
+    assert_int_equal(ale_user_get(f->engine, f->host.events[0].endpoint_id, &one), ERROR_ACCESS_DENIED);
+    assert_int_equal(ale_user_destroy(f->engine, h), 0);
+    assert_int_equal(bfe_security_set(f->bfe.kernel, BFE_SECURED_ENDPOINT, NULL,
+                                      DACL_SECURITY_INFORMATION | UNPROTECTED_DACL_SECURITY_INFORMATION, NULL,
+                                      NULL, &nobody),
+                     STATUS_SUCCESS); /* what is inherited, again */
+    assert_int_equal(ale_user_security(f->engine, &again, &other), 0);
+    assert_int_equal(again->AceCount, dacl->AceCount);
+    assert_int_equal(listed(f, NULL, NULL), 1);
+    api_user_side.free_memory(&descriptor);
+    api_user_side.free_memory(&other);
+}
+
 /* ---- flows and options ------------------------------------------------------------------------------------
  */
 
@@ -242,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ALE_39_endpoints_are_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(ALE_39_listing_endpoints_is_allowed_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(flows_through_the_exported_functions, setup, teardown),
         cmocka_unit_test_setup_teardown(options_have_statuses_of_their_own, setup, teardown),
     };

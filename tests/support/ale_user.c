@@ -23,3 +23,18 @@ UINT32 ale_user_get(HANDLE engine, UINT64 id, FWPS_ALE_ENDPOINT_PROPERTIES0 **p)
 {
     return FwpsAleEndpointGetById0(engine, id, p);
 }
+
+UINT32 ale_user_security(HANDLE engine, ACL **dacl, void **descriptor)
+{
+    PSID owner, group;
+    ACL *sacl;
+
+    return FwpsAleEndpointGetSecurityInfo0(engine, DACL_SECURITY_INFORMATION, &owner, &group, dacl, &sacl,
+                                           descriptor);
+}
+
+UINT32 ale_user_secure(HANDLE engine, const ACL *dacl)
+{
+    return FwpsAleEndpointSetSecurityInfo0(
+        engine, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, NULL, NULL, dacl, NULL);
+}

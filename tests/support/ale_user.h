@@ -10,5 +10,8 @@ UINT32 ale_user_enum(HANDLE engine, HANDLE e, UINT32 wanted, FWPS_ALE_ENDPOINT_P
                      UINT32 *count);
 UINT32 ale_user_destroy(HANDLE engine, HANDLE e);
 UINT32 ale_user_get(HANDLE engine, UINT64 id, FWPS_ALE_ENDPOINT_PROPERTIES0 **p);
+/* The DACL of all endpoints, and the descriptor that it is in. */
+UINT32 ale_user_security(HANDLE engine, ACL **dacl, void **descriptor);
+UINT32 ale_user_secure(HANDLE engine, const ACL *dacl);
 
 #endif
