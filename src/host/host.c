@@ -185,17 +185,27 @@ static __attribute__((noinline)) void tick(struct host *h, UINT64 now_ns)
     }
 }
 
+static inline bool is_tick(const struct host *h, UINT64 now_ns)
+{
+    return now_ns >> TICK_SHIFT != h->now_ns >> TICK_SHIFT;
+}
+
 static inline void advance(struct host *h, UINT64 now_ns)
 {
-    UINT64 before = h->now_ns;
+    bool ticks;
 
-    if (now_ns <= before)
+    if (now_ns <= h->now_ns)
         return;
+    ticks = is_tick(h, now_ns);
     h->now_ns = now_ns;
-    if (__builtin_expect(__atomic_load_n(&h->streams->dead, __ATOMIC_RELAXED) != NULL, 0))
-        streams_reap(h);
-    if (__builtin_expect(now_ns >> TICK_SHIFT != before >> TICK_SHIFT, 0))
+    streams_reap(h);
+    if (__builtin_expect(ticks, 0))
         tick(h, now_ns);
+}
+
+bool host_advance_due(const struct host *h, UINT64 now_ns)
+{
+    return is_tick(h, now_ns) || __atomic_load_n(&h->streams->dead, __ATOMIC_RELAXED) != NULL;
 }
 
 void host_advance(struct host *h, UINT64 now_ns)

@@ -75,11 +75,13 @@ void path_blocked(const struct answer *a, struct host_outcome *out)
 }
 
 /*
- * Which layers have filters, read once a frame, and again behind each layer that has some: a callout may have
- * changed the policy. Most layers have none, and a step there is this one bit.
+ * Which layers are to be asked, for they have filters, read once a frame, and again behind each layer that has some: a
+ * callout may have changed the policy.
  */
 static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among, UINT64 generation)
 {
+    const struct host_observer *o = &l->host->config.observer;
+    const bool all = o->classified != NULL && !o->decisions_only; /* who hears of empty layers, too */
     const struct engine_filter *const *filters;
     const struct engine_snapshot *snapshot;
 
@@ -95,8 +97,8 @@ static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among,
     l->busy[0] = l->busy[1] = 0;
     for (unsigned role = 0; role < LAYER_ROLES; role++)
         for (unsigned six = 0; six < 2; six++)
-            if (engine_snapshot_filters(snapshot, layer_id((enum host_layer)role, six ? 6 : 4), &filters) !=
-                0)
+            if (all || engine_snapshot_filters(snapshot, layer_id((enum host_layer)role, six ? 6 : 4),
+                                               &filters) != 0)
                 l->busy[six] |= 1u << role;
     engine_unpin(l->reader);
     short_ways_make(l);
@@ -131,14 +133,12 @@ static void settled(struct lane *l, bool six, enum host_layer role, bool depends
     short_ways_make(l);
 }
 
-bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
+bool path_ask(struct scene *s, enum host_layer role, struct host_outcome *out)
 {
-    const uint8_t epoch = s->lane->short_epoch;
+    struct lane *l = s->lane;
+    const uint8_t epoch = l->short_epoch;
     struct answer a;
 
-    if ((s->lane->busy[s->version == 6] >> role & 1) == 0 &&
-        (s->host->config.observer.classified == NULL || s->host->config.observer.decisions_only))
-        return true;
     if (indicate(s, role, &a)) {
         path_blocked(&a, out);
         return false;
@@ -147,9 +147,9 @@ bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
     if (a.steady)
         s->steady |= 1u << role;
     if (a.settled)
-        settled(s->lane, s->version == 6, role, a.depends);
-    busy_notice(s->lane);
-    if (__builtin_expect(s->lane->short_epoch != epoch, 0))
+        settled(l, s->version == 6, role, a.depends);
+    busy_notice(l);
+    if (__builtin_expect(l->short_epoch != epoch, 0))
         s->steady = 0;
     return true;
 }
@@ -447,7 +447,7 @@ static void loopback(struct scene *s, struct host_outcome *out)
     out->sender_flow_id = sender;
 }
 
-static void scene_of(struct scene *s, struct lane *l, const struct host_frame *f, const struct ahead *a)
+void path_scene_of(struct scene *s, struct lane *l, const struct host_frame *f, const struct ahead *a)
 {
     size_t size = sizeof(*s);
 
@@ -461,59 +461,6 @@ static void scene_of(struct scene *s, struct lane *l, const struct host_frame *f
     s->follows = f->follows || l->host->config.live;
     s->interface = a->interface;
     s->likely = a->flow;
-}
-
-/* As path_find(): short_way() has seen that the flow needs nothing, and nothing is unsent. Unless another thread has come
- * while somebody was told. */
-static void find_again(struct scene *s, const struct ahead *a, struct host_outcome *out)
-{
-    struct host_flow *f = a->flow;
-    const bool opened_in = (f->flags & FLOW_INBOUND) != 0;
-    struct ale_view v = {0};
-
-    lane_enter(s->lane);
-    if (__builtin_expect(f->id != a->flow_id || f->state != ALE_AUTHORIZED || f->reasons != 0 ||
-                             (f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE)) != 0,
-                         0)) {
-        lane_leave(s->lane);
-        (void)path_find(s, &v, out);
-        return;
-    }
-    s->flow = f;
-    s->flow_id = out->flow_id = f->id;
-    s->endpoint = ale_endpoint_at(s->lane, f->endpoint);
-    s->connection_direction = opened_in ? FWP_DIRECTION_INBOUND : FWP_DIRECTION_OUTBOUND;
-    out->answers = path_inbound(s) != opened_in;
-    lane_leave(s->lane);
-}
-
-/* A segment that left the short way: the rest of the long one. */
-static __attribute__((noinline)) void rest_of_tcp(struct lane *l, const struct host_frame *f,
-                                                  const struct ahead *a, bool in, struct tcp_result *r,
-                                                  struct host_outcome *out)
-{
-    struct scene s;
-    struct walk w;
-
-    scene_of(&s, l, f, a);
-    walk_begin(&w, l->host, f->number, f->packet);
-    s.walk = &w;
-    path_scene(&s, f->packet, in);
-    s.home = a->home;
-    if (in)
-        out->inbound = true;
-    else
-        out->outbound = true;
-    find_again(&s, a, out);
-    if (in) {
-        lane_enter(l);
-        path_passed(&s);
-        lane_leave(l);
-        path_tcp_went_in(&s, r, out);
-    } else {
-        path_tcp_going_out(&s, r, out);
-    }
-    walk_end(&w, out);
 }
 
 /* What was on its way out comes back to this host. */
@@ -636,7 +583,7 @@ static __attribute__((noinline)) void long_way(struct lane *l, const struct host
     struct walk w;
     bool in = to_us;
 
-    scene_of(&s, l, f, a);
+    path_scene_of(&s, l, f, a);
     walk_begin(&w, l->host, f->number, p);
     s.walk = &w;
     if (p->version == 0 || a->course == COURSE_THROUGH || a->course == COURSE_NOWHERE)
@@ -664,8 +611,8 @@ void paths_frame(struct lane *l, const struct host_frame *f, struct host_outcome
             taken = SHORT_PASSED;
         lane_leave(l);
     }
-    if (taken == SHORT_NO)
-        long_way(l, f, a, out);
-    else if (taken == SHORT_TCP)
-        rest_of_tcp(l, f, a, to_us, &r, out);
+    if (taken == SHORT_PASSED ||
+        (taken != SHORT_NO && path_known(l, f, a, to_us, taken == SHORT_TCP ? &r : NULL, out)))
+        return;
+    long_way(l, f, a, out);
 }

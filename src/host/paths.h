@@ -11,6 +11,7 @@
  *   paths_icmp.c     ICMP errors, which quote a packet and never meet ALE
  *   paths_forward.c  what passes through
  *   paths_discard.c  what the stack itself discards, where and why
+ *   paths_known.c    the way of a flow's packet that ALE has nothing to say about
  *   paths_memory.c   tuples of which later frames must know
  *   paths_short.c    the short way of packets that nobody wants to be asked about
  *   paths_refused.c  the short way of datagrams that are refused once more
@@ -27,11 +28,17 @@
 
 /* Points the scene at a packet: tuple, direction. Interface, loopback and the rest are the caller's. */
 void path_scene(struct scene *s, const struct wire_packet *p, bool inbound);
+/* A frame's scene, without its packet's tuple. */
+void path_scene_of(struct scene *s, struct lane *l, const struct host_frame *f, const struct ahead *a);
 /* The key of the scene's flow; what its own echo or multicast flow would have. */
 void path_key(const struct scene *s, struct host_flow_key *key);
 
-/* One layer. False: blocked, and the outcome says so. */
-bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out);
+/* One layer. False: blocked, and the outcome says so. Most layers have no filters, and a step there is this one bit. */
+bool path_ask(struct scene *s, enum host_layer role, struct host_outcome *out);
+static inline bool path_step(struct scene *s, enum host_layer role, struct host_outcome *out)
+{
+    return (s->lane->busy[s->version == 6] >> role & 1) == 0 || path_ask(s, role, out);
+}
 /* The outcome of a packet that this answer drops. */
 void path_blocked(const struct answer *a, struct host_outcome *out);
 bool path_consequence(struct host_outcome *out, enum host_note note); /* false */
@@ -89,6 +96,9 @@ void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
 /* Of packets that a driver sends, below the transport that made them: after path_find() (INJ-11). */
 void path_tcp_injected(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out);
+/* paths_in.c, paths_out.c: a datagram, as those of TCP above. */
+void path_datagram_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
+void path_datagram_out(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_icmp_error_in(struct scene *s, struct host_outcome *out);
 void path_icmp_error_out(struct scene *s, struct host_outcome *out);
 
@@ -137,7 +147,8 @@ void short_ways_make(struct lane *l);
 /* All marks are void. With the lane held. */
 void short_forget(struct lane *l);
 enum short_result {
-    SHORT_NO,     /* nothing was done: the long way */
+    SHORT_NO,    /* nothing was done: the long way */
+    SHORT_KNOWN, /* the same, but the flow needs nothing, nor is there anything about it that its way hangs on */
     SHORT_PASSED, /* the outcome is written */
     SHORT_TCP     /* r is tcp_segment()'s, and brings more about: path_tcp_went_in(), path_tcp_going_out() */
 };
@@ -146,6 +157,13 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
                             struct tcp_result *r, struct host_outcome *out);
 /* The frame's packet went the long way: was it one that the next one need not go? */
 void short_note(struct scene *s, const struct host_outcome *out);
+
+/* ---- paths_known.c */
+
+/* The layers of a frame whose flow short_way() has seen; `a` is of it. r: NULL: all of them (SHORT_KNOWN); else those
+ * behind tcp_segment() (SHORT_TCP). False: r is NULL, the flow is another than it was, and nothing was done. */
+bool path_known(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,
+                struct tcp_result *r, struct host_outcome *out);
 
 /* ---- paths_refused.c */
 

@@ -60,7 +60,7 @@ static void group_in(struct scene *s, struct host_outcome *out)
 
 /* ---- datagrams */
 
-static void datagram_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
+void path_datagram_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
     if (!path_admit(s, v, out))
         return;
@@ -124,7 +124,7 @@ static void transport_in(struct scene *s, struct host_outcome *out)
     else if (v.tcp)
         path_tcp_in(s, &v, out);
     else
-        datagram_in(s, &v, out);
+        path_datagram_in(s, &v, out);
     if (p->cut && out->fate == HOST_PASSED)
         out->note = HOST_NOTE_CUT;
 }

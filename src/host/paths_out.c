@@ -63,10 +63,15 @@ static void maybe_group_copy(const struct scene *s, struct host_outcome *out)
         out->looped = group_copy(s);
 }
 
-void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out)
+void path_datagram_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
     datagram_out(s, v, out);
     maybe_group_copy(s, out);
+}
+
+void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out)
+{
+    path_datagram_out(s, v, out);
 }
 
 static void transport_out(struct scene *s, struct host_outcome *out)
@@ -85,12 +90,10 @@ static void transport_out(struct scene *s, struct host_outcome *out)
     }
     if (!path_find(s, &v, out))
         return;
-    if (v.tcp) {
+    if (v.tcp)
         path_tcp_out(s, &v, out);
-    } else {
-        datagram_out(s, &v, out);
-        maybe_group_copy(s, out);
-    }
+    else
+        path_datagram_out(s, &v, out);
     if (p->cut && out->fate == HOST_PASSED)
         out->note = HOST_NOTE_CUT;
 }

@@ -202,16 +202,16 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
         return SHORT_NO;
     if (tcp && flow->state == ALE_DENIED && refused(l, flow, in, out))
         return SHORT_PASSED;
-    if (tcp &&
-        __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
-        return SHORT_NO;
     ale_policy_notice(l);
     if (!is_settled(l, flow, a->interface))
         return SHORT_NO;
+    if (tcp &&
+        __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
+        return SHORT_KNOWN;
     asked = l->short_ways[way_number(tcp, in, p->version == 6, p->mac_at != UINT32_MAX)].with;
     marked = is_marked(l, flow, in) && !engine_observes_permits(l->host->config.engine);
     if (!asked->known[marked] || (!tcp && !marked)) /* UDP: perhaps to a group */
-        return SHORT_NO;
+        return SHORT_KNOWN;
     if (tcp) {
         tcp_segment(l, flow, p, !in, r);
         if ((flow->flags & FLOW_ESTABLISHED) != 0)

@@ -31,6 +31,7 @@ int streams_create(struct host *h)
     if (all == NULL)
         return -ENOMEM;
     h->streams = all;
+    stream_look_prepare(h);
     return rt_mutex_create(&all->lock);
 }
 
@@ -226,13 +227,11 @@ static void tell_ended(struct stream *st)
     st->told = true;
 }
 
-void streams_reap(struct host *h)
+void streams_reap_slow(struct host *h)
 {
     struct streams *all = h->streams;
     struct stream *st, *due = NULL, **at;
 
-    if (all->active != 0 || __atomic_load_n(&all->dead, __ATOMIC_RELAXED) == NULL)
-        return;
     rt_mutex_lock(all->lock);
     for (at = &all->dead; (st = *at) != NULL;) {
         if (st->inside != 0) {
@@ -363,15 +362,20 @@ static void nothing(struct stream_run *r, void *ctx)
     (void)ctx;
 }
 
-/* The stages of both directions, if they may be others than they were. False: no memory. */
-static bool renew(struct scene *s, struct stream *st)
+/* Can the stages of both directions be others than they were? */
+static inline bool is_renewed(const struct host *h, const struct stream *st)
+{
+    return st->dir[0].set != NULL && st->seen == engine_version(h->config.engine) &&
+           st->seen_generation == engine_callout_generation(h->config.engine);
+}
+
+/* False: no memory. */
+static __attribute__((noinline)) bool renew(struct scene *s, struct stream *st)
 {
     struct host *h = s->host;
     const UINT64 version = engine_version(h->config.engine);
     const UINT64 generation = engine_callout_generation(h->config.engine);
 
-    if (st->dir[0].set != NULL && st->seen == version && st->seen_generation == generation)
-        return true;
     for (int dir = 0; dir < 2; dir++)
         if (st->dir[dir].run == NULL && !stream_enter(s, st, dir, nothing, NULL, NULL))
             return false;
@@ -415,7 +419,7 @@ struct stream *stream_of(struct scene *s)
     rt_mutex_unlock(all->lock);
     if (st == NULL && indicate_stream_asks(s))
         st = make(s);
-    if (st == NULL || !renew(s, st))
+    if (st == NULL || (!is_renewed(h, st) && !renew(s, st)))
         return NULL;
     if (all->joined) { /* STR-28 */
         all->joined = false;
@@ -584,6 +588,8 @@ static void report_fed(const struct stream *st, int dir, const struct feed *f, s
     out->waiting = d->waiting;
     out->same = !st->dropped && d->waiting == 0 && t->same == f->size && t->injected == 0 &&
                 t->removed == 0 && t->removed_by == 0 && t->holes == (f->lost != 0) && t->marks == marks;
+    if (out->same)
+        return;
     if ((f->size != 0 || marks != 0) && d->waiting == 0 && t->removed_by != 0 && !t->several &&
         t->same + t->injected + t->marks == 0 && !st->dropped)
         out->removed_by = t->removed_by;
@@ -612,9 +618,9 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
         out->waiting = d->waiting + size;
         return;
     }
-    if (!stream_enter(s, st, dir, feed_in, &f, &out->depends))
-        return;
-    report_fed(st, dir, &f, out);
+    if ((lost == 0 && stream_look(s, st, dir, bytes, size, flags)) ||
+        stream_enter(s, st, dir, feed_in, &f, &out->depends))
+        report_fed(st, dir, &f, out);
 }
 
 /* ---- the end */

@@ -31,9 +31,10 @@ struct stream_stage {
 struct stream_set {
     struct stream_set *chain; /* streams.sets */
     UINT32 references, count;
-    bool depends; /* some filter's match hangs on what is unknown */
-    bool edits;   /* some stage may change what passes */
-    bool asks;    /* some stage has a callout */
+    bool depends;  /* some filter's match hangs on what is unknown */
+    bool edits;    /* some stage may change what passes */
+    bool asks;     /* some stage has a callout */
+    bool inspects; /* there is one stage, an inspection of a callout, whatever is unknown */
     struct stream_stage stages[];
 };
 #define STREAM_STAGES 64u /* lighter ones of a longer list are not asked: counted */
@@ -163,8 +164,11 @@ struct streams {
     UINT64 since_newest;              /* flows from this one on are there longer than no filter */
     struct stream_common common[2];   /* v4, v6; of that version and generation */
     struct host_stream_counts counts; /* atomic, each */
-    bool joined;   /* a callout may join flows that are there: they are to be authorized again */
-    UINT64 unseen; /* stages beyond STREAM_STAGES */
+    bool joined;                /* a callout may join flows that are there: they are to be authorized again */
+    UINT64 unseen;              /* stages beyond STREAM_STAGES */
+    struct engine_request look; /* stream_look()'s; what is the same for all stands there from the start */
+    struct engine_flow look_flow;
+    UINT64 looked; /* pieces that it was taken for */
 };
 
 struct stream_run {
@@ -173,7 +177,7 @@ struct stream_run {
     int dir;
     struct stream_run *outer;
     struct scene *s;
-    const struct engine_request *request;
+    struct engine_request *request;
     unsigned asking; /* the stage whose callout runs, while one does; UINT_MAX */
     bool depends;
     bool asked; /* a callout was */
@@ -201,7 +205,14 @@ static inline void streams_new_flow(struct lane *l)
 int streams_create(struct host *h); /* h->streams: 0 or -ENOMEM */
 void streams_destroy(struct host *h);
 /* Who has the turn and is in no pipeline: frees what has ended. */
-void streams_reap(struct host *h);
+void streams_reap_slow(struct host *h);
+static inline void streams_reap(struct host *h)
+{
+    const struct streams *all = h->streams;
+
+    if (__builtin_expect(__atomic_load_n(&all->dead, __ATOMIC_RELAXED) != NULL, 0) && all->active == 0)
+        streams_reap_slow(h);
+}
 /* A reference that keeps it from being freed; NULL: no such flow has one. Any thread. */
 struct stream *stream_hold(struct host *h, UINT64 flow_id);
 void stream_let(struct stream *st);
@@ -250,10 +261,17 @@ void stream_out(struct stream_run *r, struct stream_chunk *c); /* to the sink; f
 void stream_owe(struct stream_run *r, unsigned k, bool opens); /* a deferral */
 void stream_hold_again(struct stream_run *r);                  /* the sink hears whether some place defers */
 void stream_work(struct stream_run *r, unsigned k);
-/* Enters: fn runs with the pipeline its own, the stages up to date; then what came meanwhile. s: a scene of the
- * stream's. */
+/* This one has come to the only stage, which has nothing and waits for nothing. */
+void stream_work_alone(struct stream_run *r, struct stream_chunk *c);
+/* stream_enter.c. Enters: fn runs with the pipeline its own, the stages up to date; then what came meanwhile. s: a scene of
+ * the stream's. */
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
                   void *ctx, bool *depends);
+void stream_look_prepare(struct host *h); /* once, for h->streams */
+/* stream_feed()'s work for a piece (bytes, or one mark) that a single inspection is shown; nothing depends on what is
+ * unknown. False: it is another case, and nothing has happened. */
+bool stream_look(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
+                 UINT32 flags);
 /* stream_fault.c */
 enum stream_fault {
     STREAM_LEFT_ALONE,

@@ -179,6 +179,7 @@ static struct stream_set *set_of(struct host *h, const struct engine_stage *stag
                      (stages[i].kind != ENGINE_STAGE_PERMIT && stages[i].kind != ENGINE_STAGE_INSPECTION);
         set->asks = set->asks || stages[i].slot != NULL;
     }
+    set->inspects = count == 1 && !depends && stages[0].kind == ENGINE_STAGE_INSPECTION && set->asks;
     set->chain = all->sets;
     all->sets = set;
     know_parties(h, set);

@@ -179,7 +179,7 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     struct stream_dir *d = &st->dir[r->dir];
     struct stream_place *p = &d->places[k];
     const struct stream_stage *stage = &d->set->stages[k];
-    struct engine_request q = *r->request;
+    const bool inspects = stage->is.kind == ENGINE_STAGE_INSPECTION;
     FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE, .flags = flags};
     enum engine_stage_answer answered;
     struct stream_shown shown;
@@ -195,16 +195,16 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
         return GO_ON;
     }
     *enforced = shown.size;
-    q.layer_data = &shown.io;
+    r->request->layer_data = &shown.io; /* read before the callout runs, which may ask the next stage */
     p->fresh = p->again = false;
     p->asking = true;
     r->asking = k;
     r->asked = true;
     r->put = false;
-    clones = clones_of(p, k);
+    clones = inspects ? 0 : clones_of(p, k);
     indicate_count(r->s);
     stream_count(&r->host->streams->counts.indicated, shown.size);
-    answered = engine_stage_ask(r->s->lane->reader, &q, &stage->is, &out);
+    answered = engine_stage_ask(r->s->lane->reader, r->request, &stage->is, &out);
     ale_classified(r->s);
     r->asking = UINT_MAX;
     p->asking = false;
@@ -215,7 +215,7 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     case ENGINE_STAGE_NOT_ASKED:
         return GO_ON;
     case ENGINE_STAGE_FOREIGN:
-        r->depends = r->depends || stage->is.kind != ENGINE_STAGE_INSPECTION;
+        r->depends = r->depends || !inspects;
         return GO_ON;
     case ENGINE_STAGE_SUBSTITUTE:
     case ENGINE_STAGE_ASSUMED:
@@ -225,7 +225,7 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     }
     p->missed = 0;
     v = verdict_of(r, k, &shown, &out, flags);
-    if (shown.size != 0 && stage->is.kind != ENGINE_STAGE_INSPECTION)
+    if (shown.size != 0 && !inspects)
         look_for_mix(r, k, &shown, v, clones_of(p, k) > clones);
     if (v == NEED_MORE || v == DEFER || v == DROP || v == ALLOW) {
         *need = shown.io.countBytesRequired;
@@ -448,22 +448,17 @@ static bool goes_by(struct stream_run *r, unsigned k)
     return true;
 }
 
-/* The mark is at the head: nothing waits in front of it. False: it is deferred. */
-static bool mark_goes(struct stream_run *r, unsigned k)
+/* What the answer about a mark does. False: it stays where it is. */
+static bool mark_answered(struct stream_run *r, unsigned k, enum verdict v)
 {
     struct stream_dir *d = &r->st->dir[r->dir];
     struct stream_place *p = &d->places[k];
-    const bool reset = (p->head->flags & HOST_STREAM_ABORT) != 0;
     struct stream_chunk *c;
-    UINT64 enforced;
-    UINT32 need = 0;
-    enum verdict v;
+    bool reset;
 
-    if (p->waits == STREAM_DEFERS && !p->again && !reset)
-        return false;
-    v = ask(r, k, FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA, &enforced, &need);
     if (v == NOTHING)
         return false;
+    reset = (p->head->flags & HOST_STREAM_ABORT) != 0;
     if (v == DEFER && !reset) {
         waits(r, k, STREAM_DEFERS);
         return false;
@@ -489,17 +484,61 @@ static bool mark_goes(struct stream_run *r, unsigned k)
     return true;
 }
 
+/* The mark is at the head: nothing waits in front of it. False: it is deferred. */
+static bool mark_goes(struct stream_run *r, unsigned k)
+{
+    struct stream_place *p = &r->st->dir[r->dir].places[k];
+    UINT64 enforced;
+    UINT32 need = 0;
+
+    if (p->waits == STREAM_DEFERS && !p->again && (p->head->flags & HOST_STREAM_ABORT) == 0)
+        return false;
+    return mark_answered(r, k, ask(r, k, FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA, &enforced, &need));
+}
+
 /* A mark that is permitted is behind the sublayer, too; it waits for its turn like data. */
 static bool mark_is_through(const struct stream_place *p, unsigned k)
 {
     return p->head->kind == STREAM_MARK && p->head->through > k;
 }
 
+/* What the answer about data does. False: nothing more is done here. */
+static bool answered(struct stream_run *r, unsigned k, enum verdict v, UINT64 enforced, UINT32 need)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+
+    switch (v) {
+    case NOTHING:
+        return false;
+    case NEED_MORE:
+        p->need = need_of(r, p, k, need);
+        waits(r, k, STREAM_NEEDS);
+        break;
+    case DEFER:
+        waits(r, k, STREAM_DEFERS);
+        break;
+    case DROP:
+        waits(r, k, STREAM_GOES);
+        drop(r, k);
+        return false;
+    case ALLOW:
+        allow(r, k);
+        waits(r, k, STREAM_GOES);
+        settle(r, k, enforced, d->set->stages[k].is.kind == ENGINE_STAGE_INSPECTION ? GO_ON : PERMIT);
+        break;
+    default:
+        waits(r, k, STREAM_GOES);
+        settle(r, k, enforced, v);
+        break;
+    }
+    return true;
+}
+
 void stream_work(struct stream_run *r, unsigned k)
 {
     struct stream *st = r->st;
-    struct stream_dir *d = &st->dir[r->dir];
-    struct stream_place *p = &d->places[k];
+    struct stream_place *p = &st->dir[r->dir].places[k];
     UINT64 enforced;
     UINT32 flags, need = 0;
     enum verdict v;
@@ -520,112 +559,27 @@ void stream_work(struct stream_run *r, unsigned k)
         if (!is_due(r, k, &flags))
             return;
         v = ask(r, k, flags, &enforced, &need);
-        switch (v) {
-        case NOTHING:
+        if (!answered(r, k, v, enforced, need))
             return;
-        case NEED_MORE:
-            p->need = need_of(r, p, k, need);
-            waits(r, k, STREAM_NEEDS);
-            break;
-        case DEFER:
-            waits(r, k, STREAM_DEFERS);
-            break;
-        case DROP:
-            waits(r, k, STREAM_GOES);
-            drop(r, k);
-            return;
-        case ALLOW:
-            allow(r, k);
-            waits(r, k, STREAM_GOES);
-            settle(r, k, enforced, d->set->stages[k].is.kind == ENGINE_STAGE_INSPECTION ? GO_ON : PERMIT);
-            break;
-        default:
-            waits(r, k, STREAM_GOES);
-            settle(r, k, enforced, v);
-            break;
-        }
     }
 }
 
-/* ---- who is inside -------------------------------------------------------------------------------------- */
-
-struct entering {
-    struct stream_run run;
-    void (*fn)(struct stream_run *r, void *ctx);
-    void *ctx;
-    bool ok;
-};
-
-/* What was fed or injected while somebody was inside. */
-static void meanwhile(struct stream_run *r)
+void stream_work_alone(struct stream_run *r, struct stream_chunk *c)
 {
-    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &r->st->dir[r->dir].places[0];
+    const bool mark = c->kind == STREAM_MARK;
+    UINT64 enforced;
+    UINT32 need = 0;
+    enum verdict v;
+    bool goes_on;
 
-    while ((d->inbox != NULL || d->later != NULL) && !stream_stopped(r->st)) {
-        struct stream_chunk *c = d->inbox;
-
-        d->inbox = NULL;
-        d->inbox_tail = &d->inbox;
-        while (c != NULL) {
-            struct stream_chunk *next = c->next;
-
-            if (d->set->count != 0) {
-                stream_append(r, 0, c);
-            } else {
-                c->next = NULL;
-                stream_out(r, c);
-            }
-            c = next;
-        }
-        if (d->set->count != 0)
-            stream_work(r, 0);
-        stream_later(r);
+    stream_put(r, p, 0, c);
+    v = ask(r, 0, mark || p->closes ? FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA : 0, &enforced, &need);
+    if (__builtin_expect(v == GO_ON && p->head == c && c->next == NULL && enforced == c->size, 1)) {
+        stream_out(r, stream_pop(r, p));
+        return;
     }
-}
-
-/* True: something was asked or came out; else there is nothing to tell of (a stream that only begins). */
-static bool inside(void *ctx, const struct stream_question *q, struct host_answer *a)
-{
-    struct entering *e = ctx;
-    struct stream_run *r = &e->run;
-    struct stream_dir *d = &r->st->dir[r->dir];
-
-    r->request = q->request;
-    e->ok = stream_stages(r, q->snapshot, q->unknown) || d->set != NULL;
-    if (!e->ok)
-        return false;
-    r->depends = d->set->depends;
-    e->fn(r, e->ctx);
-    meanwhile(r);
-    a->depends = r->depends;
-    if (d->tally.removed_by != 0 && d->tally.same + d->tally.injected + d->tally.marks == 0 &&
-        d->waiting == 0) {
-        a->verdict.action = FWP_ACTION_BLOCK;
-        a->verdict.filter_id = d->tally.removed_by;
-    }
-    return r->asked || d->tally.runs + d->tally.holes + d->tally.marks != 0 || d->tally.removed_by != 0;
-}
-
-bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
-                  void *ctx, bool *depends)
-{
-    struct host *h = s->host;
-    struct stream_dir *d = &st->dir[dir];
-    struct entering e = {
-        .run = {.host = h, .st = st, .dir = dir, .s = s, .asking = UINT_MAX}, .fn = fn, .ctx = ctx};
-    const FWP_DIRECTION way = s->packet_direction;
-
-    s->packet_direction = dir == 0 ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
-    d->tally = (struct stream_tally){0};
-    d->run = &e.run;
-    __atomic_store_n(&d->thread, rt_self(), __ATOMIC_RELAXED);
-    h->streams->active++;
-    indicate_stream(s, inside, &e);
-    h->streams->active--;
-    __atomic_store_n(&d->thread, 0, __ATOMIC_RELAXED);
-    d->run = NULL;
-    s->packet_direction = way;
-    if (depends != NULL)
-        *depends = e.run.depends;
-    return e.ok;
+    goes_on = mark ? mark_answered(r, 0, v) : answered(r, 0, v, enforced, need);
+    if (goes_on)
+        stream_work(r, 0);
 }
