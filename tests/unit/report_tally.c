@@ -278,6 +278,34 @@ static void lists_are_cut(void **state)
     report_tally_destroy(t);
 }
 
+/* host_observer.changed counts as `flow` does, or says that it cannot. */
+static void a_change_is_counted_as_a_flow(void **state)
+{
+    struct lab *l = *state;
+    struct report_tally *t[2] = {tally(l, 2), tally(l, 2)};
+    char *text[2];
+
+    for (unsigned n = 0; n < 2; n++) {
+        for (UINT64 id = 1; id <= 4; id++) {
+            const enum host_flow_change change = id % 2 != 0 ? HOST_FLOW_AUTHORIZED : HOST_FLOW_REFUSED;
+
+            assert_false(report_tally_changed(t[n], change, id));
+            begin_flow(t[n], id, HOST_FLOW_CREATED);
+            assert_false(report_tally_changed(t[n], HOST_FLOW_REDIRECTED, id));
+            if (n == 0)
+                begin_flow(t[n], id, change);
+            else
+                assert_true(report_tally_changed(t[n], change, id));
+        }
+        assert_false(report_tally_changed(t[n], HOST_FLOW_REFUSED, 1)); /* it has given way */
+        text[n] = printed(t[n], &(struct host_counts){.frames = 4}, true);
+        report_tally_destroy(t[n]);
+    }
+    assert_string_equal(text[0], text[1]);
+    free(text[0]);
+    free(text[1]);
+}
+
 static void lines_keep_to_100_columns(void **state)
 {
     struct lab *l = *state;
@@ -376,7 +404,7 @@ int main(void)
         cmocka_unit_test(what_depends_is_told_of),   cmocka_unit_test(what_is_repeated_is_counted),
         cmocka_unit_test(flows_are_bounded),         cmocka_unit_test(lists_are_cut),
         cmocka_unit_test(lines_keep_to_100_columns), cmocka_unit_test(comments),
-        cmocka_unit_test(names_are_read_again),
+        cmocka_unit_test(names_are_read_again),      cmocka_unit_test(a_change_is_counted_as_a_flow),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
