@@ -101,7 +101,9 @@ static __attribute__((noinline)) void make_plan(struct plan *plan, const struct 
     UINT64 generation = engine_callout_generation(h->config.engine);
     size_t n = engine_snapshot_filters(snapshot, layer, &filters);
 
-    *plan = (struct plan){.version = engine_snapshot_layer_version(snapshot, layer),
+    *plan = (struct plan){.layer = layer,
+                          .prepared = prepared,
+                          .version = engine_snapshot_layer_version(snapshot, layer),
                           .count = (UINT32)n,
                           .generation = generation};
     for (size_t i = 0; i < n; i++)
@@ -120,9 +122,11 @@ static __attribute__((noinline)) void plan_again(struct scratch *room, const str
 static inline const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot,
                                          UINT16 layer)
 {
-    if (__builtin_expect(!plan_stands(room, snapshot, layer), 0))
+    const struct plan *plan = &room->plan[layer];
+
+    if (__builtin_expect(!plan_stands(plan, room->host->config.engine, snapshot, layer), 0))
         plan_again(room, snapshot, layer);
-    return &room->plan[layer];
+    return plan;
 }
 
 /* ---- one question ---------------------------------------------------------------------------------------
@@ -686,7 +690,8 @@ static bool at_discard_layer(struct scene *s, enum host_layer role, FWPS_DISCARD
     return a.blocked;
 }
 
-static void discard_by_policy(struct scene *s, enum host_layer role, const struct answer *a)
+static __attribute__((noinline)) void discard_by_policy(struct scene *s, enum host_layer role,
+                                                        const struct answer *a)
 {
     uint32_t stopped_before = s->stopped_at;
 
@@ -699,8 +704,9 @@ static void discard_by_policy(struct scene *s, enum host_layer role, const struc
 bool indicate(struct scene *s, enum host_layer role, struct answer *out)
 {
     const UINT16 id = layer_id(role, s->version);
+    const struct plan *plan = &s->lane->scratch->plan[id];
 
-    if (!s->lane->scratch->plan[id].alone || !inspect(s, role, id, out))
+    if (!plan->alone || !inspect(s, role, plan, out))
         classify_at(s, role, id, false, out);
     if (__builtin_expect(out->blocked && !out->absorbed, 0)) /* pended or not: PEND-10, 11 */
         discard_by_policy(s, role, out);

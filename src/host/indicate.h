@@ -109,11 +109,13 @@ struct kept_address {
 
 /* What the filters of a layer need, of one version of them. */
 struct plan {
-    UINT64 version; /* the layer's; 0: no filters */
-    UINT64 tested;  /* fields */
-    UINT32 count;   /* filters */
-    bool callouts;  /* some ask a callout: the rest then also depends on `generation` */
-    bool many;      /* more foreign callouts than are listed */
+    UINT16 layer;
+    const struct prepared *prepared; /* the layer's */
+    UINT64 version;                  /* the layer's; 0: no filters */
+    UINT64 tested;                   /* fields */
+    UINT32 count;                    /* filters */
+    bool callouts;                   /* some ask a callout: the rest then also depends on `generation` */
+    bool many;                       /* more foreign callouts than are listed */
     UINT8 foreign_count;
     UINT64 generation;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */
@@ -147,6 +149,7 @@ struct override {
 
 /* inspect.c's: a classification under way. What is the same for all stands there from the start. */
 struct inspecting {
+    struct kept *(*all)[2]; /* of this level: scratch.kept */
     struct scene *s;
     struct kept *kept;
     NET_BUFFER_LIST *list;
@@ -184,17 +187,15 @@ struct scratch {
  * packet (plan.alone). False: it is another case, or a knob says so, and nothing has happened.
  */
 void inspect_prepare(struct scratch *room); /* once */
-bool inspect(struct scene *s, enum host_layer role, UINT16 id, struct answer *out);
+bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, struct answer *out);
 
 /* Is the layer's plan of this version and these callouts? A layer that never had filters has version 0, and a new plan:
  * both say the same. */
-static inline bool plan_stands(const struct scratch *room, const struct engine_snapshot *snapshot,
-                               UINT16 layer)
+static inline bool plan_stands(const struct plan *plan, const struct engine *e,
+                               const struct engine_snapshot *snapshot, UINT16 layer)
 {
-    const struct plan *plan = &room->plan[layer];
-
     return plan->version == engine_snapshot_layer_version(snapshot, layer) &&
-           (!plan->callouts || plan->generation == engine_callout_generation(room->host->config.engine));
+           (!plan->callouts || plan->generation == engine_callout_generation(e));
 }
 
 /* Of indicate.c, for inspect.c: one more in the counts; what an observer is told; IRQL-01. */
@@ -221,8 +222,10 @@ int values_prepare(struct scratch *room, const struct host_config *config);
  * values_fill(). NULL: out of memory. */
 struct kept *values_keep(const struct scene *s, const struct engine_layer *layer, struct scratch *room,
                          UINT64 *unknown);
-/* Once more, where all but the flow is as it was, and `of.valid`; the flags, where the endpoint is of another kind. */
-void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room);
+/* Once more, where all but the flow is as it was, and `of.valid`; moved: also the local address; the flags, where the
+ * endpoint is of another kind. IPv6 addresses are those in k->of, which are the caller's to write. */
+void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room,
+                  bool moved);
 void values_renew_flags(const struct scene *s, const struct prepared *p, struct kept *k);
 /* IPv6: its values point to the addresses in k->of from now on. */
 void values_keep_addresses(const struct prepared *p, struct kept *k);

@@ -88,30 +88,30 @@ static inline bool is_same(const struct kept_of *o, const struct scene *s)
 }
 
 /* Whose they are, in k->of. */
-static inline void tell_of(const struct prepared *prepared, const struct scene *s, struct kept *k)
+static inline void tell_of(const struct scene *s, struct kept *k)
 {
     const struct host_endpoint *e = s->endpoint;
 
     memcpy(k->of.told.word, &s->local, sizeof(k->of.told));
     k->of.endpoint_id = e != NULL ? e->id : 0;
     k->of.endpoint_bits = e != NULL ? endpoint_bits(e) : 0;
-    if (s->version == 6)
-        values_keep_addresses(prepared, k);
 }
 
 static __attribute__((noinline, flatten)) void renew(const struct prepared *prepared, const struct scene *s,
                                                      struct kept *k, struct scratch *room)
 {
     const struct host_endpoint *e = s->endpoint;
+    const union wire_addr *local = &k->of.told.end[0];
+    const bool moved = local->word[0] != s->local.word[0] || local->word[1] != s->local.word[1];
 
     if (k->of.endpoint_bits != (e != NULL ? endpoint_bits(e) : 0))
         values_renew_flags(s, prepared, k);
-    values_renew(s, prepared, k, room);
     metadata_renew(s, k, prepared->metadata);
-    tell_of(prepared, s, k);
+    tell_of(s, k);
+    values_renew(s, prepared, k, room, moved);
 }
 
-/* At these a packet's data begins where its headers say, whatever its protocol. */
+/* At these a packet's data begins where its headers say, whatever its protocol, and no value says who connected. */
 static inline bool is_plain_layer(enum host_layer role)
 {
     return role == LAYER_II || role == LAYER_OI || role == LAYER_IT || role == LAYER_OT || role == LAYER_DD ||
@@ -148,7 +148,9 @@ static void note_of(struct inspecting *i, uint32_t at, uint32_t first)
     k->of.unknown = i->unknown;
     note_headers(p, at, first, &k->of);
     k->of.valid = true;
-    tell_of(prepared, s, k);
+    tell_of(s, k);
+    if (s->version == 6)
+        values_keep_addresses(prepared, k);
 }
 
 /* ---- one question ---------------------------------------------------------------------------------------- */
@@ -201,8 +203,8 @@ static inline bool is_common(const struct scene *s, enum host_layer role, const 
 {
     const struct host_config *c = &s->host->config;
 
-    return s->walk != NULL && s->layer_data == NULL && s->turns == NULL && role != LAYER_ST &&
-           room->level < KEPT_LEVELS && !room->hears && !c->knobs.long_way &&
+    return (s->walk != NULL || s->packet == NULL) && s->layer_data == NULL && s->turns == NULL &&
+           role != LAYER_ST && room->level < KEPT_LEVELS && !room->hears && !c->knobs.long_way &&
            !c->knobs.shift_receive_offset && (c->observer.classified == NULL || c->observer.decisions_only);
 }
 
@@ -225,6 +227,7 @@ void inspect_prepare(struct scratch *room)
     for (unsigned n = 0; n < KEPT_LEVELS; n++) {
         struct inspecting *i = room->inside[n] = &room->inspecting[n];
 
+        i->all = room->kept[n];
         i->flow.context = ale_flow_context;
         i->request.flow = &i->flow;
         i->request.complete = complete;
@@ -261,7 +264,7 @@ static inline void prepare(struct inspecting *i, struct scene *s, enum host_laye
 /* The values at this level. False: out of memory. */
 static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, struct scratch *room)
 {
-    struct kept *k = room->kept[room->level - 1][id][scene_inbound(s)];
+    struct kept *k = i->all[id][scene_inbound(s)];
 
     i->again = k != NULL && is_alike(k, s);
     if (i->again) {
@@ -294,12 +297,12 @@ static __attribute__((noinline)) void decide(struct inspecting *i, const struct 
         *v = (struct engine_verdict){.action = FWP_ACTION_BLOCK}; /* fails closed */
 }
 
-bool inspect(struct scene *s, enum host_layer role, UINT16 id, struct answer *out)
+bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, struct answer *out)
 {
     struct scratch *room = s->lane->scratch;
-    const struct plan *plan = &room->plan[id];
-    const struct engine_snapshot *snapshot;
     const struct host_config *c = &s->host->config;
+    const struct engine_snapshot *snapshot;
+    const UINT16 id = plan->layer;
     struct inspecting *i;
     bool stayed, inspects;
 
@@ -307,8 +310,8 @@ bool inspect(struct scene *s, enum host_layer role, UINT16 id, struct answer *ou
         return false;
     snapshot = engine_pin(s->lane->reader);
     i = room->inside[room->level++];
-    i->prepared = &room->prepared[id];
-    if (__builtin_expect(!plan_stands(room, snapshot, id) || !get_values(i, s, id, room) ||
+    i->prepared = plan->prepared;
+    if (__builtin_expect(!plan_stands(plan, c->engine, snapshot, id) || !get_values(i, s, id, room) ||
                              ((i->unknown & plan->tested) != 0 && c->judge.judge != NULL),
                          0)) {
         room->level--;

@@ -207,49 +207,34 @@ static __attribute__((noinline)) void store_late(const struct filling *f, struct
 }
 
 /* Their types are those that filling all of them has written. */
-static inline void store_tuple(const struct scene *s, const UINT16 *place, FWPS_INCOMING_VALUE0 *values)
-{
-    at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
-    at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
-    at_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
-    if (__builtin_expect(s->any_remote, 0)) {
-        put_address(at_place(values, place[KEPT_LOCAL_ADDRESS]), s, &s->local);
-        return;
-    }
-    at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
-    if (s->version == 4) {
-        at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
-        at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
-    } else {
-        at_place(values, place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->local.v6;
-        at_place(values, place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->remote.v6;
-    }
-}
-
-static inline void store_local_type(const struct scene *s, UINT16 place, struct scratch *room,
-                                    FWPS_INCOMING_VALUE0 *values)
-{
-    if (place != KEPT_NOWHERE)
-        at_place(values, place)->uint8 = address_type(&room->addresses[0], s, &s->local);
-}
-
-static inline void store_remote_type(const struct scene *s, UINT16 place, struct scratch *room,
-                                     FWPS_INCOMING_VALUE0 *values)
-{
-    if (place != KEPT_NOWHERE)
-        at_place(values, place)->uint8 = address_type(&room->addresses[1], s, &s->remote);
-}
-
 static void store(const struct filling *f, struct scratch *room, FWPS_INCOMING_VALUE0 *values)
 {
     const struct scene *s = f->s;
     const UINT16 *place = f->prepared->place;
 
-    store_tuple(s, place, values);
+    at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
+    at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
+    if (__builtin_expect(s->any_remote, 0)) {
+        put_address(at_place(values, place[KEPT_LOCAL_ADDRESS]), s, &s->local);
+    } else {
+        at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
+        if (s->version == 4) {
+            at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
+            at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
+        } else {
+            at_place(values, place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->local.v6;
+            at_place(values, place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->remote.v6;
+        }
+    }
+    at_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
     at_place(values, place[KEPT_REASON])->uint32 = s->reauthorize;
     at_place(values, place[KEPT_FLAGS])->uint32 = filling_flags(f);
-    store_local_type(s, place[KEPT_LOCAL_ADDRESS_TYPE], room, values);
-    store_remote_type(s, place[KEPT_REMOTE_ADDRESS_TYPE], room, values);
+    if (place[KEPT_LOCAL_ADDRESS_TYPE] != KEPT_NOWHERE)
+        at_place(values, place[KEPT_LOCAL_ADDRESS_TYPE])->uint8 =
+            address_type(&room->addresses[0], s, &s->local);
+    if (place[KEPT_REMOTE_ADDRESS_TYPE] != KEPT_NOWHERE)
+        at_place(values, place[KEPT_REMOTE_ADDRESS_TYPE])->uint8 =
+            address_type(&room->addresses[1], s, &s->remote);
     if (f->prepared->placed_late)
         store_late(f, room, values);
 }
@@ -333,14 +318,25 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
     return k;
 }
 
-void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room)
+void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room,
+                  bool moved)
 {
-    const union wire_addr *local = &k->of.told.end[0]; /* mostly the same */
+    FWPS_INCOMING_VALUE0 *values = k->value;
+    const UINT16 *place = p->place;
 
-    store_tuple(s, p->place, k->value);
-    if (local->word[0] != s->local.word[0] || local->word[1] != s->local.word[1])
-        store_local_type(s, p->place[KEPT_LOCAL_ADDRESS_TYPE], room, k->value);
-    store_remote_type(s, p->place[KEPT_REMOTE_ADDRESS_TYPE], room, k->value);
+    at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
+    at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
+    at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
+    if (s->version == 4) {
+        at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
+        at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
+    }
+    if (moved && place[KEPT_LOCAL_ADDRESS_TYPE] != KEPT_NOWHERE)
+        at_place(values, place[KEPT_LOCAL_ADDRESS_TYPE])->uint8 =
+            address_type(&room->addresses[0], s, &s->local);
+    if (place[KEPT_REMOTE_ADDRESS_TYPE] != KEPT_NOWHERE)
+        at_place(values, place[KEPT_REMOTE_ADDRESS_TYPE])->uint8 =
+            address_type(&room->addresses[1], s, &s->remote);
 }
 
 void values_renew_flags(const struct scene *s, const struct prepared *p, struct kept *k)

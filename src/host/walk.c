@@ -122,7 +122,7 @@ static inline struct ndis_frame *add(struct walk *w, const uint8_t *bytes, uint3
     return f;
 }
 
-static __attribute__((noinline, flatten)) bool make(struct scene *s)
+__attribute__((noinline, flatten)) bool walk_make(struct scene *s)
 {
     struct walk *w = s->walk;
     const struct wire_packet *p = s->packet;
@@ -147,22 +147,11 @@ static __attribute__((noinline, flatten)) bool make(struct scene *s)
     return true;
 }
 
-/* In one function, but for the first time: it runs for each layer at which a callout sees a packet. */
-__attribute__((noinline, flatten)) NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at,
-                                                              uint32_t end)
-{
-    struct walk *w = s->walk;
-
-    if ((w->frame == NULL || w->packet != s->packet) && !make(s))
-        return NULL;
-    return ndis_frame_show(w->frame, first, at, end, s->host->config.knobs.split_mdl);
-}
-
 struct ndis_frame *walk_hold(struct scene *s)
 {
     struct walk *w = s->walk;
 
-    if (w == NULL || ((w->frame == NULL || w->packet != s->packet) && !make(s)))
+    if (w == NULL || (!walk_shows(s) && !walk_make(s)))
         return NULL;
     ndis_frame_hold(w->frame);
     return w->frame;

@@ -59,8 +59,19 @@ static inline void walk_begin(struct walk *w, struct host *h, UINT64 number, con
     w->status = STATUS_SUCCESS;
 }
 
+/* Has its packet a frame already? If not: makes it; false: out of memory. */
+static inline bool walk_shows(const struct scene *s)
+{
+    return s->walk->frame != NULL && s->walk->packet == s->packet;
+}
+bool walk_make(struct scene *s);
 /* The scene's packet for a callout, [first, end) with the data from `at` on. NULL: out of memory. */
-NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at, uint32_t end);
+static inline NET_BUFFER_LIST *walk_show(struct scene *s, uint32_t first, uint32_t at, uint32_t end)
+{
+    if (!walk_shows(s) && !walk_make(s))
+        return NULL;
+    return ndis_frame_show(s->walk->frame, first, at, end, s->host->config.knobs.split_mdl);
+}
 /* The scene's packet, to be kept beyond the walk: ndis_frame_let_go(). NULL: out of memory. */
 struct ndis_frame *walk_hold(struct scene *s);
 /* The bytes of the scene's packet come once more, as another list (ORD-19). Costs a branch where no callout

@@ -22,9 +22,11 @@
 #define STEPS  250
 #define MOST   4 /* callouts of a world */
 #define HELD   4
+#define BOUND  54 /* a port that a program has bound, raw and for all addresses */
 
 struct side {
     struct host *host;
+    struct host_endpoint *bound;
     uint64_t shown; /* of everything that callouts were shown for this frame */
     unsigned calls, told;
     uint64_t heard;
@@ -265,15 +267,15 @@ static void one_frame(struct world *w)
     static const uint8_t kinds[] = {WIRE_PROTOCOL_TCP, WIRE_PROTOCOL_UDP, WIRE_PROTOCOL_UDP,
                                     WIRE_PROTOCOL_ICMP};
     const bool six = any(w, 4) == 0, by_us = any(w, 2);
-    const unsigned peer = 2 + any(w, 3), remote = 1024 + any(w, 3);
+    const unsigned peer = 2 + any(w, 3), remote = 1024 + any(w, 3), local = any(w, 3) != 0 ? 53 : BOUND;
     uint8_t bytes[600];
     struct wire_packet parsed;
     struct host_frame f = {
         .packet = &parsed, .interface_index = 1, .way = by_us ? HOST_WAY_OUT : HOST_WAY_IN};
     char text[32];
     struct packet p = {.protocol = kinds[any(w, 4)],
-                       .sport = (UINT16)(by_us ? 53 : remote),
-                       .dport = (UINT16)(by_us ? remote : 53),
+                       .sport = (UINT16)(by_us ? local : remote),
+                       .dport = (UINT16)(by_us ? remote : local),
                        .icmp_type = six ? 128 : 8,
                        .id = any(w, 3),
                        .tcp_flags = any(w, 3) == 0 ? WIRE_TCP_SYN : WIRE_TCP_ACK,
@@ -320,6 +322,8 @@ static void make_side(struct world *w, struct side *s, bool general, unsigned ki
         .observer = {.ctx = s, .decisions_only = true, .classified = kind % 3 == 0 ? NULL : on_classified},
         .start_ns = w->now_ns,
     };
+    const struct host_socket bound = {
+        .version = 4, .protocol = WIRE_PROTOCOL_UDP, .raw = true, .port = BOUND};
     union wire_addr a;
     unsigned bits;
 
@@ -329,6 +333,7 @@ static void make_side(struct world *w, struct side *s, bool general, unsigned ki
     assert_int_equal(host_address_add(s->host, 1, 4, &a, 24, false), 0);
     assert_int_equal(wire_addr_parse("fd00::1/64", &a, &bits), 6);
     assert_int_equal(host_address_add(s->host, 1, 6, &a, 64, false), 0);
+    assert_int_equal(host_bind(s->host, &bound, &s->bound), STATUS_SUCCESS);
 }
 
 static void add_callout(struct world *w, struct host_lab_callout *c)
@@ -343,6 +348,9 @@ static void add_callout(struct world *w, struct host_lab_callout *c)
                                         "RA",
                                         "AC",
                                         "FE",
+                                        "RES",
+                                        "RR",
+                                        "EC",
                                         "ST",
                                         "II6",
                                         "OI6",
@@ -389,6 +397,7 @@ static void a_world(unsigned seed)
             let_go(&w->sides[n], k);
         host_counts(w->sides[n].host, &counts[n]);
         w->now = &w->sides[n];
+        host_close(w->sides[n].host, w->sides[n].bound);
         host_destroy(w->sides[n].host);
     }
     assert_memory_equal(&counts[0], &counts[1], sizeof(counts[0]));
