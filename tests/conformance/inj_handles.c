@@ -303,6 +303,85 @@ static void INJ_08_destroying_a_handle_waits_for_its_injections(void **state)
         STATUS_FWP_NULL_POINTER);
 }
 
+/* A handle after the other comes and goes while another thread injects with whichever there is. */
+#define ROUNDS 2000
+#define WANTED 100
+
+struct coming {
+    struct packet_lab *l;
+    struct coming_round {
+        struct coming *of;
+        HANDLE handle;
+        bool gone; /* atomic: its destruction has returned */
+    } rounds[ROUNDS];
+    unsigned now; /* atomic: the round whose handle is there */
+    bool over;    /* atomic */
+    unsigned accepted, refused, wrong, completed, late;
+};
+
+static void NTAPI came_back(void *context, NET_BUFFER_LIST *nbl, BOOLEAN dispatch)
+{
+    struct coming_round *r = context;
+
+    (void)dispatch;
+    r->of->late += __atomic_load_n(&r->gone, __ATOMIC_ACQUIRE);
+    r->of->completed++; /* the injector's alone */
+    packet_lab_free(r->of->l, nbl);
+}
+
+static void inject_all(void *arg)
+{
+    struct coming *c = arg;
+
+    while (c->accepted < WANTED) {
+        struct coming_round *r = &c->rounds[__atomic_load_n(&c->now, __ATOMIC_ACQUIRE)];
+        NET_BUFFER_LIST *nbl = own(c->l, "10.9.0.1", "10.0.0.2");
+        const NTSTATUS status = FwpsInjectForwardAsync0(r->handle, NULL, 0, AF_INET,
+                                                        UNSPECIFIED_COMPARTMENT_ID, 1, nbl, came_back, r);
+
+        c->accepted += status == STATUS_SUCCESS;
+        c->refused += status != STATUS_SUCCESS;
+        c->wrong += status != STATUS_SUCCESS && status != STATUS_FWP_INJECT_HANDLE_STALE &&
+                    status != STATUS_FWP_INJECT_HANDLE_CLOSING;
+        if (status != STATUS_SUCCESS)
+            packet_lab_free(c->l, nbl);
+        rt_yield();
+    }
+    __atomic_store_n(&c->over, true, __ATOMIC_RELEASE);
+}
+
+static void INJ_08_handles_come_and_go_beside_who_injects(void **state)
+{
+    struct packet_lab *l = *state;
+    struct coming *c = calloc(1, sizeof(*c));
+    struct rt_thread *thread;
+    unsigned n = 0;
+
+    assert_non_null(c);
+    c->l = l;
+    for (bool last = false; !last; n++) {
+        struct coming_round *r = &c->rounds[n];
+
+        r->of = c;
+        assert_int_equal(FwpsInjectionHandleCreate0(AF_INET, FWPS_INJECTION_TYPE_FORWARD, &r->handle),
+                         STATUS_SUCCESS);
+        __atomic_store_n(&c->now, n, __ATOMIC_RELEASE);
+        if (n == 0)
+            assert_int_equal(rt_thread_start("injects", inject_all, c, &thread), 0);
+        rt_yield();
+        last = n + 1 == ROUNDS || __atomic_load_n(&c->over, __ATOMIC_ACQUIRE);
+        if (last)
+            rt_thread_join(thread);
+        assert_int_equal(FwpsInjectionHandleDestroy0(r->handle), STATUS_SUCCESS);
+        __atomic_store_n(&r->gone, true, __ATOMIC_RELEASE);
+    }
+    assert_int_equal(c->accepted, WANTED);
+    assert_int_equal(c->completed, WANTED);
+    assert_int_equal(c->wrong, 0);
+    assert_int_equal(c->late, 0);
+    free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +395,7 @@ int main(void)
         ON_BOTH(INJ_04_wrong_arguments_are_told_at_once),
         cmocka_unit_test(IRQL_09_injections_walk_in_the_caller_if_asked_to),
         ON_BOTH(INJ_08_destroying_a_handle_waits_for_its_injections),
+        ON_BOTH(INJ_08_handles_come_and_go_beside_who_injects),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
