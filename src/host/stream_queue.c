@@ -105,9 +105,8 @@ struct stream_chunk *stream_chunks_fed(struct host *h, const uint8_t *bytes, uin
     } else if ((c = spare_make()) == NULL) {
         return NULL;
     }
-    __asm__(
-        ""
-        : "+r"(size)); /* for so few GCC would copy here, word by word (rep movs): the C library is faster */
+    /* For so few GCC would copy here, word by word (rep movs); the C library is faster. */
+    __asm__("" : "+r"(size));
     memcpy(c->store->bytes, bytes, size);
     c->store->used = size;
     *c = (struct stream_chunk){.store = c->store,
