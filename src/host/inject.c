@@ -91,7 +91,7 @@ NTSTATUS host_injection_create(struct host *h, UINT16 family, UINT32 types, HAND
     if (x != NULL) {
         const UINT64 id = (UINT64)++x->generation << INJECTION_SLOT_BITS | (slot + 1);
 
-        x->types = types;
+        __atomic_store_n(&x->types, types, __ATOMIC_RELAXED); /* read without the lock, by who sees the id */
         x->family = family;
         x->told = x->sum_told = false;
         x->party = ledger_current();
@@ -374,7 +374,7 @@ static NTSTATUS handle_enter(struct injector *j, HANDLE handle, UINT32 type, uns
     if (__atomic_load_n(&x->closing, __ATOMIC_SEQ_CST))
         status = STATUS_FWP_INJECT_HANDLE_CLOSING;
     if (__atomic_load_n(&x->id, __ATOMIC_SEQ_CST) != (UINT64)(uintptr_t)handle ||
-        (status == STATUS_SUCCESS && (x->types & type) == 0))
+        (__atomic_load_n(&x->types, __ATOMIC_RELAXED) & type) == 0)
         status = STATUS_FWP_INJECT_HANDLE_STALE;
     *out = x;
     if (status != STATUS_SUCCESS)

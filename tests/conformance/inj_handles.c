@@ -148,7 +148,7 @@ static void INJ_03_a_handle_of_another_type_is_stale(void **state)
 struct closing {
     struct packet_lab *l;
     HANDLE h;
-    NTSTATUS status;
+    NTSTATUS status, other; /* other: what a function of another type says */
     bool asked;
 };
 static struct closing closing;
@@ -159,6 +159,8 @@ static void inject_once_more(struct packet_lab *l, NET_BUFFER_LIST *nbl)
     NET_BUFFER_LIST *more = own(l, "10.0.0.1", "10.0.0.2");
 
     packet_lab_free(l, nbl);
+    closing.other = FwpsInjectTransportReceiveAsync0(
+        closing.h, NULL, NULL, 0, AF_INET, UNSPECIFIED_COMPARTMENT_ID, 1, 0, more, packet_lab_completed, l);
     closing.status = FwpsInjectNetworkSendAsync0(closing.h, NULL, 0, UNSPECIFIED_COMPARTMENT_ID, more,
                                                  packet_lab_completed, l);
     closing.asked = true;
@@ -190,6 +192,7 @@ static void INJ_03_a_handle_that_is_being_destroyed_takes_no_more(void **state)
     assert_int_equal(FwpsInjectionHandleDestroy0(closing.h), STATUS_SUCCESS);
     assert_true(closing.asked);
     assert_int_equal(closing.status, STATUS_FWP_INJECT_HANDLE_CLOSING);
+    assert_int_equal(closing.other, STATUS_FWP_INJECT_HANDLE_STALE);
 }
 
 static void INJ_03_without_a_stack_nothing_is_ready(void **state)
