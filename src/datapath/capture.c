@@ -336,11 +336,6 @@ int capture_next(struct capture *c, struct capture_packet *out, struct capture_e
     return c->broken;
 }
 
-void capture_fetch_whole(struct capture *c, bool whole)
-{
-    c->source.whole = whole;
-}
-
 void capture_progress(const struct capture *c, uint64_t *done, uint64_t *all)
 {
     *done = c->source.map != NULL ? source_offset(&c->source) : 0;

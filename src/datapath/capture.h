@@ -97,17 +97,12 @@ int capture_next(struct capture *c, struct capture_packet *out, struct capture_e
 const struct capture_interface *capture_interface(const struct capture *c, uint32_t index); /* NULL: none */
 size_t capture_interface_count(const struct capture *c);                                    /* so far */
 const struct capture_process *capture_process(const struct capture *c, uint32_t index);
-/* Will all bytes of most packets be read, or only their headers? A hint. */
-void capture_fetch_whole(struct capture *c, bool whole);
 /* How far through the file: bytes read and all; all 0 for a pipe. */
 void capture_progress(const struct capture *c, uint64_t *done, uint64_t *all);
 
 /* Writes to `path` ("-": standard output) through a temporary name beside it that becomes `path` at close, or
  * on error as far as it is whole. 0 or negative errno. */
 int capture_writer_open(const char *path, struct capture_writer **out, struct capture_error *error);
-/* Do the bytes of the packets that come now stay as they are until the writer is closed? Then it may copy them later than
- * when they are written. */
-void capture_writer_lasting(struct capture_writer *w, bool lasting);
 /* Writes a packet of c, with c's interface described before its first packet; comment NULL: none, else it
  * comes before those that the packet had. A writer is for the packets of one capture. A packet without a time
  * stays one where pcapng can say so (a simple packet block: first interface, no comment), else it is given

@@ -8,6 +8,7 @@
  *   capture_ng.c      pcapng's blocks
  *   capture_option.c  pcapng's options: walked, read, put in the writer's byte order
  *   capture_write.c   the writer
+ *   capture_reserve.c room on the disk ahead of it
  *
  * A format's next() asks the source for a whole record at a time (source_need) and reads it through the
  * bounded cursor; bytes that the source once gave stay where they are (a pipe's: CAPTURE_WINDOW packets).
@@ -37,7 +38,6 @@ struct source {
     size_t size;
     size_t mapped;  /* 0: not to be unmapped */
     size_t dropped; /* pages before this were given back */
-    bool whole;     /* capture_fetch_whole() */
 
     /* pipes */
     int fd; /* -1: none */
@@ -65,25 +65,12 @@ static inline const uint8_t *source_need(struct source *s, size_t size)
     return (size_t)(s->end - s->at) >= size ? s->at : source_more(s, size);
 }
 
-#define FETCH_AHEAD 8192u /* bytes: a dozen frames */
-#define FETCH_MOST  2048u
-
-/*
- * Behind a record of `last` bytes: fetches what will be read. Either what the next packet's reader and parser will touch
- * (where it stands is known only now), or everything, a while before it is reached: in the order in which it stands the
- * processor's own fetching keeps pace, and when the packets are copied, a window later, they are still in its cache.
- */
-static inline void source_fetch_next(const struct source *s, size_t last)
+/* Behind a record, where the next packet stands is known: fetches what its reader and parser will touch. */
+static inline void source_fetch_next(const struct source *s)
 {
-    if (!s->whole) {
-        __builtin_prefetch(s->at);
-        __builtin_prefetch(s->at + 64);
-        __builtin_prefetch(s->at + 128);
-        return;
-    }
-    const uintptr_t from = (uintptr_t)s->at + FETCH_AHEAD; /* perhaps behind the end: a hint is no access */
-    for (size_t n = last < FETCH_MOST ? last : FETCH_MOST, at = 0; at < n; at += 64)
-        __builtin_prefetch((const void *)(from - last + at));
+    __builtin_prefetch(s->at);
+    __builtin_prefetch(s->at + 64);
+    __builtin_prefetch(s->at + 128);
 }
 
 /* ---- the capture (capture.c) --------------------------------------------------------------------------- */
@@ -240,7 +227,7 @@ static inline bool capture_pcap_plain(struct capture *c, struct capture_packet *
     if (captured > i->packet_max || there - CAPTURE_PCAP_RECORD < captured || ticks > i->most_ticks)
         return false;
     c->source.at = b + CAPTURE_PCAP_RECORD + captured;
-    source_fetch_next(&c->source, CAPTURE_PCAP_RECORD + captured);
+    source_fetch_next(&c->source);
     out->number = ++c->packets;
     out->time_ns = ticks * i->scale;
     out->ticks = ticks;
@@ -258,6 +245,17 @@ static inline bool capture_pcap_plain(struct capture *c, struct capture_packet *
     out->delay_ns = 0;
     return true;
 }
+
+/* ---- what is written (capture_reserve.c) --------------------------------------------------------------- */
+
+struct reserve {
+    uint64_t end; /* of the file, as far as it has room */
+    bool over;
+};
+/* `size` bytes are about to be written behind `written` others, to a regular file that is nobody else's. */
+void reserve_for(struct reserve *r, int fd, uint64_t written, uint64_t size);
+/* All is written: gives back what is left over. */
+void reserve_end(struct reserve *r, int fd, uint64_t written);
 
 /* ---- pcapng ------------------------------------------------------------------------------------------- */
 

@@ -329,7 +329,7 @@ static int read_packet(struct capture *c, uint32_t type, uint32_t total, struct 
     }
     c->packets++;
     c->source.at += total;
-    source_fetch_next(&c->source, total);
+    source_fetch_next(&c->source);
     return 1;
 }
 

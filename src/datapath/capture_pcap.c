@@ -80,7 +80,7 @@ static int pcap_next(struct capture *c, struct capture_packet *out, struct captu
         out->way = packet_types[b[22]].way;
     }
     c->source.at += header + captured;
-    source_fetch_next(&c->source, header + captured);
+    source_fetch_next(&c->source);
     return 1;
 }
 

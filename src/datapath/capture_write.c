@@ -32,26 +32,17 @@ struct map {
     uint32_t used;
 };
 
-#define LATE 8u /* a power of two */
-
 struct capture_writer {
     char *path, *temporary; /* temporary NULL: written to directly */
     int fd;
     int failed;
+    struct reserve reserve;
     uint64_t base; /* of buffer[0] in the file */
     size_t used, head;
     uint64_t head_start; /* of the block that ends at head, in the file */
     uint64_t tail_start; /* of the last block */
     uint32_t interfaces; /* so many are described; their numbers are the input's, counted through */
     struct map processes;
-    bool lasting; /* capture_writer_lasting() */
-    unsigned late_at;
-    /* In the buffer, but for their bytes, which are on their way from memory. */
-    struct late {
-        uint8_t *to;
-        const uint8_t *from;
-        uint32_t size; /* 0: none */
-    } late[LATE];
     uint8_t buffer[FLUSH + BLOCK_ROOM];
 };
 
@@ -101,23 +92,14 @@ static int cut(struct capture_writer *w, size_t done, int failed)
     return failed;
 }
 
-/* The bytes of all packets that wait for them. */
-static void fill_late(struct capture_writer *w)
-{
-    for (unsigned n = 0; n < LATE; n++) {
-        if (w->late[n].size != 0)
-            memcpy(w->late[n].to, w->late[n].from, w->late[n].size);
-        w->late[n].size = 0;
-    }
-}
-
 /* Writes the first `size` bytes of the buffer, or all. */
 static int flush(struct capture_writer *w, size_t size)
 {
     struct iovec v = {w->buffer, size};
     size_t done;
 
-    fill_late(w);
+    if (w->temporary != NULL)
+        reserve_for(&w->reserve, w->fd, w->base, size);
     int result = write_all(w->fd, &v, 1, &done);
 
     if (result != 0)
@@ -377,16 +359,6 @@ static int write_simple(struct capture_writer *w, const struct capture_packet *p
     return block_done(w, size);
 }
 
-/* Some packets later, when what capture_fetch_whole() asked for is there. */
-static inline void copy_late(struct capture_writer *w, uint8_t *to, const uint8_t *from, uint32_t size)
-{
-    struct late *x = &w->late[w->late_at++ % LATE];
-
-    if (x->size != 0)
-        memcpy(x->to, x->from, x->size);
-    *x = (struct late){to, from, size};
-}
-
 /* What a packet seldom is: the first of its interface, with options, without a time of its own, late, huge. */
 static __attribute__((noinline)) int write_odd(struct capture_writer *w, const struct capture *c,
                                                const struct capture_packet *p, const char *comment)
@@ -420,19 +392,12 @@ int capture_write(struct capture_writer *w, const struct capture *c, const struc
     put32(b, BLOCK_ENHANCED);
     put32(b + 4, (uint32_t)size);
     put32(b + size - 4, (uint32_t)size);
-    if (w->lasting)
-        copy_late(w, b + HEAD, p->bytes, p->captured);
-    else if (p->captured != 0)
+    if (p->captured != 0)
         memcpy(b + HEAD, p->bytes, p->captured);
     return block_done(w, size);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
-
-void capture_writer_lasting(struct capture_writer *w, bool lasting)
-{
-    w->lasting = lasting;
-}
 
 static int open_beside(struct capture_writer *w)
 {
@@ -538,6 +503,8 @@ int capture_writer_close(struct capture_writer *w, bool keep)
     if (keep && w->failed == 0 && w->used != 0)
         (void)flush(w, w->used);
     int result = w->failed;
+    if (keep && result == 0)
+        reserve_end(&w->reserve, w->fd, w->base);
     if (w->fd != STDOUT_FILENO && close(w->fd) != 0 && result == 0)
         result = -errno;
     if (w->temporary != NULL && keep) {

@@ -21,8 +21,11 @@
 
 #define BATCH          16u /* frames given to the host before more are read */
 #define SOON           4u  /* so many frames ahead */
+#define BYTES_SOON     12u
+#define BYTES_MOST     2048u
 #define PROGRESS_EVERY 4096u
 _Static_assert(WINDOW % BATCH == 0, "a batch stands in one piece");
+_Static_assert(BYTES_SOON < BATCH, "it has been read");
 
 /* ---- who is local -------------------------------------------------------------------------------------- */
 
@@ -251,12 +254,7 @@ static __attribute__((noinline)) int write_odd(struct replay_run *r, const struc
     if (o->changed == NULL)
         return run_write(r, p, comment);
     changed.bytes = o->changed;
-    if (r->lasting)
-        capture_writer_lasting(r->writer, false);
-    int result = run_write(r, &changed, comment);
-    if (r->lasting)
-        capture_writer_lasting(r->writer, true);
-    return result;
+    return run_write(r, &changed, comment);
 }
 
 static inline __attribute__((always_inline)) int tell(struct replay_run *r, const struct capture_packet *p,
@@ -324,10 +322,22 @@ static void progress(const struct replay_run *r)
     r->config->progress(r->config->ctx, done, all, r->out->read);
 }
 
-/* Of frames that were read long ago: what host_prefetch() reads of one, and of a nearer one what host_frame() and the
- * writer do. */
-static inline void fetch_frames(const struct window *w)
+/* All bytes of a packet that is probably written soon. What was read of it, its headers, was read a window ago; had all of it
+ * been fetched then, it would not have stayed in the cache. A jumbo frame's rest the processor fetches itself. */
+static inline void fetch_bytes(const struct wire_packet *p)
 {
+    const uint32_t size = p->captured < BYTES_MOST ? p->captured : BYTES_MOST;
+
+    for (uint32_t at = 0; at < size; at += 64)
+        __builtin_prefetch(p->frame + at);
+}
+
+/* Of frames that were read long ago: what host_prefetch() reads of one, of a nearer one what is written, and of one
+ * nearer still what host_frame() and the writer read. */
+static inline void fetch_frames(const struct window *w, bool writes)
+{
+    if (writes && w->head - w->tail > BATCH)
+        fetch_bytes(&w->wires[(w->tail + BYTES_SOON) % WINDOW]);
     __builtin_prefetch(&w->wires[(w->tail + 2 * BATCH) % WINDOW]);
     __builtin_prefetch(&w->wires[(w->tail + SOON) % WINDOW].tcp_seq);
     __builtin_prefetch(&w->packets[(w->tail + SOON) % WINDOW]);
@@ -337,13 +347,13 @@ static inline void fetch_frames(const struct window *w)
 static int batch(struct replay_run *r)
 {
     struct window *w = r->window;
-    const bool holds = r->world == NULL && r->changes == r->config->change_count;
+    const bool holds = r->world == NULL && r->changes == r->config->change_count, writes = r->writer != NULL;
     int result = 0;
 
     if (holds)
         host_hold(r->host);
     for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end;) {
-        fetch_frames(w);
+        fetch_frames(w, writes);
         result = one_frame(r, holds);
         if (result != 0)
             break;
@@ -368,13 +378,7 @@ static int batch(struct replay_run *r)
 static int all_frames(struct replay_run *r)
 {
     struct window *w = r->window;
-    uint64_t done, all;
 
-    capture_progress(r->capture, &done, &all);
-    r->lasting = all != 0 && r->world == NULL;
-    if (r->writer != NULL)
-        capture_writer_lasting(r->writer, r->lasting);
-    capture_fetch_whole(r->capture, r->writer != NULL);
     window_learn(w, r->host);
     while (w->tail < w->head) {
         if (w->head - w->tail >= 2 * BATCH)

@@ -115,7 +115,6 @@ struct replay_run {
     const struct replay_config *config;
     struct capture *capture;
     struct capture_writer *writer;
-    bool lasting; /* the capture's bytes: those of a mapped file; no drivers */
     struct host *host;
     struct window *window;
     struct locals locals;
