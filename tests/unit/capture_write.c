@@ -477,6 +477,27 @@ static void nothing_written_is_a_sound_file(void **state)
     finish(c, &place, &m);
 }
 
+/* What is written is more than the writer takes for small, and the file keeps no more of the disk than it needs. */
+static void room_that_was_reserved_is_given_back(void **state)
+{
+    static const uint8_t bytes[1000];
+    struct made m = {0};
+    struct place place;
+    struct stat st;
+
+    (void)state;
+    made_section(&m);
+    made_interface(&m, 1, 0, NULL, 0);
+    for (uint32_t n = 0; n < 3000; n++)
+        made_packet(&m, 0, n, bytes, sizeof(bytes), sizeof(bytes), NULL, 0);
+    struct capture *c = there_and_back(&m, &place);
+    assert_int_equal(stat(place.path, &st), 0);
+    assert_true(st.st_size > 3000000);
+    assert_true((uint64_t)st.st_blocks * 512 <
+                (uint64_t)st.st_size + 128 * 1024); /* some for the file system itself */
+    finish(c, &place, &m);
+}
+
 static void the_name_appears_at_the_end_or_never(void **state)
 {
     struct place place;
@@ -635,6 +656,7 @@ int main(void)
         cmocka_unit_test(comments_come_before_the_packets_own),
         cmocka_unit_test(large_packets_and_many),
         cmocka_unit_test(nothing_written_is_a_sound_file),
+        cmocka_unit_test(room_that_was_reserved_is_given_back),
         cmocka_unit_test(the_name_appears_at_the_end_or_never),
         cmocka_unit_test(places_that_cannot_be_written_are_said),
         cmocka_unit_test(a_failed_write_leaves_whole_packets),
