@@ -172,7 +172,7 @@ def reading(path):
     found = Reading(set(), set(), [], [])
     for line in tshark(path, "-T", "fields", "-E", "separator=|", *(a for f in fields for a in ("-e", f))).splitlines():
         number, time, stream, icmp, icmp6, malformed, *status = line.split("|")
-        found.times.append(float(time))
+        found.times.append(float(time) if time else found.times[-1] if found.times else 0.0)  # some formats have packets without
         if stream and not icmp and not icmp6:
             found.streams.update(int(x) for x in stream.split(","))
         if malformed or any(BAD & set(x.split(",")) for x in status[:2]):

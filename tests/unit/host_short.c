@@ -337,7 +337,7 @@ static void some_frames(struct world *w)
 {
     uint8_t bytes[BATCH][512];
     struct wire_packet parsed[BATCH];
-    struct host_frame frames[BATCH];
+    struct host_frame frames[BATCH] = {0};
     const unsigned count = 1 + any(w, BATCH);
 
     for (unsigned n = 0; n < count; n++) {
