@@ -220,7 +220,8 @@ struct host_observer {
     bool light;
     void (*classified)(void *ctx, const struct host_event *e);
     /* For who hears of decisions alone and is content with less: an answer that depends and permits, elsewhere than at AC
-     * and RA, given to a packet of this flow from memory; of one at a discard layer nothing is told. Else `classified` is told of them. It has no number. A lane may be held: it may not call the host. */
+     * and RA, given to a packet of this flow from memory; of one at a discard layer nothing is told. Else `classified` is
+     * told of them. It has no number. A lane may be held: it may not call the host. */
     void (*repeated)(void *ctx, const struct engine_layer *layer, const struct host_answer *answer,
                      UINT64 flow_id);
     void (*flow)(void *ctx, enum host_flow_change change, const struct host_flow_info *f);

@@ -35,12 +35,13 @@
 #include "nt/internal.h"
 
 enum side { CLIENT, PROVIDER, SIDES };
+enum module_state { PRESENT, LEAVING, DEAD };
 
 struct module {
     struct module *next; /* nmr->modules, in the order of registration */
     uintptr_t number;    /* its handle */
     enum side side;
-    enum { PRESENT, LEAVING, DEAD } state;
+    enum module_state state;
     struct rt_context *context; /* of the driver that registered it */
     PVOID argument;
     unsigned holds;
@@ -314,19 +315,28 @@ static NTSTATUS add(struct module one, HANDLE *handle, const void *site)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS leave(HANDLE handle, enum side side)
+/* The module of that handle, which is in that state; k->lock is held then. NULL: there is none, and no lock. */
+static struct module *enter(struct nt *k, HANDLE handle, enum side side, enum module_state state)
 {
-    struct nt *k = nt_current();
     struct module *m;
 
     if (k == NULL)
-        return STATUS_INVALID_PARAMETER;
+        return NULL;
     rt_mutex_lock(k->lock);
     m = module_of(k->nmr, handle, side);
-    if (m == NULL || m->state != PRESENT) {
-        rt_mutex_unlock(k->lock);
+    if (m != NULL && m->state == state)
+        return m;
+    rt_mutex_unlock(k->lock);
+    return NULL;
+}
+
+static NTSTATUS leave(HANDLE handle, enum side side)
+{
+    struct nt *k = nt_current();
+    struct module *m = enter(k, handle, side, PRESENT);
+
+    if (m == NULL)
         return STATUS_INVALID_PARAMETER;
-    }
     m->state = LEAVING;
     part_all(k, m);
     rt_mutex_unlock(k->lock);
@@ -336,16 +346,10 @@ static NTSTATUS leave(HANDLE handle, enum side side)
 static NTSTATUS wait_for(HANDLE handle, enum side side, const void *site)
 {
     struct nt *k = nt_current();
-    struct module *m;
+    struct module *m = enter(k, handle, side, LEAVING);
 
-    if (k == NULL)
+    if (m == NULL)
         return STATUS_INVALID_PARAMETER;
-    rt_mutex_lock(k->lock);
-    m = module_of(k->nmr, handle, side);
-    if (m == NULL || m->state != LEAVING) {
-        rt_mutex_unlock(k->lock);
-        return STATUS_INVALID_PARAMETER;
-    }
     rt_waits_for("network modules to detach from each other");
     while ((m = module_of(k->nmr, handle, side)) != NULL && m->holds != 0)
         rt_cond_wait(k->nmr->changed, k->lock, RT_FOREVER);
