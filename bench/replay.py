@@ -7,7 +7,7 @@ usage: replay.py WEIR MAKE_CAPTURE STATE [--quick] [--only NAME,...]     parts: 
 Each pair of runs is `weir replay --state STATE ... -w OUT` and its peer, one after the other on the same capture, which
 is in the page cache; what is written goes to the same file system. Times are the processes' CPU time (user and system),
 so "per core"; loading the policy, measured on a capture of one packet, is told and included. Each timed run follows an
-untimed one of its own. A ratio is the peer's time over ours, the median of the pairs, ranges are of all pairs; "of the
+untimed one of its own, and writes a new file. A ratio is the peer's time over ours, the median of the pairs, ranges are of all pairs; "of the
 least" is the peer's least time over our least: what disturbs only adds. bench_floor is what reading and writing take by
 themselves.
 The captures (0.6 and 1 GB) are made in $TMPDIR or /tmp and removed.
@@ -73,15 +73,18 @@ def weir(source, out, *more):
     return [WEIR, "replay", "-q", "--state", STATE, "--local", "10.0.0.2", *more, source] + (["-w", out] if out else [])
 
 
-def warm(command):
-    """CPU seconds of a run right behind an untimed one: a guest gives memory that nobody uses back to its host within seconds,
-    and who uses it first pays for its coming back."""
-    run(command)
-    return run(command)[0]
+def warm(command, out):
+    """CPU seconds of a run that writes a new file, right behind an untimed one: a guest gives memory that nobody uses back to
+    its host within seconds, and who uses it first pays for its coming back."""
+    for _ in range(2):
+        if os.path.exists(out):
+            os.unlink(out)
+        cpu = run(command)[0]
+    return cpu
 
 
-def versus(title, packets, ours, peer, target, count=PAIRS):
-    pairs = [(warm(ours), warm(peer)) for _ in range(count)]
+def versus(title, packets, ours, peer, out, target, count=PAIRS):
+    pairs = [(warm(ours, out), warm(peer, out)) for _ in range(count)]
     mine, other = [[pair[side] * 1e9 / packets for pair in pairs] for side in (0, 1)]
     print("%-38s %s ns a packet, peer %s, ratio %s, of the least %.2f (target %s)" % (
         title, spread(mine, "%.0f"), spread(other, "%.0f"), spread([b / a for a, b in zip(mine, other)]),
@@ -110,7 +113,7 @@ def tshark(source, out, packets, known):
     """Dissects only; and what a replay does as far as it can: with what comes later known (-2), filtered, written, summed up."""
     for title, more in (("tshark -r", []), ("tshark -2 -Y -w -z conv", ["-2", "-q", "-Y", "tcp or udp", "-w", out,
                                                                     "-z", "conv,tcp", "-z", "conv,udp"])):
-        versus(title, packets, weir(source, out, *known), ["tshark", "-n", "-r", source, *more], 50, 1 if QUICK else 3)
+        versus(title, packets, weir(source, out, *known), ["tshark", "-n", "-r", source, *more], out, 50, 1 if QUICK else 3)
 
 
 def measure(work):
@@ -128,15 +131,14 @@ def measure(work):
     if "tcpdump" in ONLY and shutil.which("tcpdump"):
         half = ["tcpdump", "-r", source, "-w", out, "src host 10.0.0.2 and (tcp or udp)"]
         everything = ["tcpdump", "-r", source, "-w", out, "tcp or udp"]
-        versus("tcpdump, passes all; programs known", packets, weir(source, out, *known), everything, 1.5)
-        versus("tcpdump, passes half; programs known", packets, weir(source, out, *known), half, 1.5)
-        versus("tcpdump, passes all; nothing known", packets, weir(source, out), everything, 1.5)
+        versus("tcpdump, passes all; programs known", packets, weir(source, out, *known), everything, out, 1.5)
+        versus("tcpdump, passes half; programs known", packets, weir(source, out, *known), half, out, 1.5)
+        versus("tcpdump, passes all; nothing known", packets, weir(source, out), everything, out, 1.5)
     if "tshark" in ONLY and shutil.which("tshark"):
         tshark(source, out, packets, known)
     if "tcpdump" in ONLY or "tshark" in ONLY:
         floor = [BESIDE + "/bench_floor", source, out]
-        run(floor)
-        times = [run(floor)[0] * 1e9 / packets for _ in range(PAIRS)]
+        times = [warm(floor, out) * 1e9 / packets for _ in range(PAIRS)]
         print("%-44s %s ns a packet" % ("the limit: read, three in five written", spread(times, "%.0f")), flush=True)
     if "memory" in ONLY:
         if os.path.exists(source):
