@@ -2,9 +2,10 @@
 /*
  * Where a capture's bytes come from: a mapped file, a pipe, memory.
  *
- * A file is mapped whole but never resident whole: a stretch of STRETCH bytes is made readable at a time
- * (`end` is its end, which is when source_more() is asked), the pages of those before are given back. They
- * can still be read, the kernel brings them again. A file that shrinks while it is read ends the program, as
+ * A file is mapped whole but never resident whole: a stretch of STRETCH bytes is touched at a time, a byte
+ * in AROUND, so that what is fetched ahead is mapped (`end` is its end, which is when source_more() is asked;
+ * MADV_POPULATE_READ walks through all pages for that), the pages of those before are given back. They can
+ * still be read, the kernel brings them again. A file that shrinks while it is read ends the program, as
  * for all that map files.
  *
  * A pipe is read into chunks. What is asked for stands in one piece: where the rest of a chunk is too small
@@ -24,10 +25,7 @@
 #define STRETCH     ((size_t)4 << 20)
 #define KEPT_BEHIND ((size_t)4 << 20) /* a window of frames of 4 KiB: no page is brought twice */
 #define CHUNK       ((size_t)1 << 20)
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
+#define AROUND      ((size_t)64 << 10) /* so much the kernel maps at a fault, where it is in its cache */
 
 int source_open(struct source *s, const char *path, const uint64_t *packets)
 {
@@ -103,9 +101,8 @@ static const uint8_t *map_more(struct source *s, size_t size)
     if (s->mapped != 0) {
         const size_t page = 4096;
         size_t from = at & ~(page - 1);
-        if (madvise((void *)(uintptr_t)(s->map + from), at + ahead - from, MADV_POPULATE_READ) != 0) {
-            /* an older kernel: pages come one by one as they are read */
-        }
+        for (size_t n = from; n < at + ahead; n += AROUND)
+            (void)*(const volatile uint8_t *)(s->map + n);
         size_t drop = from < KEPT_BEHIND ? 0 : from - KEPT_BEHIND;
         if (drop > s->dropped) {
             (void)madvise((void *)(uintptr_t)(s->map + s->dropped), drop - s->dropped, MADV_DONTNEED);
