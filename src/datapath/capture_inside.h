@@ -30,8 +30,12 @@ struct chunk {
     uint8_t bytes[];
 };
 
+#define FETCH_LINE  ((uintptr_t)64)
+#define FETCH_AHEAD ((uintptr_t)2048)
+
 struct source {
     const uint8_t *at, *end; /* to be read without asking; there may be more */
+    uintptr_t fetched;       /* asked for up to here */
 
     /* mapped files and memory; map NULL: a pipe */
     const uint8_t *map;
@@ -65,14 +69,18 @@ static inline const uint8_t *source_need(struct source *s, size_t size)
     return (size_t)(s->end - s->at) >= size ? s->at : source_more(s, size);
 }
 
-/* Behind a record, where the next packet stands is known: fetches what its reader and parser will touch. A line two pages on
- * goes with it: where that page stands is then known when a packet begins there (a walk of several misses, in a guest). */
-static inline void source_fetch_next(const struct source *s)
+/* Behind a record: asks for the bytes to come, line by line, as far ahead as a few packets. Where the record after the next
+ * stands the next one must tell first, and memory is slower than a packet's turn can be. */
+static inline void source_fetch_next(struct source *s)
 {
-    __builtin_prefetch(s->at);
-    __builtin_prefetch(s->at + 64);
-    __builtin_prefetch(s->at + 128);
-    __builtin_prefetch(s->at + 8192);
+    const uintptr_t at = (uintptr_t)s->at, end = at + FETCH_AHEAD;
+    uintptr_t from = s->fetched;
+
+    if (from - at > FETCH_AHEAD + FETCH_LINE) /* behind what was read, or in another piece of memory */
+        from = at;
+    for (; from < end; from += FETCH_LINE)
+        __builtin_prefetch((const void *)from);
+    s->fetched = from;
 }
 
 /* ---- the capture (capture.c) --------------------------------------------------------------------------- */
