@@ -17,7 +17,8 @@
  * in its own time, on the other side nothing is. Bare: records of 200 bytes out of a hash and into it, BATCH
  * by BATCH in the same order. "Step by step" is the same with one for BATCH and nothing fetched, the
  * absorbed datagram taken off. Interleaved pass by pass. Then a million pended at once and completed in
- * random order.
+ * random order. All this with the ledger's counters, as on live traffic; then the first again with the full
+ * ledger, on threads and in a simulated world, as in a replay.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@
 #include "bench.h"
 #include "host/host.h"
 #include "ledger/ledger.h"
+#include "rt/rt.h"
 
 #define PASSES 64
 #define BATCH  512u
@@ -167,11 +169,11 @@ static void draw(struct lab *l, size_t n)
     free(peers);
 }
 
-static void lab_open(struct lab *l, size_t n)
+static void lab_open(struct lab *l, size_t n, enum ledger_mode mode)
 {
     const struct host_interface_desc i = {.name = "one", .luid = 1, .index = 1, .type = 6};
     const union wire_addr local = {.v4 = 0x0a000001};
-    struct ledger_config ledger = {.mode = LEDGER_COUNT, .clock = rt_clock_real()};
+    struct ledger_config ledger = {.mode = mode, .clock = rt_clock_real()};
     struct host_config config = {.start_ns = START, .limits.flows = (uint32_t)(n + n / 4)};
     struct api_config api;
     size_t buckets = 1;
@@ -307,14 +309,14 @@ static void use(struct lab *l, bool pending)
     api_set_current(l->api);
 }
 
-static void measure(size_t n)
+static void measure(size_t n, enum ledger_mode mode)
 {
     double completed[PASSES], pended[PASSES], absorbed[PASSES], both[PASSES], bare[PASSES], ratio[PASSES];
     double stepped[PASSES], nothing;
     struct lab a, p;
 
-    lab_open(&a, n);
-    lab_open(&p, n);
+    lab_open(&a, n, mode);
+    lab_open(&p, n, mode);
     for (int way = 0; way < 2; way++) {
         use(way ? &p : &a, way);
         for (uint32_t i = 0; i < n; i++) {
@@ -357,7 +359,7 @@ static void million(void)
     uint32_t *order;
     struct lab l;
 
-    lab_open(&l, n);
+    lab_open(&l, n, LEDGER_COUNT);
     order = malloc(n * sizeof(*order));
     if (order == NULL)
         bench_die("no memory");
@@ -382,10 +384,27 @@ static void million(void)
     lab_close(&l);
 }
 
+static void full(void)
+{
+    measure(4000, LEDGER_FULL);
+    measure(262144, LEDGER_FULL);
+}
+
 int main(void)
 {
-    measure(4000);
-    measure(262144);
+    struct rt_sim *world;
+
+    measure(4000, LEDGER_COUNT);
+    measure(262144, LEDGER_COUNT);
     million();
+    printf("with the full ledger:\n");
+    full();
+    printf("with the full ledger, in a simulated world:\n");
+    if (rt_sim_create(&(struct rt_sim_config){0}, &world) != 0)
+        bench_die("no memory");
+    rt_sim_enter(world);
+    full();
+    rt_sim_leave(world);
+    rt_sim_destroy(world);
     return 0;
 }
