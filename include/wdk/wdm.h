@@ -50,6 +50,7 @@ extern "C" {
 #include "nt/ps.h"
 #include "nt/se.h"
 #include "nt/io.h"
+#include "nt/remove_lock.h"
 #include "nt/zw.h"
 #ifdef __cplusplus
 }

@@ -6,7 +6,8 @@
  *
  *   __try {A} __except (F) {B}  {{A} end:; if (0 && (F)) {B}}      a fault is the runtime's to report
  *   __try {A} __finally {B}     {{A} end:; {B}}; a return in A runs B first
- *   __leave                     goto end
+ *   __leave                     goto end       (all four are known without underscores, too, where they can be
+ *                               nothing else: an old driver's words)
  *   long                        int, with a warning a use: 32 bits, as there; 1L is 1, 1i64 is 1LL
  *   __declspec(...)             __attribute__((...)), or nothing
  *   "a" __FUNCTION__            "a" "name"
@@ -254,8 +255,8 @@ static uint32_t declspec(struct rewriter *w, uint32_t i)
 
 static uint32_t try_block(struct rewriter *w, uint32_t i, const struct guard *outer)
 {
-    static const char *const excepts[] = {"__except", "_except"}, *const finallys[] = {"__finally",
-                                                                                       "_finally"};
+    static const char *const excepts[] = {"__except", "_except", "except"};
+    static const char *const finallys[] = {"__finally", "_finally", "finally"};
     uint32_t body = next(w, i), end = tok(w, body)->pair, then, open, filter = 0;
     struct guard g = {.outer = outer, .label = ++w->labels};
 
@@ -321,12 +322,9 @@ static uint32_t return_word(struct rewriter *w, uint32_t i, const struct guard *
     w->depth++;
     instead(w, i, "{");
     if (end != first) {
-        size_t place = w->done;
-
         say(w, w->cxx ? " auto weir_result = (" : " __auto_type weir_result = (");
         emit(w, first, end, NULL);
         say(w, ");");
-        (void)place;
     }
     gap(w, end);
     after = w->done;
@@ -497,12 +495,20 @@ static void hash_line(struct rewriter *w, uint32_t i)
 /* A word that is not Weir's. Returns the token behind. */
 static uint32_t word(struct rewriter *w, uint32_t i, const struct guard *g)
 {
-    static const char *const tries[] = {"__try", "_try"}, *const leaves[] = {"__leave", "_leave"};
+    static const char *const tries[] = {"__try", "_try", "try"};
+    static const char *const leaves[] = {"__leave", "_leave", "leave"};
     static const char *const inlines[] = {"inline",  "__inline",      "__inline__",
                                           "_inline", "__forceinline", "_forceinline"};
     static const char *const names[] = {"__FUNCTION__", "__FUNCSIG__", "__FUNCDNAME__"};
     static const char *const declspecs[] = {"__declspec", "_declspec"};
 
+    if (IS_ANY(w, i, tries))
+        return try_block(w, i, g);
+    if (g != NULL && IS_ANY(w, i, leaves) && is(w, next(w, i), ";")) {
+        gap(w, i);
+        cc_text_print(w->out, "goto weir_leave_%u", g->label);
+        return i + 1;
+    }
     switch (w->text[tok(w, i)->at]) {
     case 'l':
         if (is(w, i, "long")) {
@@ -520,13 +526,6 @@ static uint32_t word(struct rewriter *w, uint32_t i, const struct guard *g)
         break;
     case 'i':
     case '_':
-        if (IS_ANY(w, i, tries))
-            return try_block(w, i, g);
-        if (IS_ANY(w, i, leaves) && g != NULL) {
-            gap(w, i);
-            cc_text_print(w->out, "goto weir_leave_%u", g->label);
-            return i + 1;
-        }
         if (IS_ANY(w, i, declspecs))
             return declspec(w, i);
         if (IS_ANY(w, i, names)) {

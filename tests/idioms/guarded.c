@@ -51,6 +51,30 @@ static int finally_returns(int how)
     return how + 300;
 }
 
+/* The words without underscores are old. As names they are free. */
+static int leave(int finally)
+{
+    return finally;
+}
+
+static int plain_words(int how)
+{
+    int n = leave(0);
+
+    try {
+        try {
+            if (how == 1)
+                leave;
+            n += 1;
+        } finally {
+            n += 10;
+        }
+    } except (EXCEPTION_EXECUTE_HANDLER) {
+        n += 1000;
+    }
+    return n;
+}
+
 static void finally_in_void(void)
 {
     __try {
@@ -76,6 +100,7 @@ NTSTATUS DriverEntry(_In_ PDRIVER_OBJECT object, _In_ PUNICODE_STRING path)
     CHECK(finally_returns(3) == 203 && finals == 101);
     finally_in_void();
     CHECK(finals == 7);
+    CHECK(plain_words(0) == 11 && plain_words(1) == 10);
     object->DriverUnload = Unload;
     return checked;
 }

@@ -291,6 +291,69 @@ static void rundown_waits_for_users_and_refuses_new_ones(void **state)
     nt_lab_both(rundown_body, NULL);
 }
 
+/* ---- remove locks ---------------------------------------------------------------------------------------
+ */
+struct device {
+    struct nt_lab *lab;
+    IO_REMOVE_LOCK lock;
+    KEVENT taken, go;
+    volatile LONG gone;
+};
+
+static VOID works_on(PVOID arg)
+{
+    struct device *d = arg;
+
+    assert_int_equal(IoAcquireRemoveLock(&d->lock, arg), STATUS_SUCCESS);
+    KeSetEvent(&d->taken, IO_NO_INCREMENT, FALSE);
+    (void)KeWaitForSingleObject(&d->go, Executive, KernelMode, FALSE, NULL);
+    LAB_CHECK(d->lab, InterlockedAdd(&d->gone, 0) == 0);
+    IoReleaseRemoveLock(&d->lock, arg);
+}
+
+static VOID lets_go_later(PVOID arg)
+{
+    struct device *d = arg;
+    LARGE_INTEGER pause = lab_ms(2);
+
+    KeDelayExecutionThread(KernelMode, FALSE, &pause);
+    KeSetEvent(&d->go, IO_NO_INCREMENT, FALSE);
+}
+
+static void removal_body(struct nt_lab *lab)
+{
+    struct device d = {.lab = lab};
+    HANDLE user, later;
+    KIRQL irql;
+
+    IoInitializeRemoveLock(&d.lock, TAG, 0, 0);
+    KeInitializeEvent(&d.taken, NotificationEvent, FALSE);
+    KeInitializeEvent(&d.go, NotificationEvent, FALSE);
+    user = lab_thread(works_on, &d);
+    (void)KeWaitForSingleObject(&d.taken, Executive, KernelMode, FALSE, NULL);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    assert_int_equal(IoAcquireRemoveLock(&d.lock, NULL), STATUS_SUCCESS);
+    assert_int_equal(IoAcquireRemoveLock(&d.lock, NULL), STATUS_SUCCESS);
+    IoReleaseRemoveLock(&d.lock, NULL);
+    KeLowerIrql(irql);
+    IoReleaseRemoveLock(&d.lock, &irql);
+    lab_expect(lab, LEDGER_UNKNOWN, ""); /* taken with another tag: still held */
+    later = lab_thread(lets_go_later, &d);
+    IoReleaseRemoveLockAndWait(&d.lock, NULL);
+    InterlockedExchange(&d.gone, 1);
+    assert_int_equal(IoAcquireRemoveLock(&d.lock, NULL), STATUS_DELETE_PENDING);
+    lab_join(user);
+    lab_join(later);
+    IoReleaseRemoveLock(&d.lock, NULL);
+    lab_expect(lab, LEDGER_TWICE, "");
+}
+
+static void removal_waits_for_those_at_work(void **state)
+{
+    (void)state;
+    nt_lab_both(removal_body, NULL);
+}
+
 /* ---- resources ------------------------------------------------------------------------------------------
  */
 struct library {
@@ -585,6 +648,7 @@ int main(void)
         cmocka_unit_test(trying_does_not_wait),
         cmocka_unit_test(a_lock_that_is_kept_is_owed),
         cmocka_unit_test(rundown_waits_for_users_and_refuses_new_ones),
+        cmocka_unit_test(removal_waits_for_those_at_work),
         cmocka_unit_test(resource_has_one_writer_or_many_readers),
         cmocka_unit_test(interlocked_operations_count),
         cmocka_unit_test(preemption_finds_a_lost_update),
