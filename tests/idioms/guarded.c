@@ -69,7 +69,9 @@ static int plain_words(int how)
         } finally {
             n += 10;
         }
-    } except (EXCEPTION_EXECUTE_HANDLER) {
+    }
+    except(EXCEPTION_EXECUTE_HANDLER)
+    {
         n += 1000;
     }
     return n;
