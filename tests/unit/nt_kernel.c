@@ -486,6 +486,7 @@ static VOID stops(PVOID arg)
 {
     struct nt_lab *lab = arg;
     LIST_ENTRY head, a, b;
+    _Alignas(4) UCHAR bytes[10000] = {[0] = 1, [9999] = 2};
 
     switch (atomic_load(&lab->bugchecks)) {
     case 0:
@@ -497,19 +498,29 @@ static VOID stops(PVOID arg)
         a.Flink = &head;
         RemoveEntryList(&b);
         break;
-    default:
+    case 2:
         ExRaiseStatus(STATUS_ACCESS_VIOLATION);
+    case 3:
+        ProbeForRead(bytes + 1, 3, 1);
+        ProbeForRead(bytes + 1, 0, 4);
+        ProbeForWrite(bytes, sizeof(bytes), 4);
+        LAB_CHECK(lab, bytes[0] == 1 && bytes[sizeof(bytes) - 1] == 2);
+        ProbeForRead(bytes + 1, 3, 4);
+        break;
+    default:
+        ProbeForWrite(bytes, ~(SIZE_T)0, 4);
     }
     LAB_CHECK(lab, false);
 }
 
 static void stop_body(struct nt_lab *lab)
 {
-    static const uint32_t codes[] = {0xdead, KERNEL_SECURITY_CHECK_FAILURE, KMODE_EXCEPTION_NOT_HANDLED};
+    static const uint32_t codes[] = {0xdead, KERNEL_SECURITY_CHECK_FAILURE, KMODE_EXCEPTION_NOT_HANDLED,
+                                     KMODE_EXCEPTION_NOT_HANDLED, KMODE_EXCEPTION_NOT_HANDLED};
     LARGE_INTEGER pause = lab_ms(1);
 
     lab->keep_left = true; /* the threads that stopped */
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         ZwClose(lab_thread(stops, lab));
         while (atomic_load(&lab->bugchecks) == i)
             KeDelayExecutionThread(KernelMode, FALSE, &pause);
@@ -525,7 +536,7 @@ static void what_stops_the_machine_is_reported(void **state)
     (void)state;
     nt_lab_run(&(struct nt_lab_world){.name = "simulated", .simulated = true}, stop_body, NULL, &out);
     assert_int_equal(out.unload_status, STATUS_TIMEOUT);
-    assert_true(out.settled >= 3); /* the threads */
+    assert_true(out.settled >= 5); /* the threads */
 }
 
 static void assert_body(struct nt_lab *lab)

@@ -472,5 +472,7 @@ VOID ExQueryTimerResolution(PULONG MaximumTime, PULONG MinimumTime, PULONG Curre
 DECLSPEC_NORETURN VOID ExRaiseStatus(NTSTATUS Status);
 DECLSPEC_NORETURN VOID ExRaiseAccessViolation(VOID);
 DECLSPEC_NORETURN VOID ExRaiseDatatypeMisalignment(VOID);
+VOID ProbeForRead(const volatile VOID *Address, SIZE_T Length, ULONG Alignment);
+VOID ProbeForWrite(volatile VOID *Address, SIZE_T Length, ULONG Alignment);
 
 #endif
