@@ -29,10 +29,10 @@
  * retransmission.
  *
  * Sequence numbers are compared around the circle; more than 1 GiB ahead is not this connection. Of bytes
- * that come twice those in order first count; held ones yield to a segment that is in order. Urgent data is
- * data. A FIN counts when everything before it does; bytes behind it are refused (FinReceived). Keep-alives
- * and whole retransmissions are RETRANSMITTED, with DuplicateSegment as reason, not refused. Timestamps are
- * not looked at: PAWS refuses only what wraps within a packet's life.
+ * that come twice those in order first count; held ones yield to a segment that is in order, here or to the
+ * receiver, as it acknowledges. Urgent data is data. A FIN counts when everything before it does; bytes behind
+ * it are refused (FinReceived). Keep-alives and whole retransmissions are RETRANSMITTED, with DuplicateSegment
+ * as reason, not refused. Timestamps are not looked at: PAWS refuses only what wraps within a packet's life.
  *
  * Reasons (InetDiscard*): AckInvalid: an ACK beyond what could be acknowledged, or a handshake's that fits no
  * SYN, or none at all where there must be one. ExpectedSyn: SYN_SENT, no SYN and nothing that shows its

@@ -37,7 +37,8 @@ struct tcp_piece {
 bool tcp_held_next(struct lane *l, struct host_flow *f, int dir, struct tcp_piece *piece, uint32_t *lost);
 /* Would tcp_held_next() give something? */
 bool tcp_held_ready(struct lane *l, const struct host_flow *f, int dir);
-/* Keeps what of the piece is not held yet. Bytes that are held stay as they are. */
+/* Keeps what of the piece is not held yet. Bytes that are held stay as they are, but for those of a piece that is next for
+ * the receiver. */
 void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp_piece *piece);
 /* In order come `size` bytes from seq on: held ones that are others are counted (bytes_differ). */
 void tcp_held_compare(struct lane *l, const struct host_flow *f, int dir, uint32_t seq, const uint8_t *bytes,

@@ -280,6 +280,44 @@ static void add_between(struct lane *l, struct record *r, int dir, const struct 
         insert(l, r, at, dir, p, done, p->length - done, p->fin);
 }
 
+/* Bytes up to `to` leave the piece's head. */
+static void behead(struct segments *s, struct held *h, uint32_t to)
+{
+    const uint32_t length = to - h->seq, size = length < h->size ? length : h->size;
+
+    memmove(h->bytes, h->bytes + size, h->size - size);
+    h->seq = to;
+    h->size -= size;
+    h->length -= length;
+    s->bytes -= size;
+}
+
+/* The receiver has acknowledged all before `proved`, though the capture lacks some of it, and has what is held from there
+ * on. A piece that comes next for it is in order there: what is held of the same bytes gives way. */
+static void yield(struct lane *l, struct record *r, int dir, const struct tcp_piece *p)
+{
+    uint32_t from = r->proved[dir];
+    const uint32_t to = p->seq + p->length;
+    struct held *next;
+
+    if (p->doubtful || !r->has_proof[dir])
+        return;
+    for (const struct held *h = r->first[dir]; h != NULL && !seq_before(from, h->seq); h = h->next)
+        if (!h->doubtful && seq_before(from, h->seq + h->length))
+            from = h->seq + h->length;
+    if (seq_before(from, p->seq))
+        return;
+    for (struct held *h = r->first[dir]; h != NULL && seq_before(h->seq, to); h = next) {
+        next = h->next;
+        if (seq_before(h->seq, from) || h->fin)
+            continue;
+        if (seq_before(to, h->seq + h->length))
+            behead(l->segments, h, to);
+        else
+            drop(l->segments, h);
+    }
+}
+
 void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp_piece *p)
 {
     struct segments *s = l->segments;
@@ -293,6 +331,7 @@ void tcp_held_add(struct lane *l, struct host_flow *f, int dir, const struct tcp
     }
     r->pinned = true;
     compare(l, r, dir, p->seq, p->bytes, p->size);
+    yield(l, r, dir, p);
     if (make_room(l, sizeof(struct held) + p->size)) {
         while (r->pieces >= s->pieces_a_flow && evict(l, r))
             ;

@@ -183,6 +183,25 @@ def captures():
             check("overlap, %s: the later one is in order, and counts" % how,
                   stream_of(out) == (edited(b"eeeee" + b"A" * 15 + b"end"), True), stream_of(out))
 
+    # the same, where the capture lacks what is before; the receiver has acknowledged it: to it, the later one is in order
+    t = Talk(12)
+    base = t.sent[1]
+    t.put(1, base + 30, b"B" * 10, flags=0x18)
+    t.put(0, t.sent[0], ack=base + 20)
+    t.put(1, base + 20, b"eeeee" + b"A" * 15, flags=0x18)
+    t.sent[1], t.ack[0] = base + 40, base + 40
+    t.put(0, t.sent[0])
+    t.say(1, b"end")
+    t.put(0, t.sent[0])
+    t.bye(1)
+    path = write(os.path.join(work, "overlap-behind.pcap"), [t])
+    for how, params in (("inspected", ["Mode=0"]), ("edited", inline), ("out of band", apart)):
+        said, last, status, out = replay("overlap-behind-" + how, path, edits, params)
+        check("overlap behind what nobody saw, %s: counted" % how, last["host"]["bytes_differ"] == 10, said + str(last["host"]))
+        if how != "inspected":
+            check("overlap behind what nobody saw, %s: the later one counts" % how,
+                  stream_of(out)[0].endswith(edited(b"eeeee" + b"A" * 15 + b"end")), stream_of(out))
+
     # a hole that nobody fills and nobody acknowledges
     t = Talk(3)
     t.say(1, b"before the hole. ")

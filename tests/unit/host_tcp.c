@@ -566,6 +566,45 @@ static void bytes_of_a_lane(void **state)
     lab_close(&l);
 }
 
+/* Held bytes yield to a piece that is next for the receiver: it has acknowledged all before it, which the capture lacks in
+ * part. They do not where it stands behind what the receiver has. */
+static void next_for_the_receiver(void **state)
+{
+    static struct lab l;
+    struct tcp_result r;
+    uint8_t got[1000];
+    uint32_t lost = 0, data = 0;
+
+    (void)state;
+    connected(&l, 0, 0);
+    segment(&l, THEM, ACK, 5500, 1000, 400, 65535); /* 5500..5900: '1' */
+    memset(l.frame + l.packet.data_at, '1', 400);
+    tcp_segment(&l.lane, &l.flow, &l.packet, false, &r);
+    tcp_segment(&l.lane, &l.flow, segment(&l, US, ACK, 1000, 5100, 0, 65535), true, &r);
+    segment(&l, THEM, ACK, 5700, 1000, 300, 65535); /* '3' is not next */
+    memset(l.frame + l.packet.data_at, '3', 300);
+    tcp_segment(&l.lane, &l.flow, &l.packet, false, &r);
+    segment(&l, THEM, ACK, 5100, 1000, 500, 65535); /* '2' is, up to 5600 */
+    memset(l.frame + l.packet.data_at, '2', 500);
+    tcp_segment(&l.lane, &l.flow, &l.packet, false, &r);
+    assert_int_equal(r.events, TCP_HELD_DATA);
+    segment(&l, THEM, ACK, 5100, 1000, 900, 65535); /* '4' is all behind that */
+    memset(l.frame + l.packet.data_at, '4', 900);
+    tcp_segment(&l.lane, &l.flow, &l.packet, false, &r);
+    assert_int_equal(l.host.counts.bytes_differ, 200 + 100 + 900);
+    tcp_segment(&l.lane, &l.flow, segment(&l, US, ACK, 1000, 6000, 0, 65535), true, &r);
+    while (tcp_more(&l.lane, &l.flow, &r)) {
+        lost += r.lost;
+        memcpy(got + data, r.data, r.size);
+        data += r.size;
+    }
+    assert_int_equal(lost, 100);
+    assert_int_equal(data, 900);
+    for (uint32_t i = 0; i < data; i++)
+        assert_int_equal(got[i], i < 500 ? '2' : i < 800 ? '1' : '3');
+    lab_close(&l);
+}
+
 /* Bytes that the capture cut off count as lost, right behind what it has. */
 static void cut_packets(void **state)
 {
@@ -667,13 +706,10 @@ static void plain_segments_are_as_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_story),
-        cmocka_unit_test(streams_without_holes),
-        cmocka_unit_test(streams_with_holes),
-        cmocka_unit_test(segments_a_flow),
-        cmocka_unit_test(bytes_of_a_lane),
-        cmocka_unit_test(cut_packets),
-        cmocka_unit_test(plain_segments_are_as_others),
+        cmocka_unit_test(every_story),        cmocka_unit_test(streams_without_holes),
+        cmocka_unit_test(streams_with_holes), cmocka_unit_test(segments_a_flow),
+        cmocka_unit_test(bytes_of_a_lane),    cmocka_unit_test(next_for_the_receiver),
+        cmocka_unit_test(cut_packets),        cmocka_unit_test(plain_segments_are_as_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
