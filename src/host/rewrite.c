@@ -11,7 +11,7 @@
  *   one byte or none, just before    a keep-alive
  *   nothing that went                an acknowledgement alone, if it still says something: a new number, a window that
  *                                    somebody waits for, or it was a repeated one in the source too
- *   RST                              all that waits, then a RST with the number that is next
+ *   RST                              all that waits, then a RST with the number that is next and the segment's data
  *   a SYN with data                  that a stage may edit: the SYN alone, as if the other end had not taken them; they go
  *                                    when it has, in the source. The answer acknowledges so much
  *
@@ -130,6 +130,26 @@ void rewrite_passed(struct rewrite *r, int dir, uint32_t size, bool end)
     h->fin = h->fin || end;
 }
 
+/* A direction of which nothing was seen but what the other end acknowledges begins at `at`, or has come there: what was
+ * guessed before is corrected. It may lie behind: a capture often has an acknowledgement before what it acknowledges. */
+static void place_guessed(struct rewrite *r, struct rewrite_half *h, uint64_t at)
+{
+    const bool untouched = h->in == h->out; /* else a callout has put something in */
+
+    if (!r->on || (at < h->in && untouched)) {
+        place(h, at);
+        h->begun = at;
+    } else if (at > h->in) { /* nobody saw what is between */
+        if (h->next == h->out)
+            h->next += at - h->in;
+        map_go(h, at - h->in);
+    } else if (at < h->in) {
+        h->in = h->begun = at;
+        map_begin(h);
+    }
+    h->top = at;
+}
+
 void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
 {
     struct rewrite_half *h = &r->half[dir], *other = &r->half[!dir];
@@ -140,8 +160,11 @@ void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
     header_keep(&h->header, p);
     if (syn && !h->syn.seen)
         header_syn(p, &h->syn);
-    if (!h->known || (h->guessed && !r->on)) {
+    if (!h->known) {
         place(h, START(p->tcp_seq + syn));
+    } else if (h->guessed) {
+        place_guessed(r, h, rewrite_position(p->tcp_seq + syn, h->in));
+        h->guessed = false;
     } else if (h->blank) {
         place(h, START(p->tcp_seq + syn));
         h->begun = h->in;
@@ -149,8 +172,11 @@ void rewrite_see(struct rewrite *r, int dir, const struct wire_packet *p)
         if (!other->said)
             other->acked = h->in;
     }
-    if (!other->known && (p->tcp_flags & WIRE_TCP_ACK) != 0) {
-        place(other, START(p->tcp_ack));
+    if ((p->tcp_flags & WIRE_TCP_ACK) != 0 && (!other->known || other->guessed)) {
+        if (!other->known)
+            place(other, START(p->tcp_ack));
+        else
+            place_guessed(r, other, rewrite_position(p->tcp_ack, other->in));
         other->guessed = true;
     }
     if (p->data_length > h->largest)
@@ -425,15 +451,18 @@ static void acknowledge(struct rewrite *r, int dir, const struct segment *g)
         r->config.counts->swallowed++;
 }
 
-static void segment_reset(struct rewrite *r, int dir)
+/* What a reset carries is its reason (RFC 9293, 3.5.3), no part of the stream: it goes with it, as it came. */
+static void segment_reset(struct rewrite *r, int dir, const struct wire_packet *p)
 {
+    const uint32_t there = p->captured > p->data_at ? p->captured - p->data_at : 0;
     struct rewrite_half *h = &r->half[dir];
-    struct packet_wish w = {.flags = WIRE_TCP_RST};
+    struct packet_wish w = {.flags = WIRE_TCP_RST, .bytes = p->frame + p->data_at};
 
     h->force = r->half[!dir].force = true;
     send_new(r, !dir);
     send_new(r, dir);
     w.seq = h->next;
+    w.size = there < p->data_length ? there : p->data_length;
     (void)send_one(r, dir, &w);
     r->dead = true;
 }
@@ -444,7 +473,7 @@ static void one_segment(struct rewrite *r, int dir, const struct wire_packet *p)
 
     read_segment(r, dir, p, &g);
     if ((p->tcp_flags & WIRE_TCP_RST) != 0) {
-        segment_reset(r, dir);
+        segment_reset(r, dir, p);
         return;
     }
     if (g.data && !g.keeps_alive && r->half[dir].said && r->half[dir].ack > r->half[!dir].in)

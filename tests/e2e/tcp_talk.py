@@ -90,6 +90,6 @@ def write(path, talks, link=1):
     frames = sorted((f for t in talks for f in t.frames), key=lambda f: f[0])
     with open(path, "wb") as f:
         f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, link))
-        for us, data in frames:
-            f.write(struct.pack("<IIII", 1000 + us // 1000000, us % 1000000, len(data), len(data)) + data)
+        for us, data, *size in frames:  # size: before it was cut off
+            f.write(struct.pack("<IIII", 1000 + us // 1000000, us % 1000000, len(data), size[0] if size else len(data)) + data)
     return path
