@@ -286,20 +286,29 @@ static __attribute__((noinline)) void fetch_streams(struct host *h, struct ahead
     streams_fetch(h, talking, connections);
 }
 
-/* What is known of a frame's flow, and what else will be touched of it. */
-static inline void fetch_flow(struct lane *l, struct ahead *a, struct host_flow *flow)
+/* What is known of a frame's flow, and what else will be touched of it; `briefly` if it takes the short way, probably. */
+static inline void fetch_flow(struct lane *l, struct ahead *a, struct host_flow *flow, bool briefly)
 {
     const struct wire_packet *p = a->packet;
 
     a->flow = flow;
     a->flow_id = flow->id;
     __builtin_prefetch((const char *)flow + sizeof(*flow) - 1);
-    if (p->protocol == WIRE_PROTOCOL_TCP &&
+    if (p->protocol == WIRE_PROTOCOL_TCP && briefly &&
         __builtin_expect((p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_FIN | WIRE_TCP_RST)) == 0, 1))
         return;
     if ((p->tcp_flags & (WIRE_TCP_FIN | WIRE_TCP_RST)) != 0) /* it may end */
         memory_fetch(l->memory, &flow->key, true);
     ale_endpoint_prefetch(l, flow->endpoint); /* the short way of other segments goes without */
+}
+
+/* Did most of as many frames as are to be fetched take the short way? Then most of these will. */
+static inline bool go_briefly(struct lane *l, size_t count)
+{
+    const bool most = l->shortened - l->shortened_then >= count / 2;
+
+    l->shortened_then = l->shortened;
+    return most;
 }
 
 /* Flows and their endpoints, a few at a time: what one lookup waits for, the others wait for as well. */
@@ -311,6 +320,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
     struct host_flow *flows[PREFETCH];
     struct ahead *of[PREFETCH];
     TURN_OF(l);
+    const bool briefly = go_briefly(l, count);
 
     for (size_t i = 0; i < PREFETCH; i++)
         which[i] = &keys[i];
@@ -322,7 +332,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
         flow_table_find_many(l->flows, which, n, flows);
         for (size_t i = 0; i < n; i++) {
             if (flows[i] != NULL) {
-                fetch_flow(l, of[i], flows[i]);
+                fetch_flow(l, of[i], flows[i], briefly);
             } else {
                 memory_fetch(l->memory, &keys[i], false);
                 ale_endpoint_prefetch_key(l, &keys[i]);

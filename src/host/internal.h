@@ -575,7 +575,8 @@ struct lane {
     struct short_way short_ways[SHORT_WAYS]; /* by all of these */
     bool short_on;                           /* the short way may be taken at all */
     uint8_t short_epoch;
-    UINT64 shortened;          /* frames that took it to its end */
+    UINT64 shortened;          /* frames that took it to its end; */
+    UINT64 shortened_then;     /* ... when frames were last looked up ahead */
     UINT64 refused_again;      /* ... of them paths_refused.c's */
     struct refusals *refusals; /* NULL: none was noted yet */
 };

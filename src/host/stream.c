@@ -35,9 +35,10 @@ int streams_create(struct host *h)
     return rt_mutex_create(&all->lock);
 }
 
+/* Flows' ids are counted up: of those that live side by side each has a bucket of its own, next to its neighbour's. */
 static struct stream **bucket(const struct streams *all, UINT64 id)
 {
-    return &all->buckets[(id * 0x9e3779b97f4a7c15ull >> 32) & (all->bucket_count - 1)];
+    return &all->buckets[id & (all->bucket_count - 1)];
 }
 
 /* The lock is held. */
