@@ -277,12 +277,18 @@ void host_frame_held(struct host *h, const struct host_frame *f, struct host_out
 /* Of TCP: pipelines may belong to them. */
 static __attribute__((noinline)) void fetch_streams(struct host *h, struct ahead *const *of, size_t n)
 {
-    UINT64 talking[PREFETCH];
+    struct stream_wanted talking[PREFETCH];
     size_t connections = 0;
 
-    for (size_t i = 0; i < n; i++)
-        if (of[i]->flow != NULL && of[i]->packet->protocol == WIRE_PROTOCOL_TCP)
-            talking[connections++] = of[i]->flow_id;
+    for (size_t i = 0; i < n; i++) {
+        const struct wire_packet *p = of[i]->packet;
+
+        if (of[i]->flow != NULL && p->protocol == WIRE_PROTOCOL_TCP)
+            talking[connections++] =
+                (struct stream_wanted){.flow_id = of[i]->flow_id,
+                                       .dir = of[i]->course == COURSE_OUT ? 0 : 1,
+                                       .data = p->data_length != 0 || (p->tcp_flags & WIRE_TCP_FIN) != 0};
+    }
     streams_fetch(h, talking, connections);
 }
 

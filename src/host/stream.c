@@ -21,6 +21,7 @@
 
 #define BUCKETS_FIRST   64u
 #define STREAMS_FETCHED 16
+#define SPARE_STREAMS   64u
 
 /* ---- the table */
 
@@ -90,51 +91,59 @@ static bool insert(struct streams *all, struct stream *st)
     return ok;
 }
 
-static void fetch(const void *p, size_t size)
+/* Inlined, both: for GCC a function that only prefetches does nothing, and its calls go. */
+static inline __attribute__((always_inline)) void fetch(const void *p, size_t size)
 {
     for (size_t at = 0; at < size; at += 64)
         __builtin_prefetch((const char *)p + at, 1);
 }
 
+/* What a segment touches of its stream; of most flows not much more than the caches can bring at once. */
+static inline __attribute__((always_inline)) void fetch_stream(struct stream *st,
+                                                               const struct stream_wanted *w)
+{
+    fetch(st, offsetof(struct stream, dir));
+    if (w->data)
+        fetch(&st->dir[w->dir], sizeof(st->dir[0]) + 63); /* wherever it begins in a line */
+}
+
 /* Step by step for all of a handful, so that what they wait for comes side by side. */
-static void fetch_some(struct host *h, const UINT64 *ids, size_t count)
+static void fetch_some(struct host *h, const struct stream_wanted *wanted, size_t count)
 {
     struct streams *all = h->streams;
-    struct stream *st[STREAMS_FETCHED];
     void *words[STREAMS_FETCHED];
+    struct stream *st;
     size_t n = 0;
 
     rt_mutex_lock(all->lock);
     for (size_t i = 0; i < count; i++)
-        __builtin_prefetch(bucket(all, ids[i]));
+        __builtin_prefetch(bucket(all, wanted[i].flow_id));
     for (size_t i = 0; i < count; i++) {
-        st[i] = *bucket(all, ids[i]);
-        if (st[i] != NULL)
-            fetch(st[i], sizeof(*st[i]));
+        st = *bucket(all, wanted[i].flow_id);
+        if (st != NULL)
+            fetch_stream(st, &wanted[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        struct stream *found = find(all, ids[i]);
-
-        if (found != NULL && !found->none) {
-            if (found != st[i])
-                fetch(found, sizeof(*found));
-            st[n++] = found;
-        }
+        st = find(all, wanted[i].flow_id);
+        if (st == NULL || st->none)
+            continue;
+        if (st != *bucket(all, wanted[i].flow_id))
+            fetch_stream(st, &wanted[i]);
+        if (st->word != NULL)
+            words[n++] = st->word;
     }
     rt_mutex_unlock(all->lock);
-    for (size_t i = 0; i < n; i++)
-        words[i] = st[i]->word;
     if (n != 0 && h->stream_sink->fetch != NULL)
         h->stream_sink->fetch(words, n);
 }
 
-void streams_fetch(struct host *h, const UINT64 *flow_ids, size_t count)
+void streams_fetch(struct host *h, const struct stream_wanted *wanted, size_t count)
 {
     while (streams_any(h) && count != 0) {
         const size_t some = count < STREAMS_FETCHED ? count : STREAMS_FETCHED;
 
-        fetch_some(h, flow_ids, some);
-        flow_ids += some;
+        fetch_some(h, wanted, some);
+        wanted += some;
         count -= some;
     }
 }
@@ -215,7 +224,28 @@ static void stream_free(struct stream *st)
     if (!st->none)
         stream_count(&all->counts.streams, (UINT64)-1);
     free(st->allowed);
-    free(st);
+    if (all->spare_stream_count == SPARE_STREAMS) {
+        free(st);
+        return;
+    }
+    st->chain = all->spare_streams;
+    all->spare_streams = st;
+    all->spare_stream_count++;
+}
+
+/* Zeroed; the last that was given back, which the caches have. NULL: no memory. */
+static struct stream *a_free_one(struct streams *all)
+{
+    struct stream *st = all->spare_streams;
+
+    if (st != NULL) {
+        all->spare_streams = st->chain;
+        all->spare_stream_count--;
+    } else if ((st = aligned_alloc(_Alignof(struct stream), sizeof(*st))) == NULL) {
+        return NULL;
+    }
+    memset(st, 0, sizeof(*st));
+    return st;
 }
 
 /* The sink hears of the end once. */
@@ -274,6 +304,12 @@ void streams_destroy(struct host *h)
         stream_free(st);
     }
     stream_spares_free(all);
+    while (all->spare_streams != NULL) {
+        struct stream *st = all->spare_streams;
+
+        all->spare_streams = st->chain;
+        free(st);
+    }
     free(all->buckets);
     free(all->since);
     if (all->lock != NULL)
@@ -316,7 +352,7 @@ void stream_scene(struct stream *st, int dir, struct scene *s)
 static struct stream *make(struct scene *s)
 {
     struct streams *all = s->host->streams;
-    struct stream *st = calloc(1, sizeof(*st));
+    struct stream *st = a_free_one(all);
     UINT64 version, generation;
 
     if (st == NULL)
@@ -347,6 +383,7 @@ static struct stream *make(struct scene *s)
     if (stream_stages_common(st, version, generation)) {
         st->seen = version;
         st->seen_generation = generation;
+        st->staged = true;
         st->none = !st->dir[0].set->asks;
         stream_count(&all->counts.streams, !st->none);
     }
@@ -366,7 +403,7 @@ static void nothing(struct stream_run *r, void *ctx)
 /* Can the stages of both directions be others than they were? */
 static inline bool is_renewed(const struct host *h, const struct stream *st)
 {
-    return st->dir[0].set != NULL && st->seen == engine_version(h->config.engine) &&
+    return st->staged && st->seen == engine_version(h->config.engine) &&
            st->seen_generation == engine_callout_generation(h->config.engine);
 }
 
@@ -382,6 +419,7 @@ static __attribute__((noinline)) bool renew(struct scene *s, struct stream *st)
             return false;
     st->seen = version;
     st->seen_generation = generation;
+    st->staged = st->dir[0].set != NULL; /* NULL: somebody is inside who has not got so far */
     if (st->none && (st->dir[0].set->asks || st->dir[1].set->asks)) {
         rt_mutex_lock(h->streams->lock);
         st->none = false;
@@ -436,7 +474,7 @@ UINT64 stream_flow(const struct stream *st)
 
 bool stream_may_edit(const struct stream *st)
 {
-    return st->dir[0].set->edits || st->dir[1].set->edits;
+    return st->edits != 0;
 }
 
 struct stream_past *stream_past(struct stream *st)

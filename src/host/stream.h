@@ -54,7 +54,12 @@ struct stream *stream_of(struct scene *s);
 /* ... if it is there already. */
 struct stream *stream_find(struct host *h, UINT64 flow_id);
 /* Fetches what segments of these flows will touch, those of them that have a pipeline. A hint. The turn is ours. */
-void streams_fetch(struct host *h, const UINT64 *flow_ids, size_t count);
+struct stream_wanted {
+    UINT64 flow_id;
+    int dir;
+    bool data; /* the segment has some, or ends the direction */
+};
+void streams_fetch(struct host *h, const struct stream_wanted *wanted, size_t count);
 UINT64 stream_flow(const struct stream *st);
 /* Can any of its stages change what passes (a callout filter that is no inspection, or a plain block)? */
 bool stream_may_edit(const struct stream *st);

@@ -16,6 +16,8 @@
 #ifndef WEIR_HOST_STREAM_INSIDE_H
 #define WEIR_HOST_STREAM_INSIDE_H
 
+#include <stddef.h>
+
 #include "host/stream.h"
 #include "ndis/slice.h"
 
@@ -109,23 +111,26 @@ struct stream_dir {
     bool ended;  /* its end has come out, or its reset has come in */
 };
 
+/* In the order in which it is fetched ahead (streams_fetch()): what each segment needs, what one with data does. */
 struct stream {
-    struct stream *chain; /* of its bucket, then of the dead */
+    _Alignas(64) UINT64 id;
+    struct stream *chain; /* of its bucket, then of the dead; of free ones */
     struct host *host;
-    UINT64 id;
-    struct stream_dir dir[2];
     void *word;
-    struct stream_past past;
-    UINT32 slot; /* its flow's, in the table of flows */
+    UINT64 seen, seen_generation; /* engine_version() then, and of callouts */
+    UINT32 slot;                  /* its flow's, in the table of flows */
     UINT32 inside;
     bool gone;    /* out of the table: nothing is to be called for it. Atomic */
     bool dropped; /* STR-13 */
     bool aborted, told;
-    bool none;                    /* no callout filter matches: it is here to remember that */
-    UINT64 seen, seen_generation; /* engine_version() then, and of callouts */
+    bool none;     /* no callout filter matches: it is here to remember that */
+    bool staged;   /* both directions have stages, those of `seen` */
+    uint8_t edits; /* bits: those of the direction may change what passes (stream_set.edits) */
+    bool loopback; /* as its scene was when it began */
+    struct stream_past past;
+    struct stream_dir dir[2];
     /* as its scene was when it began */
     uint8_t version;
-    bool loopback;
     UINT16 local_port, remote_port;
     union wire_addr local, remote;
     const struct host_interface *interface, *home;
@@ -133,6 +138,14 @@ struct stream {
     UINT32 allowed_count;
     UINT32 *allowed; /* callouts that answered ALLOW_CONNECTION */
 };
+
+_Static_assert(offsetof(struct stream, past) == 64,
+               "what each segment needs is in two cache lines, but for past.ended");
+static inline void stream_set_give(struct stream *st, int dir, struct stream_set *set)
+{
+    st->dir[dir].set = set;
+    st->edits = (uint8_t)((st->edits & ~(1u << dir)) | (unsigned)set->edits << dir);
+}
 
 /* When a callout filter was first seen here: flows with a lower id were there before it. */
 struct stream_since {
@@ -152,6 +165,8 @@ struct streams {
     struct stream **buckets;
     UINT32 bucket_count, count;
     struct stream *dead;
+    struct stream *spare_streams; /* to be used again */
+    UINT32 spare_stream_count;
     struct stream_chunk *spare; /* chunks with store and list, to be used again: stream_queue.c's */
     UINT32 spares;
     struct stream_chunk *spare_mark; /* one; NULL: none */

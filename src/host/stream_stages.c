@@ -314,7 +314,7 @@ static void put(struct stream_run *r, struct stream_set *set, struct stream_plac
     if (was != NULL)
         move(r, set, places);
     rt_mutex_lock(all->lock); /* others look whether a callout is here */
-    d->set = set;
+    stream_set_give(r->st, r->dir, set);
     d->places = places;
     rt_mutex_unlock(all->lock);
     stream_count(&all->counts.memory, stream_places_size(d) - size);
@@ -408,7 +408,7 @@ bool stream_stages_common(struct stream *st, UINT64 version, UINT64 generation)
     for (int dir = 0; dir < 2; dir++) {
         struct stream_dir *d = &st->dir[dir];
 
-        d->set = common->set;
+        stream_set_give(st, dir, common->set);
         d->set->references++;
         d->places = places[dir];
         for (UINT32 i = 0; i < d->set->count; i++)
