@@ -377,22 +377,30 @@ NTSTATUS engine_classify_pinned(struct engine_reader *r, const struct engine_sna
  * The same where a layer's only filter asks an inspection (inspection.c): the verdict is the implicit permit, whatever
  * becomes of it (ARB-19, ARB-24). For who looked whether it is such a layer, and whose observer wants no permits.
  *
- *   begin --true: it is to be called--> the caller completes the request --> call
- *         --false: the filter does not match, nobody is registered, it wants a context that the flow does not have
+ *   begin --true: the callout stays registered--> its flow's context, the request completed --> call
+ *         |                                        | CLS-22, 23: `conditional`, and there is none --> end
+ *         +--false: the filter does not match, nobody is registered
  *
- * Of the request neither complete nor trace nor turns are looked at.
+ * Of the request neither flow nor complete nor trace nor turns are looked at.
  */
+struct engine_inspector { /* good for this version of the layer, while that is pinned */
+    const struct engine_filter *filter;
+    struct engine_callout_slot *slot;
+    UINT32 callout; /* its run-time id, as the filter names it */
+    bool tests;
+};
 struct engine_inspection {
     const struct engine_filter *filter;
     struct engine_registration *registration;
-    UINT64 context;
-    bool listed;
+    bool conditional, listed;
 };
-bool engine_inspects(const struct engine_snapshot *s, UINT16 layer_id);
-bool engine_inspection_begin(struct engine_reader *r, const struct engine_snapshot *s,
-                             const struct engine_request *q, struct engine_inspection *x);
+/* False: it is no such layer. */
+bool engine_inspects(const struct engine_snapshot *s, UINT16 layer_id, struct engine_inspector *out);
+bool engine_inspection_begin(struct engine_reader *r, const struct engine_inspector *of,
+                             const FWPS_INCOMING_VALUES0 *values, struct engine_inspection *x);
 void engine_inspection_call(struct engine_reader *r, const struct engine_request *q,
-                            const struct engine_inspection *x);
+                            const struct engine_inspection *x, UINT64 context);
+void engine_inspection_end(struct engine_reader *r, const struct engine_inspection *x);
 /* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */
 struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f);
 /* ... and the classifyFn, as a call site (the address behind its first byte), for reports. NULL: none is registered. */

@@ -207,7 +207,7 @@ UINT64 host_callout_contexts(struct host *h, UINT32 callout_id)
 }
 
 /* There are contexts, or somebody has asked for the hold: the list is where all see it. */
-static __attribute__((noinline)) UINT64 context_listed(struct scene *s, UINT16 layer_id, UINT32 callout_id)
+UINT64 ale_flow_context_listed(struct scene *s, UINT16 layer_id, UINT32 callout_id)
 {
     struct ale *ale = ale_of(s->lane);
     struct ale_hold *k = &s->hold;
@@ -228,37 +228,16 @@ static __attribute__((noinline)) UINT64 context_listed(struct scene *s, UINT16 l
 
 UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id)
 {
-    struct scene *s = ctx;
-    struct ale_hold *k = &s->hold;
-
-    if (!k->entered) {
-        struct rt_carried *me = rt_carried();
-
-        k->scene = s;
-        k->outer = me->hold;
-        me->hold = k;
-        k->entered = true;
-        k->listed = false;
-    }
-    if (k->listed || __atomic_load_n(&ale_of(s->lane)->context_count, __ATOMIC_RELAXED) != 0)
-        return context_listed(s, layer_id, callout_id);
-    k->flow_id = s->flow_id;
-    k->layer = layer_id;
-    k->callout = callout_id;
-    return 0;
+    return ale_flow_context_of(ctx, layer_id, callout_id);
 }
 
-void ale_classified_slow(struct scene *s)
+void ale_classified_listed(struct scene *s)
 {
     struct lane *l = s->lane;
     struct ale *ale = ale_of(l);
     struct ale_context *due = NULL, **at;
     struct ale_hold **hold;
 
-    rt_carried()->hold = s->hold.outer; /* classifies end from the inside out */
-    s->hold.entered = false;
-    if (!s->hold.listed)
-        return;
     rt_mutex_lock(l->lock);
     for (hold = &ale->holds; *hold != &s->hold; hold = &(*hold)->next)
         ;

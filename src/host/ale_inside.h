@@ -101,6 +101,30 @@ static inline struct ale *ale_of(const struct lane *l)
     return l->ale;
 }
 
+/* ale_flow_context(), for who knows that it is the scene's. */
+UINT64 ale_flow_context_listed(struct scene *s, UINT16 layer_id, UINT32 callout_id);
+static inline UINT64 ale_flow_context_of(struct scene *s, UINT16 layer_id, UINT32 callout_id)
+{
+    struct ale_hold *k = &s->hold;
+
+    if (!k->entered) {
+        struct rt_carried *me = rt_carried();
+
+        k->scene = s;
+        k->outer = me->hold;
+        me->hold = k;
+        k->entered = true;
+        k->listed = false;
+    }
+    if (__builtin_expect(k->listed || __atomic_load_n(&ale_of(s->lane)->context_count, __ATOMIC_RELAXED) != 0,
+                         0))
+        return ale_flow_context_listed(s, layer_id, callout_id);
+    k->flow_id = s->flow_id;
+    k->layer = layer_id;
+    k->callout = callout_id;
+    return 0;
+}
+
 /* One step of the table; what is impossible is counted and leaves the state as it is: false. */
 bool ale_step(struct lane *l, uint8_t *state, enum ale_event event);
 /* Of host_flow: raises its generation. */

@@ -25,10 +25,11 @@
 
 int scratch_create(struct host *h, struct scratch **out)
 {
-    struct scratch *room = calloc(1, sizeof(*room));
+    struct scratch *room = aligned_alloc(_Alignof(struct scratch), sizeof(*room));
 
     if (room == NULL)
         return -ENOMEM;
+    memset(room, 0, sizeof(*room));
     room->host = h;
     if (values_prepare(room, &h->config) != 0)
         goto fail;
@@ -110,7 +111,7 @@ static __attribute__((noinline)) void make_plan(struct plan *plan, const struct 
         plan_filter(plan, &h->config, filters[i]);
     plan->steady = !plan->callouts && values_are_steady(prepared, plan->tested);
     plan->alone = plan->ours && n == 1 && plan->foreign_count == 0 && !plan->many;
-    plan->inspects = plan->alone && engine_inspects(snapshot, layer);
+    plan->inspects = plan->alone && engine_inspects(snapshot, layer, &plan->inspector);
 }
 
 static __attribute__((noinline)) void plan_again(struct scratch *room, const struct engine_snapshot *snapshot,

@@ -34,16 +34,16 @@ enum kept_place {
 
 /* How the fields of one layer are filled; made once, by values_prepare(). */
 struct prepared {
-    UINT8 get[ENGINE_MAX_FIELDS]; /* enum getter */
-    UINT16 place[KEPT_PLACES];    /* the field: offset in bytes of its value; KEPT_NOWHERE: none */
-    UINT64 each;                  /* fields that are filled for each packet, but those of `place` */
-    UINT64 of_owner;              /* ... for each owner */
-    UINT64 of_profile;            /* ... for each packet that is asked about again, and after it */
-    bool placed_late;             /* some of the places from KEPT_BOUND_ADDRESS on are there */
-    UINT64 overridden;            /* fields that a setting decides */
-    UINT64 all;                   /* all fields' bits */
-    UINT32 flags;                 /* FWP_CONDITION_FLAG_* that can be said at this layer */
-    UINT32 metadata;              /* FWPS_METADATA_FIELD_*: the layer's */
+    _Alignas(64) UINT16 place[KEPT_PLACES]; /* the field: offset in bytes of its value; KEPT_NOWHERE: none */
+    UINT32 metadata;                        /* FWPS_METADATA_FIELD_*: the layer's */
+    UINT8 get[ENGINE_MAX_FIELDS];           /* enum getter */
+    UINT64 each;                            /* fields that are filled for each packet, but those of `place` */
+    UINT64 of_owner;                        /* ... for each owner */
+    UINT64 of_profile;                      /* ... for each packet that is asked about again, and after it */
+    bool placed_late;                       /* some of the places from KEPT_BOUND_ADDRESS on are there */
+    UINT64 overridden;                      /* fields that a setting decides */
+    UINT64 all;                             /* all fields' bits */
+    UINT32 flags;                           /* FWP_CONDITION_FLAG_* that can be said at this layer */
     bool prepared;
 };
 
@@ -56,17 +56,30 @@ struct kept_owner {
 };
 
 /*
+ * What the last scene of a direction that was asked about tells of its packet, and its numbers: of its flow, of all else.
+ * Who notes the numbers knows a later scene by them. inspect.c's.
+ */
+#define TOLD_WORDS  13
+#define TOLD_OTHERS 4
+struct told {
+    UINT64 word[TOLD_WORDS]; /* the scene's, from `local` on */
+    UINT64 endpoint_id, endpoint_bits;
+    UINT64 flow, other, numbers; /* the numbers; the last one that was given */
+    /* Flows come and go, but for a few layers that is all: of the last scenes that differed in more. */
+    struct told_other {
+        UINT64 word[TOLD_WORDS]; /* 0 where the flow's are */
+        UINT64 number;
+    } others[TOLD_OTHERS];
+    unsigned oldest;
+};
+
+/*
  * Of which scene values and metadata are: where the next one of the layer differs in its flow alone, and nothing of it is
  * special, only what says which flow it is, and where the packet's headers stand, is written anew. inspect.c's.
  */
-#define TOLD_WORDS 13
 struct kept_of {
-    union {
-        UINT64 word[TOLD_WORDS]; /* the scene's, from `local` on; IPv6: the values point to these addresses */
-        union wire_addr end[2];  /* local, remote */
-    } told;
-    UINT64 endpoint_id, endpoint_bits;
-    UINT64 unknown;
+    UINT64 flow, other; /* struct told's */
+    UINT64 endpoint_bits;
     /* The packet's headers, and what follows of them: where the data begins, the first byte in front of it. */
     uint32_t ip_at, transport_at, at, first;
     UINT16 ip_header_size, transport_header_size;
@@ -78,8 +91,13 @@ struct kept_of {
  * filled anew while the rest is about the same interfaces in the same state.
  */
 struct kept {
+    _Alignas(64) struct kept_of
+        of;            /* with `among` a cache line: all that a packet of another flow is compared with */
+    UINT64 among;      /* host.among */
+    UINT64 of_unknown; /* fields, where `of.valid` */
+    FWPS_INCOMING_VALUES0 values;
+    union wire_addr end[2]; /* of.valid: local; IPv6: also remote, and the values point to them */
     const struct host_interface *local, *arrival, *next_hop; /* the scene's interface is one of the two */
-    UINT64 among;                                            /* host.among */
     struct kept_owner owner;                                 /* whose the fields of an owner are */
     UINT64 unknown;          /* of the fields that are kept: the interfaces' and the host's, */
     UINT64 unknown_of_owner; /* and the owner's */
@@ -91,8 +109,6 @@ struct kept {
     const struct host_interface *metadata_of; /* for this one, */
     UINT32 path_mtu;                          /* and scene.path_mtu as it was */
     bool rare; /* keep_rare() has written something other than 0 that has a field */
-    FWPS_INCOMING_VALUES0 values;
-    struct kept_of of;
     FWPS_INCOMING_METADATA_VALUES0 metadata;
     FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS + 1];
 };
@@ -109,19 +125,20 @@ struct kept_address {
 
 /* What the filters of a layer need, of one version of them. */
 struct plan {
-    UINT16 layer;
-    const struct prepared *prepared; /* the layer's */
-    UINT64 version;                  /* the layer's; 0: no filters */
-    UINT64 tested;                   /* fields */
-    UINT32 count;                    /* filters */
-    bool callouts;                   /* some ask a callout: the rest then also depends on `generation` */
-    bool many;                       /* more foreign callouts than are listed */
-    UINT8 foreign_count;
+    _Alignas(64) UINT16 layer; /* all that inspect() reads is in one cache line */
+    bool callouts;             /* some ask a callout: the rest then also depends on `generation` */
+    bool ours;                 /* a callout of this engine's may be asked */
+    bool alone;                /* ... by the layer's only filter, and no foreign one: inspect() may do */
+    bool inspects;             /* ... and it is an inspection: */
+    UINT64 version;            /* the layer's; 0: no filters */
     UINT64 generation;
+    UINT64 tested;                   /* fields */
+    const struct prepared *prepared; /* the layer's */
+    struct engine_inspector inspector;
+    UINT32 count; /* filters */
+    bool many;    /* more foreign callouts than are listed */
+    UINT8 foreign_count;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */
-    bool ours;                                        /* a callout of this engine's may be asked */
-    bool alone;    /* ... by the layer's only filter, and no foreign one: inspect() may do */
-    bool inspects; /* ... engine_inspects() */
     bool steady; /* no callouts, and nothing tested that differs between a flow's packets of one direction */
     bool
         settled; /* filters that test nothing, no callout of ours: `answer` is the answer to every question */
@@ -171,9 +188,10 @@ struct scratch {
     /* By level; layer; [1]: inbound. Made when a callout is first asked there. */
     struct kept *kept[KEPT_LEVELS][ENGINE_LAYER_COUNT][2];
     struct kept_address addresses[2]; /* the local end's, the remote one's */
+    struct told told[2];              /* [1]: inbound */
     struct ndis_packet *packets[LEVELS];
     struct inspecting inspecting[KEPT_LEVELS], *inside[KEPT_LEVELS]; /* the latter: where they are */
-    unsigned level;
+    unsigned level, inspecting_levels; /* below the latter a classification may be inspect()'s; 0: none may */
     struct recalls *recalls[ENGINE_LAYER_COUNT]; /* recall.c's; NULL: nothing was asked there yet */
     UINT64 recalled;                             /* answers that it gave */
     bool hears;                                  /* paths_refused.c: */
@@ -188,6 +206,8 @@ struct scratch {
  */
 void inspect_prepare(struct scratch *room); /* once */
 bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, struct answer *out);
+/* Values and metadata for a callout at the stream layer, which shows bytes of its own. NULL: out of memory. */
+struct kept *inspect_stream_values(struct scene *s, UINT16 layer);
 
 /* Is the layer's plan of this version and these callouts? A layer that never had filters has version 0, and a new plan:
  * both say the same. */
@@ -223,11 +243,11 @@ int values_prepare(struct scratch *room, const struct host_config *config);
 struct kept *values_keep(const struct scene *s, const struct engine_layer *layer, struct scratch *room,
                          UINT64 *unknown);
 /* Once more, where all but the flow is as it was, and `of.valid`; moved: also the local address; the flags, where the
- * endpoint is of another kind. IPv6 addresses are those in k->of, which are the caller's to write. */
+ * endpoint is of another kind. IPv6 addresses are those in k->end, which are the caller's to write. */
 void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room,
                   bool moved);
 void values_renew_flags(const struct scene *s, const struct prepared *p, struct kept *k);
-/* IPv6: its values point to the addresses in k->of from now on. */
+/* IPv6: its values point to the addresses in k->end from now on. */
 void values_keep_addresses(const struct prepared *p, struct kept *k);
 /* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,

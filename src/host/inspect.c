@@ -9,8 +9,9 @@
  * An inspection's answer is known before (engine/inspection.c); other callouts go through the engine's arbitration.
  *
  * Most packets that are asked about are of an established flow, and differ from the one before at the layer in their flow
- * at most. The scene is compared with that of the values and metadata that stand there (struct kept_of): what is of
- * the flow is written anew if it is another one, where the headers stand if they stand elsewhere, and all else is left.
+ * at most. What a scene tells of itself has a number, of the flow and of all else (struct told), which the values and metadata
+ * that stand at a layer have as well (struct kept_of): what is of the flow is written anew if it is another one, where the
+ * headers stand if they stand elsewhere, and all else is left.
  * Whoever else writes them says that they are nobody's (values_keep(), metadata_keep()).
  *
  * Special is what indicate.c knows besides: layers that show no packet of the walk (ST, a group's chain, redirection),
@@ -21,6 +22,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "host/ale_inside.h"
 #include "host/indicate.h"
 #include "host/walk.h"
 
@@ -47,71 +49,114 @@ static inline bool is_whole(const struct wire_packet *p)
 }
 
 /* Of what is told, in its words: tuple, flow and endpoint; interfaces and what is special; direction. */
-#define TOLD_FLOW  7
-#define TOLD_OTHER 11
-_Static_assert(offsetof(struct scene, interface) - offsetof(struct scene, local) == TOLD_FLOW * 8 &&
+#define TOLD_FLOW_ID 5
+#define TOLD_FLOW    7
+#define TOLD_OTHER   11
+_Static_assert(offsetof(struct scene, flow_id) - offsetof(struct scene, local) == TOLD_FLOW_ID * 8 &&
+                   offsetof(struct scene, interface) - offsetof(struct scene, local) == TOLD_FLOW * 8 &&
                    offsetof(struct scene, metadata_flags) - offsetof(struct scene, local) == TOLD_OTHER * 8 &&
                    offsetof(struct scene, path_mtu) - offsetof(struct scene, local) == TOLD_OTHER * 8 + 8,
                "in this order");
 
-static inline UINT64 difference(const struct kept_of *o, const struct scene *s, unsigned first, unsigned end)
+/* Of the same flow: nearly always its packet's next layer, and all that was stored in parts is long there. */
+static inline bool is_told(const struct told *t, const struct scene *s)
 {
-    const UINT64 *told = (const UINT64 *)&s->local;
-    UINT64 other = 0;
+    const UINT64 *now = (const UINT64 *)&s->local;
+    const struct host_endpoint *e = s->endpoint;
+    UINT64 differ = 0;
 
-    for (unsigned i = first; i < end; i++) {
-        UINT64 word = told[i];
+    if (t->word[TOLD_FLOW_ID] != s->flow_id)
+        return false;
+    for (unsigned i = 0; i < TOLD_WORDS; i++)
+        differ |= t->word[i] ^ now[i];
+    if (e != NULL)
+        differ |= (t->endpoint_id ^ e->id) | (t->endpoint_bits ^ endpoint_bits(e));
+    return differ == 0;
+}
+
+/* The number of what is not the flow's. */
+static UINT64 number_of_other(struct told *t)
+{
+    struct told_other now = {.number = 0}, *o;
+
+    for (unsigned i = TOLD_FLOW; i < TOLD_WORDS; i++)
+        now.word[i] = i == TOLD_OTHER ? 0 : t->word[i];
+    for (unsigned i = 0; i < TOLD_OTHERS; i++)
+        if (t->others[i].number != 0 && memcmp(t->others[i].word, now.word, sizeof(now.word)) == 0)
+            return t->others[i].number;
+    o = &t->others[t->oldest++ % TOLD_OTHERS];
+    *o = now;
+    return o->number = ++t->numbers;
+}
+
+static __attribute__((noinline)) void number(struct told *t, const struct scene *s)
+{
+    const struct host_endpoint *e = s->endpoint;
+    const UINT64 *now = (const UINT64 *)&s->local;
+    UINT64 other = t->other == 0;
+
+    for (unsigned i = 0; i < TOLD_WORDS; i++) {
+        UINT64 word = now[i];
 
         __asm__("" : "+r"(word)); /* one by one: wider loads would wait for what was just stored in parts */
-        other |= o->told.word[i] ^ word;
+        if (i >= TOLD_FLOW && i != TOLD_OTHER)
+            other |= t->word[i] ^ word;
+        t->word[i] = word;
     }
-    return other;
+    t->endpoint_id = e != NULL ? e->id : 0;
+    t->endpoint_bits = e != NULL ? endpoint_bits(e) : 0;
+    t->flow = ++t->numbers;
+    if (other != 0)
+        t->other = number_of_other(t);
+}
+
+/* The scene's numbers: once a packet, mostly, new ones. */
+static inline const struct told *tell_of(struct scratch *room, const struct scene *s)
+{
+    struct told *t = &room->told[scene_inbound(s)];
+
+    if (!is_told(t, s))
+        number(t, s);
+    return t;
 }
 
 /* Are the values, and the metadata but for the headers' sizes, those of a scene that differs in its flow at most? */
-static inline bool is_alike(const struct kept *k, const struct scene *s)
+static inline bool is_alike(const struct kept *k, const struct told *t, const struct scene *s)
 {
-    const struct kept_of *o = &k->of;
-
-    return o->valid && s->flow_id != 0 && !s->icmp && !s->loopback && s->packet != NULL &&
-           (difference(o, s, TOLD_FLOW, TOLD_OTHER) | difference(o, s, TOLD_OTHER + 1, TOLD_WORDS)) == 0 &&
-           k->among == __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE);
+    return k->of.valid && k->of.other == t->other && s->flow_id != 0 && !s->icmp && !s->loopback &&
+           s->packet != NULL && k->among == __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE);
 }
 
-/* ... in nothing? */
-static inline bool is_same(const struct kept_of *o, const struct scene *s)
+/* Whose the values are. */
+static inline void note_told(const struct told *t, struct kept *k)
 {
-    const struct host_endpoint *e = s->endpoint;
-
-    return (difference(o, s, 0, TOLD_FLOW) | difference(o, s, TOLD_OTHER, TOLD_OTHER + 1)) == 0 &&
-           (e == NULL || (o->endpoint_id == e->id && o->endpoint_bits == endpoint_bits(e)));
+    k->of.flow = t->flow;
+    k->of.other = t->other;
+    k->of.endpoint_bits = t->endpoint_bits;
 }
 
-/* Whose they are, in k->of. */
-static inline void tell_of(const struct scene *s, struct kept *k)
+static inline void note_ends(const struct scene *s, struct kept *k)
 {
-    const struct host_endpoint *e = s->endpoint;
-
-    memcpy(k->of.told.word, &s->local, sizeof(k->of.told));
-    k->of.endpoint_id = e != NULL ? e->id : 0;
-    k->of.endpoint_bits = e != NULL ? endpoint_bits(e) : 0;
+    k->end[0] = s->local;
+    if (s->version == 6)
+        k->end[1] = s->remote;
 }
 
 static __attribute__((noinline, flatten)) void renew(const struct prepared *prepared, const struct scene *s,
-                                                     struct kept *k, struct scratch *room)
+                                                     const struct told *t, struct kept *k,
+                                                     struct scratch *room)
 {
-    const struct host_endpoint *e = s->endpoint;
-    const union wire_addr *local = &k->of.told.end[0];
-    const bool moved = local->word[0] != s->local.word[0] || local->word[1] != s->local.word[1];
+    const bool moved = k->end[0].word[0] != s->local.word[0] || k->end[0].word[1] != s->local.word[1];
 
-    if (k->of.endpoint_bits != (e != NULL ? endpoint_bits(e) : 0))
+    if (k->of.endpoint_bits != t->endpoint_bits)
         values_renew_flags(s, prepared, k);
     metadata_renew(s, k, prepared->metadata);
-    tell_of(s, k);
+    note_told(t, k);
+    note_ends(s, k);
     values_renew(s, prepared, k, room, moved);
 }
 
-/* At these a packet's data begins where its headers say, whatever its protocol, and no value says who connected. */
+/* At these a packet's data begins where its headers say, whatever its protocol. */
 static inline bool is_plain_layer(enum host_layer role)
 {
     return role == LAYER_II || role == LAYER_OI || role == LAYER_IT || role == LAYER_OT || role == LAYER_DD ||
@@ -133,22 +178,17 @@ static inline void note_headers(const struct wire_packet *p, uint32_t at, uint32
 }
 
 /* They are of this scene, and may be those of the next one: of layers that show nothing but tuple, flow and interfaces. */
-static void note_of(struct inspecting *i, uint32_t at, uint32_t first)
+static void note_of(const struct scene *s, const struct prepared *prepared, UINT64 unknown, struct kept *k)
 {
-    const struct prepared *prepared = i->prepared;
-    const struct scene *s = i->s;
-    const struct wire_packet *p = s->packet;
-    struct kept *k = i->kept;
-
     if (s->flow_id == 0 || s->reauthorize != 0 || s->shown != NULL || s->icmp || s->loopback ||
-        s->any_remote || s->interface == NULL || !is_whole(p) || (prepared->of_profile != 0 && k->again) ||
-        !k->plain || !is_plain_layer(i->role) || prepared->each != 0 || prepared->of_owner != 0 ||
-        prepared->placed_late || (prepared->metadata & OF_SOME) != 0)
+        s->any_remote || s->interface == NULL || (prepared->of_profile != 0 && k->again) || !k->plain ||
+        prepared->each != 0 || prepared->of_owner != 0 || prepared->placed_late ||
+        (prepared->metadata & OF_SOME) != 0)
         return;
-    k->of.unknown = i->unknown;
-    note_headers(p, at, first, &k->of);
+    k->of_unknown = unknown;
     k->of.valid = true;
-    tell_of(s, k);
+    note_told(tell_of(s->lane->scratch, s), k);
+    note_ends(s, k);
     if (s->version == 6)
         values_keep_addresses(prepared, k);
 }
@@ -160,8 +200,10 @@ static __attribute__((noinline)) void describe(struct inspecting *i, uint32_t *a
 {
     *at = packet_span(i->s, i->role, false, first, end);
     metadata_keep(i->s, i->role, false, *at, i->kept, i->prepared->metadata);
-    if (*at != UINT32_MAX)
-        note_of(i, *at, *first);
+    if (*at == UINT32_MAX || !is_whole(i->s->packet) || !is_plain_layer(i->role))
+        return;
+    note_headers(i->s->packet, *at, *first, &i->kept->of);
+    note_of(i->s, i->prepared, i->unknown, i->kept);
 }
 
 /* A whole packet as the one before, but that its headers stand elsewhere. */
@@ -201,11 +243,8 @@ static inline void complete(void *ctx)
 
 static inline bool is_common(const struct scene *s, enum host_layer role, const struct scratch *room)
 {
-    const struct host_config *c = &s->host->config;
-
     return (s->walk != NULL || s->packet == NULL) && s->layer_data == NULL && s->turns == NULL &&
-           role != LAYER_ST && room->level < KEPT_LEVELS && !room->hears && !c->knobs.long_way &&
-           !c->knobs.shift_receive_offset && (c->observer.classified == NULL || c->observer.decisions_only);
+           role != LAYER_ST && room->level < room->inspecting_levels && !room->hears;
 }
 
 /* Observers, of decisions all of them, are told without what `complete` brings, unless somebody has looked already. */
@@ -224,6 +263,12 @@ static __attribute__((noinline)) void tell(struct inspecting *i, const struct an
 
 void inspect_prepare(struct scratch *room)
 {
+    const struct host_config *c = &room->host->config;
+
+    room->inspecting_levels = !c->knobs.long_way && !c->knobs.shift_receive_offset &&
+                                      (c->observer.classified == NULL || c->observer.decisions_only)
+                                  ? KEPT_LEVELS
+                                  : 0;
     for (unsigned n = 0; n < KEPT_LEVELS; n++) {
         struct inspecting *i = room->inside[n] = &room->inspecting[n];
 
@@ -232,8 +277,8 @@ void inspect_prepare(struct scratch *room)
         i->request.flow = &i->flow;
         i->request.complete = complete;
         i->request.complete_ctx = i;
-        i->request.assumptions = room->host->config.assumptions;
-        i->request.assumption_count = room->host->config.assumption_count;
+        i->request.assumptions = c->assumptions;
+        i->request.assumption_count = c->assumption_count;
     }
 }
 
@@ -265,29 +310,58 @@ static inline void prepare(struct inspecting *i, struct scene *s, enum host_laye
 static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, struct scratch *room)
 {
     struct kept *k = i->all[id][scene_inbound(s)];
+    const struct told *t = tell_of(room, s);
 
-    i->again = k != NULL && is_alike(k, s);
+    i->again = k != NULL && is_alike(k, t, s);
     if (i->again) {
-        if (!is_same(&k->of, s))
-            renew(i->prepared, s, k, room);
+        if (k->of.flow != t->flow)
+            renew(i->prepared, s, t, k, room);
         i->kept = k;
-        i->unknown = k->of.unknown;
+        i->unknown = k->of_unknown;
         return true;
     }
     i->kept = values_keep(s, engine_layer_by_id(id), room, &i->unknown);
     return i->kept != NULL;
 }
 
+struct kept *inspect_stream_values(struct scene *s, UINT16 layer)
+{
+    struct scratch *room = s->lane->scratch;
+    const struct prepared *prepared = &room->prepared[layer];
+    struct kept *k = room->kept[room->level - 1][layer][scene_inbound(s)];
+    const struct told *t = tell_of(room, s);
+    UINT64 unknown;
+
+    if (k != NULL && is_alike(k, t, s)) {
+        if (k->of.flow != t->flow)
+            renew(prepared, s, t, k, room);
+        return k;
+    }
+    k = values_keep(s, engine_layer_by_id(layer), room, &unknown);
+    if (k == NULL)
+        return NULL;
+    metadata_keep(s, LAYER_ST, false, UINT32_MAX, k, prepared->metadata);
+    if (s->packet != NULL)
+        note_of(s, prepared, unknown, k);
+    return k;
+}
+
 /* The callout has no say: the answer is there already. */
-static inline void look(struct inspecting *i, const struct engine_snapshot *snapshot)
+static inline void look(struct inspecting *i, const struct plan *plan)
 {
     struct engine_reader *reader = i->s->lane->reader;
     struct engine_inspection x;
+    UINT64 context;
 
-    if (!engine_inspection_begin(reader, snapshot, &i->request, &x))
+    if (!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, &x))
         return;
+    context = ale_flow_context_of(i->s, plan->layer, plan->inspector.callout);
+    if (x.conditional && context == 0) {
+        engine_inspection_end(reader, &x);
+        return;
+    }
     complete(i);
-    engine_inspection_call(reader, &i->request, &x);
+    engine_inspection_call(reader, &i->request, &x, context);
 }
 
 static __attribute__((noinline)) void decide(struct inspecting *i, const struct engine_snapshot *snapshot,
@@ -328,7 +402,7 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
                                        .rights = FWPS_RIGHT_ACTION_WRITE,
                                        .flags = ENGINE_VERDICT_IMPLICIT}};
     if (__builtin_expect(inspects, 1))
-        look(i, snapshot);
+        look(i, plan);
     else
         decide(i, snapshot, &out->verdict);
     ale_classified(s);

@@ -326,11 +326,15 @@ bool ale_established(struct scene *s, struct answer *a);
 UINT64 ale_flow_context(void *ctx, UINT16 layer_id, UINT32 callout_id);
 /* The classify of the scene came back: what waited for its callouts to return (ALE-15, 16) is done. Called
  * after each classify of engine or judge; costs a branch when no callout was asked. No lane held. */
-void ale_classified_slow(struct scene *s);
+void ale_classified_listed(struct scene *s);
 static inline void ale_classified(struct scene *s)
 {
-    if (s->hold.entered)
-        ale_classified_slow(s);
+    if (!s->hold.entered)
+        return;
+    rt_carried()->hold = s->hold.outer; /* classifies end from the inside out */
+    s->hold.entered = false;
+    if (s->hold.listed)
+        ale_classified_listed(s);
 }
 /* Is this one of the host's own callouts, which set options and nothing else (ALE-10)? */
 bool ale_sets_options(const struct lane *l, const GUID *callout);

@@ -136,15 +136,12 @@ static inline bool is_common(const struct scene *s, const struct stream_dir *d)
 /* What the callout sees beside the data. False: no memory. */
 static inline bool describe(struct scene *s, UINT16 layer)
 {
-    struct scratch *room = s->lane->scratch;
     struct streams *all = s->host->streams;
     struct engine_request *q = &all->look;
-    UINT64 unknown;
-    struct kept *k = values_keep(s, engine_layer_by_id(layer), room, &unknown);
+    struct kept *k = inspect_stream_values(s, layer);
 
     if (k == NULL)
         return false;
-    metadata_keep(s, LAYER_ST, false, UINT32_MAX, k, room->prepared[layer].metadata);
     s->layer_data = NULL;
     all->look_flow.ctx = s;
     q->values = &k->values;

@@ -262,10 +262,11 @@ static void fill_owner(struct kept *k, const struct filling *f, struct scratch *
 
 static __attribute__((noinline)) struct kept *make(struct kept **at, const struct engine_layer *layer)
 {
-    struct kept *k = calloc(1, sizeof(*k));
+    struct kept *k = aligned_alloc(_Alignof(struct kept), sizeof(*k));
 
     if (k == NULL)
         return NULL;
+    memset(k, 0, sizeof(*k));
     k->values = (FWPS_INCOMING_VALUES0){
         .layerId = layer->id, .valueCount = layer->field_count, .incomingValue = k->value};
     *at = k;
@@ -327,6 +328,7 @@ void values_renew(const struct scene *s, const struct prepared *p, struct kept *
     at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
     at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
     at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
+    at_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
     if (s->version == 4) {
         at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
         at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
@@ -348,6 +350,6 @@ void values_renew_flags(const struct scene *s, const struct prepared *p, struct 
 
 void values_keep_addresses(const struct prepared *p, struct kept *k)
 {
-    at_place(k->value, p->place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->of.told.end[0].v6;
-    at_place(k->value, p->place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->of.told.end[1].v6;
+    at_place(k->value, p->place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->end[0].v6;
+    at_place(k->value, p->place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->end[1].v6;
 }
