@@ -77,6 +77,7 @@ struct fragments {
     struct datagram *datagrams;
     uint32_t *heads; /* by hash */
     uint32_t datagram_count, hash_mask, free_datagram, oldest, youngest;
+    uint32_t datagrams_used; /* those behind were never anybody's, and their memory is not touched */
     struct slab *slabs;
     struct chunk *free_chunk;
     uint32_t chunks_most, chunks_made, chunks_free;
@@ -120,9 +121,7 @@ int fragments_create(const struct host_limits *limits, struct fragments **out)
         return -ENOMEM;
     }
     memset(f->heads, 0xff, hashes * sizeof(*f->heads));
-    for (uint32_t i = 0; i < f->datagram_count; i++)
-        f->datagrams[i].chained = i + 1 < f->datagram_count ? i + 1 : NONE;
-    f->oldest = f->youngest = NONE;
+    f->free_datagram = f->oldest = f->youngest = NONE;
     *out = f;
     return 0;
 }
@@ -300,11 +299,15 @@ static uint32_t datagram_open(struct fragments *f, const struct key *k, uint32_t
     struct datagram *d;
     uint32_t index;
 
-    if (f->free_datagram == NONE)
+    if (f->free_datagram == NONE && f->datagrams_used == f->datagram_count)
         evict(f, NONE);
-    index = f->free_datagram;
+    if (f->free_datagram != NONE) {
+        index = f->free_datagram;
+        f->free_datagram = f->datagrams[index].chained;
+    } else {
+        index = f->datagrams_used++;
+    }
     d = &f->datagrams[index];
-    f->free_datagram = d->chained;
 
     memset(d, 0, sizeof(*d));
     d->key = *k;

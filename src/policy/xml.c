@@ -404,8 +404,7 @@ static int read_all(int fd, struct buffer *b)
         if (n == 0)
             return 0;
         b->size += (size_t)n;
-        if (b->size == b->capacity)
-            want = b->size;
+        want = b->size < b->capacity ? 1 : b->size; /* the end may be next */
     }
 }
 
