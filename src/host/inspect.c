@@ -28,13 +28,14 @@
 
 /* ---- the same again, or of another flow ------------------------------------------------------------------ */
 
-/* What an endpoint's values and metadata are made of beside its id. */
-static inline UINT64 endpoint_bits(const struct host_endpoint *e)
+/* What an endpoint's values and metadata are made of beside its id: settled when it is made. What stands behind them changes
+ * under the lane's lock, which is not held here. */
+static inline UINT32 endpoint_bits(const struct host_endpoint *e)
 {
-    UINT64 bits;
+    UINT32 bits;
 
-    _Static_assert(offsetof(struct host_endpoint, refused) - offsetof(struct host_endpoint, dual_stack) == 7,
-                   "eight of them, one after the other");
+    _Static_assert(offsetof(struct host_endpoint, wildcard) - offsetof(struct host_endpoint, dual_stack) == 3,
+                   "four of them, one after the other");
     memcpy(&bits, &e->dual_stack, sizeof(bits));
     return bits;
 }

@@ -121,7 +121,8 @@ struct host_endpoint {
     struct party *party;
     UINT32 references;
     uint8_t version, protocol;
-    bool dual_stack, raw, promiscuous, wildcard, implicit_bind, listening, closing, refused;
+    bool dual_stack, raw, promiscuous, wildcard; /* settled when it is made */
+    bool implicit_bind, listening, closing, refused;
     bool classified; /* has had an initial AC or RA indication: EC is due (ALE-32) */
     bool proxied;    /* a proxy's, with redirect records set (RED-25) */
     UINT32 assigned; /* RR due: successful resource assignments (ALE-31) */
