@@ -157,9 +157,10 @@ struct redirected *redirected_of_flow(const struct redirects *x, UINT64 flow_id)
 struct redirected *redirected_of_ends(const struct redirects *x, const struct host_redirect_ends *given);
 /* Takes *r's members over. False: no memory. */
 bool redirected_add(struct redirects *x, const struct redirected *r);
+/* Has there been any? Asked with the lane's lock and without: of its own flow whoever asks knows. */
 static inline bool redirected_any(const struct lane *l)
 {
-    return ale_of(l)->redirects->any;
+    return __atomic_load_n(&ale_of(l)->redirects->any, __ATOMIC_RELAXED);
 }
 /* What people are told of it. */
 void redirected_info(const struct lane *l, UINT64 flow_id, struct host_flow_info *out);
