@@ -19,9 +19,11 @@
 
 /* ---- shards -------------------------------------------------------------------------------------------- */
 
+/* Of the key's lower half only: it says where a thing is (an address, a slot), the upper how often its slot was used before.
+ * So what comes to stand in a slot that was given back a moment ago finds its bucket in the caches. */
 static uint64_t hash_of(unsigned kind, uint64_t key)
 {
-    uint64_t h = (key + kind * 0xd6e8feb86659fd93u) * 0x9e3779b97f4a7c15u;
+    uint64_t h = ((uint32_t)key + kind * 0xd6e8feb86659fd93u) * 0x9e3779b97f4a7c15u;
 
     return (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
 }

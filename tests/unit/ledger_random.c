@@ -225,7 +225,8 @@ static void run(uint64_t seed)
     }
     for (uint64_t step = 1; step <= STEPS; step++) {
         enum ledger_kind k = kinds[draw(&l, sizeof(kinds) / sizeof(kinds[0]))];
-        uint64_t key = 64 * draw(&l, keys), what = draw(&l, 1000);
+        uint64_t which = draw(&l, keys), what = draw(&l, 1000);
+        uint64_t key = 64 * (which / 2) | which % 2 << 40; /* pairs with one lower half: of one bucket */
         int party = (int)draw(&l, PARTIES);
 
         l.found_count = 0;
