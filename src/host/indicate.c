@@ -334,12 +334,12 @@ static bool meets_foreign(const struct asking *a)
     return false;
 }
 
-void indicate_count(const struct scene *s)
+void indicate_count(const struct scene *s, unsigned n)
 {
     if (s->lane == &s->host->lanes[0])
-        host_count_worker(&s->lane->classified);
+        __atomic_store_n(&s->lane->classified, s->lane->classified + n, __ATOMIC_RELAXED);
     else
-        host_count(&s->host->counts.classified);
+        __atomic_fetch_add(&s->host->counts.classified, n, __ATOMIC_RELAXED);
 }
 
 /* False: out of memory, or the like. */
@@ -352,7 +352,7 @@ static bool ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     if (a->ours && a->room->level <= KEPT_LEVELS)
         keep_values(a);
     fill_values(a, a->tested);
-    indicate_count(a->s);
+    indicate_count(a->s, 1);
     if (h->config.judge.judge != NULL && ((a->unknown & a->tested) != 0 || meets_foreign(a))) {
         struct host_question q = {.layer = a->layer,
                                   .snapshot = snapshot,

@@ -81,8 +81,8 @@ struct kept_of {
     UINT64 flow, other; /* struct told's */
     UINT64 endpoint_bits;
     /* The packet's headers, and what follows of them: where the data begins, the first byte in front of it. */
-    uint32_t ip_at, transport_at, at, first;
-    UINT16 ip_header_size, transport_header_size;
+    UINT64 where[2]; /* headers_of() */
+    uint32_t at, first;
     bool valid; /* false: of none that could come again */
 };
 
@@ -206,6 +206,11 @@ struct scratch {
  */
 void inspect_prepare(struct scratch *room); /* once */
 bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, struct answer *out);
+/* Layers of a packet that follow each other, roles[from] to roles[to - 1], none of them ALE's or the stream layer: those that
+ * have filters (lane.busy) are asked, the first of which is roles[from], as long as each has one inspection and nothing else.
+ * Nobody has decided anything then. Returns the index behind the last that was done; from: none was. The policy may have
+ * changed. */
+unsigned inspect_along(struct scene *s, const UINT8 *roles, unsigned from, unsigned to);
 /* Values and metadata for a callout at the stream layer, which shows bytes of its own. NULL: out of memory. */
 struct kept *inspect_stream_values(struct scene *s, UINT16 layer);
 
@@ -218,8 +223,8 @@ static inline bool plan_stands(const struct plan *plan, const struct engine *e,
            (!plan->callouts || plan->generation == engine_callout_generation(e));
 }
 
-/* Of indicate.c, for inspect.c: one more in the counts; what an observer is told; IRQL-01. */
-void indicate_count(const struct scene *s);
+/* Of indicate.c, for inspect.c: so many more in the counts; what an observer is told; IRQL-01. */
+void indicate_count(const struct scene *s, unsigned n);
 struct host_event indicate_event(struct scene *s, const struct engine_layer *layer,
                                  const struct host_answer *answer);
 enum host_cause indicate_cause(const struct scene *s, enum host_layer role, bool discard);

@@ -14,6 +14,11 @@
  * headers stand if they stand elsewhere, and all else is left.
  * Whoever else writes them says that they are nobody's (values_keep(), metadata_keep()).
  *
+ * A packet meets several layers one after the other. Where each of them has an inspection and nothing else they are asked in
+ * one go (inspect_along()): the policy is pinned, the lane left and the scene compared once, and nothing is decided that
+ * somebody would have to be told of. A callout may change the policy, or bring about a classification of another packet: then
+ * the go is over, or the scene is compared anew.
+ *
  * Special is what indicate.c knows besides: layers that show no packet of the walk (ST, a group's chain, redirection),
  * a classification deeper than the lane has values for, a judge whose word is needed, who hears of everything or
  * remembers it. The answer, what the callout is shown and what observers hear are those of the general way:
@@ -42,6 +47,13 @@ static inline UINT32 endpoint_bits(const struct host_endpoint *e)
 
 _Static_assert(offsetof(struct scene, any_remote) - offsetof(struct scene, local) == TOLD_WORDS * 8 - 4,
                "what is told stands together");
+
+/* Where a packet's headers stand, and their sizes, in two words. */
+static inline void headers_of(const struct wire_packet *p, UINT64 where[2])
+{
+    where[0] = p->ip_at | (UINT64)p->transport_at << 32;
+    where[1] = p->ip_header_size | (UINT64)p->transport_header_size << 16;
+}
 
 /* A whole packet, so that headers of the same sizes at the same places show the same data. */
 static inline bool is_whole(const struct wire_packet *p)
@@ -121,11 +133,21 @@ static inline const struct told *tell_of(struct scratch *room, const struct scen
     return t;
 }
 
-/* Are the values, and the metadata but for the headers' sizes, those of a scene that differs in its flow at most? */
+/* Nothing of it is special but, perhaps, which flow it is of. */
+static inline bool is_usual(const struct scene *s)
+{
+    return s->flow_id != 0 && !s->icmp && !s->loopback && s->packet != NULL;
+}
+
+/* Are the values, and the metadata but for the headers' sizes, those of a usual scene that differs in its flow at most? */
+static inline bool is_of(const struct kept *k, UINT64 other, UINT64 among)
+{
+    return k->of.valid && k->of.other == other && k->among == among;
+}
+
 static inline bool is_alike(const struct kept *k, const struct told *t, const struct scene *s)
 {
-    return k->of.valid && k->of.other == t->other && s->flow_id != 0 && !s->icmp && !s->loopback &&
-           s->packet != NULL && k->among == __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE);
+    return is_usual(s) && is_of(k, t->other, __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE));
 }
 
 /* Whose the values are. */
@@ -170,12 +192,9 @@ static inline bool is_plain_layer(enum host_layer role)
 
 static inline void note_headers(const struct wire_packet *p, uint32_t at, uint32_t first, struct kept_of *o)
 {
-    o->ip_at = p->ip_at;
-    o->transport_at = p->transport_at;
+    headers_of(p, o->where);
     o->at = at;
     o->first = first;
-    o->ip_header_size = p->ip_header_size;
-    o->transport_header_size = p->transport_header_size;
 }
 
 /* They are of this scene, and may be those of the next one: of layers that show nothing but tuple, flow and interfaces. */
@@ -224,12 +243,13 @@ static inline void complete(void *ctx)
     const struct kept_of *o = &i->kept->of;
     const struct wire_packet *p = i->s->packet;
     uint32_t at, first, end;
+    UINT64 where[2];
 
     if (i->request.metadata != NULL)
         return;
     if (i->again && is_whole(p)) {
-        if (p->ip_at != o->ip_at || p->transport_at != o->transport_at ||
-            p->ip_header_size != o->ip_header_size || p->transport_header_size != o->transport_header_size)
+        headers_of(p, where);
+        if (o->where[0] != where[0] || o->where[1] != where[1])
             place(i);
         at = o->at;
         first = o->first;
@@ -283,17 +303,13 @@ void inspect_prepare(struct scratch *room)
     }
 }
 
+/* Of the scene, whatever is asked about it at such a layer. */
 static inline void prepare(struct inspecting *i, struct scene *s, enum host_layer role)
 {
     struct engine_request *q = &i->request;
 
     i->s = s;
-    i->role = role;
-    i->list = NULL;
     i->flow.ctx = s;
-    q->values = &i->kept->values;
-    q->metadata = NULL;
-    q->layer_data = NULL;
     q->classify_context = s->options != NULL            ? (const void *)s->options
                           : s->classify_context != NULL ? s->classify_context
                                                         : (const void *)s;
@@ -307,11 +323,21 @@ static inline void prepare(struct inspecting *i, struct scene *s, enum host_laye
     }
 }
 
+/* The question at this layer. */
+static inline void prepare_one(struct inspecting *i, enum host_layer role)
+{
+    i->role = role;
+    i->list = NULL;
+    i->request.values = &i->kept->values;
+    i->request.metadata = NULL;
+    i->request.layer_data = NULL;
+}
+
 /* The values at this level. False: out of memory. */
-static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, struct scratch *room)
+static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, const struct told *t,
+                              struct scratch *room)
 {
     struct kept *k = i->all[id][scene_inbound(s)];
-    const struct told *t = tell_of(room, s);
 
     i->again = k != NULL && is_alike(k, t, s);
     if (i->again) {
@@ -347,22 +373,31 @@ struct kept *inspect_stream_values(struct scene *s, UINT16 layer)
     return k;
 }
 
-/* The callout has no say: the answer is there already. */
-static inline void look(struct inspecting *i, const struct plan *plan)
+/* The callout has no say: the answer is there already. False: its filter does not hold, or it is not to be called. */
+static inline bool look_begin(struct inspecting *i, const struct plan *plan, struct engine_inspection *x,
+                              UINT64 *context)
 {
     struct engine_reader *reader = i->s->lane->reader;
+
+    if (!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, x))
+        return false;
+    *context = ale_flow_context_of(i->s, plan->layer, plan->inspector.callout);
+    if (__builtin_expect(x->conditional && *context == 0, 0)) {
+        engine_inspection_end(reader, x);
+        return false;
+    }
+    return true;
+}
+
+static inline void look(struct inspecting *i, const struct plan *plan)
+{
     struct engine_inspection x;
     UINT64 context;
 
-    if (!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, &x))
+    if (!look_begin(i, plan, &x, &context))
         return;
-    context = ale_flow_context_of(i->s, plan->layer, plan->inspector.callout);
-    if (x.conditional && context == 0) {
-        engine_inspection_end(reader, &x);
-        return;
-    }
     complete(i);
-    engine_inspection_call(reader, &i->request, &x, context);
+    engine_inspection_call(i->s->lane->reader, &i->request, &x, context);
 }
 
 static __attribute__((noinline)) void decide(struct inspecting *i, const struct engine_snapshot *snapshot,
@@ -386,7 +421,8 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
     snapshot = engine_pin(s->lane->reader);
     i = room->inside[room->level++];
     i->prepared = plan->prepared;
-    if (__builtin_expect(!plan_stands(plan, c->engine, snapshot, id) || !get_values(i, s, id, room) ||
+    if (__builtin_expect(!plan_stands(plan, c->engine, snapshot, id) ||
+                             !get_values(i, s, id, tell_of(room, s), room) ||
                              ((i->unknown & plan->tested) != 0 && c->judge.judge != NULL),
                          0)) {
         room->level--;
@@ -396,7 +432,8 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
     inspects = plan->inspects && !engine_observes_permits(c->engine);
     stayed = lane_rest(s->lane);
     prepare(i, s, role);
-    indicate_count(s);
+    prepare_one(i, role);
+    indicate_count(s, 1);
     *out = (struct answer){.role = role,
                            .layer = id,
                            .verdict = {.action = FWP_ACTION_PERMIT,
@@ -415,4 +452,148 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
         indicate_answered(s, out);
     engine_unpin(s->lane->reader);
     return true;
+}
+
+/* ---- several in one go ----------------------------------------------------------------------------------- */
+
+/* What the questions of one go have in common, until somebody changes something. */
+struct going {
+    const struct told *told;
+    UINT64 flow;              /* told's number then */
+    UINT64 among, generation; /* the host's, the callouts' */
+    UINT64 where[2];          /* headers_of() */
+    uint32_t end;             /* packet_end() */
+    bool usual;               /* the scene, and its packet is whole */
+    struct kept *(*kept)[2];  /* the level's, by layer */
+    const struct engine_snapshot *snapshot;
+};
+
+static inline void going_compare(struct going *g, const struct scene *s)
+{
+    g->told = tell_of(s->lane->scratch, s);
+    g->flow = g->told->flow;
+    g->usual = is_usual(s) && is_whole(s->packet);
+    if (g->usual) {
+        headers_of(s->packet, g->where);
+        g->end = packet_end(s->packet);
+    }
+}
+
+/* Does the layer ask an inspection and nobody else? Of the policy and the callouts that lane.busy is of. */
+static __attribute__((noinline)) bool looks_at(struct scene *s, enum host_layer role, const struct plan *plan,
+                                               const struct engine_snapshot *snapshot)
+{
+    struct lane *l = s->lane;
+    const struct host_config *c = &s->host->config;
+
+    if (!plan->inspects || !plan_stands(plan, c->engine, snapshot, plan->layer) ||
+        (plan->tested != 0 && c->judge.judge != NULL))
+        return false;
+    l->looks[s->version == 6] |= 1u << role;
+    return true;
+}
+
+/* The values of a usual scene, as they were for the one before but for what is the flow's. NULL: the general way. */
+static inline struct kept *values_again(struct inspecting *i, const struct going *g, const struct plan *plan,
+                                        struct scene *s)
+{
+    struct kept *k = g->kept[plan->layer][scene_inbound(s)];
+
+    if (__builtin_expect(!g->usual || k == NULL || !is_of(k, g->told->other, g->among), 0))
+        return NULL;
+    i->kept = k;
+    if (k->of.flow != g->flow)
+        renew(plan->prepared, s, g->told, k, s->lane->scratch);
+    return k;
+}
+
+/* One question. False: it is a case for indicate(), and nothing was done. */
+static inline bool look_along(struct inspecting *i, const struct going *g, const struct plan *plan,
+                              struct scene *s)
+{
+    struct engine_request *q = &i->request;
+    struct engine_inspection x;
+    UINT64 context;
+    struct kept *k;
+
+    i->prepared = plan->prepared;
+    k = values_again(i, g, plan, s);
+    if (__builtin_expect(k == NULL, 0)) {
+        if (!get_values(i, s, plan->layer, g->told, s->lane->scratch))
+            return false;
+        prepare_one(i, i->role);
+        look(i, plan);
+        return true;
+    }
+    if (!look_begin(i, plan, &x, &context))
+        return true;
+    if (k->of.where[0] != g->where[0] || k->of.where[1] != g->where[1])
+        place(i);
+    q->values = &k->values;
+    q->metadata = &k->metadata;
+    q->layer_data = i->list = walk_show(s, k->of.first, k->of.at, g->end);
+    engine_inspection_call(s->lane->reader, q, &x, context);
+    return true;
+}
+
+/* A callout may have done anything. */
+static inline bool is_over(const struct going *g, const struct scene *s)
+{
+    const struct engine *e = s->host->config.engine;
+
+    return engine_version(e) != engine_snapshot_version(g->snapshot) ||
+           engine_callout_generation(e) != g->generation ||
+           __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) != g->among;
+}
+
+unsigned inspect_along(struct scene *s, const UINT8 *roles, unsigned from, unsigned to)
+{
+    struct lane *l = s->lane;
+    struct scratch *room = l->scratch;
+    const unsigned six = s->version == 6;
+    struct going g = {.among = l->busy_among, .generation = l->busy_generation};
+    unsigned n = from, asked = 0;
+    struct inspecting *i;
+    bool stayed;
+
+    if (!is_common(s, (enum host_layer)roles[from], room) || engine_observes_permits(s->host->config.engine))
+        return from;
+    g.snapshot = engine_pin(l->reader);
+    if (__builtin_expect(is_over(&g, s), 0)) { /* newer than lane.busy */
+        engine_unpin(l->reader);
+        return from;
+    }
+    i = room->inside[room->level++];
+    g.kept = i->all;
+    stayed = lane_rest(l);
+    prepare(i, s, (enum host_layer)roles[from]);
+    going_compare(&g, s);
+    for (; n < to; n++) {
+        const enum host_layer role = (enum host_layer)roles[n];
+        const struct plan *plan;
+
+        if ((l->busy[six] >> role & 1) == 0)
+            continue;
+        plan = &room->plan[layer_id(role, s->version)];
+        if (__builtin_expect((l->looks[six] >> role & 1) == 0, 0) && !looks_at(s, role, plan, g.snapshot))
+            break;
+        if (__builtin_expect(g.told->flow != g.flow, 0)) /* another packet has been asked about meanwhile */
+            going_compare(&g, s);
+        i->role = role;
+        if (!look_along(i, &g, plan, s))
+            break;
+        asked++;
+        if (__builtin_expect(s->hold.listed, 0)) /* flows' contexts wait for each classify to be back */
+            ale_classified(s);
+        if (__builtin_expect(is_over(&g, s), 0)) {
+            n++;
+            break;
+        }
+    }
+    ale_classified(s);
+    indicate_count(s, asked);
+    room->level--;
+    lane_back(l, stayed);
+    engine_unpin(l->reader);
+    return n;
 }

@@ -573,6 +573,7 @@ struct lane {
     UINT64 classified; /* the worker's: those of visitors are in host.counts */
     UINT64 busy_under; /* paths.c's: the version of the policy that `busy` is about, */
     UINT32 busy[2];    /* bits by role of the layers that have filters; [1]: IPv6 */
+    UINT32 looks[2];   /* ... at which inspections look and nobody else, as far as that was found out */
     UINT64 busy_among; /* as host.among and the callouts' generation were then; and paths_short.c's: */
     UINT64 busy_generation;
     UINT32 settled[2];                       /* bits by role of layers that have settled answers */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "host/indicate.h"
 #include "host/paths.h"
 #include "host/walk.h"
 
@@ -75,8 +76,8 @@ void path_blocked(const struct answer *a, struct host_outcome *out)
 }
 
 /*
- * Which layers are to be asked, for they have filters, read once a frame, and again behind each layer that has some: a
- * callout may have changed the policy.
+ * Which layers are to be asked, for they have filters, read once a frame, and again behind each layer that has some, ALE's
+ * and the streams' too: a callout may have changed the policy (OBJ-11).
  */
 static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among, UINT64 generation)
 {
@@ -87,6 +88,7 @@ static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among,
 
     l->busy_among = among;
     l->busy_generation = generation;
+    l->looks[0] = l->looks[1] = 0;
     memset(l->settled, 0, sizeof(l->settled));
     memset(l->depends, 0, sizeof(l->depends));
     lane_enter(l);
@@ -161,36 +163,93 @@ bool path_consequence(struct host_outcome *out, enum host_note note)
     return false;
 }
 
+/* A packet's layers between which nothing happens, [1]: of TCP; and where on the way a step begins or ends. */
+static const UINT8 up[2][5] = {{LAYER_MAC_IN_NATIVE, LAYER_MAC_IN, LAYER_II, LAYER_IT, LAYER_DD},
+                               {LAYER_MAC_IN_NATIVE, LAYER_MAC_IN, LAYER_II, LAYER_IT, LAYER_SPK}};
+static const UINT8 down[2][5] = {{LAYER_DD, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE},
+                                 {LAYER_SPK, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE}};
+enum { UP_NATIVE, UP_MAC, UP_IP, UP_TRANSPORT, UP_END = 5 };
+enum { DOWN_TOP, DOWN_TRANSPORT, DOWN_IP, DOWN_MAC, DOWN_END = 5 };
+
+/* The layers roles[n] to roles[end - 1], in one go where each but looks. False: blocked. */
+static bool ask_along(struct scene *s, const UINT8 *roles, unsigned n, unsigned end, struct host_outcome *out)
+{
+    struct lane *l = s->lane;
+    const UINT32 *busy = &l->busy[s->version == 6];
+
+    while (n < end) {
+        const unsigned from = n;
+        uint8_t epoch;
+
+        if ((*busy >> roles[n] & 1) == 0) {
+            n++;
+            continue;
+        }
+        epoch = l->short_epoch;
+        n = inspect_along(s, roles, from, end);
+        if (n == from) {
+            if (!path_ask(s, (enum host_layer)roles[n++], out))
+                return false;
+            continue;
+        }
+        busy_notice(l);
+        if (__builtin_expect(l->short_epoch != epoch, 0))
+            s->steady = 0;
+    }
+    return true;
+}
+
 /* Loopback does not come down to the adapters; nor has every capture MAC headers. */
 static bool has_mac(const struct scene *s)
 {
     return !s->loopback && s->packet->mac_at != UINT32_MAX;
 }
 
+static bool receive(struct scene *s, bool tcp, unsigned end, struct host_outcome *out)
+{
+    const unsigned from = !has_mac(s) ? UP_IP : s->behind_native ? UP_MAC : UP_NATIVE;
+
+    return ask_along(s, up[tcp], from, end, out);
+}
+
+static bool send(struct scene *s, bool tcp, unsigned from, struct host_outcome *out)
+{
+    return ask_along(s, down[tcp], from, has_mac(s) ? DOWN_END : DOWN_MAC, out);
+}
+
 bool path_receive_link(struct scene *s, struct host_outcome *out)
 {
-    return !has_mac(s) ||
-           ((s->behind_native || path_step(s, LAYER_MAC_IN_NATIVE, out)) && path_step(s, LAYER_MAC_IN, out));
+    return receive(s, false, UP_IP, out);
 }
 
 bool path_receive(struct scene *s, struct host_outcome *out)
 {
-    return path_receive_link(s, out) && path_step(s, LAYER_II, out);
+    return receive(s, false, UP_TRANSPORT, out);
+}
+
+bool path_receive_whole(struct scene *s, bool tcp, struct host_outcome *out)
+{
+    return receive(s, tcp, UP_END, out);
 }
 
 bool path_send_link(struct scene *s, struct host_outcome *out)
 {
-    return !has_mac(s) || (path_step(s, LAYER_MAC_OUT, out) && path_step(s, LAYER_MAC_OUT_NATIVE, out));
+    return send(s, false, DOWN_MAC, out);
 }
 
 bool path_send_ip(struct scene *s, struct host_outcome *out)
 {
-    return path_step(s, LAYER_OI, out) && path_send_link(s, out);
+    return send(s, false, DOWN_IP, out);
 }
 
 bool path_send(struct scene *s, struct host_outcome *out)
 {
-    return path_step(s, LAYER_OT, out) && path_send_ip(s, out);
+    return send(s, false, DOWN_TRANSPORT, out);
+}
+
+bool path_send_whole(struct scene *s, bool tcp, struct host_outcome *out)
+{
+    return send(s, tcp, DOWN_TOP, out);
 }
 
 /* ---- flows -------------------------------------------------------------------------------------------- */
@@ -292,11 +351,14 @@ bool path_authorize(struct scene *s, struct ale_view *v, struct host_outcome *ou
 {
     const UINT64 before = s->flow != NULL ? s->flow->id : 0;
     const bool opens = v->need == ALE_NEED_AUTHORIZE; /* one that was refused before, perhaps */
+    enum ale_result decided;
     struct answer a = {0};
 
     if (walk_refused(s, v->layer, out))
         return false;
-    switch (ale_decide(s, v, &a)) {
+    decided = ale_decide(s, v, &a);
+    busy_notice(s->lane);
+    switch (decided) {
     case ALE_PASS:
         out->depends = out->depends || a.depends;
         out->flow_id = s->flow_id;
@@ -368,6 +430,13 @@ void path_passed(struct scene *s)
         (s->protocol != WIRE_PROTOCOL_TCP || (s->packet->tcp_flags & WIRE_TCP_SYN) != 0))
         s->flow->flags &= (uint8_t) ~(in ? FLOW_UNSENT_IN : FLOW_UNSENT_OUT);
     ale_refresh(s);
+}
+
+void path_went(struct scene *s)
+{
+    lane_enter(s->lane);
+    path_passed(s);
+    lane_leave(s->lane);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------- */

@@ -46,12 +46,14 @@ bool path_consequence(struct host_outcome *out, enum host_note note); /* false *
 /* Which layers have filters is noticed anew: once a packet. */
 void path_busy(struct lane *l);
 
-/* MAC layers and II; OI and MAC layers. */
-bool path_receive(struct scene *s, struct host_outcome *out);
-bool path_receive_link(struct scene *s, struct host_outcome *out); /* the MAC layers alone */
-bool path_send(struct scene *s, struct host_outcome *out);         /* OT, OI, MAC layers */
-bool path_send_ip(struct scene *s, struct host_outcome *out);      /* without OT */
-bool path_send_link(struct scene *s, struct host_outcome *out);    /* the MAC layers alone */
+/* Layers that follow each other; false: blocked, as path_step(). */
+bool path_receive(struct scene *s, struct host_outcome *out);                 /* MAC layers, II */
+bool path_receive_link(struct scene *s, struct host_outcome *out);            /* the MAC layers alone */
+bool path_receive_whole(struct scene *s, bool tcp, struct host_outcome *out); /* ... to IT and SPK or DD */
+bool path_send_whole(struct scene *s, bool tcp, struct host_outcome *out); /* SPK or DD, OT, OI, MAC layers */
+bool path_send(struct scene *s, struct host_outcome *out);                 /* without SPK and DD */
+bool path_send_ip(struct scene *s, struct host_outcome *out);              /* OI, MAC layers */
+bool path_send_link(struct scene *s, struct host_outcome *out);            /* the MAC layers alone */
 
 /* ale_find(), and whether the frame may go on: false: its flow was refused, is held, or it presupposes a
  * packet that was dropped; the outcome says so. */
@@ -92,12 +94,15 @@ void paths_frame_sent(struct scene *s, enum host_layer from, struct host_outcome
 /* A connection that TCP was through with earlier; its scene has no packet. */
 void path_connection_closed(struct scene *s);
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
+void path_tcp_received(struct scene *s, UINT64 before,
+                       struct host_outcome *out); /* ... behind SPK; before: the flow's id */
 void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out);
 /* Of packets that a driver sends, below the transport that made them: after path_find() (INJ-11). */
 void path_tcp_injected(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_datagram_injected(struct scene *s, struct ale_view *v, struct host_outcome *out);
 /* paths_in.c, paths_out.c: a datagram, as those of TCP above. */
 void path_datagram_in(struct scene *s, struct ale_view *v, struct host_outcome *out);
+void path_went(struct scene *s); /* path_passed(), for who does not hold the lane */
 void path_datagram_out(struct scene *s, struct ale_view *v, struct host_outcome *out);
 void path_icmp_error_in(struct scene *s, struct host_outcome *out);
 void path_icmp_error_out(struct scene *s, struct host_outcome *out);

@@ -45,9 +45,7 @@ static void group_in(struct scene *s, struct host_outcome *out)
         each = *out;
         if (path_find(&one, &v, &each) && (v.need == ALE_NEED_NOTHING || path_authorize(&one, &v, &each)) &&
             path_step(&one, LAYER_DD, &each)) {
-            lane_enter(s->lane);
-            path_passed(&one);
-            lane_leave(s->lane);
+            path_went(&one);
             received = true;
         }
         if (n == 0)
@@ -68,9 +66,7 @@ void path_datagram_in(struct scene *s, struct ale_view *v, struct host_outcome *
         path_dropped(s);
         return;
     }
-    lane_enter(s->lane);
-    path_passed(s);
-    lane_leave(s->lane);
+    path_went(s);
 }
 
 /* ---- transport */

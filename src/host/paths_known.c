@@ -36,9 +36,7 @@ static inline bool point_at(struct scene *s, const struct ahead *a, struct host_
 static void rest_of_tcp(struct scene *s, bool in, struct tcp_result *r, struct host_outcome *out)
 {
     if (in) {
-        lane_enter(s->lane);
-        path_passed(s);
-        lane_leave(s->lane);
+        path_went(s);
         path_tcp_went_in(s, r, out);
     } else {
         path_tcp_going_out(s, r, out);
@@ -50,12 +48,14 @@ static void all_layers(struct scene *s, bool in, struct host_outcome *out)
     const bool tcp = s->protocol == WIRE_PROTOCOL_TCP;
     struct ale_view v = {.tcp = tcp};
 
-    if (in && !path_receive(s, out))
+    if (!in)
+        (tcp ? path_tcp_out : path_datagram_out)(s, &v, out);
+    else if (!path_receive_whole(s, tcp, out))
         path_dropped(s);
     else if (tcp)
-        (in ? path_tcp_in : path_tcp_out)(s, &v, out);
+        path_tcp_received(s, s->flow_id, out);
     else
-        (in ? path_datagram_in : path_datagram_out)(s, &v, out);
+        path_went(s);
 }
 
 bool path_known(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,

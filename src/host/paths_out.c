@@ -23,13 +23,10 @@ static void datagram_out(struct scene *s, struct ale_view *v, struct host_outcom
     if (v->need != ALE_NEED_NOTHING && !path_authorize(s, v, out))
         return;
     s->reauthorize = 0;
-    if (!path_step(s, LAYER_DD, out) || !path_send(s, out)) {
+    if (path_send_whole(s, false, out))
+        path_went(s);
+    else
         path_dropped(s);
-        return;
-    }
-    lane_enter(s->lane);
-    path_passed(s);
-    lane_leave(s->lane);
 }
 
 /* Sent to a group that one of the host's own is a member of: a copy comes back (ORD-21). It is not in a

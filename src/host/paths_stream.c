@@ -135,6 +135,7 @@ bool path_stream_feed(struct scene *s, struct stream *st, struct tcp_result *r, 
         wire_feed(&pass, wire, path_inbound(s) ? 1 : 0, NULL, 0, 0, HOST_STREAM_ABORT, &fed);
         dropped = fed.dropped;
     }
+    path_busy(s->lane);
     if (!dropped && pass.lazy)
         wire_note(s, st);
     if (!dropped)

@@ -213,10 +213,13 @@ static void segment(struct scene *s, UINT64 before, struct tcp_result *r)
 static bool established(struct scene *s, UINT32 events, struct host_outcome *out)
 {
     struct answer a = {0};
+    bool passed;
 
     if ((events & TCP_ESTABLISHED_NOW) == 0)
         return true;
-    if (ale_established(s, &a)) {
+    passed = ale_established(s, &a);
+    path_busy(s->lane);
+    if (passed) {
         out->depends = out->depends || a.depends;
         return true;
     }
@@ -276,10 +279,20 @@ void path_tcp_went_in(struct scene *s, struct tcp_result *r, struct host_outcome
     ended(s, r->events);
 }
 
+void path_tcp_received(struct scene *s, UINT64 before, struct host_outcome *out)
+{
+    struct tcp_result r;
+
+    lane_enter(s->lane);
+    segment(s, before, &r);
+    path_passed(s);
+    lane_leave(s->lane);
+    path_tcp_went_in(s, &r, out);
+}
+
 void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
 {
     const UINT64 before = flow_before(s);
-    struct tcp_result r;
     enum late late;
 
     late = is_late(s);
@@ -302,11 +315,7 @@ void path_tcp_in(struct scene *s, struct ale_view *v, struct host_outcome *out)
         path_dropped(s);
         return;
     }
-    lane_enter(s->lane);
-    segment(s, before, &r);
-    path_passed(s);
-    lane_leave(s->lane);
-    path_tcp_went_in(s, &r, out);
+    path_tcp_received(s, before, out);
 }
 
 /* An outbound segment at the stream layer. False: it is at its end. *w: path_stream_end() is still to come. */
@@ -335,13 +344,10 @@ static void send_out(struct scene *s, struct stream_wire *w, struct tcp_result *
         wire_done(w);
         return;
     }
-    if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
+    if (path_send_whole(s, true, out))
+        path_went(s);
+    else
         path_dropped(s);
-    } else {
-        lane_enter(s->lane);
-        path_passed(s);
-        lane_leave(s->lane);
-    }
     ended_so(s, r->events, wire_is_on(w));
     wire_done(w);
 }
@@ -412,7 +418,7 @@ void path_tcp_out(struct scene *s, struct ale_view *v, struct host_outcome *out)
         send_out(s, w, &r, out);
         return;
     }
-    if (!path_step(s, LAYER_SPK, out) || !path_send(s, out)) {
+    if (!path_send_whole(s, true, out)) {
         path_dropped(s);
         return;
     }
@@ -442,7 +448,5 @@ void path_tcp_injected(struct scene *s, struct ale_view *v, struct host_outcome 
         opened(s, before, &r, out);
         return;
     }
-    lane_enter(s->lane);
-    path_passed(s);
-    lane_leave(s->lane);
+    path_went(s);
 }

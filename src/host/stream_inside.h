@@ -338,7 +338,7 @@ void indicate_stream(struct scene *s,
                      void *ctx);
 /* Has ST filters that ask callouts of drivers here? Cheap. Foreign ones alone edit nothing: they need no pipeline. */
 bool indicate_stream_asks(struct scene *s);
-void indicate_count(const struct scene *s); /* one classification more */
+void indicate_count(const struct scene *s, unsigned n); /* so many classifications more */
 
 /* Who has the turn counts; anybody reads. */
 static inline void stream_count(UINT64 *counter, UINT64 by)

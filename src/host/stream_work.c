@@ -202,7 +202,7 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
     r->asked = true;
     r->put = false;
     clones = inspects ? 0 : clones_of(p, k);
-    indicate_count(r->s);
+    indicate_count(r->s, 1);
     stream_count(&r->host->streams->counts.indicated, shown.size);
     answered = engine_stage_ask(r->s->lane->reader, r->request, &stage->is, &out);
     ale_classified(r->s);

@@ -422,7 +422,7 @@ static UINT64 add(struct host_lab *l, const struct engine_layer *layer, FWP_ACTI
 {
     FWPS_FILTER_CONDITION0 list[8] = {0};
     struct values values;
-    UINT64 weight = l->next_filter;
+    UINT64 weight = c != NULL ? c->weight : l->next_filter;
     FWPS_FILTER3 fwps = {.filterId = l->next_filter++,
                          .weight = {.type = FWP_UINT64, .uint64 = &weight},
                          .subLayerWeight = (UINT16)(l->sublayer + 1),
@@ -511,22 +511,30 @@ UINT16 host_lab_layer(const char *name)
     return layer_named(name)->id;
 }
 
-UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_callout *c)
+UINT64 host_lab_callout_filter(struct host_lab *l, const char *where, struct host_lab_callout *c)
 {
     char text[512], *rest = text, *name;
-    const struct engine_layer *layer;
-    struct engine_callout registered = {.version = 3, .classify.v3 = play, .flow_delete = flow_deleted};
 
     snprintf(text, sizeof(text), "%s", where);
     name = strsep(&rest, " ");
-    layer = layer_named(name);
+    return add(l, layer_named(name),
+               c->inspects ? FWP_ACTION_CALLOUT_INSPECTION : FWP_ACTION_CALLOUT_TERMINATING, rest, c);
+}
+
+UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_callout *c)
+{
+    char text[512], *rest = text;
+    struct engine_callout registered = {.version = 3, .classify.v3 = play, .flow_delete = flow_deleted};
+
+    snprintf(text, sizeof(text), "%s", where);
+    c->weight = l->next_filter;
     c->id = l->next_callout++;
     c->key = (GUID){.Data1 = 0xca110000, .Data2 = (UINT16)c->id};
     registered.key = c->key;
     registered.id = c->id;
-    registered.layer_id = layer->id;
+    registered.layer_id = layer_named(strsep(&rest, " "))->id;
     assert_int_equal(engine_callout_register(l->engine, &registered), 0);
-    return add(l, layer, FWP_ACTION_CALLOUT_TERMINATING, rest, c);
+    return host_lab_callout_filter(l, where, c);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------- */

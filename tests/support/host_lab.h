@@ -33,11 +33,13 @@ struct host_lab;
 struct host_lab_callout {
     FWP_ACTION_TYPE action; /* 0: leaves actionType alone */
     bool clear_write;
+    bool inspects;                                                     /* FWP_ACTION_CALLOUT_INSPECTION */
     UINT32 flags;                                                      /* OR-ed into classifyOut->flags */
     void (*also)(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out); /* at the end of the classify */
     void *ctx;
     UINT32 id; /* its run-time id */
     GUID key;
+    UINT64 weight; /* of its filters */
     /* of the last call */
     int calls, deleted;
     const FWPS_INCOMING_VALUES0 *values;
@@ -107,8 +109,9 @@ int host_lab_teardown(void **state);
  */
 UINT64 host_lab_rule(struct host_lab *l, const char *rule);
 void host_lab_remove(struct host_lab *l, const char *layer, UINT64 id);
-/* "<layer> [conditions]": a terminating callout there (FWP_ACTION_CALLOUT_TERMINATING), registered now. */
+/* "<layer> [conditions]": a callout there, terminating unless c->inspects, registered now; its filter alone. */
 UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_callout *c);
+UINT64 host_lab_callout_filter(struct host_lab *l, const char *where, struct host_lab_callout *c);
 /* The same callout (same key and id) at another layer too is another registration: give it another script. */
 
 UINT16 host_lab_layer(const char *name); /* "RA6": its id */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The straight way of one callout (inspect.c) against the general one: two hosts over one engine, the second with
- * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it; it
- * looks at all that it is shown, and sometimes writes into the packet, moves its data, leaves marks on its list, keeps it.
+ * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it, and
+ * half of them are inspections, which are asked in one go where they follow each other; it looks at all that it is shown, and
+ * sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
+ * or brings one in, which counts for the same packet's next layer.
  * What callouts were shown, what observers heard, each frame's outcome and changed bytes, and all counters must be the same.
  */
 #include <stdarg.h>
@@ -18,9 +20,9 @@
 #include "host_lab.h"
 #include "ndis/nbl.h"
 
-#define WORLDS 40
+#define WORLDS 200
 #define STEPS  250
-#define MOST   4 /* callouts of a world */
+#define MOST   8 /* callouts of a world */
 #define HELD   4
 #define BOUND  54 /* a port that a program has bound, raw and for all addresses */
 
@@ -41,10 +43,14 @@ struct world {
     uint64_t x;
     UINT64 now_ns, frame;
     struct host_lab_callout callouts[MOST];
-    unsigned mischief; /* drawn once for both sides */
+    const char *where[MOST];
+    UINT64 filter[MOST]; /* 0: it has none */
+    unsigned mischief;   /* drawn once for both sides */
+    bool ahead;          /* the frame's flow is looked up ahead of it */
+    bool turned;         /* the filter of callouts[mischief / 16]: to be turned back behind the frame */
 };
 
-static uint64_t calls, changes, kept;
+static uint64_t calls, changes, kept, turns;
 
 static unsigned any(struct world *w, unsigned below)
 {
@@ -147,6 +153,36 @@ static void mix_list(uint64_t *h, const NET_BUFFER_LIST *list)
     }
 }
 
+/* Packet layers: filters of the others bring flows to be asked about again, and those of the two sides at other frames. */
+static bool is_of_packets(const char *where)
+{
+    static const char *const layers[] = {"DD", "II", "IT", "OT", "OI", "SPK", "MAC"};
+
+    for (unsigned i = 0; i < sizeof(layers) / sizeof(layers[0]); i++)
+        if (strncmp(where, layers[i], strlen(layers[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Policy: an inspection's filter goes if it is there, comes if it is not. */
+static void turn(struct world *w)
+{
+    const unsigned i = w->mischief / 16;
+    char layer[16];
+
+    if (!w->callouts[i].inspects || !is_of_packets(w->where[i]))
+        return;
+    w->turned = !w->turned;
+    turns++;
+    if (w->filter[i] == 0) {
+        w->filter[i] = host_lab_callout_filter(&w->lab, w->where[i], &w->callouts[i]);
+        return;
+    }
+    snprintf(layer, sizeof(layer), "%.*s", (int)strcspn(w->where[i], " "), w->where[i]);
+    host_lab_remove(&w->lab, layer, w->filter[i]);
+    w->filter[i] = 0;
+}
+
 /* What drivers do to a packet, well or badly. */
 static void play(struct world *w, NET_BUFFER_LIST *list)
 {
@@ -184,6 +220,10 @@ static void play(struct world *w, NET_BUFFER_LIST *list)
             w->now->held[i] = list;
             break;
         }
+        break;
+    case 6:
+        if (!w->turned)
+            turn(w);
         break;
     default:
         break;
@@ -296,7 +336,8 @@ static void one_frame(struct world *w)
     wire_parse(packet_link_type(p.link), bytes, (uint32_t)(any(w, 30) == 0 ? any(w, (unsigned)size) : size),
                (uint32_t)size, &parsed);
     w->now_ns += any(w, 3) * 1000000;
-    w->mischief = any(w, 64);
+    w->mischief = any(w, 16 * MOST);
+    w->ahead = any(w, 4) != 0;
     f.number = ++w->frame;
     f.time_ns = w->now_ns;
     for (unsigned i = 0; i < 2; i++) {
@@ -305,9 +346,13 @@ static void one_frame(struct world *w)
         s->shown = s->heard = 14695981039346656037ull;
         s->calls = s->told = 0;
         memset(s->changed, 0, sizeof(s->changed));
+        if (w->ahead)
+            host_prefetch(s->host, &f, 1);
         host_frame(s->host, &f, &s->outcome);
         if (s->outcome.changed != NULL)
             memcpy(s->changed, s->outcome.changed, parsed.captured);
+        if (w->turned)
+            turn(w);
     }
     same(w);
 }
@@ -336,7 +381,7 @@ static void make_side(struct world *w, struct side *s, bool general, unsigned ki
     assert_int_equal(host_bind(s->host, &bound, &s->bound), STATUS_SUCCESS);
 }
 
-static void add_callout(struct world *w, struct host_lab_callout *c)
+static void add_callout(struct world *w, unsigned i)
 {
     static const char *const where[] = {"DD",
                                         "DD6",
@@ -362,12 +407,20 @@ static void add_callout(struct world *w, struct host_lab_callout *c)
     static const FWP_ACTION_TYPE says[] = {FWP_ACTION_PERMIT, FWP_ACTION_PERMIT, FWP_ACTION_CONTINUE,
                                            FWP_ACTION_BLOCK};
 
+    struct host_lab_callout *c = &w->callouts[i];
+
+    w->where[i] = where[any(w, sizeof(where) / sizeof(where[0]))];
+    c->inspects = any(w, 2);
     c->action = says[any(w, 4)];
     c->clear_write = any(w, 2);
     c->flags = any(w, 4) == 0 ? FWPS_CLASSIFY_OUT_FLAG_ABSORB : 0;
     c->also = look;
     c->ctx = w;
-    host_lab_callout(&w->lab, where[any(w, sizeof(where) / sizeof(where[0]))], c);
+    w->filter[i] = host_lab_callout(&w->lab, w->where[i], c);
+    w->mischief = i * 16;
+    if (any(w, 4) == 0)
+        turn(w);
+    w->turned = false;
 }
 
 static void a_world(unsigned seed)
@@ -383,7 +436,7 @@ static void a_world(unsigned seed)
     make_side(w, &w->sides[0], false, seed);
     make_side(w, &w->sides[1], true, seed);
     for (unsigned i = 0; i < MOST; i++)
-        add_callout(w, &w->callouts[i]);
+        add_callout(w, i);
     if (any(w, 3) == 0)
         (void)host_lab_rule(&w->lab, beside[any(w, 3)]);
     for (unsigned i = 0; i < STEPS; i++) {
@@ -410,7 +463,7 @@ static void both_ways_show_and_tell_the_same(void **state)
     (void)state;
     for (unsigned seed = 1; seed <= WORLDS; seed++)
         a_world(seed);
-    assert_true(calls > 1000 && changes > 20 && kept > 20); /* it was about something */
+    assert_true(calls > 1000 && changes > 20 && kept > 20 && turns > 20); /* it was about something */
 }
 
 int main(void)
