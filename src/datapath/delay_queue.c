@@ -39,6 +39,11 @@ void delay_tell(struct delay *d, struct delay_piece *piece)
     d->told_tail = &piece->next;
 }
 
+bool delay_tells(const struct delay *d)
+{
+    return d->told != NULL;
+}
+
 struct delay_piece *delay_told(struct delay *d)
 {
     struct delay_piece *piece = d->told;

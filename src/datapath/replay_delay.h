@@ -91,6 +91,7 @@ uint64_t delay_due(const struct delay *d);
 struct delay_piece *delay_take(struct delay *d, uint64_t *now_ns);
 /* One whose fate is known since (`outcome`), in the order of deciding; NULL: none. */
 struct delay_piece *delay_told(struct delay *d);
+bool delay_tells(const struct delay *d); /* is there one? */
 void delay_done(struct delay *d, struct delay_piece *piece);
 /* Nothing waits, and nothing is undecided? */
 bool delay_empty(const struct delay *d);
