@@ -31,15 +31,25 @@ struct going {
     struct host *host;
     const struct injection *i;
     struct injection_room *room;
-    struct wire_packet packet;
     const uint8_t *bytes;
     uint32_t size;
     const struct host_interface *interface;
     bool inbound, forwarded, loopback;
     uint32_t link; /* MAC: the link header's size */
-    struct walk walk;
     struct host_outcome out;
+    struct wire_packet packet; /* from here on nothing is cleared: none, until it was read */
+    struct walk walk;
 };
+
+static void going_begin(struct going *g, struct host *h, const struct injection *i,
+                        struct injection_room *room)
+{
+    memset(g, 0, offsetof(struct going, packet));
+    g->host = h;
+    g->i = i;
+    g->room = room;
+    g->packet.version = 0;
+}
 
 static uint8_t version_of(const struct injection *i)
 {
@@ -607,12 +617,13 @@ static NTSTATUS one_vswitch(struct host *h, const struct injection *i, struct in
 static NTSTATUS one(struct host *h, const struct injection *i, struct injection_room *room,
                     const NET_BUFFER *nb)
 {
-    struct going g = {.host = h, .i = i, .room = room};
     const struct host_config *c = &h->config;
-    struct host_emitted e;
     NTSTATUS status = i->status;
+    struct host_emitted e;
+    struct going g;
     bool through;
 
+    going_begin(&g, h, i, room);
     walk_begin(&g.walk, h, i->origin != NULL ? i->origin->number : 0, &g.packet);
     g.walk.injected = true;
     g.walk.origin = i->origin;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plain: the frames that nearly all are, read in one go: Ethernet without tags; IPv4 without options and fragments, or
+ * plain: the frames that nearly all are, read in one go: Ethernet without tags, or none at all; IPv4 without options and fragments, or
  * IPv6 without extension headers; TCP without options or with a time stamp alone, or UDP; nothing wrong, nothing cut
  * off. All else is left to link.c and what is below it, which read these frames in the same way (tested).
  *
@@ -8,12 +8,13 @@
  */
 #include "wire/parse.h"
 
-#define LINK 14u
-#define IP4  20u
-#define IP6  40u
+#define ETHERNET 14u
+#define IP4      20u
+#define IP6      40u
 
 /* What the two versions say each in its own way. */
 struct network {
+    uint32_t link; /* the link header's size: ETHERNET or 0 */
     uint32_t header, total;
     uint16_t ether_type;
     uint8_t version, protocol, ttl, traffic_class, ip_flags;
@@ -25,7 +26,7 @@ struct network {
 static inline bool plain_transport(const uint8_t *frame, uint32_t captured, uint32_t length,
                                    const struct network *n, struct wire_packet *out)
 {
-    const uint8_t *t = frame + LINK + n->header;
+    const uint8_t *t = frame + n->link + n->header;
     const uint32_t rest = n->total - n->header;
     uint32_t size, data, word, seq = 0, ack = 0;
     uint16_t window = 0;
@@ -34,7 +35,7 @@ static inline bool plain_transport(const uint8_t *frame, uint32_t captured, uint
     if (__builtin_expect(n->protocol == WIRE_PROTOCOL_TCP, 1)) {
         size = (t[12] >> 4) * 4u;
         if (size != 20) {
-            if (size != 32 || captured < LINK + n->header + 32)
+            if (size != 32 || captured < n->link + n->header + 32)
                 return false;
             memcpy(&word, t + 20, 4);
             if (memcmp(&word, "\1\1\10\12", 4) != 0)
@@ -59,8 +60,8 @@ static inline bool plain_transport(const uint8_t *frame, uint32_t captured, uint
     out->frame = frame;
     out->captured = captured;
     out->length = length;
-    out->ip_at = LINK;
-    out->mac_at = 0;
+    out->ip_at = n->link;
+    out->mac_at = n->link != 0 ? 0 : UINT32_MAX;
     out->source_port = wire_get16(t);
     out->destination_port = wire_get16(t + 2);
     out->version = n->version;
@@ -79,12 +80,12 @@ static inline bool plain_transport(const uint8_t *frame, uint32_t captured, uint
     out->icmp_type = 0;
     out->tcp_seq = seq;
     out->tcp_ack = ack;
-    out->transport_at = LINK + n->header;
-    out->data_at = LINK + n->header + size;
+    out->transport_at = n->link + n->header;
+    out->data_at = n->link + n->header + size;
     out->data_length = data;
     out->ip_length = n->total;
-    out->link_type = WIRE_LINK_ETHERNET;
-    out->ether_type = n->ether_type;
+    out->link_type = n->link != 0 ? WIRE_LINK_ETHERNET : WIRE_LINK_RAW;
+    out->ether_type = n->link != 0 ? n->ether_type : 0;
     out->vlan = WIRE_NO_VLAN;
     out->tcp_window = window;
     out->transport_header_size = (uint16_t)size;
@@ -100,12 +101,13 @@ static inline bool plain_transport(const uint8_t *frame, uint32_t captured, uint
     return true;
 }
 
-static inline bool plain_ip4(const uint8_t *frame, uint32_t captured, uint32_t length,
+static inline bool plain_ip4(const uint8_t *frame, uint32_t captured, uint32_t length, uint32_t link,
                              struct wire_packet *out)
 {
-    const uint8_t *ip = frame + LINK;
+    const uint8_t *ip = frame + link;
     const uint32_t place = wire_get16(ip + 6), total = wire_get16(ip + 2);
-    const struct network n = {.header = IP4,
+    const struct network n = {.link = link,
+                              .header = IP4,
                               .total = total,
                               .ether_type = 0x0800,
                               .version = 4,
@@ -117,7 +119,7 @@ static inline bool plain_ip4(const uint8_t *frame, uint32_t captured, uint32_t l
                               .id = wire_get16(ip + 4)};
 
     _Static_assert(WIRE_IP_DONT_FRAGMENT == 0x4000 >> 13, "the bit of the header");
-    if (ip[0] != 0x45 || (place & 0x3fff) != 0 || total < IP4 + 8 || total > length - LINK ||
+    if (ip[0] != 0x45 || (place & 0x3fff) != 0 || total < IP4 + 8 || total > length - link ||
         !plain_transport(frame, captured, length, &n, out))
         return false;
     out->source = (union wire_addr){.v4 = wire_get32(ip + 12)};
@@ -125,12 +127,13 @@ static inline bool plain_ip4(const uint8_t *frame, uint32_t captured, uint32_t l
     return true;
 }
 
-static inline bool plain_ip6(const uint8_t *frame, uint32_t captured, uint32_t length,
+static inline bool plain_ip6(const uint8_t *frame, uint32_t captured, uint32_t length, uint32_t link,
                              struct wire_packet *out)
 {
-    const uint8_t *ip = frame + LINK;
+    const uint8_t *ip = frame + link;
     const uint32_t payload = wire_get16(ip + 4);
-    const struct network n = {.header = IP6,
+    const struct network n = {.link = link,
+                              .header = IP6,
                               .total = IP6 + payload,
                               .ether_type = 0x86dd,
                               .version = 6,
@@ -138,7 +141,7 @@ static inline bool plain_ip6(const uint8_t *frame, uint32_t captured, uint32_t l
                               .ttl = ip[7],
                               .traffic_class = (uint8_t)(wire_get16(ip) >> 4)};
 
-    if (captured < LINK + IP6 + 20 || ip[0] >> 4 != 6 || payload < 8 || payload > length - LINK - IP6 ||
+    if (captured < link + IP6 + 20 || ip[0] >> 4 != 6 || payload < 8 || payload > length - link - IP6 ||
         !plain_transport(frame, captured, length, &n, out))
         return false;
     memcpy(out->source.v6, ip + 8, 16);
@@ -151,11 +154,11 @@ void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uin
 {
     const uint32_t sent = length < captured ? captured : length;
 
-    if (__builtin_expect(link_type == WIRE_LINK_ETHERNET && captured >= LINK + IP4 + 20, 1)) {
+    if (__builtin_expect(link_type == WIRE_LINK_ETHERNET && captured >= ETHERNET + IP4 + 20, 1)) {
         const uint16_t type = wire_get16(frame + 12);
 
-        if (type == 0x0800 ? plain_ip4(frame, captured, sent, out)
-                           : type == 0x86dd && plain_ip6(frame, captured, sent, out))
+        if (type == 0x0800 ? plain_ip4(frame, captured, sent, ETHERNET, out)
+                           : type == 0x86dd && plain_ip6(frame, captured, sent, ETHERNET, out))
             return;
     }
     link_parse(link_type, frame, captured, length,
@@ -164,5 +167,10 @@ void wire_parse(uint16_t link_type, const uint8_t *frame, uint32_t captured, uin
 
 void wire_parse_ip(const uint8_t *packet, uint32_t captured, uint32_t length, struct wire_packet *out)
 {
-    wire_parse(WIRE_LINK_RAW, packet, captured, length, out);
+    const uint32_t sent = length < captured ? captured : length;
+
+    if (captured >= IP4 + 20 && (packet[0] >> 4 == 4 ? plain_ip4(packet, captured, sent, 0, out)
+                                                     : plain_ip6(packet, captured, sent, 0, out)))
+        return;
+    link_parse(WIRE_LINK_RAW, packet, captured, length, out);
 }

@@ -490,7 +490,8 @@ static void icmp_members(void **state)
     assert_int_equal(w.data_length, 0);
 }
 
-/* Most Ethernet frames are read in one go (plain.c), raw IP never is: what is behind the link header is the same. */
+/* Most Ethernet frames are read in one go (plain.c), and loose packets; frames of raw IP never are: what is behind the link
+ * header is the same. */
 static void plain_frames_are_read_as_all(void **state)
 {
     static const uint8_t stamp[] = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
@@ -512,7 +513,7 @@ static void plain_frames_are_read_as_all(void **state)
                            .tcp_options_size = tcp && n % 2 ? sizeof(stamp) : 0,
                            .padding = n % 5 == 0 ? 9 : 0};
         size_t size = packet_build(&p, bytes, sizeof(bytes)), captured = size;
-        struct wire_packet a, b;
+        struct wire_packet a, b, loose;
 
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
         for (unsigned k = 0; k < (x & 3); k++) /* something in the headers is another */
@@ -541,6 +542,9 @@ static void plain_frames_are_read_as_all(void **state)
         a.transport_at -= a.transport_at != 0 ? 14 : 0;
         a.data_at -= a.data_at != 0 ? 14 : 0;
         assert_memory_equal(&a, &b, sizeof(a));
+        wire_parse_ip(bytes + 14, (uint32_t)captured - 14, (uint32_t)size - 14, &loose);
+        wire_parse(WIRE_LINK_RAW, bytes + 14, (uint32_t)captured - 14, (uint32_t)size - 14, &b);
+        assert_memory_equal(&loose, &b, sizeof(b));
     }
     assert_in_range(sound, 20000, 59000);
 }
