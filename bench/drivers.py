@@ -5,7 +5,8 @@
 usage: drivers.py WEIR MAKE_CAPTURE STATISTICS.so [--quick]
 
 CPU time of the processes, user and system, what a capture of one packet takes subtracted; the ratio is that without the driver over
-that with it, the median of the pairs. Target: at least 0.5. Runs in the simulated world all the same: the driver's is.
+that with it: of the least times, and the median of the pairs. Each timed run follows an untimed one of its own and writes a new file
+(README.md, "A whole replay"). Target: at least 0.5. Runs in the simulated world all the same: the driver's is.
 """
 import os
 import shutil
@@ -18,6 +19,12 @@ PACKETS, PAIRS = (200000, 3) if "--quick" in sys.argv else (1000000, 7)
 
 
 def run(capture, out, *more):
+    once(capture, out, *more)
+    os.unlink(out)
+    return once(capture, out, *more)
+
+
+def once(capture, out, *more):
     process = subprocess.Popen([WEIR, "replay", "-q", "--local", "10.0.0.0/8", capture, "-w", out] + list(more),
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     errors = process.stderr.read()
@@ -36,14 +43,14 @@ def main():
         subprocess.run([MAKE, one, "1", "1", "658"], check=True, stdout=subprocess.DEVNULL)
         driver = ["--driver", DRIVER]
         start = min(run(one, out) for _ in range(3)), min(run(one, out, *driver) for _ in range(3))
-        run(big, out)
         pairs = [(run(big, out) - start[0], run(big, out, *driver) - start[1]) for _ in range(PAIRS)]
         ratios = sorted(a / b for a, b in pairs)
-        print("replay of %d packets: %.0f-%.0f ns a packet without a driver, %.0f-%.0f with statistics; without / with %.2f "
-              "(%.2f-%.2f, target 0.50)" % (
+        least = min(a for a, _ in pairs) / min(b for _, b in pairs)
+        print("replay of %d packets: %.0f-%.0f ns a packet without a driver, %.0f-%.0f with statistics; without / with %.2f, median "
+              "%.2f (%.2f-%.2f; target 0.50)" % (
                   PACKETS, min(a for a, _ in pairs) / PACKETS * 1e9, max(a for a, _ in pairs) / PACKETS * 1e9,
                   min(b for _, b in pairs) / PACKETS * 1e9, max(b for _, b in pairs) / PACKETS * 1e9,
-                  ratios[len(ratios) // 2], ratios[0], ratios[-1]))
+                  least, ratios[len(ratios) // 2], ratios[0], ratios[-1]))
     finally:
         shutil.rmtree(work)
 
