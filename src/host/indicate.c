@@ -337,7 +337,7 @@ static bool meets_foreign(const struct asking *a)
 void indicate_count(const struct scene *s, unsigned n)
 {
     if (s->lane == &s->host->lanes[0])
-        __atomic_store_n(&s->lane->classified, s->lane->classified + n, __ATOMIC_RELAXED);
+        host_count_worker_by(&s->lane->classified, n);
     else
         __atomic_fetch_add(&s->host->counts.classified, n, __ATOMIC_RELAXED);
 }

@@ -588,10 +588,11 @@ static NTSTATUS walk_packet(struct going *g, const NET_BUFFER *nb)
 static NTSTATUS one_vswitch(struct host *h, const struct injection *i, struct injection_room *room,
                             const NET_BUFFER *nb)
 {
-    struct going g = {.host = h, .i = i, .room = room};
     struct host_vswitch_outcome out = {.fate = HOST_STACK};
     NTSTATUS status = i->status;
+    struct going g;
 
+    going_begin(&g, h, i, room);
     if (status == STATUS_SUCCESS)
         status = get_bytes(&g, nb);
     if (status == STATUS_SUCCESS) {

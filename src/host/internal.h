@@ -487,10 +487,14 @@ static inline void host_count(UINT64 *counter)
 {
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
-/* ... which the worker alone writes. */
+/* ... which the worker alone writes; by so many. */
+static inline void host_count_worker_by(UINT64 *counter, UINT64 by)
+{
+    __atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
+}
 static inline void host_count_worker(UINT64 *counter)
 {
-    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+    host_count_worker_by(counter, 1);
 }
 #define AHEAD 64u /* frames, by number */
 

@@ -11,6 +11,7 @@
  *   paths_icmp.c     ICMP errors, which quote a packet and never meet ALE
  *   paths_forward.c  what passes through
  *   paths_discard.c  what the stack itself discards, where and why
+ *   paths_layers.c   the steps through the layers, one by one or several in one go
  *   paths_known.c    the way of a flow's packet that ALE has nothing to say about
  *   paths_memory.c   tuples of which later frames must know
  *   paths_short.c    the short way of packets that nobody wants to be asked about
@@ -43,7 +44,7 @@ static inline bool path_step(struct scene *s, enum host_layer role, struct host_
 void path_blocked(const struct answer *a, struct host_outcome *out);
 bool path_consequence(struct host_outcome *out, enum host_note note); /* false */
 
-/* Which layers have filters is noticed anew: once a packet. */
+/* Which layers have filters is noticed anew: once a packet, and behind whatever asked a callout outside path_ask(). */
 void path_busy(struct lane *l);
 
 /* Layers that follow each other; false: blocked, as path_step(). */

@@ -222,9 +222,8 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
             asked++;
     }
     if (result == SHORT_TCP && !in)
-        return result; /* the other layers are below */
-    __atomic_store_n(&l->classified, l->classified + asked->others,
-                     __ATOMIC_RELAXED); /* those that tell count as they are told */
+        return result;                                   /* the other layers are below */
+    host_count_worker_by(&l->classified, asked->others); /* those that tell count as they are told */
     ale_refresh_flow(l, flow, in);
     say(flow, in, out);
     if (asked->telling != 0) {

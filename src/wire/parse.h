@@ -2,7 +2,7 @@
 /*
  * parse: what the wire room's files know of each other. No other room includes it.
  *
- *   wire_parse() -> plain frames; link_parse() -> ip_parse() -> ip4 or ip6 -> transport_parse()
+ *   wire_parse(), wire_parse_ip() -> plain frames; link_parse() -> ip_parse() -> ip4 or ip6 -> transport_parse()
  *
  * Each reads its header at the cursor, fills its part of the packet, and goes on to the next or ends: by
  * wire_ended() where bytes are missing, by wire_wrong() where a header contradicts itself. The packet was

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plain: the frames that nearly all are, read in one go: Ethernet without tags, or none at all; IPv4 without options and fragments, or
- * IPv6 without extension headers; TCP without options or with a time stamp alone, or UDP; nothing wrong, nothing cut
- * off. All else is left to link.c and what is below it, which read these frames in the same way (tested).
+ * plain: the frames that nearly all are, read in one go: Ethernet without tags, or a loose packet; IPv4 without options
+ * and fragments, or IPv6 without extension headers; TCP without options or with a time stamp alone, or UDP; nothing wrong,
+ * nothing cut off. All else is left to link.c and what is below it, which read these frames in the same way (tested).
  *
  * Each member is written once: a packet is two cache lines, and zeroing them first costs as much as filling them.
  */
