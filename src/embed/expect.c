@@ -16,6 +16,7 @@
 
 #include "embed/watch.h"
 
+#define PAGE    32768u
 #define LAST    12u /* events shown */
 #define NEAREST 4u
 #define SHOWN   8u /* of what fits */
@@ -67,7 +68,7 @@ static void put_tail(struct page *p, struct embed *e)
 /* Tells it. The page is gone before, for who is told may leave by longjmp(). */
 static bool fail(struct embed *e, const char *call, struct page *p)
 {
-    static _Thread_local char text[32768];
+    char text[PAGE];
 
     snprintf(text, sizeof text, "%s", p->text != NULL ? p->text : "out of memory");
     for (size_t size = strlen(text); size != 0 && text[size - 1] == '\n'; size--)

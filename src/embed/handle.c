@@ -11,8 +11,7 @@
  *
  * File-scope state: the table of live engines (hang.c has another). It has to be there before any engine is
  * found: a handle is all that a call gets, and the thread that owns it must be known without touching an engine
- * that another thread may be about to end. It holds no pointer that is followed before the owner is known. Besides,
- * per thread: what weir_error() says.
+ * that another thread may be about to end. It holds no pointer that is followed before the owner is known.
  *
  * Worlds. A thread is in one simulated world at most. embed_enter() leaves the one that it is in and enters that of
  * the handle's engine; fibers of the one that was left sleep meanwhile. A call from a thread of a driver's (a fiber
@@ -36,7 +35,6 @@
 #define TAG     0xaull
 #define OBJECTS (1u << 18)
 #define TURNS   0x3fffu /* of generations */
-#define TEXT    32768   /* an expectation's message with its events */
 
 struct live {
     atomic_uint generation; /* odd: there is one */
@@ -47,7 +45,6 @@ struct live {
 static struct live live[ENGINES];
 
 static _Thread_local char here; /* its address says which thread this is, in a world or not */
-static _Thread_local char error_text[TEXT];
 
 struct slot {
     void *object; /* NULL: free */
@@ -156,29 +153,6 @@ static void tell(struct embed *e, const char *text)
     }
 }
 
-static void compose(const struct embed *e, const char *call, const char *format, va_list args)
-{
-    size_t at = (size_t)snprintf(error_text, sizeof error_text, "%s: ", call);
-    char again[512];
-    int n;
-
-    n = vsnprintf(error_text + at, sizeof error_text - at, format, args);
-    at += n > 0 ? (size_t)n : 0;
-    embed_how_again(e, again, sizeof again);
-    if (at > sizeof error_text - sizeof again - 2) /* what is cut is the middle, not how to run it again */
-        at = sizeof error_text - sizeof again - 2;
-    snprintf(error_text + at, sizeof error_text - at, "\n%s", again);
-}
-
-void embed_error(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error_text, sizeof error_text, format, args);
-    va_end(args);
-}
-
 static void tell_late(unsigned slot, const char *text)
 {
     char *copy = strdup(text), *none = NULL;
@@ -190,34 +164,30 @@ static void tell_late(unsigned slot, const char *text)
 
 void embed_failed(struct embed *e, const char *call, const char *format, ...)
 {
+    const char *text;
     va_list args;
 
     va_start(args, format);
-    compose(e, call, format, args);
+    text = embed_compose(e, call, format, args);
     va_end(args);
-    if (e != NULL && !is_own(e)) {
-        tell_late(e->slot, error_text);
-        return;
-    }
-    tell(e, error_text);
+    if (e != NULL && !is_own(e))
+        tell_late(e->slot, text);
+    else
+        tell(e, text);
 }
 
 void embed_failed_to_create(const struct weir_config *config, const char *call, const char *format, ...)
 {
+    const char *text;
     va_list args;
 
     va_start(args, format);
-    compose(NULL, call, format, args);
+    text = embed_compose(NULL, call, format, args);
     va_end(args);
     if (config != NULL && config->failed != NULL)
-        config->failed(config->ctx, error_text);
+        config->failed(config->ctx, text);
     else
-        fprintf(stderr, "%s\n", error_text);
-}
-
-const char *weir_error(void)
-{
-    return error_text;
+        fprintf(stderr, "%s\n", text);
 }
 
 /* A misuse of a handle whose engine is not known, or is another thread's. */
@@ -227,6 +197,7 @@ static void misuse(const char *call, const char *format, ...)
     const struct rt_context *context = rt_current();
     struct api_context *current = context != NULL ? context->api : NULL;
     struct embed *e = NULL, *any = NULL;
+    const char *text;
     va_list args;
 
     for (unsigned i = 0; i < ENGINES && current != NULL && e == NULL; i++) {
@@ -234,9 +205,9 @@ static void misuse(const char *call, const char *format, ...)
         e = any != NULL && any->context == current ? any : NULL;
     }
     va_start(args, format);
-    compose(e, call, format, args);
+    text = embed_compose(e, call, format, args);
     va_end(args);
-    tell(e, error_text);
+    tell(e, text);
 }
 
 /* ---- objects ------------------------------------------------------------------------------------------- */
@@ -382,9 +353,9 @@ static bool is_late(struct embed *e)
 
     if (text == NULL)
         return false;
-    snprintf(error_text, sizeof error_text, "%s", text);
+    embed_error("%s", text);
     free(text);
-    tell(e, error_text);
+    tell(e, weir_error());
     return true;
 }
 

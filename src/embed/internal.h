@@ -25,6 +25,7 @@
 #ifndef WEIR_EMBED_INTERNAL_H
 #define WEIR_EMBED_INTERNAL_H
 
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "weir.h"
@@ -115,6 +116,9 @@ static inline void embed_is_back(const void *before)
 /* Tells a misuse or a failed expectation: text as printf's; adds the call, and how to run it again. May not return. */
 void embed_failed(struct embed *e, const char *call, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Its text, which weir_error() says from then on; "out of memory" where there is none for it. */
+const char *embed_compose(const struct embed *e, const char *call, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 /* "again: WEIR_SEED=7 ./test": as this process was started. */
 void embed_how_again(const struct embed *e, char *out, size_t size);
 /* The same where there is no engine (yet). config: NULL: none. */

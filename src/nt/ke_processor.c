@@ -10,9 +10,10 @@
 
 ULONG KeGetCurrentProcessorNumber(VOID)
 {
-    struct nt *k = nt_current();
+    struct nt *k;
 
     rt_point();
+    k = nt_current();
     return k == NULL ? 0 : nt_processor(k);
 }
 

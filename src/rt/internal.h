@@ -8,6 +8,9 @@
  * Thread-local memory and fibers: compilers keep the address of a thread-local variable across calls, and so
  * across a switch. That is right here, for all fibers of a world run on one OS thread, always. What is per
  * fiber (context, carried) is moved in and out of rt_here at a switch, so reading it costs no branch.
+ *
+ * It is read many times a packet, so it has the model that needs no call, though libweir.so may be loaded late (dlopen()):
+ * for that a process has some hundred bytes, for all thread-local memory of such libraries. So nothing large is thread-local.
  */
 #ifndef WEIR_RT_INTERNAL_H
 #define WEIR_RT_INTERNAL_H
@@ -27,7 +30,8 @@ struct rt_here {
     volatile bool switching;        /* between two fibers: nobody may go around on stacks now */
     void (*volatile arrived)(void); /* rt_after_switch(); NULL: nobody waits for it */
 };
-extern _Thread_local struct rt_here rt_here;
+extern _Thread_local struct rt_here rt_here __attribute__((tls_model("initial-exec")));
+_Static_assert(sizeof(struct rt_here) <= 256, "little of what a process has for it");
 
 /* ---- clocks ------------------------------------------------------------------------------------------- */
 enum rt_clock_kind { RT_CLOCK_REAL, RT_CLOCK_MANUAL, RT_CLOCK_WORLD };

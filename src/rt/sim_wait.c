@@ -24,31 +24,40 @@ static struct rt_fiber *nth(struct rt_fibers *q, uint64_t n)
     return f;
 }
 
-static void take(struct rt_fiber *me, struct rt_mutex *m)
+/* Slow ways are functions of their own: what is left of a lock that is free has no registers to save. */
+static __attribute__((noinline)) void wait_for(struct rt_fiber *me, struct rt_mutex *m)
 {
-    if (m->owner != NULL) {
-        rt_sim_queue(&m->waiting, me);
-        if (rt_sim_block(me, RT_FOREVER, RT_WAIT_LOCK) != RT_DEADLOCKED)
-            return; /* it was handed over */
-    }
-    m->owner = me;
+    rt_sim_queue(&m->waiting, me);
+    if (rt_sim_block(me, RT_FOREVER, RT_WAIT_LOCK) == RT_DEADLOCKED) /* else it was handed over */
+        m->owner = me;
+}
+
+static inline void take(struct rt_fiber *me, struct rt_mutex *m)
+{
+    if (__builtin_expect(m->owner != NULL, 0))
+        wait_for(me, m);
+    else
+        m->owner = me;
+}
+
+static __attribute__((noinline)) void lock_at_point(struct rt_fiber *me, struct rt_mutex *m)
+{
+    rt_sim_point(me);
+    take(me, m);
 }
 
 void rt_sim_lock(struct rt_fiber *me, struct rt_mutex *m)
 {
-    if (me->world->config.preempt != 0)
-        rt_sim_point(me);
-    take(me, m);
+    if (__builtin_expect(me->world->config.preempt != 0, 0))
+        lock_at_point(me, m);
+    else
+        take(me, m);
 }
 
-void rt_sim_unlock(struct rt_fiber *me, struct rt_mutex *m)
+static __attribute__((noinline)) void hand_over(struct rt_fiber *me, struct rt_mutex *m)
 {
     struct rt_fiber *f = m->waiting.first;
 
-    if (f == NULL) {
-        m->owner = NULL;
-        return;
-    }
     if (me->world->config.shuffle && f->after != NULL) {
         uint64_t count = 0;
 
@@ -58,6 +67,14 @@ void rt_sim_unlock(struct rt_fiber *me, struct rt_mutex *m)
     }
     m->owner = f;
     rt_sim_make_ready(f, RT_SIGNALLED);
+}
+
+void rt_sim_unlock(struct rt_fiber *me, struct rt_mutex *m)
+{
+    if (__builtin_expect(m->waiting.first != NULL, 0))
+        hand_over(me, m);
+    else
+        m->owner = NULL;
 }
 
 void rt_sim_broadcast(struct rt_cond *c)

@@ -26,6 +26,25 @@ ${CC:-cc} -Wall -Wextra -Werror $sanitize "$2/doc/examples/first_filter.c" $flag
 library=$(find "$prefix" -name libweir.so.0)
 LD_LIBRARY_PATH=$(dirname "$library") "$prefix/first_filter" | grep -q '^filter [0-9]*, effective weight 0x80'
 readelf -d "$prefix/first_filter" | grep -q 'NEEDED.*libweir.so.0'
+# It can be loaded late: what it has of thread-local memory fits into what every process keeps for that.
+cat >"$prefix/late.c" <<'END'
+#include <dlfcn.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    void *library = dlopen(argv[argc - 1], RTLD_NOW);
+    const char *(*error)(void) = library != NULL ? (const char *(*)(void))dlsym(library, "weir_error") : NULL;
+
+    if (error == NULL || error()[0] != '\0') {
+        puts(library == NULL ? dlerror() : "weir_error()");
+        return 1;
+    }
+    return 0;
+}
+END
+# shellcheck disable=SC2086
+${CC:-cc} $sanitize "$prefix/late.c" -ldl -o "$prefix/late"
+"$prefix/late" "$library"
 nm -D --defined-only "$library" | awk '{print $3}' | sort >"$prefix/names"
 grep -qx FwpsPendOperation0 "$prefix/names"
 grep -qx KeInitializeSpinLock "$prefix/names"
