@@ -132,6 +132,8 @@ NTSTATUS host_classify_acquire(struct host *h, const void *classify_context, UIN
     if (hold == NULL || !is_context_of(hold->scene, classify_context))
         return STATUS_INVALID_PARAMETER;
     r = hold->scene->redirect;
+    if (r == NULL && hold->scene->late != NULL)
+        r = redirect_closure_late(hold->scene, hold->callout);
     rt_mutex_lock(lock);
     k = take_slot(x);
     if (k != NULL) {

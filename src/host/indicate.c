@@ -111,6 +111,7 @@ static __attribute__((noinline)) void make_plan(struct plan *plan, const struct 
         plan_filter(plan, &h->config, filters[i]);
     plan->steady = !plan->callouts && values_are_steady(prepared, plan->tested);
     plan->alone = plan->ours && n == 1 && plan->foreign_count == 0 && !plan->many;
+    plan->only = n == 1 ? engine_filter_fwps(filters[0])->filterId : 0;
     plan->inspects = plan->alone && engine_inspects(snapshot, layer, &plan->inspector);
 }
 
@@ -712,6 +713,18 @@ bool indicate(struct scene *s, enum host_layer role, struct answer *out)
     if (__builtin_expect(out->blocked && !out->absorbed, 0)) /* pended or not: PEND-10, 11 */
         discard_by_policy(s, role, out);
     return out->blocked;
+}
+
+bool indicate_alone(struct scene *s, enum host_layer role, UINT64 *filter_id, struct answer *out)
+{
+    const struct plan *plan = &s->lane->scratch->plan[layer_id(role, s->version)];
+
+    *filter_id = plan->only; /* good if the plan is: inspect() sees to that */
+    if (!plan->alone || !inspect(s, role, plan, out))
+        return false;
+    if (out->blocked && !out->absorbed)
+        discard_by_policy(s, role, out);
+    return true;
 }
 
 const struct recalled *indicate_recalls(struct scene *s, enum host_layer role)

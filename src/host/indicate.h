@@ -136,6 +136,7 @@ struct plan {
     const struct prepared *prepared; /* the layer's */
     struct engine_inspector inspector;
     UINT32 count; /* filters */
+    UINT64 only;  /* alone: the filter's id */
     bool many;    /* more foreign callouts than are listed */
     UINT8 foreign_count;
     const struct engine_filter *foreign[MAX_FOREIGN]; /* with a foreign callout that nobody assumes about */

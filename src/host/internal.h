@@ -107,6 +107,7 @@ void host_addresses_destroy(struct host *h);
 struct ale_operation; /* ale.h */
 struct redirect;      /* redirect_inside.h */
 struct redirect_shown;
+struct redirect_late;
 
 /* One owner in one lane, shared by its endpoints: what classifying keeps of its opaque values, so that an
  * endpoint stays small (a TCP connection has one of its own). */
@@ -207,6 +208,8 @@ struct scene {
     bool as_asked;             /* AC: the tuple is the one that was asked for (RED-26) */
     HANDLE completion_handle;  /* NULL: none (PEND-03) */
     struct redirect *redirect; /* BR, CR, EC: what is asked in parts; NULL */
+    struct redirect_late
+        *late; /* EC: it becomes that when its only callout acquires a handle; NULL: it does not */
     const struct engine_turns *turns; /* ... */
     const bool *pended;
     void *classify_context;
@@ -259,6 +262,9 @@ struct recalled;
 const struct recalled *indicate_recalls(struct scene *s, enum host_layer role);
 /* indicate(), with that answer. */
 bool indicate_known(struct scene *s, enum host_layer role, const struct recalled *known, struct answer *out);
+/* indicate() of a layer whose only filter asks a callout of ours; *filter_id: that filter, before it is asked. False: it is
+ * another case, and nothing has happened. */
+bool indicate_alone(struct scene *s, enum host_layer role, UINT64 *filter_id, struct answer *out);
 /* Tells the observer of a settled answer that depends, once more. Of the scene are read: host, lane, frame, time_ns,
  * version, endpoint, flow_id, packet_direction, reauthorize. */
 void indicate_settled(struct scene *s, enum host_layer role);

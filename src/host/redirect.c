@@ -222,6 +222,41 @@ static void show(struct redirect *r)
     r->pristine = r->view;
 }
 
+/* The turn of a callout that has not answered yet. NULL: no memory. */
+static struct redirect_answer *turn_begins(struct redirect *r, UINT64 filter_id, UINT32 callout)
+{
+    struct redirect_answer *x = answer_of(r, filter_id);
+
+    if (x == NULL)
+        x = answer_new(r, filter_id, callout);
+    if (x == NULL)
+        return NULL;
+    x->asking = true;
+    x->pended = x->completed = x->again = false;
+    r->asking = (UINT32)(x - r->answers);
+    return x;
+}
+
+/* Its classifyFn is back. True: it has pended, and those behind it are not asked. */
+static bool turn_ends(struct redirect *r, struct redirect_answer *x)
+{
+    x->asking = false;
+    r->asking = NOBODY;
+    r->waits = r->waits || x->pended;
+    return x->pended;
+}
+
+bool redirect_turn_begins(struct redirect *r, UINT64 filter_id, UINT32 callout)
+{
+    r->rounds = 1;
+    return turn_begins(r, filter_id, callout) != NULL;
+}
+
+void redirect_turn_ends(struct redirect *r)
+{
+    (void)turn_ends(r, &r->answers[r->asking]);
+}
+
 static enum engine_turn before(void *ctx, const struct engine_filter *f, FWPS_CLASSIFY_OUT0 *returned)
 {
     const FWPS_FILTER3 *filter = engine_filter_fwps(f);
@@ -238,14 +273,9 @@ static enum engine_turn before(void *ctx, const struct engine_filter *f, FWPS_CL
         returned->flags = x->out.flags;
         turn = ENGINE_TURN_ANSWERED;
     } else if (!r->waits) {
-        if (x == NULL)
-            x = answer_new(r, filter->filterId, filter->action.calloutId);
-        if (x == NULL) {
+        if (turn_begins(r, filter->filterId, filter->action.calloutId) == NULL) {
             r->no_memory = true;
         } else {
-            x->asking = true;
-            x->pended = x->completed = x->again = false;
-            r->asking = (UINT32)(x - r->answers);
             show(r);
             turn = ENGINE_TURN_ASK;
         }
@@ -264,11 +294,7 @@ static void after(void *ctx, const struct engine_filter *f, const FWPS_CLASSIFY_
     rt_mutex_lock(lock);
     x = answer_of(r, engine_filter_fwps(f)->filterId);
     if (x != NULL) {
-        x->asking = false;
-        r->asking = NOBODY;
-        if (x->pended) {
-            r->waits = true;
-        } else {
+        if (!turn_ends(r, x)) {
             x->settled = true;
             x->out = *returned;
             unapplied = x->writable != NULL; /* RED-08 */

@@ -213,27 +213,75 @@ UINT64 redirect_bind_completed(struct lane *l, struct ale_operation *op, bool *t
 
 /* ---- closure ------------------------------------------------------------------------------------------------- */
 
+/* Nobody else is asked, so whose turn it is goes without saying, and most never acquire a handle. Any thread that has the
+ * scene in a classify. */
+struct redirect *redirect_closure_late(struct scene *s, UINT32 callout)
+{
+    struct redirect_late *late = s->late;
+    struct redirect *r = begin(s->lane, REDIRECT_CLOSURE, ALE_CLOSURE, s->endpoint, s->frame);
+    bool ok;
+
+    if (r == NULL)
+        return NULL;
+    lane_enter(s->lane);
+    ok = redirect_turn_begins(r, late->filter_id, callout);
+    if (!ok)
+        ale_operation_end(s->lane, r->op, NULL);
+    lane_leave(s->lane);
+    if (!ok)
+        return NULL;
+    return s->redirect = late->r = r;
+}
+
+/* Of the only callout. False: there are others, or none of ours. *r: what came of it; NULL: nothing. */
+static bool closure_alone(struct lane *l, struct scene *s, struct redirect **r)
+{
+    struct redirect_late late = {0};
+    struct answer a;
+    bool asked;
+
+    s->late = &late;
+    asked = !l->host->config.knobs.mapped_v6 && indicate_alone(s, LAYER_EC, &late.filter_id, &a);
+    s->late = NULL;
+    s->redirect = NULL;
+    *r = late.r;
+    if (late.r == NULL)
+        return asked;
+    lane_enter(l);
+    redirect_turn_ends(late.r);
+    lane_leave(l);
+    return true;
+}
+
+/* Of all of them, in turn. NULL: there are none, or no memory. */
+static struct redirect *closure_in_turn(struct lane *l, struct host_endpoint *e, struct scene *s)
+{
+    struct redirect *r = redirect_has_filters(l, LAYER_EC, e->version)
+                             ? begin(l, REDIRECT_CLOSURE, ALE_CLOSURE, e, s->frame)
+                             : NULL;
+    struct answer a;
+
+    if (r == NULL) /* it goes all the same, unasked by who could pend it */
+        (void)indicate(s, LAYER_EC, &a);
+    else
+        redirect_ask(l, r, s, LAYER_EC, &a);
+    return r;
+}
+
 bool redirect_closure(struct lane *l, struct host_endpoint *e, struct scene *s)
 {
     struct redirect *r;
-    struct answer a;
     bool pended, due = false;
 
-    if (!redirect_has_filters(l, LAYER_EC, e->version)) {
-        (void)indicate(s, LAYER_EC, &a);
+    if (!closure_alone(l, s, &r))
+        r = closure_in_turn(l, e, s);
+    if (r == NULL)
         return false;
-    }
-    r = begin(l, REDIRECT_CLOSURE, ALE_CLOSURE, e, s->frame);
-    if (r == NULL) { /* it goes all the same, unasked by who could pend it */
-        (void)indicate(s, LAYER_EC, &a);
-        return false;
-    }
+    lane_enter(l);
     r->scene_remote = s->remote;
     r->scene_remote_port = s->remote_port;
     r->any_remote = s->any_remote;
     r->inbound = s->connection_direction == FWP_DIRECTION_INBOUND;
-    redirect_ask(l, r, s, LAYER_EC, &a);
-    lane_enter(l);
     pended = r->op->pended;
     due = pended && r->op->outstanding == 0;
     if (!pended || due) { /* PEND-23: completed already, by all who pended it */

@@ -70,6 +70,12 @@ struct redirect {
     UINT32 flow_count, flow_room;
 };
 
+/* A closure that is asked of one callout: it becomes a redirect only when the callout acquires a handle. */
+struct redirect_late {
+    UINT64 filter_id;   /* the callout's */
+    struct redirect *r; /* NULL: not yet */
+};
+
 /* ---- redirect.c */
 struct redirect *redirect_new(struct lane *l, enum redirect_kind kind); /* lane not held; NULL: no memory */
 void redirect_unref(struct redirect *r);
@@ -85,6 +91,9 @@ void redirect_abandon(struct lane *l, struct ale_operation *op, struct host_flow
 /* A new operation for the next rounds, in the place of the one that was completed. False: no memory. */
 bool redirect_renew(struct lane *l, struct redirect *r, enum ale_kind kind, const struct host_flow *f);
 void redirect_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Its only callout begins to be asked; to have answered. False: no memory. */
+bool redirect_turn_begins(struct redirect *r, UINT64 filter_id, UINT32 callout);
+void redirect_turn_ends(struct redirect *r);
 bool redirect_has_filters(struct lane *l, enum host_layer role, uint8_t version); /* lane not held */
 /* Nobody is asked or told there. */
 bool redirect_may_skip(struct lane *l, enum host_layer role, uint8_t version);
@@ -187,6 +196,8 @@ enum ale_result redirect_connect(struct scene *s, struct answer *a);
 enum ale_result redirect_bind(struct lane *l, struct host_endpoint *e, struct scene *s, struct answer *a);
 /* EC. True: it waits; the rest comes with the completion. */
 bool redirect_closure(struct lane *l, struct host_endpoint *e, struct scene *s);
+/* scene->late: its callout acquires a handle. NULL: no memory. */
+struct redirect *redirect_closure_late(struct scene *s, UINT32 callout);
 /* What is done behind the closure of this endpoint, which waits: also the contexts of that flow. False: it does not
  * wait; the caller does it now. Lane held. */
 /* ... that all of its flows end in this way. */

@@ -384,10 +384,9 @@ static void released(struct driver_lab_script *s, const struct driver_lab_call *
     strcat(o->text, "released ");
 }
 
-static void RED_31_a_closure_waits_and_all_behind_it(void **state)
+static void a_closure_waits(struct driver_lab *l, FWP_ACTION_TYPE type)
 {
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.pends = true};
+    struct redirector r = {.pends = true, .type = type};
     struct order o = {""};
 
     redirector_put(l, "EC", &r);
@@ -407,10 +406,19 @@ static void RED_31_a_closure_waits_and_all_behind_it(void **state)
     assert_int_equal(redirector_findings(l), 0);
 }
 
-static void RED_31_a_socket_with_flows(void **state)
+static void RED_31_a_closure_waits_and_all_behind_it(void **state)
 {
-    struct driver_lab *l = lab(state);
-    struct redirector r = {.pends = true};
+    a_closure_waits(lab(state), 0);
+}
+
+static void RED_31_an_inspection_makes_it_wait(void **state)
+{
+    a_closure_waits(lab(state), FWP_ACTION_CALLOUT_INSPECTION);
+}
+
+static void a_socket_with_flows(struct driver_lab *l, FWP_ACTION_TYPE type)
+{
+    struct redirector r = {.pends = true, .type = type};
     struct order o = {""};
     struct host_endpoint *e;
 
@@ -430,6 +438,38 @@ static void RED_31_a_socket_with_flows(void **state)
     assert_string_equal(o.text, "deleted deleted released ");
 }
 
+static void RED_31_a_socket_with_flows(void **state)
+{
+    a_socket_with_flows(lab(state), 0);
+}
+
+static void RED_31_an_inspection_of_a_socket_with_flows(void **state)
+{
+    a_socket_with_flows(lab(state), FWP_ACTION_CALLOUT_INSPECTION);
+}
+
+/* Of two the heavier one pends: the other is asked when it has completed. */
+static void RED_31_two_in_turn(void **state)
+{
+    struct driver_lab *l = lab(state);
+    struct redirector first = {.pends = true, .sublayer = 2}, second = {.pends = true, .sublayer = 1};
+    struct order o = {""};
+    struct host_endpoint *e;
+
+    redirector_put(l, "EC", &first);
+    redirector_put(l, "EC", &second);
+    driver_lab_callout(l, "RR", SCRIPT(l, .then = released, .ctx = &o));
+    assert_int_equal(bind_it(l, 5000, &e), STATUS_SUCCESS);
+    host_close(l->host.host, e);
+    assert_int_equal(first.calls, 1);
+    assert_int_equal(second.calls, 0);
+    redirector_again(&first);
+    assert_int_equal(first.calls, 2);
+    assert_int_equal(second.calls, 0);
+    redirector_go(&first);
+    assert_string_equal(o.text, "released ");
+}
+
 static void RED_31_the_host_shuts_down(void **state)
 {
     struct driver_lab *l = lab(state);
@@ -446,7 +486,17 @@ static void RED_31_the_host_shuts_down(void **state)
     assert_string_equal(o.text, "deleted released ");
 }
 
+/* Where nobody hears of every layer, a layer's only callout is asked in the straight way (inspect.c). */
+static int straight_setup(void **state)
+{
+    return redirector_setup(state, &(struct host_config){.observer.decisions_only = true});
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, driver_lab_setup, redirector_teardown)
+#define STRAIGHT(f)                                                                                          \
+    {                                                                                                        \
+#f "_straight", f, straight_setup, redirector_teardown, NULL                                         \
+    }
 
 int main(void)
 {
@@ -466,7 +516,17 @@ int main(void)
         T(PEND_41_a_bind_is_closed_while_it_waits),
         T(RED_31_a_closure_waits_and_all_behind_it),
         T(RED_31_a_socket_with_flows),
+        T(RED_31_an_inspection_makes_it_wait),
+        T(RED_31_an_inspection_of_a_socket_with_flows),
+        T(RED_31_two_in_turn),
         T(RED_31_the_host_shuts_down),
+        STRAIGHT(RED_13_connect_bind_closure),
+        STRAIGHT(RED_31_a_closure_waits_and_all_behind_it),
+        STRAIGHT(RED_31_a_socket_with_flows),
+        STRAIGHT(RED_31_an_inspection_makes_it_wait),
+        STRAIGHT(RED_31_an_inspection_of_a_socket_with_flows),
+        STRAIGHT(RED_31_two_in_turn),
+        STRAIGHT(RED_31_the_host_shuts_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

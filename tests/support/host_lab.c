@@ -248,6 +248,7 @@ void host_lab_open(struct host_lab *l, const struct host_config *config)
         assert_int_equal(engine_create(&l->engine), 0);
     l->config.engine = l->engine;
     l->config.observer = (struct host_observer){.ctx = l,
+                                                .decisions_only = l->config.observer.decisions_only,
                                                 .classified = on_classified,
                                                 .flow = on_flow,
                                                 .stream = on_stream,

@@ -92,8 +92,8 @@ struct host_lab {
     bool l2;         /* MAC layers are written to `seen` too */
 };
 
-/* config may be NULL; its engine, if it has one, stays the caller's; observer, listening, ctx and start are
- * the lab's. */
+/* config may be NULL; its engine, if it has one, stays the caller's; observer (but for decisions_only: `seen` then has no
+ * more than those), listening, ctx and start are the lab's. */
 void host_lab_open(struct host_lab *l, const struct host_config *config);
 void host_lab_close(struct host_lab *l);
 /* cmocka fixtures: *state is a malloc'd lab */

@@ -210,7 +210,8 @@ int redirector_teardown(void **state)
 
 void redirector_put(struct driver_lab *l, const char *layer, struct redirector *r)
 {
-    driver_lab_callout(l, layer, SCRIPT(l, .then = redirector_play, .ctx = r, .sublayer = r->sublayer));
+    driver_lab_callout(
+        l, layer, SCRIPT(l, .then = redirector_play, .ctx = r, .type = r->type, .sublayer = r->sublayer));
 }
 
 HANDLE redirector_handle(void)

@@ -37,7 +37,8 @@ struct redirector {
     unsigned until;         /* pends and changes at the first so many calls only; 0: at all */
     void (*also)(struct redirector *r, const struct driver_lab_call *c); /* before anything else */
     void *ctx;
-    UINT16 sublayer; /* that its filter goes to; the greater, the heavier; 0: the common one */
+    FWP_ACTION_TYPE type; /* of its filter; 0: FWP_ACTION_CALLOUT_TERMINATING */
+    UINT16 sublayer;      /* that its filter goes to; the greater, the heavier; 0: the common one */
     /* seen and done */
     unsigned calls;
     UINT32 condition_flags[REDIRECTOR_CALLS];
