@@ -52,7 +52,7 @@ struct kept_owner {
     const struct host_owner *owner; /* NULL: unknown */
     const void *app_id, *token, *package;
     UINT32 unknown;
-    const struct host_owner *original; /* of a proxied connection; NULL: it is none */
+    bool proxied; /* and the first one's; filled anew each time */
 };
 
 /*

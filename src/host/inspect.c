@@ -95,7 +95,8 @@ static UINT64 number_of_other(struct told *t)
     for (unsigned i = TOLD_FLOW; i < TOLD_WORDS; i++)
         now.word[i] = i == TOLD_OTHER ? 0 : t->word[i];
     for (unsigned i = 0; i < TOLD_OTHERS; i++)
-        if (t->others[i].number != 0 && memcmp(t->others[i].word, now.word, sizeof(now.word)) == 0)
+        if (t->others[i].number != 0 && memcmp(&t->others[i].word[TOLD_FLOW], &now.word[TOLD_FLOW],
+                                               (TOLD_WORDS - TOLD_FLOW) * sizeof(now.word[0])) == 0)
             return t->others[i].number;
     o = &t->others[t->oldest++ % TOLD_OTHERS];
     *o = now;
@@ -333,13 +334,13 @@ static inline void prepare_one(struct inspecting *i, enum host_layer role)
     i->request.layer_data = NULL;
 }
 
-/* The values at this level. False: out of memory. */
+/* The values at this level, of a scene with these numbers; NULL: of a layer that is asked once a flow. False: out of memory. */
 static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, const struct told *t,
                               struct scratch *room)
 {
     struct kept *k = i->all[id][scene_inbound(s)];
 
-    i->again = k != NULL && is_alike(k, t, s);
+    i->again = t != NULL && k != NULL && is_alike(k, t, s);
     if (i->again) {
         if (k->of.flow != t->flow)
             renew(i->prepared, s, t, k, room);
@@ -422,7 +423,7 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
     i = room->inside[room->level++];
     i->prepared = plan->prepared;
     if (__builtin_expect(!plan_stands(plan, c->engine, snapshot, id) ||
-                             !get_values(i, s, id, tell_of(room, s), room) ||
+                             !get_values(i, s, id, is_plain_layer(role) ? tell_of(room, s) : NULL, room) ||
                              ((i->unknown & plan->tested) != 0 && c->judge.judge != NULL),
                          0)) {
         room->level--;

@@ -38,6 +38,7 @@ static const UINT8 lasting[GETTERS] = {
     [GET_SOCKET_PROPERTIES] = OF_HOST,
     [GET_NAME] = OF_HOST,
     [GET_APP] = OF_OWNER,
+    [GET_ORIGINAL_APP] = OF_OWNER,
     [GET_USER] = OF_OWNER,
     [GET_PACKAGE] = OF_OWNER,
     [GET_PACKAGE_FAMILY] = OF_OWNER,
@@ -170,33 +171,41 @@ static inline FWP_VALUE0 *at_place(FWPS_INCOMING_VALUE0 *values, UINT16 place)
     return &((FWPS_INCOMING_VALUE0 *)((char *)values + place))->value;
 }
 
+/* Of an operation, which may be of no address. */
+static inline void store_bound(const struct scene *s, const UINT16 *place, struct scratch *room,
+                               FWPS_INCOMING_VALUE0 *values)
+{
+    FWP_VALUE0 *at = at_place(values, place[KEPT_BOUND_ADDRESS]),
+               *type = at_place(values, place[KEPT_BOUND_ADDRESS_TYPE]);
+
+    if (__builtin_expect(wire_addr_is_unspecified(s->version, &s->local), 0)) {
+        store_empty(at);
+        store_empty(type);
+        return;
+    }
+    at->type = s->version == 4 ? FWP_UINT32 : FWP_BYTE_ARRAY16_TYPE;
+    put_address(at, s, &s->local);
+    if (place[KEPT_BOUND_ADDRESS_TYPE] != KEPT_NOWHERE) {
+        type->type = FWP_UINT8;
+        type->uint8 = address_type(&room->addresses[0], s, &s->local);
+    }
+}
+
 /* The places that few layers have, and whose types change. */
 static __attribute__((noinline)) void store_late(const struct filling *f, struct scratch *room,
                                                  FWPS_INCOMING_VALUE0 *values)
 {
     const struct scene *s = f->s;
     const UINT16 *place = f->prepared->place;
-    const bool bound = !wire_addr_is_unspecified(s->version, &s->local);
-    FWP_VALUE0 *v = at_place(values, place[KEPT_BOUND_ADDRESS]);
+    FWP_VALUE0 *v;
 
-    if (bound) {
-        v->type = s->version == 4 ? FWP_UINT32 : FWP_BYTE_ARRAY16_TYPE;
-        put_address(v, s, &s->local);
-    } else {
-        store_empty(v);
-    }
-    v = at_place(values, place[KEPT_BOUND_ADDRESS_TYPE]);
-    if (place[KEPT_BOUND_ADDRESS_TYPE] != KEPT_NOWHERE && bound) {
-        v->type = FWP_UINT8;
-        v->uint8 = address_type(&room->addresses[0], s, &s->local);
-    } else {
-        store_empty(v);
-    }
-    v = at_place(values, place[KEPT_CONNECTED_ADDRESS_TYPE]);
+    if (place[KEPT_BOUND_ADDRESS] != KEPT_NOWHERE || place[KEPT_BOUND_ADDRESS_TYPE] != KEPT_NOWHERE)
+        store_bound(s, place, room, values);
     if (place[KEPT_CONNECTED_ADDRESS_TYPE] != KEPT_NOWHERE)
-        v->uint8 = s->connection_direction == FWP_DIRECTION_INBOUND
-                       ? address_type(&room->addresses[0], s, &s->local)
-                       : address_type(&room->addresses[1], s, &s->remote);
+        at_place(values, place[KEPT_CONNECTED_ADDRESS_TYPE])->uint8 =
+            s->connection_direction == FWP_DIRECTION_INBOUND
+                ? address_type(&room->addresses[0], s, &s->local)
+                : address_type(&room->addresses[1], s, &s->remote);
     v = at_place(values, place[KEPT_ORIGINAL_ICMP_TYPE]);
     store_empty(v);
     if (s->icmp) {
@@ -239,25 +248,35 @@ static void store(const struct filling *f, struct scratch *room, FWPS_INCOMING_V
         store_late(f, room, values);
 }
 
-/* The owner's own, if it is another one than the last. */
-static void fill_owner(struct kept *k, const struct filling *f, struct scratch *room, UINT16 layer)
+static bool is_proxied(const struct scene *s)
+{
+    return s->endpoint != NULL && s->endpoint->proxied;
+}
+
+/* Is it the one that the fields are of? */
+static inline bool is_owner(const struct kept *k, const struct filling *f)
 {
     const struct host_owner *o = f->owner;
-    const struct kept_owner now = {.owner = o,
-                                   .app_id = o != NULL ? o->app_id : NULL,
-                                   .token = o != NULL ? o->token : NULL,
-                                   .package = o != NULL ? o->package : NULL,
-                                   .unknown = o != NULL ? o->unknown : 0,
-                                   .original = f->s->endpoint != NULL && f->s->endpoint->proxied
-                                                   ? ale_endpoint_original(f->s->endpoint)
-                                                   : NULL};
 
-    if (k->filled && k->owner.original == now.original && k->owner.owner == now.owner &&
-        k->owner.app_id == now.app_id && k->owner.token == now.token && k->owner.package == now.package &&
-        k->owner.unknown == now.unknown)
-        return;
+    if (!k->filled || k->owner.owner != o || k->owner.proxied || is_proxied(f->s))
+        return false;
+    return o == NULL || (k->owner.app_id == o->app_id && k->owner.token == o->token &&
+                         k->owner.package == o->package && k->owner.unknown == o->unknown);
+}
+
+static __attribute__((noinline)) void fill_owner(struct kept *k, const struct filling *f,
+                                                 struct scratch *room, UINT16 layer)
+{
+    const struct host_owner *o = f->owner;
+
     k->unknown_of_owner = filling_fields(f, room, layer, f->prepared->of_owner, k->value);
-    k->owner = now;
+    k->owner = (struct kept_owner){.owner = o, .proxied = is_proxied(f->s)};
+    if (o == NULL)
+        return;
+    k->owner.app_id = o->app_id;
+    k->owner.token = o->token;
+    k->owner.package = o->package;
+    k->owner.unknown = o->unknown;
 }
 
 static __attribute__((noinline)) struct kept *make(struct kept **at, const struct engine_layer *layer)
@@ -305,7 +324,7 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
         fill_all(k, &f, room, layer->id, among);
     else
         store(&f, room, k->value);
-    if (p->of_owner != 0)
+    if (p->of_owner != 0 && !is_owner(k, &f))
         fill_owner(k, &f, room, layer->id);
     if (p->of_profile != 0 && (k->again || s->reauthorize != 0)) {
         k->unknown &= ~p->of_profile;

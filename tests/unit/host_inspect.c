@@ -5,6 +5,7 @@
  * half of them are inspections, which are asked in one go where they follow each other; it looks at all that it is shown, and
  * sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
  * or brings one in, which counts for the same packet's next layer.
+ * Programs of several users send, are sent to, bind, listen and close; the interface's profile changes.
  * What callouts were shown, what observers heard, each frame's outcome and changed bytes, and all counters must be the same.
  */
 #include <stdarg.h>
@@ -28,7 +29,7 @@
 
 struct side {
     struct host *host;
-    struct host_endpoint *bound;
+    struct host_endpoint *bound, *program;
     uint64_t shown; /* of everything that callouts were shown for this frame */
     unsigned calls, told;
     uint64_t heard;
@@ -50,7 +51,16 @@ struct world {
     bool turned;         /* the filter of callouts[mischief / 16]: to be turned back behind the frame */
 };
 
-static uint64_t calls, changes, kept, turns;
+static uint64_t calls, changes, kept, turns, programs;
+
+static const FWP_BYTE_BLOB apps[2], users[2];
+static const SID package = {1, 1, {{0, 0, 0, 0, 0, 15}}, {2}};
+static const struct host_owner owners[] = {
+    {.app_id = &apps[0], .token = &users[0], .process_id = 4},
+    {.app_id = &apps[1], .token = &users[0], .process_id = 5, .package = &package},
+    {.app_id = &apps[0], .token = &users[1], .process_id = 6, .unknown = HOST_THING_APP},
+    {.app_id = &apps[1], .token = &users[1], .unknown = HOST_THING_USER | HOST_THING_PROCESS}};
+#define OWNERS (sizeof(owners) / sizeof(owners[0]))
 
 static unsigned any(struct world *w, unsigned below)
 {
@@ -97,7 +107,8 @@ static void mix_value(uint64_t *h, const FWP_VALUE0 *v)
     case FWP_BYTE_ARRAY16_TYPE:
         mix(h, v->byteArray16, 16);
         break;
-    default:
+    default: /* of its owner, or the host's: the same for both sides */
+        mix_number(h, (uintptr_t)v->byteBlob);
         break;
     }
 }
@@ -118,6 +129,8 @@ static void mix_metadata(uint64_t *h, const FWPS_INCOMING_METADATA_VALUES0 *m)
                                 m->packetDirection,
                                 m->processId,
                                 m->token,
+                                (uintptr_t)m->processPath,
+                                (uintptr_t)m->subProcessTag,
                                 m->fragmentMetadata.fragmentIdentification,
                                 m->discardMetadata.discardReason,
                                 m->discardMetadata.filterId,
@@ -357,6 +370,41 @@ static void one_frame(struct world *w)
     same(w);
 }
 
+static const struct host_owner *owner_of(void *ctx, UINT64 time_ns, uint8_t version, uint8_t protocol,
+                                         const union wire_addr *local, UINT16 local_port,
+                                         const union wire_addr *remote, UINT16 remote_port)
+{
+    const unsigned n = (unsigned)(local_port + 3 * remote_port + time_ns / 4000000) % (OWNERS + 1);
+
+    (void)ctx, (void)version, (void)protocol, (void)local, (void)remote;
+    return n < OWNERS ? &owners[n] : NULL;
+}
+
+/* A program binds a socket, and listens, or closes it. */
+static void program(struct world *w)
+{
+    const struct host_socket socket = {.version = any(w, 3) == 0 ? 6 : 4,
+                                       .protocol = any(w, 2) ? WIRE_PROTOCOL_TCP : WIRE_PROTOCOL_UDP,
+                                       .port = (UINT16)(60 + any(w, 3)),
+                                       .owner = &owners[any(w, OWNERS)]};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct side *s = w->now = &w->sides[i];
+
+        s->shown = s->heard = 14695981039346656037ull;
+        s->calls = s->told = 0;
+        if (s->program != NULL) {
+            host_close(s->host, s->program);
+            s->program = NULL;
+        } else if (host_bind(s->host, &socket, &s->program) == STATUS_SUCCESS &&
+                   socket.protocol == WIRE_PROTOCOL_TCP) {
+            (void)host_listen(s->host, s->program);
+        }
+    }
+    same(w);
+    programs += w->sides[0].calls;
+}
+
 static void make_side(struct world *w, struct side *s, bool general, unsigned kind)
 {
     static const struct host_interface_desc one = {.name = "one", .luid = 1, .index = 1, .type = 6};
@@ -365,6 +413,8 @@ static void make_side(struct world *w, struct side *s, bool general, unsigned ki
         .knobs = {.long_way = general, .split_mdl = kind % 4 == 0 ? 7 : 0, .trust_checksums = true},
         .limits = {.flows = 64},
         .observer = {.ctx = s, .decisions_only = true, .classified = kind % 3 == 0 ? NULL : on_classified},
+        .owner_of = owner_of,
+        .unknown = kind % 5 == 0 ? HOST_THING_PACKAGE : 0,
         .start_ns = w->now_ns,
     };
     const struct host_socket bound = {
@@ -396,6 +446,12 @@ static void add_callout(struct world *w, unsigned i)
                                         "RES",
                                         "RR",
                                         "EC",
+                                        "LIS",
+                                        "AC6",
+                                        "RA6",
+                                        "FE6",
+                                        "RES6",
+                                        "EC6",
                                         "ST",
                                         "II6",
                                         "OI6",
@@ -441,6 +497,11 @@ static void a_world(unsigned seed)
         (void)host_lab_rule(&w->lab, beside[any(w, 3)]);
     for (unsigned i = 0; i < STEPS; i++) {
         one_frame(w);
+        if (any(w, 12) == 0)
+            program(w);
+        if (any(w, 20) == 0)
+            for (unsigned k = any(w, 3), n = 0; n < 2; n++)
+                host_set_profile(w->sides[n].host, 1, k);
         if (any(w, 5) == 0)
             for (unsigned k = any(w, HELD), n = 0; n < 2; n++)
                 let_go(&w->sides[n], k);
@@ -451,6 +512,8 @@ static void a_world(unsigned seed)
         host_counts(w->sides[n].host, &counts[n]);
         w->now = &w->sides[n];
         host_close(w->sides[n].host, w->sides[n].bound);
+        if (w->sides[n].program != NULL)
+            host_close(w->sides[n].host, w->sides[n].program);
         host_destroy(w->sides[n].host);
     }
     assert_memory_equal(&counts[0], &counts[1], sizeof(counts[0]));
@@ -463,7 +526,8 @@ static void both_ways_show_and_tell_the_same(void **state)
     (void)state;
     for (unsigned seed = 1; seed <= WORLDS; seed++)
         a_world(seed);
-    assert_true(calls > 1000 && changes > 20 && kept > 20 && turns > 20); /* it was about something */
+    assert_true(calls > 1000 && changes > 20 && kept > 20 && turns > 20 &&
+                programs > 20); /* it was about something */
 }
 
 int main(void)
