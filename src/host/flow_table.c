@@ -429,6 +429,13 @@ uint32_t flow_table_slot(const struct flow_table *t, const struct host_flow *f)
     return (uint32_t)(f - t->flows);
 }
 
+bool flow_table_gave(const struct flow_table *t, const void *f)
+{
+    const uintptr_t at = (uintptr_t)f - (uintptr_t)t->flows;
+
+    return at / sizeof(*t->flows) < t->slots && at % sizeof(*t->flows) == 0;
+}
+
 void flow_table_remember(struct flow_table *t, const struct host_flow *f)
 {
     t->recent[f->id % 1024] = flow_table_slot(t, f) + 1;

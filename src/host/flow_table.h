@@ -160,6 +160,8 @@ struct host_flow *flow_table_at(struct flow_table *t, uint32_t slot); /* NULL: f
 /* How it stands, and who waits for it, into the caches: a hint. */
 void flow_table_fetch(const struct flow_table *t, uint32_t slot);
 uint32_t flow_table_slot(const struct flow_table *t, const struct host_flow *f);
+/* Could this table have given it out, as a flow that there is or was? Follows nothing: f may be anything. */
+bool flow_table_gave(const struct flow_table *t, const void *f);
 /* NULL: gone. Quick for a flow that was asked for before, or remembered; else goes through all of them. */
 struct host_flow *flow_table_by_id(struct flow_table *t, uint64_t id);
 /* f->id is about to be asked for: a hint, once it is set. */

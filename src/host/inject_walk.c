@@ -281,7 +281,8 @@ static NTSTATUS find_way(struct going *g)
     const struct wire_packet *p = &g->packet;
     const struct ndis_origin *o = g->i->origin;
     const struct host *h = g->host;
-    const bool to_us = host_is_local(h, p->version, &p->destination);
+    const struct host_interface *home;
+    const bool to_us = path_local_at(&g->host->lanes[0], p->version, &p->destination, NULL, &home);
     const UINT32 named = g->i->what.interface_index;
     uint32_t mtu, came, ip_at;
 
@@ -332,15 +333,32 @@ static void scene_blank(struct going *g, struct scene *s)
     path_busy(l);
 }
 
+/* The flow of the packet that it stems from, which is nearly always its own, too. */
+static struct host_flow *likely_flow(const struct going *g, struct lane *l)
+{
+    const struct ndis_origin *o = g->i->origin;
+    bool ours;
+
+    if (o == NULL || o->flow == NULL)
+        return NULL;
+    lane_enter(l);
+    ours = flow_table_gave(l->flows, o->flow); /* the list may be of another host's packet */
+    lane_leave(l);
+    return ours ? o->flow : NULL;
+}
+
 static void scene_begin(struct going *g, struct scene *s, bool inbound)
 {
     scene_blank(g, s);
     path_scene(s, &g->packet, inbound);
+    s->likely = likely_flow(g, s->lane);
     if (inbound)
         s->group = is_group(g->host, g->packet.version, &g->packet.destination);
-    if (!s->group && !g->loopback)
-        (void)host_local_at(g->host, g->packet.version, inbound ? &g->packet.destination : &g->packet.source,
-                            g->interface, &s->home);
+    if (s->group || g->loopback)
+        return;
+    s->home = g->interface;
+    (void)path_local_at(s->lane, g->packet.version, inbound ? &g->packet.destination : &g->packet.source,
+                        g->interface, &s->home);
 }
 
 static void go_in(struct going *g)

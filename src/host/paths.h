@@ -138,6 +138,9 @@ enum host_way path_way(const struct host_frame *f, const struct host_interface *
 /* Of an IP packet that comes or goes by interface i (NULL: unknown). *home: the interface whose address it is. */
 enum course path_course(struct lane *l, const struct host_frame *f, const struct host_interface *i,
                         const struct host_interface **home) __attribute__((noinline));
+/* host_local_at(), which the worker asks of the same own address nearly always. Who has the turn. */
+bool path_local_at(struct lane *l, uint8_t version, const union wire_addr *a,
+                   const struct host_interface *arrival, const struct host_interface **home);
 /* paths_ahead() for a frame that nobody looked at ahead; without its flow. */
 void path_not_ahead(struct lane *l, const struct host_frame *f, struct ahead *a) __attribute__((noinline));
 

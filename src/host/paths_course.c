@@ -49,9 +49,8 @@ static bool is_group(const struct host *h, uint8_t version, const union wire_add
     return type == NlatMulticast || type == NlatBroadcast;
 }
 
-/* host_local_at(), which the worker asks of the same own address nearly always. */
-static bool local_at(struct lane *l, uint8_t version, const union wire_addr *a,
-                     const struct host_interface *arrival, const struct host_interface **home)
+bool path_local_at(struct lane *l, uint8_t version, const union wire_addr *a,
+                   const struct host_interface *arrival, const struct host_interface **home)
 {
     struct near *n = &l->near;
 
@@ -90,8 +89,8 @@ enum course path_course(struct lane *l, const struct host_frame *f, const struct
     enum host_way way;
 
     *home = i;
-    to_us = local_at(l, p->version, &p->destination, i, home);
-    from_us = local_at(l, p->version, &p->source, i, &from);
+    to_us = path_local_at(l, p->version, &p->destination, i, home);
+    from_us = path_local_at(l, p->version, &p->source, i, &from);
     if (to_us && from_us)
         return COURSE_LOOPBACK;
     if (to_us)

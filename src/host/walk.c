@@ -143,6 +143,7 @@ __attribute__((noinline, flatten)) bool walk_make(struct scene *s)
         o->inbound = s->packet_direction == FWP_DIRECTION_INBOUND;
         o->loopback = s->loopback;
         o->reassembled = p != w->first;
+        o->flow = s->flow;
     }
     return true;
 }

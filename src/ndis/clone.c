@@ -40,11 +40,13 @@ static bool room_make(struct room *r, size_t buffers, size_t mdls, size_t more)
 
     if (p == NULL)
         return false;
-    ndis_clear(p, size + more);
+    ndis_clear(p, head + nbs); /* MDLs are written whole */
+    if (more != 0)
+        ndis_clear(p + size, more);
     r->block = (struct ndis_block *)p;
     r->block->buffers = r->buffers = (NET_BUFFER *)(p + head);
     r->mdls = (MDL *)(p + head + nbs);
-    r->more = p + head + nbs + ALIGNED(mdls * sizeof(MDL));
+    r->more = p + size;
     r->link = &r->block->nbl.FirstNetBuffer;
     return true;
 }
@@ -93,11 +95,11 @@ static size_t share(struct room *r, MDL ***chain, const NET_BUFFER *from, size_t
 
 static size_t mdls_of(const NET_BUFFER *nb)
 {
-    size_t n = 1; /* empty data have one, too */
+    size_t n = 0;
 
     for (const MDL *mdl = nb->CurrentMdl; mdl != NULL; mdl = mdl->Next)
         n++;
-    return n;
+    return n != 0 ? n : 1; /* empty data have one, too */
 }
 
 static bool pools_ok(NDIS_HANDLE list_pool, NDIS_HANDLE buffer_pool)

@@ -111,6 +111,7 @@ struct ndis_origin {
     uint32_t interface_index;
     bool inbound, loopback, reassembled;
     uint32_t again; /* injections of what had been injected before */
+    void *flow;     /* ... which its own was: a hint, not to be followed; NULL: it had none */
 };
 struct ndis_origin *ndis_origin_of(const NET_BUFFER_LIST *nbl); /* borrowed; NULL: of no frame */
 struct ndis_origin *ndis_origin_ref(struct ndis_origin *o);     /* NULL is passed through */

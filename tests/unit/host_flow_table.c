@@ -466,6 +466,33 @@ static void memory_ends(void **state)
     }
 }
 
+/* An address from elsewhere is told from a flow's without looking at it; a flow that is gone is still the table's. */
+static void addresses_of_flows(void **state)
+{
+    struct flow_table *t, *other;
+    struct host_flow_key k;
+    struct host_flow *f, *g;
+
+    (void)state;
+    assert_int_equal(flow_table_create(100, 3, &t), 0);
+    assert_int_equal(flow_table_create(100, 3, &other), 0);
+    many_key(1, &k);
+    f = flow_table_add(t, &k);
+    g = flow_table_add(other, &k);
+    assert_true(flow_table_gave(t, f));
+    assert_true(flow_table_gave(other, g));
+    assert_false(flow_table_gave(t, g));
+    assert_false(flow_table_gave(other, f));
+    assert_false(flow_table_gave(t, NULL));
+    assert_false(flow_table_gave(t, f + 1)); /* never given out */
+    assert_false(flow_table_gave(t, f - 1));
+    assert_false(flow_table_gave(t, (const uint8_t *)f + 8));
+    flow_table_remove(t, f);
+    assert_true(flow_table_gave(t, f));
+    flow_table_destroy(other);
+    flow_table_destroy(t);
+}
+
 /* The oldest of very many: found by calls that each do little, and in order once that is done. */
 static void oldest_of_many(void **state)
 {
@@ -503,6 +530,7 @@ int main(void)
         cmocka_unit_test(last_tick),          cmocka_unit_test(left_flows_are_due_again),
         cmocka_unit_test(bytes_a_flow),       cmocka_unit_test(every_word_is_hashed),
         cmocka_unit_test(memory_ends),        cmocka_unit_test(oldest_of_many),
+        cmocka_unit_test(addresses_of_flows),
     };
     random_state = 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
