@@ -169,7 +169,7 @@ static void lab_open(struct lab *l, FWP_ACTION_TYPE action, unsigned data)
                                            .classify.v1 = classify,
                                            .id = 1,
                                            .layer_id = FWPS_LAYER_DATAGRAM_DATA_V4};
-    struct host_config config = {.emit = emit};
+    struct host_config config = {.emit = emit, .lends_bytes = true}; /* as a replay has it */
     union wire_addr us;
     unsigned bits;
 

@@ -188,6 +188,7 @@ static int create_host(struct replay_run *r)
     config.following = following;
     config.owner_of = config.owner_of == NULL ? NULL : owner_of;
     config.ctx = r;
+    config.lends_bytes = true; /* of what passes all is written, changed or not */
     if (r->world != NULL)
         world_host(&config);
     if (config.start_ns == 0 && r->window->head != 0)

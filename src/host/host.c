@@ -222,6 +222,12 @@ UINT64 host_now(const struct host *h)
 
 /* ---- frames ------------------------------------------------------------------------------------------- */
 
+/* Did a driver change it? What is lent (host_config.lends_bytes) may be as it came. */
+static bool is_changed(const struct wire_packet *came, const struct host_outcome *out)
+{
+    return out->changed != NULL && memcmp(out->changed, came->frame, came->captured) != 0;
+}
+
 /* Redirected packets come and go with other addresses than the stack sees. */
 static __attribute__((noinline)) void translated_frame(struct lane *l, const struct host_frame *f,
                                                        struct host_outcome *out)
@@ -232,7 +238,7 @@ static __attribute__((noinline)) void translated_frame(struct lane *l, const str
     translated.packet = redirect_wire_frame(l, f);
     paths_frame(l, translated.packet != f->packet ? &translated : f, out);
     bytes = redirect_wire_bytes(l);
-    if (bytes != NULL && out->fate == HOST_PASSED && out->changed == NULL)
+    if (bytes != NULL && out->fate == HOST_PASSED && !is_changed(translated.packet, out))
         out->changed = bytes;
 }
 
@@ -241,12 +247,17 @@ static inline void worked(struct host *h, struct lane *l, const struct host_fram
                           struct host_outcome *out)
 {
     memset(out, 0, sizeof(*out));
+    if (__builtin_expect(h->lent, 0)) {
+        ndis_frames_take_back(h->frames);
+        h->lent = false;
+    }
     advance(h, f->time_ns);
     if (__builtin_expect(redirect_wire_is(l), 0)) {
         translated_frame(l, f, out);
     } else {
         paths_frame(l, f, out);
-        if (__builtin_expect(redirect_wire_is(l), 0) && out->fate == HOST_PASSED && out->changed == NULL)
+        if (__builtin_expect(redirect_wire_is(l), 0) && out->fate == HOST_PASSED &&
+            !is_changed(f->packet, out))
             out->changed = redirect_wire_bytes(l); /* the first of all: it was redirected on its way */
     }
     host_count_worker(&h->counts.fates[out->fate]); /* of all: host_counts() adds them up */

@@ -302,6 +302,9 @@ struct host_config {
     /* What arrives has arrived, and who sends has a reason: nothing presupposes a packet that was dropped
      * (HOST_NOTE_UNSENT_REQUEST, _SILENCED). Else (a replay) such frames are CONSEQUENCE. */
     bool live;
+    /* Who writes out what passes need not know whether drivers changed it: outcome.changed may be a frame's bytes, too,
+     * that a callout was shown and left as they were. Else each such frame is compared with what came. */
+    bool lends_bytes;
     enum host_streams streams;
     const struct host_stream_sink *stream_sink; /* HOST_STREAM_SOCKETS: outlives the host; gets `ctx` */
     UINT64 start_ns;
@@ -395,8 +398,8 @@ struct host_outcome {
     bool kept; /* a driver holds it, by reference or clone: host_config.released() will come */
     bool
         looped; /* it went out to a group or to all, and its copy for members on this host has come through (ORD-21) */
-    /* PASSED and changed in place: the frame's bytes as they are now, `captured` of them; valid until the
-     * next frame. NULL: they are as they were. */
+    /* PASSED and changed in place (or perhaps not: host_config.lends_bytes): the frame's bytes as they are now, `captured` of
+     * them; valid until the next frame. NULL: they are as they were. */
     const uint8_t *changed;
 };
 

@@ -665,7 +665,8 @@ struct host {
     struct ndis_frames *frames; /* walk.c's: packets that callouts see */
     uint8_t *changed;           /* bytes of the last frame that was changed in place */
     uint32_t changed_room;
-    struct injector *injector;   /* injector.c's */
+    bool lent;                 /* instead the frame itself is, until the next one comes (ndis_frame_lend()) */
+    struct injector *injector; /* injector.c's */
     struct vswitches *vswitches; /* vswitch.c's */
     struct stream_wire *wires;   /* stream_wire.c's */
     struct rewrite_counts wire_counts;

@@ -195,17 +195,39 @@ static __attribute__((noinline)) void keep_changed(struct host *h, const uint8_t
     out->changed = h->changed;
 }
 
+/* Its frame's own bytes are what goes on. */
+static inline bool goes_on(const struct walk *w, const struct host_outcome *out)
+{
+    return !w->injected && (out->fate == HOST_PASSED || out->fate == HOST_IGNORED) && w->packet == w->first;
+}
+
 /* The frame's own bytes as they left the walk, if they are others than came. */
 static inline void note_changes(struct walk *w, struct host_outcome *out)
 {
     const uint8_t *bytes;
     uint32_t size;
 
-    if (w->injected || (out->fate != HOST_PASSED && out->fate != HOST_IGNORED) || w->packet != w->first)
+    if (!goes_on(w, out))
         return;
     bytes = ndis_frame_bytes(w->frame, &size);
     if (__builtin_expect(size == w->first->captured && memcmp(bytes, w->first->frame, size) != 0, 0))
         keep_changed(w->host, bytes, size, out);
+}
+
+/* The same with nothing compared or copied: the frame is not used again until the next comes (host_frame()). */
+static inline bool lends(struct walk *w, struct host_outcome *out)
+{
+    const uint8_t *bytes;
+    uint32_t size;
+
+    if (!w->host->config.lends_bytes || !goes_on(w, out))
+        return false;
+    bytes = ndis_frame_bytes(w->frame, &size);
+    if (size != w->first->captured || !ndis_frame_lend(w->frame))
+        return false;
+    w->host->lent = true;
+    out->changed = bytes;
+    return true;
 }
 
 /* NBL-21: the packet leaves the stack, up or down. */
@@ -224,8 +246,11 @@ static __attribute__((noinline)) void taken(struct walk *w)
 
 __attribute__((flatten)) void walk_end_slow(struct walk *w, struct host_outcome *out)
 {
-    note_changes(w, out);
-    if (__builtin_expect(w->count == 1 && !w->taken && ndis_frame_done_plain(w->frame), 1)) {
+    const bool alone = w->count == 1 && !w->taken, lent = alone && lends(w, out);
+
+    if (!lent)
+        note_changes(w, out);
+    if (__builtin_expect(lent || (alone && ndis_frame_done_plain(w->frame)), 1)) {
         w->count = 0;
         w->frame = NULL;
         return;

@@ -44,6 +44,7 @@ struct ndis_frames {
     void *ctx;
     bool closed;
     struct ndis_frame *free;
+    struct ndis_frame *lent; /* done, and its bytes are still read; or NULL */
     struct ndis_frame *back; /* atomic: pushed by anybody, taken whole by the worker */
     uint64_t references, kept, copied;
 };
@@ -87,6 +88,7 @@ static void room_unref(struct ndis_frames *r)
     if (__atomic_sub_fetch(&r->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     frames_free(r->free);
+    frames_free(r->lent);
     frames_free(r->back);
     free(r);
 }
@@ -312,16 +314,46 @@ bool ndis_frame_done(struct ndis_frame *f)
     return false;
 }
 
+/* ndis_frame_done_plain() up to where the frame goes. */
+static inline bool is_done_plain(struct ndis_frame *f)
+{
+    if (__builtin_expect(f->block.origin != &f->own || burden(f) != 0 || ndis_frame_held(f), 0))
+        return false;
+    f->block.nbl.NdisReserved[0] = NULL;
+    return true;
+}
+
 bool ndis_frame_done_plain(struct ndis_frame *f)
 {
     struct ndis_frames *r = f->room;
 
-    if (__builtin_expect(f->block.origin != &f->own || burden(f) != 0 || ndis_frame_held(f), 0))
+    if (!is_done_plain(f))
         return false;
-    f->block.nbl.NdisReserved[0] = NULL;
     f->next = r->free;
     r->free = f;
     return true;
+}
+
+bool ndis_frame_lend(struct ndis_frame *f)
+{
+    struct ndis_frames *r = f->room;
+
+    if (r->lent != NULL || !is_done_plain(f))
+        return false;
+    f->next = NULL;
+    r->lent = f;
+    return true;
+}
+
+void ndis_frames_take_back(struct ndis_frames *r)
+{
+    struct ndis_frame *f = r->lent;
+
+    if (f == NULL)
+        return;
+    r->lent = NULL;
+    f->next = r->free;
+    r->free = f;
 }
 
 const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at)

@@ -72,6 +72,9 @@ bool ndis_frame_done(struct ndis_frame *f);
 /* The same of a root that nothing hangs on and nobody holds, as most are when their walk is over; false: it is another
  * one, and nothing has happened. */
 bool ndis_frame_done_plain(struct ndis_frame *f);
+/* As ndis_frame_done_plain(), but its bytes stay as they are until ndis_frames_take_back(). One of a room at a time. */
+bool ndis_frame_lend(struct ndis_frame *f);
+void ndis_frames_take_back(struct ndis_frames *r);
 /* The bytes as they came, whatever drivers did to the frame; where the IP header stands. Of a kept frame, or
  * while it is walked. */
 const uint8_t *ndis_frame_came(const struct ndis_frame *f, uint32_t *size, uint32_t *ip_at);

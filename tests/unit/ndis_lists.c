@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "nbl_model.h"
+#include "ndis/frame.h"
 
 static uint32_t seeded(void *ctx, uint32_t below)
 {
@@ -178,6 +179,41 @@ static void a_list_by_value_is_none(void **state)
     free(m);
 }
 
+/* What is lent is done, but nobody gets its memory; one at a time, and none that is held. */
+static void a_lent_frame_keeps_its_bytes(void **state)
+{
+    const uint8_t one[] = "one packet's", other[] = "the other one's";
+    struct ndis_frames *room;
+    struct ndis_frame *lent, *f;
+    uint8_t *bytes;
+    uint32_t size;
+
+    (void)state;
+    assert_int_equal(ndis_frames_create(NULL, NULL, &room), 0);
+    lent = ndis_frame_take(room, one, sizeof(one), 0);
+    ndis_frame_root(lent, 1);
+    ndis_frame_hold(lent);
+    assert_false(ndis_frame_lend(lent));
+    ndis_frame_let_go(lent);
+    bytes = ndis_frame_bytes(lent, &size);
+    assert_true(ndis_frame_lend(lent));
+    for (int i = 0; i < 2; i++) {
+        f = ndis_frame_take(room, other, sizeof(other), 0);
+        assert_ptr_not_equal(f, lent);
+        ndis_frame_root(f, 2);
+        assert_false(ndis_frame_lend(f));
+        assert_true(ndis_frame_done_plain(f));
+    }
+    assert_memory_equal(bytes, one, sizeof(one));
+    ndis_frames_take_back(room);
+    ndis_frames_take_back(room); /* nothing is lent: nothing happens */
+    f = ndis_frame_take(room, other, sizeof(other), 0);
+    assert_ptr_equal(f, lent); /* it is used again */
+    ndis_frame_root(f, 3);
+    assert_true(ndis_frame_lend(f));
+    ndis_frames_destroy(room); /* and what is lent goes with the room */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +222,7 @@ int main(void)
         cmocka_unit_test(pools_are_what_their_parameters_say),
         cmocka_unit_test(mdls_describe_memory),
         cmocka_unit_test(a_list_by_value_is_none),
+        cmocka_unit_test(a_lent_frame_keeps_its_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
