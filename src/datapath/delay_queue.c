@@ -223,6 +223,11 @@ uint64_t delay_due(const struct delay *d)
     return d->heap_count != 0 ? d->heap[0]->due : UINT64_MAX;
 }
 
+bool delay_is_quiet(const struct delay *d, uint64_t until_ns)
+{
+    return d->told == NULL && delay_at_rest(d) && delay_due(d) > until_ns;
+}
+
 struct delay_piece *delay_take(struct delay *d, uint64_t *now_ns)
 {
     struct delay_hold *h = d->heap[0];

@@ -363,6 +363,8 @@ static int batch(struct replay_run *r)
         if (r->interfaces < capture_interface_count(r->capture)) {
             if (holds)
                 host_let(r->host);
+            else if (r->world != NULL)
+                world_let(r);
             result = add_interfaces(r);
             if (holds)
                 host_hold(r->host);
@@ -373,6 +375,8 @@ static int batch(struct replay_run *r)
     }
     if (holds)
         host_let(r->host);
+    else if (r->world != NULL)
+        world_let(r);
     return result;
 }
 

@@ -85,6 +85,9 @@ void delay_completed(struct delay *d, const struct host_completed *c, uint64_t n
 void delay_settled(struct delay *d);
 bool delay_at_rest(const struct delay *d); /* delay_settled() has nothing to decide */
 
+/* Nothing is to be decided or told, or due until then, as long as nobody tells anything. */
+bool delay_is_quiet(const struct delay *d, uint64_t until_ns);
+
 /* When the next frame that waited is due; UINT64_MAX: none is. */
 uint64_t delay_due(const struct delay *d);
 /* The one that is due first; *now_ns (the time of the last one) becomes its time. */

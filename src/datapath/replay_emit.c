@@ -77,6 +77,11 @@ int emits_add(struct emits *e, const struct capture_packet *p)
     return 0;
 }
 
+bool emits_any(const struct emits *e)
+{
+    return e->count != 0;
+}
+
 const struct capture_packet *emits_next(struct emits *e, uint64_t until_ns)
 {
     struct emit *first, *last;

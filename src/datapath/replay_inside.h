@@ -144,6 +144,7 @@ int run_write(struct replay_run *r, const struct capture_packet *p, const char *
 int world_enter(struct replay_run *r);
 int world_start(struct replay_run *r);
 int world_frame(struct replay_run *r); /* the one at the window's tail */
+void world_let(struct replay_run *r);  /* the host is not held any more; frames hold it again */
 int world_end(struct replay_run *r);
 void world_leave(struct replay_run *r);
 /* The host's callbacks, its ctx is the run. */
@@ -160,6 +161,8 @@ void emits_destroy(struct emits *e);
 int emits_add(struct emits *e, const struct capture_packet *p);
 /* The earliest that is not later; NULL: none. Valid until the next call. */
 const struct capture_packet *emits_next(struct emits *e, uint64_t until_ns);
+/* Is there one at all? */
+bool emits_any(const struct emits *e);
 
 /* MACs as frames of an interface have shown them last, by way: [0] in, [1] out; of [0] destination, [1]
  * source. */

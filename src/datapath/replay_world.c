@@ -47,7 +47,8 @@ struct world {
     struct delay *delay;
     struct emits *emits;
     bool started;
-    int failed; /* in a callback: 0 or -errno */
+    bool holds, held; /* the host may be, is held from frame to frame */
+    int failed;       /* in a callback: 0 or -errno */
     uint64_t last;
     struct emit_macs *macs; /* INTERFACES of them */
     uint32_t *longest; /* the same: of what was sent there and was not TCP's, bytes from the IP header on */
@@ -117,7 +118,7 @@ static void watch_end(struct world *w)
 
 /* ---- what is written ----------------------------------------------------------------------------------- */
 
-static int write_until(struct replay_run *r, uint64_t time_ns)
+static __attribute__((noinline)) int write_until(struct replay_run *r, uint64_t time_ns)
 {
     const struct capture_packet *p;
     int result = 0;
@@ -132,12 +133,16 @@ static int write_until(struct replay_run *r, uint64_t time_ns)
 static int tell(struct replay_run *r, const struct capture_packet *p, const struct wire_packet *wire,
                 const struct host_outcome *o, bool already)
 {
-    int result = write_until(r, p->time_ns + p->delay_ns);
+    int result = 0;
 
+    if (__builtin_expect(emits_any(r->world->emits), 0))
+        result = write_until(r, p->time_ns + p->delay_ns);
     if (result == 0)
         result = run_tell(r, p, wire, o, already);
-    r->out->sums.reinjected += already;
-    r->out->sums.delayed += p->delay_ns != 0 && (o->fate == HOST_PASSED || o->fate == HOST_IGNORED);
+    if (__builtin_expect(already || p->delay_ns != 0, 0)) {
+        r->out->sums.reinjected += already;
+        r->out->sums.delayed += p->delay_ns != 0 && (o->fate == HOST_PASSED || o->fate == HOST_IGNORED);
+    }
     return result;
 }
 
@@ -365,6 +370,36 @@ void world_host(struct host_config *config)
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
+void world_let(struct replay_run *r)
+{
+    struct world *w = r->world;
+
+    if (!w->held)
+        return;
+    w->held = false;
+    host_let(r->host);
+}
+
+/* Frames of the capture come one after the other while nobody else would run in between: then the host stays held
+ * (host_hold()). Whoever comes to wait for it has it when this frame is done, as he would have had it without. Not where
+ * others are let in at scheduling points: there the next frame's locks are some. */
+static inline void feed(struct replay_run *r, const struct host_frame *f, bool waited, struct host_outcome *o)
+{
+    struct world *w = r->world;
+
+    if (waited || !w->holds) {
+        host_frame(r->host, f, o);
+        return;
+    }
+    if (!w->held) {
+        host_hold(r->host);
+        w->held = true;
+    }
+    host_frame_held(r->host, f, o);
+    if (__builtin_expect(host_wanted(r->host), 0))
+        world_let(r);
+}
+
 /* The host has it, and what it says of it is told. piece: NULL, or the one that the frame is; it is gone
  * then. */
 static int give(struct replay_run *r, const struct host_frame *f, const struct capture_packet *p,
@@ -379,7 +414,7 @@ static int give(struct replay_run *r, const struct host_frame *f, const struct c
         config->next(config->ctx, r->capture, p);
     delay_feeding(w->delay, f->number);
     w->since = now_of(w);
-    host_frame(r->host, f, &o);
+    feed(r, f, piece != NULL, &o);
     w->since = 0;
     note_macs(w, p, f->packet, &o);
     if (delay_fed(w->delay, piece, p, f->packet, &o, f->time_ns)) {
@@ -460,20 +495,34 @@ static int go_to(struct replay_run *r, uint64_t until_ns)
     }
 }
 
+/* Does nothing come on the way, as between most frames? Then time has moved, which is what go_to() would have come to. */
+static inline bool passes(struct replay_run *r, uint64_t until_ns)
+{
+    struct world *w = r->world;
+
+    return w->failed == 0 && next_change(r) > until_ns && delay_is_quiet(w->delay, until_ns) &&
+           !host_advance_due(r->host, until_ns) && rt_sim_pass(w->sim, until_ns);
+}
+
 int world_frame(struct replay_run *r)
 {
     struct window *v = r->window;
     struct world *w = r->world;
     const size_t at = v->tail % WINDOW;
     const struct capture_packet *p = &v->packets[at];
-    struct host_frame f = v->frames[at];
+    const struct host_frame *frame = &v->frames[at];
+    struct host_frame follows;
     struct host_outcome o;
-    int result = go_to(r, f.time_ns);
+    int result = 0;
 
-    if (result != 0)
-        return result;
-    if (f.time_ns > w->last)
-        w->last = f.time_ns;
+    if (__builtin_expect(!passes(r, frame->time_ns), 0)) {
+        world_let(r);
+        result = go_to(r, frame->time_ns);
+        if (result != 0)
+            return result;
+    }
+    if (frame->time_ns > w->last)
+        w->last = frame->time_ns;
     switch (delay_frame(w->delay, p, &v->wires[at], &o)) {
     case DELAY_WAITS:
         return tell_decided(r);
@@ -481,12 +530,13 @@ int world_frame(struct replay_run *r)
         result = tell(r, p, &v->wires[at], &o, false);
         return result != 0 ? result : tell_decided(r);
     case DELAY_FEED_FOLLOWS:
-        f.follows = true;
-        return give(r, &f, p, NULL);
+        follows = *frame;
+        follows.follows = true;
+        return give(r, &follows, p, NULL);
     case DELAY_FEED:
         break;
     }
-    return give(r, &v->frames[at], p, NULL);
+    return give(r, frame, p, NULL);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -520,6 +570,7 @@ int world_enter(struct replay_run *r)
     if (e != 0)
         return e;
     w->clock = rt_sim_clock(w->sim);
+    w->holds = sim.preempt == 0;
     return watch_begin(r);
 }
 

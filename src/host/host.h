@@ -411,6 +411,8 @@ void host_frame_held(struct host *h, const struct host_frame *f, struct host_out
  * Not from within a callback. */
 void host_hold(struct host *h);
 void host_let(struct host *h);
+/* Does somebody wait for it? For who holds it in a simulated world, where nobody goes on but when he lets him. */
+bool host_wanted(const struct host *h);
 /* Fetches what the next frames' lookups will touch. A hint: changes nothing. host_frame() is given these very
  * frames, or others; not these with other contents. */
 void host_prefetch(struct host *h, const struct host_frame *frames, size_t count);

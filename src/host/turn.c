@@ -3,15 +3,19 @@
  * `kept` belong to who has the turn. */
 #include "host/walk.h"
 
-static __attribute__((noinline)) void take_slowly(struct lane *l, uintptr_t me)
+static __attribute__((noinline)) void wait(struct lane *l)
+{
+    l->turn_waiting++;
+    while (l->turn != 0)
+        rt_cond_wait(l->turn_over, l->lock, RT_FOREVER);
+    l->turn_waiting--;
+}
+
+static inline void take(struct lane *l, uintptr_t me)
 {
     rt_mutex_lock(l->lock);
-    if (__builtin_expect(l->turn != 0 && l->turn != me, 0)) {
-        l->turn_waiting++;
-        while (l->turn != 0)
-            rt_cond_wait(l->turn_over, l->lock, RT_FOREVER);
-        l->turn_waiting--;
-    }
+    if (__builtin_expect(l->turn != 0 && l->turn != me, 0))
+        wait(l);
     lane_settle(l);
     __atomic_store_n(&l->turn, me, __ATOMIC_RELAXED);
     l->turn_depth++;
@@ -22,13 +26,11 @@ void turn_take(struct lane *l)
 {
     const uintptr_t me = rt_self();
 
-    if (__builtin_expect(__atomic_load_n(&l->turn, __ATOMIC_RELAXED) == me && l->holds &&
-                             l->turn_depth == 1 && l->stays,
-                         1)) {
+    if (__atomic_load_n(&l->turn, __ATOMIC_RELAXED) == me && l->holds && l->turn_depth == 1 && l->stays) {
         l->turn_depth = 2;
         lane_enter(l);
     } else {
-        take_slowly(l, me);
+        take(l, me);
     }
 }
 
@@ -43,31 +45,40 @@ void turn_enter(struct lane *l)
     (void)lane_rest(l);
 }
 
-static __attribute__((noinline)) void give_slowly(struct lane *l)
+/* Somebody waits for it. */
+static __attribute__((noinline)) void hand_on(struct lane *l)
 {
-    bool waiting;
+    rt_mutex_unlock(l->lock);
+    rt_cond_broadcast(l->turn_over);
+}
+
+static inline void give(struct lane *l)
+{
+    bool waiting = false;
 
     if (!l->kept)
         rt_mutex_lock(l->lock);
-    if (--l->turn_depth == 0)
+    if (--l->turn_depth == 0) {
         __atomic_store_n(&l->turn, 0, __ATOMIC_RELAXED);
-    waiting = l->turn_depth == 0 && l->turn_waiting != 0;
+        waiting = l->turn_waiting != 0;
+    }
     l->stays = l->kept = false;
-    rt_mutex_unlock(l->lock);
     if (__builtin_expect(waiting, 0))
-        rt_cond_broadcast(l->turn_over);
+        hand_on(l);
+    else
+        rt_mutex_unlock(l->lock);
 }
 
 void turn_give(struct lane *l)
 {
-    if (__builtin_expect(l->holds && l->turn_depth == 2, 1)) { /* what turn_take() found held */
+    if (l->holds && l->turn_depth == 2) { /* what turn_take() found held */
         l->turn_depth = 1;
         l->stays = true;
     } else if (l->turn_depth > 1 && !l->kept) {
         l->turn_depth--;
         l->stays = false;
     } else {
-        give_slowly(l);
+        give(l);
     }
 }
 
@@ -97,6 +108,13 @@ void host_let(struct host *h)
 
     l->holds = false;
     turn_give(l);
+}
+
+bool host_wanted(const struct host *h)
+{
+    const struct lane *l = &h->lanes[0];
+
+    return l->turn_waiting != 0 || rt_mutex_wanted(l->lock);
 }
 
 unsigned turn_depth(struct lane *l)

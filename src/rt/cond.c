@@ -53,6 +53,11 @@ void rt_mutex_unlock(struct rt_mutex *m)
         pthread_mutex_unlock(&m->m);
 }
 
+bool rt_mutex_wanted(const struct rt_mutex *m)
+{
+    return m->waiting.first != NULL;
+}
+
 int rt_cond_create(struct rt_clock *clock, struct rt_cond **out)
 {
     struct rt_cond *c = calloc(1, sizeof(*c));

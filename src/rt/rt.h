@@ -34,6 +34,8 @@ int rt_mutex_create(struct rt_mutex **out);
 void rt_mutex_destroy(struct rt_mutex *m);
 void rt_mutex_lock(struct rt_mutex *m);
 void rt_mutex_unlock(struct rt_mutex *m);
+/* In a world: does a fiber wait for it? Else false. */
+bool rt_mutex_wanted(const struct rt_mutex *m);
 
 struct rt_cond;
 #define RT_FOREVER UINT64_MAX
@@ -147,6 +149,8 @@ struct rt_clock *rt_sim_clock(struct rt_sim *s);
 /* First fiber only: lets all others run until none is ready and the next deadline lies after until_ns, moving
  * time through the deadlines; then the clock is at until_ns. Costs a comparison when there is nothing. */
 void rt_sim_settle(struct rt_sim *s, uint64_t until_ns);
+/* First fiber only: as rt_sim_settle(), if no other fiber would run till then, and time moves; false: nothing has happened. */
+bool rt_sim_pass(struct rt_sim *s, uint64_t until_ns);
 /* The next deadline of any wait, UINT64_MAX: none; is a fiber ready besides the caller? */
 uint64_t rt_sim_next_deadline(const struct rt_sim *s);
 bool rt_sim_ready(const struct rt_sim *s);

@@ -195,6 +195,16 @@ void rt_sim_settle(struct rt_sim *s, uint64_t until_ns)
     rt_sim_set_now(s, until_ns);
 }
 
+bool rt_sim_pass(struct rt_sim *s, uint64_t until_ns)
+{
+    if (s->ready_count != 0 || (s->timer_count != 0 && s->timers[0].deadline <= until_ns) ||
+        until_ns <= rt_sim_now(s))
+        return false;
+    rt_fiber_waited(&s->first);
+    rt_sim_set_now(s, until_ns);
+    return true;
+}
+
 const char *rt_fiber_waits_for(struct rt_fiber *f)
 {
     static const char *const words[] = {
