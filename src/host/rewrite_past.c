@@ -11,18 +11,14 @@
 #include "host/rewrite_inside.h"
 #include "host/tcp_inside.h"
 
-void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p)
+static inline void note(struct rewrite_past past[2], int dir, const struct wire_packet *p, bool syn)
 {
     struct rewrite_past *h = &past[dir];
-    const bool syn = (p->tcp_flags & WIRE_TCP_SYN) != 0, fin = (p->tcp_flags & WIRE_TCP_FIN) != 0;
+    const bool fin = (p->tcp_flags & WIRE_TCP_FIN) != 0;
     const uint32_t end = p->tcp_seq + syn + p->data_length + fin;
     uint32_t edge;
     bool scaled;
 
-    if (p->reached != WIRE_TRANSPORT)
-        return;
-    if (syn && !h->syn.seen)
-        header_syn(p, &h->syn);
     if (!h->known || seq_before(h->top, end))
         h->top = end;
     h->known = true;
@@ -37,6 +33,24 @@ void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet
     if (!h->said || seq_before(h->edge, edge))
         h->edge = edge;
     h->said = true;
+}
+
+static __attribute__((noinline)) void note_syn(struct rewrite_past past[2], int dir,
+                                               const struct wire_packet *p)
+{
+    if (!past[dir].syn.seen)
+        header_syn(p, &past[dir].syn);
+    note(past, dir, p, true);
+}
+
+void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p)
+{
+    if (p->reached != WIRE_TRANSPORT)
+        return;
+    if (__builtin_expect((p->tcp_flags & WIRE_TCP_SYN) != 0, 0))
+        note_syn(past, dir, p);
+    else
+        note(past, dir, p, false);
 }
 
 void rewrite_resume(struct rewrite *r, const struct rewrite_past past[2])

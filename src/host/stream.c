@@ -112,24 +112,27 @@ static void fetch_some(struct host *h, const struct stream_wanted *wanted, size_
 {
     struct streams *all = h->streams;
     void *words[STREAMS_FETCHED];
-    struct stream *st;
+    struct stream **heads[STREAMS_FETCHED], *st;
     size_t n = 0;
 
     rt_mutex_lock(all->lock);
-    for (size_t i = 0; i < count; i++)
-        __builtin_prefetch(bucket(all, wanted[i].flow_id));
     for (size_t i = 0; i < count; i++) {
-        st = *bucket(all, wanted[i].flow_id);
+        heads[i] = bucket(all, wanted[i].flow_id);
+        __builtin_prefetch(heads[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        st = *heads[i];
         if (st != NULL)
             fetch_stream(st, &wanted[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        st = find(all, wanted[i].flow_id);
-        if (st == NULL || st->none)
-            continue;
-        if (st != *bucket(all, wanted[i].flow_id))
-            fetch_stream(st, &wanted[i]);
-        if (st->word != NULL)
+        st = *heads[i];
+        if (__builtin_expect(st != NULL && st->id != wanted[i].flow_id, 0)) {
+            st = find(all, wanted[i].flow_id);
+            if (st != NULL)
+                fetch_stream(st, &wanted[i]);
+        }
+        if (st != NULL && __builtin_expect(st->word != NULL, 0) && !st->none)
             words[n++] = st->word;
     }
     rt_mutex_unlock(all->lock);
@@ -442,11 +445,28 @@ struct stream *stream_find(struct host *h, UINT64 flow_id)
     return st != NULL && !st->none ? st : NULL;
 }
 
+/* It is not there, or is to be looked at: st, NULL: none. */
+static __attribute__((noinline)) struct stream *stream_of_slow(struct scene *s, struct stream *st)
+{
+    struct host *h = s->host;
+    struct streams *all = h->streams;
+
+    if (st == NULL && indicate_stream_asks(s))
+        st = make(s);
+    if (st == NULL || (!is_renewed(h, st) && !renew(s, st)))
+        return NULL;
+    if (all->joined) { /* STR-28 */
+        all->joined = false;
+        host_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_MID_STREAM_INSPECTION);
+    }
+    return st->none ? NULL : st;
+}
+
 struct stream *stream_of(struct scene *s)
 {
     struct host *h = s->host;
     struct streams *all = h->streams;
-    struct stream *st = NULL;
+    struct stream *st;
 
     if (!streams_any(h) && !indicate_stream_asks(s))
         return NULL;
@@ -456,14 +476,8 @@ struct stream *stream_of(struct scene *s)
     rt_mutex_lock(all->lock);
     st = find(all, s->flow_id);
     rt_mutex_unlock(all->lock);
-    if (st == NULL && indicate_stream_asks(s))
-        st = make(s);
-    if (st == NULL || (!is_renewed(h, st) && !renew(s, st)))
-        return NULL;
-    if (all->joined) { /* STR-28 */
-        all->joined = false;
-        host_reauthorize(h, FWP_CONDITION_REAUTHORIZE_REASON_MID_STREAM_INSPECTION);
-    }
+    if (__builtin_expect(st == NULL || !is_renewed(h, st) || all->joined, 0))
+        return stream_of_slow(s, st);
     return st->none ? NULL : st;
 }
 
@@ -637,29 +651,47 @@ static void report_fed(const struct stream *st, int dir, const struct feed *f, s
             out->callout = d->set->stages[i].callout;
 }
 
+/* Somebody is inside, on this very thread: from a callout, or the sink. */
+static void feed_later(struct host *h, struct stream_dir *d, const struct feed *f, struct stream_fed *out)
+{
+    bool failed;
+
+    *d->inbox_tail = chunks_of(h, f, true, &failed);
+    while (*d->inbox_tail != NULL)
+        d->inbox_tail = &(*d->inbox_tail)->next;
+    out->waiting = d->waiting + f->size;
+}
+
+static __attribute__((noinline)) void feed_as_ever(struct scene *s, struct stream *st, int dir,
+                                                   const struct feed *f, struct stream_fed *out)
+{
+    if (st->dir[dir].run != NULL)
+        feed_later(s->host, &st->dir[dir], f, out);
+    else if (stream_enter(s, st, dir, feed_in, (void *)f, &out->depends))
+        report_fed(st, dir, f, out);
+}
+
 void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
                  uint32_t lost, UINT32 flags, struct stream_fed *out)
 {
-    struct feed f = {.bytes = bytes, .size = size, .lost = lost, .flags = flags};
+    const struct feed f = {.bytes = bytes, .size = size, .lost = lost, .flags = flags};
     struct stream_dir *d = &st->dir[dir];
-    struct stream_chunk *c;
-    bool failed;
 
     *out = (struct stream_fed){.dropped = st->dropped};
     if (st->dropped || st->gone || (d->closed && (flags & HOST_STREAM_ABORT) == 0))
         return; /* behind its end nothing is of the stream */
     d->closed = d->closed || (flags & (HOST_STREAM_END | HOST_STREAM_ABORT)) != 0;
-    if (d->run != NULL) { /* on this very thread: from a callout, or the sink */
-        c = chunks_of(s->host, &f, true, &failed);
-        *d->inbox_tail = c;
-        while (*d->inbox_tail != NULL)
-            d->inbox_tail = &(*d->inbox_tail)->next;
-        out->waiting = d->waiting + size;
-        return;
-    }
-    if ((lost == 0 && stream_look(s, st, dir, bytes, size, flags)) ||
-        stream_enter(s, st, dir, feed_in, &f, &out->depends))
+    switch (lost == 0 && d->run == NULL ? stream_look(s, st, dir, bytes, size, flags) : STREAM_LOOKED_NOT) {
+    case STREAM_LOOKED_STRAIGHT:
+        out->same = true;
+        break;
+    case STREAM_LOOKED:
         report_fed(st, dir, &f, out);
+        break;
+    case STREAM_LOOKED_NOT:
+        feed_as_ever(s, st, dir, &f, out);
+        break;
+    }
 }
 
 /* ---- the end */

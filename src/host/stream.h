@@ -4,7 +4,7 @@
  *
  *   stream.c        the table of streams, their life, feeding
  *   stream_stages.c which stages a flow has; stream_queue.c: what waits for them; stream_work.c: a stage at work
- *   stream_enter.c  who goes into a direction
+ *   stream_enter.c  who goes into a direction; stream_look.c: the straight way of one piece that is only looked at
  *   stream_show.c   what a callout is shown: FWPS_STREAM_CALLOUT_IO_PACKET0 over lists in documented shapes (STR-01..04)
  *   stream_inject.c injections, continuations (STR-17..26)
  *   stream_socket.c source and sink of HOST_STREAM_SOCKETS

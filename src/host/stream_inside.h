@@ -16,6 +16,7 @@
 #ifndef WEIR_HOST_STREAM_INSIDE_H
 #define WEIR_HOST_STREAM_INSIDE_H
 
+#include <limits.h>
 #include <stddef.h>
 
 #include "host/stream.h"
@@ -181,6 +182,7 @@ struct streams {
     struct host_stream_counts counts; /* atomic, each */
     bool joined;                /* a callout may join flows that are there: they are to be authorized again */
     UINT64 unseen;              /* stages beyond STREAM_STAGES */
+    bool looks;                 /* stream_look() may be taken, as far as the host's configuration goes */
     struct engine_request look; /* stream_look()'s; what is the same for all stands there from the start */
     struct engine_flow look_flow;
     UINT64 looked; /* pieces that it was taken for */
@@ -198,6 +200,19 @@ struct stream_run {
     bool asked; /* a callout was */
     bool put;   /* ... and injected in line, the last that was asked */
 };
+
+/* What a callout is shown. */
+struct stream_shown {
+    FWPS_STREAM_CALLOUT_IO_PACKET0 io;
+    FWPS_STREAM_DATA0 data;
+    UINT64 size;
+};
+
+/* Who has the turn counts; anybody reads. */
+static inline void stream_count(UINT64 *counter, UINT64 by)
+{
+    __atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
+}
 
 void streams_notice_slow(struct host *h, const struct engine_snapshot *snapshot);
 static inline bool streams_any(const struct host *h)
@@ -270,23 +285,70 @@ void stream_put(struct stream_run *r, struct stream_place *p, unsigned k, struct
 struct stream_chunk *stream_pop(struct stream_run *r, struct stream_place *p);
 /* The first `size` bytes of the head, which has more; the rest stays. NULL: no memory. */
 struct stream_chunk *stream_pop_some(struct stream_run *r, struct stream_place *p, uint32_t size);
-void stream_out(struct stream_run *r, struct stream_chunk *c); /* to the sink; freed */
+void stream_out(struct stream_run *r, struct stream_chunk *c);       /* to the sink; freed */
+void stream_chunk_done(struct streams *all, struct stream_chunk *c); /* it has come out */
 
+void indicate_count(const struct scene *s, unsigned n); /* so many classifications more */
 /* stream_work.c. The pipeline itself: somebody is inside. */
 void stream_owe(struct stream_run *r, unsigned k, bool opens); /* a deferral */
 void stream_hold_again(struct stream_run *r);                  /* the sink hears whether some place defers */
 void stream_work(struct stream_run *r, unsigned k);
-/* This one has come to the only stage, which has nothing and waits for nothing. */
-void stream_work_alone(struct stream_run *r, struct stream_chunk *c);
+/* The callout of stage k about what it is shown. */
+static inline enum engine_stage_answer stream_call(struct stream_run *r, unsigned k,
+                                                   struct stream_shown *shown, FWPS_CLASSIFY_OUT0 *out)
+{
+    const struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+    enum engine_stage_answer answer;
+
+    r->request->layer_data = &shown->io; /* read before the callout runs, which may ask the next stage */
+    p->fresh = p->again = false;
+    p->asking = true;
+    r->asking = k;
+    r->asked = true;
+    r->put = false;
+    indicate_count(r->s, 1);
+    stream_count(&r->host->streams->counts.indicated, shown->size);
+    answer = engine_stage_ask(r->s->lane->reader, r->request, &d->set->stages[k].is, out);
+    ale_classified(r->s);
+    r->asking = UINT_MAX;
+    p->asking = false;
+    return answer;
+}
+/* The only stage, an inspection, has been asked about what has come (mark: about a mark), and answered so. shown NULL: it
+ * could not be asked. */
+void stream_answered_alone(struct stream_run *r, bool mark, const struct stream_shown *shown,
+                           enum engine_stage_answer answer, const FWPS_CLASSIFY_OUT0 *out, UINT32 flags);
 /* stream_enter.c. Enters: fn runs with the pipeline its own, the stages up to date; then what came meanwhile. s: a scene of
  * the stream's. */
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
                   void *ctx, bool *depends);
-void stream_look_prepare(struct host *h); /* once, for h->streams */
+static inline void stream_run_begin(struct stream_dir *d, struct stream_run *r)
+{
+    d->tally = (struct stream_tally){0};
+    d->run = r;
+    __atomic_store_n(&d->thread, rt_self(), __ATOMIC_RELAXED);
+    r->host->streams->active++;
+}
+/* What was fed or injected while somebody was inside; then stream_run_end(). */
+void stream_meanwhile(struct stream_run *r);
+static inline void stream_run_end(struct stream_dir *d, const struct stream_run *r)
+{
+    r->host->streams->active--;
+    __atomic_store_n(&d->thread, 0, __ATOMIC_RELAXED);
+    d->run = NULL;
+}
+/* stream_look.c */
+void stream_look_prepare(struct host *h); /* for h->streams; again when knobs or observers are others */
 /* stream_feed()'s work for a piece (bytes, or one mark) that a single inspection is shown; nothing depends on what is
- * unknown. False: it is another case, and nothing has happened. */
-bool stream_look(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
-                 UINT32 flags);
+ * unknown. */
+enum stream_looked {
+    STREAM_LOOKED_NOT, /* it is another case, and nothing has happened */
+    STREAM_LOOKED,
+    STREAM_LOOKED_STRAIGHT, /* and it came out as it went in, and nothing else did */
+};
+enum stream_looked stream_look(struct scene *s, struct stream *st, int dir, const uint8_t *bytes,
+                               uint32_t size, UINT32 flags);
 /* stream_fault.c */
 enum stream_fault {
     STREAM_LEFT_ALONE,
@@ -312,14 +374,11 @@ enum stream_fault {
 void stream_report(struct stream_run *r, unsigned k, enum stream_fault fault, const void *site);
 
 /* stream_show.c */
-struct stream_shown {
-    FWPS_STREAM_CALLOUT_IO_PACKET0 io;
-    FWPS_STREAM_DATA0 data;
-    UINT64 size;
-};
 /* The run of data that stands at the head of the stage's queue, or its mark. False: no memory. */
 bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out);
 void stream_hide(struct stream_run *r, unsigned k);
+/* The same of one that was fed and is alone, for who has not been told of `missed` bytes. Hidden when its chunk is done. */
+bool stream_show_one(struct stream_run *r, struct stream_chunk *c, UINT64 missed, struct stream_shown *out);
 
 /* stream_inject.c */
 void stream_go_on(struct stream *st, int dir, UINT32 callout);
@@ -338,12 +397,5 @@ void indicate_stream(struct scene *s,
                      void *ctx);
 /* Has ST filters that ask callouts of drivers here? Cheap. Foreign ones alone edit nothing: they need no pipeline. */
 bool indicate_stream_asks(struct scene *s);
-void indicate_count(const struct scene *s, unsigned n); /* so many classifications more */
-
-/* Who has the turn counts; anybody reads. */
-static inline void stream_count(UINT64 *counter, UINT64 by)
-{
-    __atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
-}
 
 #endif

@@ -131,8 +131,7 @@ struct stream_chunk *stream_mark_fed(struct host *h, UINT32 flags)
     return c;
 }
 
-/* It has come out. */
-static void chunk_done(struct streams *all, struct stream_chunk *c)
+void stream_chunk_done(struct streams *all, struct stream_chunk *c)
 {
     if (c->kind == STREAM_MARK && all->spare_mark == NULL && c->slice != NULL && ndis_slice_again(c->slice)) {
         all->spare_mark = c;
@@ -220,7 +219,7 @@ void stream_out(struct stream_run *r, struct stream_chunk *c)
     }
     if (sink != NULL && sink->element != NULL)
         sink->element(r->host, r->st, r->dir, &e);
-    chunk_done(r->host->streams, c);
+    stream_chunk_done(r->host->streams, c);
 }
 
 /* ---- queues */

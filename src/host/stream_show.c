@@ -37,7 +37,7 @@ static UINT32 flags_of(int dir, UINT32 flags)
     return f;
 }
 
-static NET_BUFFER_LIST *list_of(const struct stream_run *r, struct stream_chunk *c, bool first)
+static inline NET_BUFFER_LIST *list_of(const struct stream_run *r, struct stream_chunk *c, bool first)
 {
     if (c->store == NULL) { /* a mark's */
         c->store = ndis_store_take(0);
@@ -97,6 +97,26 @@ bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
     }
     out->io = (FWPS_STREAM_CALLOUT_IO_PACKET0){
         .streamData = &out->data, .missedBytes = (SIZE_T)p->missed, .streamAction = FWPS_STREAM_ACTION_NONE};
+    return true;
+}
+
+bool stream_show_one(struct stream_run *r, struct stream_chunk *c, UINT64 missed, struct stream_shown *out)
+{
+    NET_BUFFER_LIST *list = list_of(r, c, true);
+    NET_BUFFER *nb;
+
+    if (list == NULL)
+        return false;
+    nb = list->FirstNetBuffer;
+    out->size = c->size;
+    out->data = (FWPS_STREAM_DATA0){
+        .flags = c->flags == 0 ? flag_of(r->dir, FWPS_STREAM_FLAG_SEND, FWPS_STREAM_FLAG_RECEIVE)
+                               : flags_of(r->dir, c->flags),
+        .dataOffset = {.netBufferList = list, .netBuffer = nb, .mdl = nb->CurrentMdl},
+        .dataLength = c->size,
+        .netBufferListChain = list};
+    out->io = (FWPS_STREAM_CALLOUT_IO_PACKET0){
+        .streamData = &out->data, .missedBytes = (SIZE_T)missed, .streamAction = FWPS_STREAM_ACTION_NONE};
     return true;
 }
 

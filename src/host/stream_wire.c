@@ -254,14 +254,16 @@ static struct wire_pass *pass_of(const struct stream *st)
 {
     struct wire_pass *p = st->host->streams->pass;
 
-    while (p != NULL && p->st != st)
+    while (__builtin_expect(p != NULL && p->st != st, 0))
         p = p->outer;
     return p != NULL && p->lazy ? p : NULL;
 }
 
 /* As rewrite_element() has it, while nothing is rewritten: did it come out as it went in? */
-static bool as_it_came(struct wire_pass *p, int dir, const struct rewrite_element *e)
+static inline bool as_it_came(struct wire_pass *p, int dir, const struct stream_element *e)
 {
+    const bool end = (e->flags & HOST_STREAM_END) != 0;
+
     if (p->dir != dir)
         return false;
     if (e->lost)
@@ -269,16 +271,18 @@ static bool as_it_came(struct wire_pass *p, int dir, const struct rewrite_elemen
     if (!(e->size == 0 && e->span == 0) &&
         (!e->same || e->size != e->span || e->size > p->size - p->passed || p->end))
         return false;
-    if (e->end && !p->fin)
+    if (end && !p->fin)
         return false;
     p->passed += e->size;
-    p->end = p->end || e->end;
+    p->end = p->end || end;
     return true;
 }
 
 /* ---- the sink ------------------------------------------------------------------------------------------- */
 
-static void on_element(struct host *h, struct stream *st, int dir, const struct stream_element *e)
+/* Not as it came, or of a flow that has a wire. */
+static __attribute__((noinline)) void on_other(struct stream *st, int dir, const struct stream_element *e,
+                                               struct wire_pass *pass)
 {
     const struct rewrite_element element = {
         .bytes = e->bytes,
@@ -290,19 +294,22 @@ static void on_element(struct host *h, struct stream *st, int dir, const struct 
     };
     struct stream_wire *w = wire_of(st);
 
+    if (w == NULL && may_have_wire(st))
+        w = wire_late(st, pass);
+    if (w != NULL)
+        rewrite_element(w->rewrite, dir, &element);
+}
+
+static void on_element(struct host *h, struct stream *st, int dir, const struct stream_element *e)
+{
     struct wire_pass *pass;
 
     (void)h;
-    if (e->size == 0 && e->span == 0 && !element.end)
+    if (e->size == 0 && e->span == 0 && (e->flags & HOST_STREAM_END) == 0)
         return;
-    if (w == NULL && may_have_wire(st)) {
-        pass = pass_of(st);
-        if (pass != NULL && as_it_came(pass, dir, &element))
-            return;
-        w = wire_late(st, pass);
-    }
-    if (w != NULL)
-        rewrite_element(w->rewrite, dir, &element);
+    pass = wire_of(st) == NULL ? pass_of(st) : NULL; /* of a flow that may have one */
+    if (__builtin_expect(pass == NULL || !as_it_came(pass, dir, e), 0))
+        on_other(st, dir, e, pass);
 }
 
 /* The flow, whose source has ended before. */
@@ -415,8 +422,10 @@ bool wire_is_none(struct stream *st)
 
 void wire_note(struct scene *s, struct stream *st)
 {
-    stream_past(st)->number[way_of(s)] = s->frame;
-    rewrite_note(stream_past(st)->way, way_of(s), s->packet);
+    const int way = way_of(s);
+
+    st->past.number[way] = s->frame;
+    rewrite_note(st->past.way, way, s->packet);
 }
 
 struct stream_wire *wire_see(struct wire_pass *pass)

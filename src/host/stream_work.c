@@ -172,44 +172,28 @@ static void look_for_mix(struct stream_run *r, unsigned k, const struct stream_s
     }
 }
 
-/* Asks stage k about what it is shown. *enforced: so many leading bytes the verdict is about. */
-static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *enforced, UINT32 *need)
+/* Nobody can be asked: it goes on, as where memory is short elsewhere. */
+static enum verdict cannot_ask(struct stream_run *r, unsigned k, UINT64 *enforced)
 {
-    struct stream *st = r->st;
-    struct stream_dir *d = &st->dir[r->dir];
-    struct stream_place *p = &d->places[k];
-    const struct stream_stage *stage = &d->set->stages[k];
-    const bool inspects = stage->is.kind == ENGINE_STAGE_INSPECTION;
-    FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE, .flags = flags};
-    enum engine_stage_answer answered;
-    struct stream_shown shown;
-    enum verdict v;
-    LONG clones;
-
-    *enforced = 0;
-    if (!stream_show(r, k,
-                     &shown)) { /* nobody can be asked: it goes on, as where memory is short elsewhere */
-        stream_hide(r, k);
-        stream_count(&r->host->streams->counts.limited, 1);
-        *enforced = p->bytes;
-        return GO_ON;
-    }
-    *enforced = shown.size;
-    r->request->layer_data = &shown.io; /* read before the callout runs, which may ask the next stage */
-    p->fresh = p->again = false;
-    p->asking = true;
-    r->asking = k;
-    r->asked = true;
-    r->put = false;
-    clones = inspects ? 0 : clones_of(p, k);
-    indicate_count(r->s, 1);
-    stream_count(&r->host->streams->counts.indicated, shown.size);
-    answered = engine_stage_ask(r->s->lane->reader, r->request, &stage->is, &out);
-    ale_classified(r->s);
-    r->asking = UINT_MAX;
-    p->asking = false;
     stream_hide(r, k);
-    if (stream_stopped(st))
+    stream_count(&r->host->streams->counts.limited, 1);
+    *enforced = r->st->dir[r->dir].places[k].bytes;
+    return GO_ON;
+}
+
+/* What it has answered. clones: so many there were of what it was shown. */
+static enum verdict heard(struct stream_run *r, unsigned k, const struct stream_shown *shown,
+                          enum engine_stage_answer answered, const FWPS_CLASSIFY_OUT0 *out, UINT32 flags,
+                          LONG clones, UINT64 *enforced, UINT32 *need)
+{
+    struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_place *p = &d->places[k];
+    const bool inspects = d->set->stages[k].is.kind == ENGINE_STAGE_INSPECTION;
+    enum verdict v;
+
+    *enforced = shown->size;
+    stream_hide(r, k);
+    if (stream_stopped(r->st))
         return NOTHING;
     switch (answered) {
     case ENGINE_STAGE_NOT_ASKED:
@@ -219,25 +203,41 @@ static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *
         return GO_ON;
     case ENGINE_STAGE_SUBSTITUTE:
     case ENGINE_STAGE_ASSUMED:
-        return verdict_of_action(r, k, out.actionType);
+        return verdict_of_action(r, k, out->actionType);
     case ENGINE_STAGE_ASKED:
         break;
     }
     p->missed = 0;
-    v = verdict_of(r, k, &shown, &out, flags);
-    if (shown.size != 0 && !inspects)
-        look_for_mix(r, k, &shown, v, clones_of(p, k) > clones);
+    v = verdict_of(r, k, shown, out, flags);
+    if (shown->size != 0 && !inspects)
+        look_for_mix(r, k, shown, v, clones_of(p, k) > clones);
     if (v == NEED_MORE || v == DEFER || v == DROP || v == ALLOW) {
-        *need = shown.io.countBytesRequired;
+        *need = shown->io.countBytesRequired;
         return v;
     }
-    if (shown.io.streamAction == FWPS_STREAM_ACTION_NONE && shown.io.countBytesEnforced != 0) {
-        if (shown.io.countBytesEnforced > shown.size)
+    if (shown->io.streamAction == FWPS_STREAM_ACTION_NONE && shown->io.countBytesEnforced != 0) {
+        if (shown->io.countBytesEnforced > shown->size)
             stream_report(r, k, STREAM_ENFORCED_BEYOND, NULL);
         else
-            *enforced = shown.io.countBytesEnforced;
+            *enforced = shown->io.countBytesEnforced;
     }
     return v;
+}
+
+/* Asks stage k about what it is shown. *enforced: so many leading bytes the verdict is about. */
+static enum verdict ask(struct stream_run *r, unsigned k, UINT32 flags, UINT64 *enforced, UINT32 *need)
+{
+    const struct stream_dir *d = &r->st->dir[r->dir];
+    FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE, .flags = flags};
+    enum engine_stage_answer answered;
+    struct stream_shown shown;
+    LONG clones;
+
+    if (!stream_show(r, k, &shown))
+        return cannot_ask(r, k, enforced);
+    clones = d->set->stages[k].is.kind == ENGINE_STAGE_INSPECTION ? 0 : clones_of(&d->places[k], k);
+    answered = stream_call(r, k, &shown, &out);
+    return heard(r, k, &shown, answered, &out, flags, clones, enforced, need);
 }
 
 /* ---- what an answer does */
@@ -564,21 +564,16 @@ void stream_work(struct stream_run *r, unsigned k)
     }
 }
 
-void stream_work_alone(struct stream_run *r, struct stream_chunk *c)
+void stream_answered_alone(struct stream_run *r, bool mark, const struct stream_shown *shown,
+                           enum engine_stage_answer answer, const FWPS_CLASSIFY_OUT0 *out, UINT32 flags)
 {
-    struct stream_place *p = &r->st->dir[r->dir].places[0];
-    const bool mark = c->kind == STREAM_MARK;
     UINT64 enforced;
     UINT32 need = 0;
     enum verdict v;
     bool goes_on;
 
-    stream_put(r, p, 0, c);
-    v = ask(r, 0, mark || p->closes ? FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA : 0, &enforced, &need);
-    if (__builtin_expect(v == GO_ON && p->head == c && c->next == NULL && enforced == c->size, 1)) {
-        stream_out(r, stream_pop(r, p));
-        return;
-    }
+    v = shown != NULL ? heard(r, 0, shown, answer, out, flags, 0, &enforced, &need)
+                      : cannot_ask(r, 0, &enforced);
     goes_on = mark ? mark_answered(r, 0, v) : answered(r, 0, v, enforced, need);
     if (goes_on)
         stream_work(r, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stores and slices: the memory of streams, and the lists over it (slice.h). */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 struct ndis_slice {
     struct ndis_block block; /* first */
     NET_BUFFER nb;
-    struct ndis_store *store;
-    MDL one, *mdls; /* mdls: where one is not enough */
+    struct ndis_store *store; /* from here on it stays when the slice is used again */
+    MDL one, *mdls;           /* mdls: where one is not enough */
     uint32_t mdl_room;
     uint64_t tag;
 };
@@ -87,8 +88,7 @@ bool ndis_slice_again(struct ndis_slice *s)
         ndis_contexts_end(&b->nbl);
         ndis_block_strip(b);
     }
-    memset(b, 0, sizeof(*b));
-    memset(&s->nb, 0, sizeof(s->nb));
+    memset(s, 0, offsetof(struct ndis_slice, store));
     begin(s);
     s->store->used = 0;
     s->tag = 0;

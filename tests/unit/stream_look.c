@@ -103,6 +103,7 @@ static void run(uint64_t seed, bool general, struct told *t)
     h = (struct host *)l.d.host.host;
     h->config.knobs.long_way = general;
     h->config.observer.decisions_only = true; /* who hears of everything hears of each piece */
+    stream_look_prepare(h);
     p = stream_lab_play(&l, &(struct player){.weight = 1, .type = FWP_ACTION_CALLOUT_INSPECTION});
     for (unsigned flows = 1 + roll(3); flows > 0; flows--) {
         for (unsigned i = 0; i < MOVES_MOST; i++)
