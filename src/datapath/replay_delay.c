@@ -406,8 +406,10 @@ static bool is_at_link(const struct host_outcome *o)
     }
 }
 
-bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_packet *p,
-               const struct wire_packet *w, struct host_outcome *o, uint64_t now_ns)
+/* It is held, or somebody waits for something. */
+static __attribute__((noinline)) bool has_fed(struct delay *d, struct delay_piece *piece,
+                                              const struct capture_packet *p, const struct wire_packet *w,
+                                              struct host_outcome *o, uint64_t now_ns)
 {
     const bool held = o->fate == HOST_HELD,
                kept = o->fate == HOST_ABSORBED || (o->kept && (held || o->fate == HOST_BLOCKED));
@@ -415,7 +417,6 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
     struct delay_flow *f = from != NULL ? from->flow : NULL;
     bool from_first = piece != NULL && piece->from_first, tells = true, fresh = piece == NULL;
 
-    d->feeding = 0;
     if (w->fragment && fresh && (held || o->fate == HOST_ABSORBED || o->fate == HOST_BLOCKED) &&
         !is_at_link(o) && is_part(d, p, w, o))
         return false;
@@ -453,4 +454,11 @@ bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_
         delay_rest(d, f);
     }
     return tells;
+}
+
+bool delay_fed(struct delay *d, struct delay_piece *piece, const struct capture_packet *p,
+               const struct wire_packet *w, struct host_outcome *o, uint64_t now_ns)
+{
+    d->feeding = 0;
+    return (o->fate == HOST_PASSED && piece == NULL && delay_idle(d)) || has_fed(d, piece, p, w, o, now_ns);
 }
