@@ -425,7 +425,11 @@ void tcp_segment(struct lane *l, struct host_flow *f, const struct wire_packet *
  * flow's next segment. */
 bool tcp_more(struct lane *l, struct host_flow *f, struct tcp_result *r);
 /* Would tcp_segment() answer TCP_NEW_CONNECTION? For who has to know before the old flow is used. */
-bool tcp_starts_anew(const struct host_flow *f, const struct wire_packet *p, bool out);
+bool tcp_syn_starts_anew(const struct host_flow *f, const struct wire_packet *p, bool out);
+static inline bool tcp_starts_anew(const struct host_flow *f, const struct wire_packet *p, bool out)
+{
+    return (p->tcp_flags & (WIRE_TCP_SYN | WIRE_TCP_RST)) == WIRE_TCP_SYN && tcp_syn_starts_anew(f, p, out);
+}
 /* A flow whose beginning was not seen (mid stream): its state becomes what it was just before p. Then
  * tcp_segment(p) as ever. */
 void tcp_adopt(struct host_flow *f, const struct wire_packet *p, bool out);

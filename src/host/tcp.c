@@ -132,12 +132,10 @@ static uint32_t window_of(const struct host_flow *f, int dir)
     return (uint32_t)h->window << h->scale;
 }
 
-bool tcp_starts_anew(const struct host_flow *f, const struct wire_packet *p, bool out)
+bool tcp_syn_starts_anew(const struct host_flow *f, const struct wire_packet *p, bool out)
 {
     const struct tcp_half *h = &f->half[out ? 0 : 1];
 
-    if ((p->tcp_flags & WIRE_TCP_SYN) == 0 || (p->tcp_flags & WIRE_TCP_RST) != 0)
-        return false;
     switch ((enum tcp_state)f->tcp) {
     case TCP_NONE:
         return false;
