@@ -109,6 +109,9 @@ int capture_writer_open(const char *path, struct capture_writer **out, struct ca
  * the time of the packet before it. 0 or -errno; after an error nothing more is written. */
 int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
                   const char *comment);
+/* The same with these bytes in place of the packet's own: as many. */
+int capture_write_with(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
+                       const uint8_t *bytes, const char *comment);
 /* Describes those of c's interfaces that no packet described yet: a capture without packets still says its
  * link type. 0 or -errno. */
 int capture_write_interfaces(struct capture_writer *w, const struct capture *c);

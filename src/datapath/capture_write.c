@@ -377,15 +377,26 @@ static __attribute__((noinline)) int write_odd(struct capture_writer *w, const s
     return write_special(w, i, p, comment);
 }
 
-int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
-                  const char *comment)
+/* The same with other bytes. */
+static __attribute__((noinline)) int write_odd_with(struct capture_writer *w, const struct capture *c,
+                                                    const struct capture_packet *p, const uint8_t *bytes,
+                                                    const char *comment)
+{
+    struct capture_packet with = *p;
+
+    with.bytes = bytes;
+    return write_odd(w, c, &with, comment);
+}
+
+int capture_write_with(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
+                       const uint8_t *bytes, const char *comment)
 {
     const uint64_t odd = (uintptr_t)comment | (uintptr_t)p->options | p->flags | p->drops | p->delay_ns |
                          !p->has_time | (uint64_t)(w->failed != 0);
     const size_t size = HEAD + 4 + padded(p->captured);
 
     if (__builtin_expect(odd != 0 || p->interface >= w->interfaces || size > BLOCK_ROOM, 0))
-        return write_odd(w, c, p, comment);
+        return bytes == p->bytes ? write_odd(w, c, p, comment) : write_odd_with(w, c, p, bytes, comment);
     uint8_t *b = block_room(w);
     put32(b + size - 8, 0); /* the padding, or what comes next */
     put_times(b, p, p->ticks);
@@ -393,8 +404,14 @@ int capture_write(struct capture_writer *w, const struct capture *c, const struc
     put32(b + 4, (uint32_t)size);
     put32(b + size - 4, (uint32_t)size);
     if (p->captured != 0)
-        memcpy(b + HEAD, p->bytes, p->captured);
+        memcpy(b + HEAD, bytes, p->captured);
     return block_done(w, size);
+}
+
+int capture_write(struct capture_writer *w, const struct capture *c, const struct capture_packet *p,
+                  const char *comment)
+{
+    return capture_write_with(w, c, p, p->bytes, comment);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */

@@ -230,32 +230,30 @@ static inline bool is_written(const struct replay_config *config, enum host_fate
     }
 }
 
-int run_write(struct replay_run *r, const struct capture_packet *p, const char *comment)
+static int write_with(struct replay_run *r, const struct capture_packet *p, const uint8_t *bytes,
+                      const char *comment)
 {
-    if (r->writer == NULL)
-        return 0;
-    int result = capture_write(r->writer, r->capture, p, comment);
+    int result = capture_write_with(r->writer, r->capture, p, bytes, comment);
     if (result != 0)
         snprintf(r->error->text, sizeof(r->error->text), "%s: cannot be written: %s", r->config->output,
                  strerror(-result));
     return result;
 }
 
-/* What is kept though it did not pass, and what was changed in place. */
-static __attribute__((noinline)) int write_odd(struct replay_run *r, const struct capture_packet *p,
-                                               const struct host_outcome *o, bool kept)
+int run_write(struct replay_run *r, const struct capture_packet *p, const char *comment)
+{
+    return r->writer != NULL ? write_with(r, p, p->bytes, comment) : 0;
+}
+
+/* Though it did not pass. */
+static __attribute__((noinline)) int write_kept(struct replay_run *r, const struct capture_packet *p,
+                                                const struct host_outcome *o)
 {
     const struct replay_config *config = r->config;
-    const char *comment = NULL;
-    struct capture_packet changed = *p;
     char room[512];
 
-    if (kept && config->comment != NULL)
-        comment = config->comment(config->ctx, o, room, sizeof(room));
-    if (o->changed == NULL)
-        return run_write(r, p, comment);
-    changed.bytes = o->changed;
-    return run_write(r, &changed, comment);
+    return run_write(r, p,
+                     config->comment != NULL ? config->comment(config->ctx, o, room, sizeof(room)) : NULL);
 }
 
 static inline __attribute__((always_inline)) int tell(struct replay_run *r, const struct capture_packet *p,
@@ -266,8 +264,8 @@ static inline __attribute__((always_inline)) int tell(struct replay_run *r, cons
     bool kept, written = is_written(config, o->fate, &kept);
 
     if (written && !already && r->writer != NULL) {
-        int result = __builtin_expect(kept || o->changed != NULL, 0) ? write_odd(r, p, o, kept)
-                                                                     : run_write(r, p, NULL);
+        const uint8_t *bytes = o->changed != NULL ? o->changed : p->bytes; /* as callouts left it */
+        int result = __builtin_expect(kept, 0) ? write_kept(r, p, o) : write_with(r, p, bytes, NULL);
         if (result != 0)
             return result;
     }
