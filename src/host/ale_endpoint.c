@@ -121,6 +121,24 @@ struct host_endpoint *ale_endpoint_at(const struct lane *l, UINT32 slot)
 
 _Static_assert(offsetof(struct ale_endpoint, live) < 128, "what a packet looks at is fetched ahead");
 
+_Static_assert(offsetof(struct ale_endpoint, operations) == 128 && offsetof(struct ale_endpoint, dead) < 192,
+               "so is what its end looks at");
+
+void ale_endpoint_prefetch_end(const struct lane *l, UINT32 slot)
+{
+    const struct ale_endpoint *e = slot != 0 ? at(endpoints_of(l), slot) : NULL;
+
+    if (e != NULL)
+        __builtin_prefetch(&e->operations, 1);
+}
+
+/* All of one that will be written, or looked through, soon. */
+static inline __attribute__((always_inline)) void prefetch_whole(const struct ale_endpoint *e)
+{
+    for (size_t n = 0; n < sizeof(*e); n += 64)
+        __builtin_prefetch((const char *)e + n, 1);
+}
+
 void ale_endpoint_prefetch(const struct lane *l, UINT32 slot)
 {
     const struct ale_endpoint *e = slot != 0 ? at(endpoints_of(l), slot) : NULL;
@@ -257,7 +275,7 @@ static UINT32 slot_take(struct endpoints *t)
     if (slot != 0) {
         t->free = at(t, slot)->next;
         if (t->free != 0) /* the next one's turn comes soon */
-            __builtin_prefetch(&at(t, t->free)->next, 1);
+            prefetch_whole(at(t, t->free));
         return slot;
     }
     if (span_grow(&t->span, ((size_t)t->slot_count + 1) * sizeof(struct ale_endpoint), &budget) != 0)
@@ -426,6 +444,8 @@ void ale_endpoints_advance(struct lane *l)
         free_dead(l, t);
         e = t->idle_oldest != 0 ? at(t, t->idle_oldest) : NULL;
         due = e != NULL && ale_tick(l) - e->idle_since >= (e->e.refused ? ALE_IDLE : ALE_LINGER) * ALE_TICKS;
+        if (due && e->idle_newer != 0)
+            prefetch_whole(at(t, e->idle_newer));
         lane_leave(l);
         if (!due)
             return;

@@ -251,18 +251,19 @@ struct ale_endpoint {
     _Alignas(64) struct host_endpoint e; /* first; with what says that it lives two cache lines */
     UINT32 slot;                         /* > 0 */
     bool live, hashed, is_explicit, lingers, closed;
-    UINT32 next, port_next;    /* chains of its key and of its port; free ones by next */
-    uint8_t bind, listen;      /* enum ale_state */
-    UINT32 operations;         /* binds and listens that wait, as host_flow.operations */
-    union wire_addr connected; /* TCP: the address that its connect was from, where its own is the wildcard */
+    UINT32 next, port_next; /* chains of its key and of its port; free ones by next */
+    uint8_t bind, listen;   /* enum ale_state */
+    /* What its end looks at: a cache line, which is fetched when the end is in sight. */
+    UINT32 operations;                         /* binds and listens that wait, as host_flow.operations */
+    bool moved;                                /* BR: it is bound elsewhere than was asked for */
+    UINT32 idle_older, idle_newer, idle_since; /* while it lingers */
     struct ale_group *groups;
     struct redirect_records *records; /* a reference; NULL: it is no proxy's */
     struct redirect *closure;         /* its closure waits (RED-31); NULL */
-    bool moved;                       /* BR: it is bound elsewhere than was asked for */
-    UINT64 answers, loose;            /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
-    UINT32 answers_slot, loose_slot;
-    UINT32 idle_older, idle_newer, idle_since; /* while it lingers */
     struct ale_endpoint *dead;
+    union wire_addr connected; /* TCP: the address that its connect was from, where its own is the wildcard */
+    UINT64 answers, loose;     /* flows that admit other peers' packets (ALE-08, ALE-10); 0: none */
+    UINT32 answers_slot, loose_slot;
 };
 static inline struct ale_endpoint *ale_endpoint_of(const struct host_endpoint *e)
 {

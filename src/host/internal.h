@@ -359,7 +359,9 @@ void ale_destroy(struct lane *l);
 const struct host_owner *ale_endpoint_original(const struct host_endpoint *e);
 /* Fetches the endpoint of a flow (its `endpoint`) into the caches: a hint. */
 void ale_endpoint_prefetch(const struct lane *l, UINT32 slot);
-/* ... and where endpoints of this local end are found. */
+/* ... what its end looks at besides; */
+void ale_endpoint_prefetch_end(const struct lane *l, UINT32 slot);
+/* ... where endpoints of this local end are found. */
 void ale_endpoint_prefetch_key(const struct lane *l, const struct host_flow_key *k);
 void ale_shutdown(struct host *h);
 /* Carries out the lane's backlog. Lane held. */

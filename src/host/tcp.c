@@ -635,4 +635,6 @@ void tcp_segment(struct lane *l, struct host_flow *f, const struct wire_packet *
     if ((f->half[0].flags & TCP_HALF_RECORD) != 0 && flowing(f) &&
         (tcp_held_ready(l, f, 0) || tcp_held_ready(l, f, 1)))
         r->events |= TCP_MORE;
+    if ((r->events & (TCP_CLOSED_NOW | TCP_RESET_NOW)) != 0) /* the packet has some layers to go until then */
+        ale_endpoint_prefetch_end(l, f->endpoint);
 }
