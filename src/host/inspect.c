@@ -304,8 +304,8 @@ void inspect_prepare(struct scratch *room)
     }
 }
 
-/* Of the scene, whatever is asked about it at such a layer. */
-static inline void prepare(struct inspecting *i, struct scene *s, enum host_layer role)
+/* Of the scene, whatever is asked about it at such a layer; decides: who is asked has a say. */
+static inline void prepare(struct inspecting *i, struct scene *s, enum host_layer role, bool decides)
 {
     struct engine_request *q = &i->request;
 
@@ -315,13 +315,8 @@ static inline void prepare(struct inspecting *i, struct scene *s, enum host_laye
                           : s->classify_context != NULL ? s->classify_context
                                                         : (const void *)s;
     q->pended = s->pended;
-    if (role >= LAYER_RES && role <= LAYER_BR) {
-        q->cache = indicate_cache(s, role, false);
-        q->irql = indicate_irql(s, role, false);
-    } else {
-        q->cache = NULL;
-        q->irql = DISPATCH_LEVEL;
-    }
+    q->cache = decides ? indicate_cache(s, role, false) : NULL;
+    q->irql = role >= LAYER_RES && role <= LAYER_BR ? indicate_irql(s, role, false) : DISPATCH_LEVEL;
 }
 
 /* The question at this layer. */
@@ -432,7 +427,7 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
     }
     inspects = plan->inspects && !engine_observes_permits(c->engine);
     stayed = lane_rest(s->lane);
-    prepare(i, s, role);
+    prepare(i, s, role, !inspects);
     prepare_one(i, role);
     indicate_count(s, 1);
     *out = (struct answer){.role = role,
@@ -567,7 +562,7 @@ unsigned inspect_along(struct scene *s, const UINT8 *roles, unsigned from, unsig
     i = room->inside[room->level++];
     g.kept = i->all;
     stayed = lane_rest(l);
-    prepare(i, s, (enum host_layer)roles[from]);
+    prepare(i, s, (enum host_layer)roles[from], false);
     going_compare(&g, s);
     for (; n < to; n++) {
         const enum host_layer role = (enum host_layer)roles[n];

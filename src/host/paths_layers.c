@@ -4,7 +4,8 @@
  *
  *   path_step() --no filters: lane.busy--> on
  *       |
- *       +--> path_ask() -> indicate() -> blocked: the outcome says so; else what is known of the layer's answers (lane.settled)
+ *       +--> path_ask() -> inspect_along(): it only looks
+ *                  +-----> indicate() -> blocked: the outcome says so; else what is known of the layer's answers (lane.settled)
  *   path_receive(), path_send() -> ask_along() -> inspect_along(): those that look and have no say, in one go
  *                                      +--------> path_ask(): the first of another kind
  *
@@ -87,12 +88,27 @@ static void settled(struct lane *l, bool six, enum host_layer role, bool depends
     short_ways_make(l);
 }
 
+/* What is known of a layer that was asked in one go. */
+static void asked(struct scene *s, uint8_t epoch)
+{
+    struct lane *l = s->lane;
+
+    busy_notice(l);
+    if (__builtin_expect(l->short_epoch != epoch, 0))
+        s->steady = 0;
+}
+
 bool path_ask(struct scene *s, enum host_layer role, struct host_outcome *out)
 {
     struct lane *l = s->lane;
     const uint8_t epoch = l->short_epoch;
+    const UINT8 one = (UINT8)role;
     struct answer a;
 
+    if ((l->looks[s->version == 6] >> role & 1) != 0 && inspect_along(s, &one, 0, 1) != 0) {
+        asked(s, epoch);
+        return true;
+    }
     if (indicate(s, role, &a)) {
         path_blocked(&a, out);
         return false;
@@ -137,9 +153,7 @@ static bool ask_along(struct scene *s, const UINT8 *roles, unsigned n, unsigned 
                 return false;
             continue;
         }
-        busy_notice(l);
-        if (__builtin_expect(l->short_epoch != epoch, 0))
-            s->steady = 0;
+        asked(s, epoch);
     }
     return true;
 }
