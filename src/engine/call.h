@@ -12,27 +12,26 @@
 #include "engine/internal.h"
 
 /* The documented versions differ in what they are given; the filter's layout is one (structs.tsv). */
-static inline void engine_call_version(const struct engine_callout *c, const struct engine_request *q,
-                                       const FWPS_FILTER3 *filter, UINT64 flow_context,
-                                       FWPS_CLASSIFY_OUT0 *out)
+static inline void engine_call_version(const struct engine_callout *c, const struct engine_shown *shown,
+                                       const void *classify_context, const FWPS_FILTER3 *filter,
+                                       UINT64 flow_context, FWPS_CLASSIFY_OUT0 *out)
 {
-    static const FWPS_INCOMING_METADATA_VALUES0 none;
-    const FWPS_INCOMING_METADATA_VALUES0 *meta = q->metadata != NULL ? q->metadata : &none;
+    const FWPS_INCOMING_VALUES0 *values = shown->values;
+    const FWPS_INCOMING_METADATA_VALUES0 *meta = shown->metadata;
+    void *data = shown->layer_data;
 
     switch (c->version) {
     case 0:
-        c->classify.v0(q->values, meta, q->layer_data, (const FWPS_FILTER0 *)filter, flow_context, out);
+        c->classify.v0(values, meta, data, (const FWPS_FILTER0 *)filter, flow_context, out);
         break;
     case 1:
-        c->classify.v1(q->values, meta, q->layer_data, q->classify_context, (const FWPS_FILTER1 *)filter,
-                       flow_context, out);
+        c->classify.v1(values, meta, data, classify_context, (const FWPS_FILTER1 *)filter, flow_context, out);
         break;
     case 2:
-        c->classify.v2(q->values, meta, q->layer_data, q->classify_context, (const FWPS_FILTER2 *)filter,
-                       flow_context, out);
+        c->classify.v2(values, meta, data, classify_context, (const FWPS_FILTER2 *)filter, flow_context, out);
         break;
     default:
-        c->classify.v3(q->values, meta, q->layer_data, q->classify_context, filter, flow_context, out);
+        c->classify.v3(values, meta, data, classify_context, filter, flow_context, out);
         break;
     }
 }
@@ -51,6 +50,10 @@ static inline bool engine_call_wanted(const struct engine_callout *c, const stru
 static inline void engine_call(const struct engine_callout *c, const struct engine_request *q,
                                const struct engine_filter *f, UINT64 context, FWPS_CLASSIFY_OUT0 *out)
 {
+    static const FWPS_INCOMING_METADATA_VALUES0 none;
+    const struct engine_shown shown = {.values = q->values,
+                                       .metadata = q->metadata != NULL ? q->metadata : &none,
+                                       .layer_data = q->layer_data};
     struct rt_carried *me = rt_carried();
     struct rt_context *before = rt_current();
     const uint8_t irql = me->irql;
@@ -60,7 +63,7 @@ static inline void engine_call(const struct engine_callout *c, const struct engi
     if (q->irql > irql)
         me->irql = q->irql;
     me->in_classify++;
-    engine_call_version(c, q, &f->fwps, context, out);
+    engine_call_version(c, &shown, q->classify_context, &f->fwps, context, out);
     me->in_classify--;
     me->irql = irql;
     rt_set_current(before);
@@ -71,29 +74,39 @@ static inline void engine_call(const struct engine_callout *c, const struct engi
  * one in the reader's list (struct engine_reader). Either unregistering sees that, or the reader that the
  * registration has left its slot: then false, and it is counted out.
  */
+static inline bool engine_enter_list(struct engine_reader *reader, const struct engine_callout_slot *slot,
+                                     struct engine_registration *r, unsigned at)
+{
+    atomic_store_explicit(&reader->asked[at], r, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    return atomic_load(&slot->registration) == r;
+}
+
 static inline bool engine_enter(struct engine_reader *reader, const struct engine_callout_slot *slot,
                                 struct engine_registration *r, bool *listed)
 {
     *listed = reader->cheap && reader->asks < ENGINE_ASKS;
-    if (*listed) {
-        atomic_store_explicit(&reader->asked[reader->asks++], r, memory_order_release);
-        atomic_signal_fence(memory_order_seq_cst);
-    } else {
-        atomic_fetch_add(&r->running, 1);
-    }
+    if (*listed)
+        return engine_enter_list(reader, slot, r, reader->asks++);
+    atomic_fetch_add(&r->running, 1);
     return atomic_load(&slot->registration) == r;
+}
+
+/* Out of the list, where it stands at `at`. */
+static inline void engine_leave_list(struct engine_reader *reader, struct engine_registration *r, unsigned at)
+{
+    atomic_store_explicit(&reader->asked[at], NULL, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&r->leaving, memory_order_relaxed), 0))
+        engine_reader_left(reader->engine);
 }
 
 static inline void engine_leave(struct engine_reader *reader, struct engine_registration *r, bool listed)
 {
-    if (!listed) {
+    if (listed)
+        engine_leave_list(reader, r, --reader->asks);
+    else
         engine_registration_leave(reader->engine, r);
-        return;
-    }
-    atomic_store_explicit(&reader->asked[--reader->asks], NULL, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(atomic_load_explicit(&r->leaving, memory_order_relaxed), 0))
-        engine_reader_left(reader->engine);
 }
 
 #endif

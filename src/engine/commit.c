@@ -546,6 +546,7 @@ static int commit_locked(struct engine *e, struct plan *p)
 
     atomic_store(&e->current, p->snapshot);
     atomic_store_explicit(&e->version, p->snapshot->version, memory_order_release);
+    atomic_fetch_add(&e->changes, 1);
 
     /* The engine's references now: those of the additions that stayed. */
     for (size_t i = 0; i < p->add_count; i++)

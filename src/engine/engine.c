@@ -43,6 +43,7 @@ int engine_create(struct engine **out)
     e->departed_tail = &e->departed;
     atomic_init(&e->epoch, 1); /* 0 is "not pinned" */
     atomic_init(&e->awaited, 0);
+    atomic_init(&e->changes, 1);
     e->cheap = rt_barrier_offered();
     atomic_init(&e->current, empty);
     *out = e;
@@ -331,6 +332,11 @@ UINT64 engine_version(const struct engine *e)
     return atomic_load_explicit(&e->version, memory_order_acquire);
 }
 
+UINT64 engine_changes(const struct engine *e)
+{
+    return atomic_load_explicit(&e->changes, memory_order_acquire);
+}
+
 _Static_assert(ENGINE_CANDIDATE_WORDS == ENGINE_INDEX_FLAT_WORDS, "what a flat index writes fits");
 
 size_t engine_snapshot_candidates(const struct engine_snapshot *s, UINT16 layer_id,
@@ -475,6 +481,12 @@ UINT64 engine_callout_generation(const struct engine *e)
     return atomic_load_explicit(&e->callout_generation, memory_order_acquire);
 }
 
+static void callouts_changed(struct engine *e)
+{
+    atomic_fetch_add(&e->callout_generation, 1);
+    atomic_fetch_add(&e->changes, 1);
+}
+
 int engine_callout_register(struct engine *e, const struct engine_callout *callout)
 {
     const struct engine_callout_slot *other;
@@ -495,7 +507,7 @@ int engine_callout_register(struct engine *e, const struct engine_callout *callo
         err = -EEXIST;
     else
         atomic_store(&s->registration, r);
-    atomic_fetch_add(&e->callout_generation, 1);
+    callouts_changed(e);
     rt_mutex_unlock(e->lock);
     if (err) {
         free(r->retired);
@@ -534,7 +546,7 @@ int engine_callout_unregister(struct engine *e, const GUID *key)
         rt_mutex_unlock(e->lock);
         return -ENOENT;
     }
-    atomic_fetch_add(&e->callout_generation, 1);
+    callouts_changed(e);
     atomic_store(&r->leaving, true);
     while (e->cheap && e->readers != NULL && !rt_barrier())
         rt_yield(); /* who runs it must be known */
@@ -566,7 +578,7 @@ int engine_callout_set_foreign(struct engine *e, const GUID *key, bool foreign)
     s = engine_slot(e, key, true);
     if (s != NULL)
         atomic_store(&s->foreign, foreign);
-    atomic_fetch_add(&e->callout_generation, 1);
+    callouts_changed(e);
     rt_mutex_unlock(e->lock);
     return s != NULL ? 0 : -ENOMEM;
 }

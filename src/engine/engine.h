@@ -220,6 +220,9 @@ UINT64 engine_snapshot_version(const struct engine_snapshot *s);
 /* Of the newest policy, without a pin: what was learned of a snapshot of this version is still so. A commit
  * that has returned is seen, one under way may not be yet. */
 UINT64 engine_version(const struct engine *e);
+/* Differs whenever engine_version() or engine_callout_generation() do: one number for who wants to know whether anything has
+ * changed. Never 0. Any IRQL. */
+UINT64 engine_changes(const struct engine *e);
 /* Of the commit that last changed this layer's filters; 0: it never had any. Two commits that leave the same
  * filters are two changes (OBJ-40). */
 UINT64 engine_snapshot_layer_version(const struct engine_snapshot *s, UINT16 layer_id);
@@ -401,6 +404,41 @@ bool engine_inspection_begin(struct engine_reader *r, const struct engine_inspec
 void engine_inspection_call(struct engine_reader *r, const struct engine_request *q,
                             const struct engine_inspection *x, UINT64 context);
 void engine_inspection_end(struct engine_reader *r, const struct engine_inspection *x);
+/*
+ * Inspections that follow each other in one packet's way: what is the same for each is settled before the first. The reader
+ * is pinned all the while; a callout may classify with it, deeper on the same stack.
+ *
+ *   engine_looks_begin() --> engine_look_begin() --true: as engine_inspection_begin()--> engine_look_call() or _end() -+
+ *                              ^                +--false-------------------------------------------------------------+-> engine_looks_end()
+ *                              +------------------------------------------------------------------------------------+
+ */
+struct engine_looks {
+    struct engine_reader *reader;
+    struct rt_context *current; /* of who asks, */
+    UINT8 irql, raised;         /* ... and the callouts' */
+    unsigned at;                /* in the reader's list */
+    const void *classify_context;
+};
+struct engine_look {
+    const struct engine_filter *filter;
+    struct engine_registration *registration;
+    bool conditional;
+};
+/* What a callout is shown. */
+struct engine_shown {
+    const FWPS_INCOMING_VALUES0 *values;
+    const FWPS_INCOMING_METADATA_VALUES0 *metadata;
+    void *layer_data;
+};
+/* False: this engine's readers, or one that has so many callouts under way, are asked one by one. */
+bool engine_looks_begin(struct engine_reader *r, KIRQL irql, const void *classify_context,
+                        struct engine_looks *l);
+void engine_looks_end(const struct engine_looks *l);
+bool engine_look_begin(const struct engine_looks *l, const struct engine_inspector *of,
+                       const FWPS_INCOMING_VALUES0 *values, struct engine_look *x);
+void engine_look_call(const struct engine_looks *l, const struct engine_look *x,
+                      const struct engine_shown *shown, UINT64 context);
+void engine_look_end(const struct engine_looks *l, const struct engine_look *x);
 /* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */
 struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f);
 /* ... and the classifyFn, as a call site (the address behind its first byte), for reports. NULL: none is registered. */

@@ -53,3 +53,64 @@ void engine_inspection_call(struct engine_reader *reader, const struct engine_re
     engine_call(&x->registration->callout, q, x->filter, context, &out);
     engine_leave(reader, x->registration, x->listed);
 }
+
+/* ---- several that follow each other ---------------------------------------------------------------------- */
+
+bool engine_looks_begin(struct engine_reader *reader, KIRQL irql, const void *classify_context,
+                        struct engine_looks *l)
+{
+    if (!reader->cheap || reader->asks == ENGINE_ASKS)
+        return false;
+    l->reader = reader;
+    l->at = reader->asks++; /* what is classified deeper stands behind it */
+    l->current = rt_current();
+    l->irql = rt_carried()->irql;
+    l->raised = irql > l->irql ? irql : l->irql;
+    l->classify_context = classify_context;
+    return true;
+}
+
+void engine_looks_end(const struct engine_looks *l)
+{
+    l->reader->asks--;
+}
+
+bool engine_look_begin(const struct engine_looks *l, const struct engine_inspector *of,
+                       const FWPS_INCOMING_VALUES0 *values, struct engine_look *x)
+{
+    struct engine_registration *r = atomic_load(&of->slot->registration);
+
+    if (r == NULL || (of->tests && !engine_filter_holds(of->filter, values->incomingValue)))
+        return false;
+    x->filter = of->filter;
+    x->registration = r;
+    x->conditional = (r->callout.flags & FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW) != 0;
+    if (__builtin_expect(engine_enter_list(l->reader, of->slot, r, l->at), 1))
+        return true;
+    engine_look_end(l, x);
+    return false;
+}
+
+void engine_look_end(const struct engine_looks *l, const struct engine_look *x)
+{
+    engine_leave_list(l->reader, x->registration, l->at);
+}
+
+/* As engine_call(). Between two of them runs who asks, as before the first. */
+void engine_look_call(const struct engine_looks *l, const struct engine_look *x,
+                      const struct engine_shown *shown, UINT64 context)
+{
+    FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE}; /* ARB-27 */
+    const struct engine_callout *c = &x->registration->callout;
+    struct rt_carried *me = rt_carried();
+
+    if (c->context != NULL)
+        rt_set_current(c->context);
+    me->irql = l->raised;
+    me->in_classify++;
+    engine_call_version(c, shown, l->classify_context, &x->filter->fwps, context, &out);
+    me->in_classify--;
+    me->irql = l->irql;
+    rt_set_current(l->current);
+    engine_look_end(l, x);
+}

@@ -290,6 +290,7 @@ struct engine_retired {
 struct engine {
     _Atomic(const struct engine_snapshot *) current;
     atomic_ullong version; /* current's, a moment later */
+    atomic_ullong changes; /* of version or callout_generation, behind either; from 1 on */
     atomic_ullong epoch;
     bool cheap; /* pins are without a barrier: engine_reclaim() makes it */
     /* Somebody waits for the end of pins of older epochs; 0: nobody. As with pins, either who unpins sees it, or he sees

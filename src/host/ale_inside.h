@@ -101,25 +101,44 @@ static inline struct ale *ale_of(const struct lane *l)
     return l->ale;
 }
 
+/* The scene's hold is in its thread's chain, until ale_classified(). */
+static inline void ale_hold_enter(struct scene *s)
+{
+    struct ale_hold *k = &s->hold;
+    struct rt_carried *me = rt_carried();
+
+    k->scene = s;
+    k->flow_id = s->flow_id;
+    k->outer = me->hold;
+    me->hold = k;
+    k->entered = true;
+    k->listed = false;
+}
+
 /* ale_flow_context(), for who knows that it is the scene's. */
 UINT64 ale_flow_context_listed(struct scene *s, UINT16 layer_id, UINT32 callout_id);
 static inline UINT64 ale_flow_context_of(struct scene *s, UINT16 layer_id, UINT32 callout_id)
 {
     struct ale_hold *k = &s->hold;
 
-    if (!k->entered) {
-        struct rt_carried *me = rt_carried();
-
-        k->scene = s;
-        k->outer = me->hold;
-        me->hold = k;
-        k->entered = true;
-        k->listed = false;
-    }
+    if (!k->entered)
+        ale_hold_enter(s);
     if (__builtin_expect(k->listed || __atomic_load_n(&ale_of(s->lane)->context_count, __ATOMIC_RELAXED) != 0,
                          0))
         return ale_flow_context_listed(s, layer_id, callout_id);
     k->flow_id = s->flow_id;
+    k->layer = layer_id;
+    k->callout = callout_id;
+    return 0;
+}
+
+/* ... whose hold is entered, and not listed: only its own thread lists it. */
+static inline UINT64 ale_flow_context_held(struct scene *s, UINT16 layer_id, UINT32 callout_id)
+{
+    struct ale_hold *k = &s->hold;
+
+    if (__builtin_expect(__atomic_load_n(&ale_of(s->lane)->context_count, __ATOMIC_RELAXED) != 0, 0))
+        return ale_flow_context_listed(s, layer_id, callout_id);
     k->layer = layer_id;
     k->callout = callout_id;
     return 0;

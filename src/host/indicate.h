@@ -32,6 +32,8 @@ enum kept_place {
 /* A value behind those of the layer: what it lacks is stored there. */
 #define KEPT_NOWHERE (ENGINE_MAX_FIELDS * sizeof(FWPS_INCOMING_VALUE0))
 
+enum kept_handle { KEPT_FLOW, KEPT_ENDPOINT, KEPT_PARENT, KEPT_HANDLES };
+
 /* How the fields of one layer are filled; made once, by values_prepare(). */
 struct prepared {
     _Alignas(64) UINT16 place[KEPT_PLACES]; /* the field: offset in bytes of its value; KEPT_NOWHERE: none */
@@ -45,6 +47,8 @@ struct prepared {
     UINT64 all;                             /* all fields' bits */
     UINT32 flags;                           /* FWP_CONDITION_FLAG_* that can be said at this layer */
     bool prepared;
+    /* Metadata: where in struct kept a flow's, its endpoint's and the endpoint's parent's handles are stored. */
+    UINT16 handle[KEPT_HANDLES];
 };
 
 /* What an owner's values are made of: another one may come to stand where he stood. */
@@ -64,11 +68,12 @@ struct kept_owner {
 struct told {
     UINT64 word[TOLD_WORDS]; /* the scene's, from `local` on */
     UINT64 endpoint_id, endpoint_bits;
-    UINT64 flow, other, numbers; /* the numbers; the last one that was given */
+    UINT64 among;                /* host.among: what is said of interfaces and addresses */
+    UINT64 flow, other, numbers; /* the numbers, not 0; the last one that was given */
     /* Flows come and go, but for a few layers that is all: of the last scenes that differed in more. */
     struct told_other {
         UINT64 word[TOLD_WORDS]; /* 0 where the flow's are */
-        UINT64 number;
+        UINT64 among, number;
     } others[TOLD_OTHERS];
     unsigned oldest;
 };
@@ -78,12 +83,10 @@ struct told {
  * special, only what says which flow it is, and where the packet's headers stand, is written anew. inspect.c's.
  */
 struct kept_of {
-    UINT64 flow, other; /* struct told's */
-    UINT64 endpoint_bits;
+    UINT64 flow, other; /* struct told's; other: 0: of none that could come again */
     /* The packet's headers, and what follows of them: where the data begins, the first byte in front of it. */
-    UINT64 where[2]; /* headers_of() */
+    UINT64 where; /* headers_of() */
     uint32_t at, first;
-    bool valid; /* false: of none that could come again */
 };
 
 /*
@@ -91,12 +94,12 @@ struct kept_of {
  * filled anew while the rest is about the same interfaces in the same state.
  */
 struct kept {
-    _Alignas(64) struct kept_of
-        of;            /* with `among` a cache line: all that a packet of another flow is compared with */
-    UINT64 among;      /* host.among */
-    UINT64 of_unknown; /* fields, where `of.valid` */
+    _Alignas(
+        64) struct kept_of of; /* in one cache line: all that a packet of another flow is compared with */
+    UINT64 of_unknown;         /* fields, where `of.other` is not 0 */
     FWPS_INCOMING_VALUES0 values;
-    union wire_addr end[2]; /* of.valid: local; IPv6: also remote, and the values point to them */
+    union wire_addr end[2]; /* IPv6, of.other not 0: local, remote, and the values point to them */
+    UINT64 among;           /* host.among */
     const struct host_interface *local, *arrival, *next_hop; /* the scene's interface is one of the two */
     struct kept_owner owner;                                 /* whose the fields of an owner are */
     UINT64 unknown;          /* of the fields that are kept: the interfaces' and the host's, */
@@ -179,6 +182,28 @@ struct inspecting {
     struct engine_request request;
 };
 
+/*
+ * Layers that a packet of an established flow meets one after the other, by position. inspect_along.c's: what is known of a
+ * row's layers, of one number of the engine's changes.
+ */
+enum layer_row { ROW_UP, ROW_UP_TCP, ROW_DOWN, ROW_DOWN_TCP, LAYER_ROWS };
+#define LAYER_ROW 5
+extern const UINT8 layer_rows[LAYER_ROWS][LAYER_ROW]; /* paths_layers.c's: enum host_layer */
+
+struct look {
+    _Alignas(64) struct kept *kept[KEPT_LEVELS];
+    const struct prepared *prepared;
+    struct engine_inspector inspector;
+    UINT16 layer;
+};
+struct along {
+    UINT64 changes;            /* engine_changes(); 0: nothing is known */
+    UINT32 looks;              /* positions with an inspection and nothing else: all but `kept` is there; */
+    UINT32 known[KEPT_LEVELS]; /* ... and that */
+    UINT32 types;              /* kept_types() of them */
+    struct look look[LAYER_ROW];
+};
+
 struct scratch {
     struct host *host;
     UINT8 role[ENGINE_LAYER_COUNT]; /* enum host_layer; LAYER_ROLES: no layer of the host's */
@@ -188,8 +213,9 @@ struct scratch {
     size_t override_count;
     /* By level; layer; [1]: inbound. Made when a callout is first asked there. */
     struct kept *kept[KEPT_LEVELS][ENGINE_LAYER_COUNT][2];
-    struct kept_address addresses[2]; /* the local end's, the remote one's */
-    struct told told[2];              /* [1]: inbound */
+    struct kept_address addresses[2];     /* the local end's, the remote one's */
+    struct told told[2];                  /* [1]: inbound */
+    struct along along[LAYER_ROWS][2][2]; /* [1]: IPv6; [1]: inbound */
     struct ndis_packet *packets[LEVELS];
     struct inspecting inspecting[KEPT_LEVELS], *inside[KEPT_LEVELS]; /* the latter: where they are */
     unsigned level, inspecting_levels; /* below the latter a classification may be inspect()'s; 0: none may */
@@ -207,11 +233,10 @@ struct scratch {
  */
 void inspect_prepare(struct scratch *room); /* once */
 bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, struct answer *out);
-/* Layers of a packet that follow each other, roles[from] to roles[to - 1], none of them ALE's or the stream layer: those that
- * have filters (lane.busy) are asked, the first of which is roles[from], as long as each has one inspection and nothing else.
- * Nobody has decided anything then. Returns the index behind the last that was done; from: none was. The policy may have
- * changed. */
-unsigned inspect_along(struct scene *s, const UINT8 *roles, unsigned from, unsigned to);
+/* inspect_along.c: the layers of a row at these positions, which have filters (lane.busy_rows), are asked as long as each has
+ * one inspection and nothing else. Nobody has decided anything then. Returns a position behind the last that was done, at
+ * which to go on; the first of them: none was. The policy may have changed. */
+unsigned inspect_along(struct scene *s, enum layer_row row, UINT32 rest);
 /* Values and metadata for a callout at the stream layer, which shows bytes of its own. NULL: out of memory. */
 struct kept *inspect_stream_values(struct scene *s, UINT16 layer);
 
@@ -248,19 +273,10 @@ int values_prepare(struct scratch *room, const struct host_config *config);
  * values_fill(). NULL: out of memory. */
 struct kept *values_keep(const struct scene *s, const struct engine_layer *layer, struct scratch *room,
                          UINT64 *unknown);
-/* Once more, where all but the flow is as it was, and `of.valid`; moved: also the local address; the flags, where the
- * endpoint is of another kind. IPv6 addresses are those in k->end, which are the caller's to write. */
-void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room,
-                  bool moved);
-void values_renew_flags(const struct scene *s, const struct prepared *p, struct kept *k);
-/* IPv6: its values point to the addresses in k->end from now on. */
-void values_keep_addresses(const struct prepared *p, struct kept *k);
 /* metadata_fill(), into k->metadata. `at` as packet_offset() says; has: prepared.metadata. */
 void metadata_keep(const struct scene *s, enum host_layer role, bool discard, uint32_t at, struct kept *k,
                    UINT32 has);
-
-/* ... as values_renew(); where the headers of a whole packet stand elsewhere. */
-void metadata_renew(const struct scene *s, struct kept *k, UINT32 has);
+/* Once more, where the headers of a whole packet stand elsewhere. */
 void metadata_place(const struct scene *s, enum host_layer role, uint32_t at, struct kept *k, UINT32 has);
 
 /* recall.c: what it keeps in there. */

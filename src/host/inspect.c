@@ -6,7 +6,8 @@
  *                                                                     |
  *        values of the lane's own -> engine -> the filter matches: metadata, the packet -> classifyFn -> answer
  *
- * An inspection's answer is known before (engine/inspection.c); other callouts go through the engine's arbitration.
+ * An inspection's answer is known before (engine/inspection.c); other callouts go through the engine's arbitration. Those of
+ * layers that follow each other are asked in one go: inspect_along.c.
  *
  * Most packets that are asked about are of an established flow, and differ from the one before at the layer in their flow
  * at most. What a scene tells of itself has a number, of the flow and of all else (struct told), which the values and metadata
@@ -14,100 +15,43 @@
  * headers stand if they stand elsewhere, and all else is left.
  * Whoever else writes them says that they are nobody's (values_keep(), metadata_keep()).
  *
- * A packet meets several layers one after the other. Where each of them has an inspection and nothing else they are asked in
- * one go (inspect_along()): the policy is pinned, the lane left and the scene compared once, and nothing is decided that
- * somebody would have to be told of. A callout may change the policy, or bring about a classification of another packet: then
- * the go is over, or the scene is compared anew.
- *
  * Special is what indicate.c knows besides: layers that show no packet of the walk (ST, a group's chain, redirection),
  * a classification deeper than the lane has values for, a judge whose word is needed, who hears of everything or
  * remembers it. The answer, what the callout is shown and what observers hear are those of the general way:
  * tests/unit/host_inspect.c holds the two against each other (host_knobs.long_way takes the general one always).
  */
-#include <stddef.h>
 #include <string.h>
 
 #include "host/ale_inside.h"
-#include "host/indicate.h"
+#include "host/inspect_inside.h"
+#include "host/kept.h"
 #include "host/walk.h"
 
 /* ---- the same again, or of another flow ------------------------------------------------------------------ */
 
-/* What an endpoint's values and metadata are made of beside its id: settled when it is made. What stands behind them changes
- * under the lane's lock, which is not held here. */
-static inline UINT32 endpoint_bits(const struct host_endpoint *e)
-{
-    UINT32 bits;
-
-    _Static_assert(offsetof(struct host_endpoint, wildcard) - offsetof(struct host_endpoint, dual_stack) == 3,
-                   "four of them, one after the other");
-    memcpy(&bits, &e->dual_stack, sizeof(bits));
-    return bits;
-}
-
-_Static_assert(offsetof(struct scene, any_remote) - offsetof(struct scene, local) == TOLD_WORDS * 8 - 4,
-               "what is told stands together");
-
-/* Where a packet's headers stand, and their sizes, in two words. */
-static inline void headers_of(const struct wire_packet *p, UINT64 where[2])
-{
-    where[0] = p->ip_at | (UINT64)p->transport_at << 32;
-    where[1] = p->ip_header_size | (UINT64)p->transport_header_size << 16;
-}
-
-/* A whole packet, so that headers of the same sizes at the same places show the same data. */
-static inline bool is_whole(const struct wire_packet *p)
-{
-    return p->reached == WIRE_TRANSPORT && !p->cut && !p->fragment;
-}
-
-/* Of what is told, in its words: tuple, flow and endpoint; interfaces and what is special; direction. */
-#define TOLD_FLOW_ID 5
-#define TOLD_FLOW    7
-#define TOLD_OTHER   11
-_Static_assert(offsetof(struct scene, flow_id) - offsetof(struct scene, local) == TOLD_FLOW_ID * 8 &&
-                   offsetof(struct scene, interface) - offsetof(struct scene, local) == TOLD_FLOW * 8 &&
-                   offsetof(struct scene, metadata_flags) - offsetof(struct scene, local) == TOLD_OTHER * 8 &&
-                   offsetof(struct scene, path_mtu) - offsetof(struct scene, local) == TOLD_OTHER * 8 + 8,
-               "in this order");
-
-/* Of the same flow: nearly always its packet's next layer, and all that was stored in parts is long there. */
-static inline bool is_told(const struct told *t, const struct scene *s)
-{
-    const UINT64 *now = (const UINT64 *)&s->local;
-    const struct host_endpoint *e = s->endpoint;
-    UINT64 differ = 0;
-
-    if (t->word[TOLD_FLOW_ID] != s->flow_id)
-        return false;
-    for (unsigned i = 0; i < TOLD_WORDS; i++)
-        differ |= t->word[i] ^ now[i];
-    if (e != NULL)
-        differ |= (t->endpoint_id ^ e->id) | (t->endpoint_bits ^ endpoint_bits(e));
-    return differ == 0;
-}
-
 /* The number of what is not the flow's. */
 static UINT64 number_of_other(struct told *t)
 {
-    struct told_other now = {.number = 0}, *o;
+    struct told_other now = {.among = t->among}, *o;
 
     for (unsigned i = TOLD_FLOW; i < TOLD_WORDS; i++)
         now.word[i] = i == TOLD_OTHER ? 0 : t->word[i];
     for (unsigned i = 0; i < TOLD_OTHERS; i++)
-        if (t->others[i].number != 0 && memcmp(&t->others[i].word[TOLD_FLOW], &now.word[TOLD_FLOW],
-                                               (TOLD_WORDS - TOLD_FLOW) * sizeof(now.word[0])) == 0)
+        if (t->others[i].number != 0 && t->others[i].among == now.among &&
+            memcmp(&t->others[i].word[TOLD_FLOW], &now.word[TOLD_FLOW],
+                   (TOLD_WORDS - TOLD_FLOW) * sizeof(now.word[0])) == 0)
             return t->others[i].number;
     o = &t->others[t->oldest++ % TOLD_OTHERS];
     *o = now;
     return o->number = ++t->numbers;
 }
 
-static __attribute__((noinline)) void number(struct told *t, const struct scene *s)
+__attribute__((noinline)) void inspect_number(struct told *t, const struct scene *s)
 {
     const struct host_endpoint *e = s->endpoint;
     const UINT64 *now = (const UINT64 *)&s->local;
-    UINT64 other = t->other == 0;
+    const UINT64 among = __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE);
+    UINT64 other = (t->other == 0) | (t->among ^ among);
 
     for (unsigned i = 0; i < TOLD_WORDS; i++) {
         UINT64 word = now[i];
@@ -117,6 +61,7 @@ static __attribute__((noinline)) void number(struct told *t, const struct scene 
             other |= t->word[i] ^ word;
         t->word[i] = word;
     }
+    t->among = among;
     t->endpoint_id = e != NULL ? e->id : 0;
     t->endpoint_bits = e != NULL ? endpoint_bits(e) : 0;
     t->flow = ++t->numbers;
@@ -124,60 +69,18 @@ static __attribute__((noinline)) void number(struct told *t, const struct scene 
         t->other = number_of_other(t);
 }
 
-/* The scene's numbers: once a packet, mostly, new ones. */
-static inline const struct told *tell_of(struct scratch *room, const struct scene *s)
-{
-    struct told *t = &room->told[scene_inbound(s)];
-
-    if (!is_told(t, s))
-        number(t, s);
-    return t;
-}
-
-/* Nothing of it is special but, perhaps, which flow it is of. */
-static inline bool is_usual(const struct scene *s)
-{
-    return s->flow_id != 0 && !s->icmp && !s->loopback && s->packet != NULL;
-}
-
-/* Are the values, and the metadata but for the headers' sizes, those of a usual scene that differs in its flow at most? */
-static inline bool is_of(const struct kept *k, UINT64 other, UINT64 among)
-{
-    return k->of.valid && k->of.other == other && k->among == among;
-}
-
 static inline bool is_alike(const struct kept *k, const struct told *t, const struct scene *s)
 {
-    return is_usual(s) && is_of(k, t->other, __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE));
+    return is_usual(s) && k->of.other == t->other;
 }
 
-/* Whose the values are. */
-static inline void note_told(const struct told *t, struct kept *k)
+static __attribute__((noinline)) void renew(const struct prepared *prepared, const struct scene *s,
+                                            const struct told *t, struct kept *k, struct scratch *room)
 {
-    k->of.flow = t->flow;
-    k->of.other = t->other;
-    k->of.endpoint_bits = t->endpoint_bits;
-}
+    struct kept_flow f;
 
-static inline void note_ends(const struct scene *s, struct kept *k)
-{
-    k->end[0] = s->local;
-    if (s->version == 6)
-        k->end[1] = s->remote;
-}
-
-static __attribute__((noinline, flatten)) void renew(const struct prepared *prepared, const struct scene *s,
-                                                     const struct told *t, struct kept *k,
-                                                     struct scratch *room)
-{
-    const bool moved = k->end[0].word[0] != s->local.word[0] || k->end[0].word[1] != s->local.word[1];
-
-    if (k->of.endpoint_bits != t->endpoint_bits)
-        values_renew_flags(s, prepared, k);
-    metadata_renew(s, k, prepared->metadata);
-    note_told(t, k);
-    note_ends(s, k);
-    values_renew(s, prepared, k, room, moved);
+    kept_flow_make(s, t->flow, kept_types(prepared), room, &f);
+    kept_renew(k, prepared, s, &f);
 }
 
 /* At these a packet's data begins where its headers say, whatever its protocol. */
@@ -193,7 +96,7 @@ static inline bool is_plain_layer(enum host_layer role)
 
 static inline void note_headers(const struct wire_packet *p, uint32_t at, uint32_t first, struct kept_of *o)
 {
-    headers_of(p, o->where);
+    o->where = headers_of(p);
     o->at = at;
     o->first = first;
 }
@@ -201,17 +104,20 @@ static inline void note_headers(const struct wire_packet *p, uint32_t at, uint32
 /* They are of this scene, and may be those of the next one: of layers that show nothing but tuple, flow and interfaces. */
 static void note_of(const struct scene *s, const struct prepared *prepared, UINT64 unknown, struct kept *k)
 {
+    const struct told *t;
+
     if (s->flow_id == 0 || s->reauthorize != 0 || s->shown != NULL || s->icmp || s->loopback ||
         s->any_remote || s->interface == NULL || (prepared->of_profile != 0 && k->again) || !k->plain ||
         prepared->each != 0 || prepared->of_owner != 0 || prepared->placed_late ||
         (prepared->metadata & OF_SOME) != 0)
         return;
+    t = tell_of(s->lane->scratch, s);
+    if (k->among != t->among) /* they were filled before that */
+        return;
     k->of_unknown = unknown;
-    k->of.valid = true;
-    note_told(tell_of(s->lane->scratch, s), k);
-    note_ends(s, k);
-    if (s->version == 6)
-        values_keep_addresses(prepared, k);
+    k->of.flow = t->flow;
+    k->of.other = t->other;
+    kept_flow_follows(s, prepared, k);
 }
 
 /* ---- one question ---------------------------------------------------------------------------------------- */
@@ -227,14 +133,14 @@ static __attribute__((noinline)) void describe(struct inspecting *i, uint32_t *a
     note_of(i->s, i->prepared, i->unknown, i->kept);
 }
 
-/* A whole packet as the one before, but that its headers stand elsewhere. */
-static __attribute__((noinline)) void place(struct inspecting *i)
+void inspect_place(const struct scene *s, enum host_layer role, const struct prepared *prepared,
+                   struct kept *k)
 {
     uint32_t first, end;
-    const uint32_t at = packet_span(i->s, i->role, false, &first, &end);
+    const uint32_t at = packet_span(s, role, false, &first, &end);
 
-    metadata_place(i->s, i->role, at, i->kept, i->prepared->metadata);
-    note_headers(i->s->packet, at, first, &i->kept->of);
+    metadata_place(s, role, at, k, prepared->metadata);
+    note_headers(s->packet, at, first, &k->of);
 }
 
 /* engine_request.complete: the callout, or the engine's observer, is about to look. */
@@ -244,14 +150,12 @@ static inline void complete(void *ctx)
     const struct kept_of *o = &i->kept->of;
     const struct wire_packet *p = i->s->packet;
     uint32_t at, first, end;
-    UINT64 where[2];
 
     if (i->request.metadata != NULL)
         return;
     if (i->again && is_whole(p)) {
-        headers_of(p, where);
-        if (o->where[0] != where[0] || o->where[1] != where[1])
-            place(i);
+        if (o->where != headers_of(p))
+            inspect_place(i->s, i->role, i->prepared, i->kept);
         at = o->at;
         first = o->first;
         end = packet_end(p);
@@ -261,12 +165,6 @@ static inline void complete(void *ctx)
     i->request.metadata = &i->kept->metadata;
     if (at != UINT32_MAX)
         i->request.layer_data = i->list = walk_show(i->s, first, at, end);
-}
-
-static inline bool is_common(const struct scene *s, enum host_layer role, const struct scratch *room)
-{
-    return (s->walk != NULL || s->packet == NULL) && s->layer_data == NULL && s->turns == NULL &&
-           role != LAYER_ST && room->level < room->inspecting_levels && !room->hears;
 }
 
 /* Observers, of decisions all of them, are told without what `complete` brings, unless somebody has looked already. */
@@ -311,9 +209,7 @@ static inline void prepare(struct inspecting *i, struct scene *s, enum host_laye
 
     i->s = s;
     i->flow.ctx = s;
-    q->classify_context = s->options != NULL            ? (const void *)s->options
-                          : s->classify_context != NULL ? s->classify_context
-                                                        : (const void *)s;
+    q->classify_context = classify_context_of(s);
     q->pended = s->pended;
     q->cache = decides ? indicate_cache(s, role, false) : NULL;
     q->irql = role >= LAYER_RES && role <= LAYER_BR ? indicate_irql(s, role, false) : DISPATCH_LEVEL;
@@ -369,31 +265,36 @@ struct kept *inspect_stream_values(struct scene *s, UINT16 layer)
     return k;
 }
 
-/* The callout has no say: the answer is there already. False: its filter does not hold, or it is not to be called. */
-static inline bool look_begin(struct inspecting *i, const struct plan *plan, struct engine_inspection *x,
-                              UINT64 *context)
-{
-    struct engine_reader *reader = i->s->lane->reader;
-
-    if (!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, x))
-        return false;
-    *context = ale_flow_context_of(i->s, plan->layer, plan->inspector.callout);
-    if (__builtin_expect(x->conditional && *context == 0, 0)) {
-        engine_inspection_end(reader, x);
-        return false;
-    }
-    return true;
-}
-
+/* The callout has no say: the answer is there already. */
 static inline void look(struct inspecting *i, const struct plan *plan)
 {
+    struct engine_reader *reader = i->s->lane->reader;
     struct engine_inspection x;
     UINT64 context;
 
-    if (!look_begin(i, plan, &x, &context))
+    if (!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, &x))
+        return; /* its filter does not hold, or it is registered no longer */
+    context = ale_flow_context_of(i->s, plan->layer, plan->inspector.callout);
+    if (__builtin_expect(x.conditional && context == 0, 0)) {
+        engine_inspection_end(reader, &x);
         return;
+    }
     complete(i);
-    engine_inspection_call(i->s->lane->reader, &i->request, &x, context);
+    engine_inspection_call(reader, &i->request, &x, context);
+}
+
+bool inspect_one(struct scene *s, enum host_layer role, const struct plan *plan)
+{
+    struct scratch *room = s->lane->scratch;
+    struct inspecting *i = room->inside[room->level - 1];
+
+    i->prepared = plan->prepared;
+    if (!get_values(i, s, plan->layer, tell_of(room, s), room))
+        return false;
+    prepare(i, s, role, false);
+    prepare_one(i, role);
+    look(i, plan);
+    return true;
 }
 
 static __attribute__((noinline)) void decide(struct inspecting *i, const struct engine_snapshot *snapshot,
@@ -448,148 +349,4 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
         indicate_answered(s, out);
     engine_unpin(s->lane->reader);
     return true;
-}
-
-/* ---- several in one go ----------------------------------------------------------------------------------- */
-
-/* What the questions of one go have in common, until somebody changes something. */
-struct going {
-    const struct told *told;
-    UINT64 flow;              /* told's number then */
-    UINT64 among, generation; /* the host's, the callouts' */
-    UINT64 where[2];          /* headers_of() */
-    uint32_t end;             /* packet_end() */
-    bool usual;               /* the scene, and its packet is whole */
-    struct kept *(*kept)[2];  /* the level's, by layer */
-    const struct engine_snapshot *snapshot;
-};
-
-static inline void going_compare(struct going *g, const struct scene *s)
-{
-    g->told = tell_of(s->lane->scratch, s);
-    g->flow = g->told->flow;
-    g->usual = is_usual(s) && is_whole(s->packet);
-    if (g->usual) {
-        headers_of(s->packet, g->where);
-        g->end = packet_end(s->packet);
-    }
-}
-
-/* Does the layer ask an inspection and nobody else? Of the policy and the callouts that lane.busy is of. */
-static __attribute__((noinline)) bool looks_at(struct scene *s, enum host_layer role, const struct plan *plan,
-                                               const struct engine_snapshot *snapshot)
-{
-    struct lane *l = s->lane;
-    const struct host_config *c = &s->host->config;
-
-    if (!plan->inspects || !plan_stands(plan, c->engine, snapshot, plan->layer) ||
-        (plan->tested != 0 && c->judge.judge != NULL))
-        return false;
-    l->looks[s->version == 6] |= 1u << role;
-    return true;
-}
-
-/* The values of a usual scene, as they were for the one before but for what is the flow's. NULL: the general way. */
-static inline struct kept *values_again(struct inspecting *i, const struct going *g, const struct plan *plan,
-                                        struct scene *s)
-{
-    struct kept *k = g->kept[plan->layer][scene_inbound(s)];
-
-    if (__builtin_expect(!g->usual || k == NULL || !is_of(k, g->told->other, g->among), 0))
-        return NULL;
-    i->kept = k;
-    if (k->of.flow != g->flow)
-        renew(plan->prepared, s, g->told, k, s->lane->scratch);
-    return k;
-}
-
-/* One question. False: it is a case for indicate(), and nothing was done. */
-static inline bool look_along(struct inspecting *i, const struct going *g, const struct plan *plan,
-                              struct scene *s)
-{
-    struct engine_request *q = &i->request;
-    struct engine_inspection x;
-    UINT64 context;
-    struct kept *k;
-
-    i->prepared = plan->prepared;
-    k = values_again(i, g, plan, s);
-    if (__builtin_expect(k == NULL, 0)) {
-        if (!get_values(i, s, plan->layer, g->told, s->lane->scratch))
-            return false;
-        prepare_one(i, i->role);
-        look(i, plan);
-        return true;
-    }
-    if (!look_begin(i, plan, &x, &context))
-        return true;
-    if (k->of.where[0] != g->where[0] || k->of.where[1] != g->where[1])
-        place(i);
-    q->values = &k->values;
-    q->metadata = &k->metadata;
-    q->layer_data = i->list = walk_show(s, k->of.first, k->of.at, g->end);
-    engine_inspection_call(s->lane->reader, q, &x, context);
-    return true;
-}
-
-/* A callout may have done anything. */
-static inline bool is_over(const struct going *g, const struct scene *s)
-{
-    const struct engine *e = s->host->config.engine;
-
-    return engine_version(e) != engine_snapshot_version(g->snapshot) ||
-           engine_callout_generation(e) != g->generation ||
-           __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) != g->among;
-}
-
-unsigned inspect_along(struct scene *s, const UINT8 *roles, unsigned from, unsigned to)
-{
-    struct lane *l = s->lane;
-    struct scratch *room = l->scratch;
-    const unsigned six = s->version == 6;
-    struct going g = {.among = l->busy_among, .generation = l->busy_generation};
-    unsigned n = from, asked = 0;
-    struct inspecting *i;
-    bool stayed;
-
-    if (!is_common(s, (enum host_layer)roles[from], room) || engine_observes_permits(s->host->config.engine))
-        return from;
-    g.snapshot = engine_pin(l->reader);
-    if (__builtin_expect(is_over(&g, s), 0)) { /* newer than lane.busy */
-        engine_unpin(l->reader);
-        return from;
-    }
-    i = room->inside[room->level++];
-    g.kept = i->all;
-    stayed = lane_rest(l);
-    prepare(i, s, (enum host_layer)roles[from], false);
-    going_compare(&g, s);
-    for (; n < to; n++) {
-        const enum host_layer role = (enum host_layer)roles[n];
-        const struct plan *plan;
-
-        if ((l->busy[six] >> role & 1) == 0)
-            continue;
-        plan = &room->plan[layer_id(role, s->version)];
-        if (__builtin_expect((l->looks[six] >> role & 1) == 0, 0) && !looks_at(s, role, plan, g.snapshot))
-            break;
-        if (__builtin_expect(g.told->flow != g.flow, 0)) /* another packet has been asked about meanwhile */
-            going_compare(&g, s);
-        i->role = role;
-        if (!look_along(i, &g, plan, s))
-            break;
-        asked++;
-        if (__builtin_expect(s->hold.listed, 0)) /* flows' contexts wait for each classify to be back */
-            ale_classified(s);
-        if (__builtin_expect(is_over(&g, s), 0)) {
-            n++;
-            break;
-        }
-    }
-    ale_classified(s);
-    indicate_count(s, asked);
-    room->level--;
-    lane_back(l, stayed);
-    engine_unpin(l->reader);
-    return n;
 }

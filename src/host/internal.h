@@ -587,13 +587,13 @@ struct lane {
     unsigned turn_depth, turn_waiting; /* taken so often; so many wait */
     struct rt_cond *turn_over;
     UINT64 classified; /* the worker's: those of visitors are in host.counts */
-    UINT64 busy_under; /* paths.c's: the version of the policy that `busy` is about, */
-    UINT32 busy[2];    /* bits by role of the layers that have filters; [1]: IPv6 */
-    UINT32 looks[2];   /* ... at which inspections look and nobody else, as far as that was found out */
-    UINT64 busy_among; /* as host.among and the callouts' generation were then; and paths_short.c's: */
-    UINT64 busy_generation;
-    UINT32 settled[2];                       /* bits by role of layers that have settled answers */
-    UINT32 depends[2];                       /* ... that depend */
+    UINT64 busy_changes,
+        busy_version;      /* paths_layers.c's: engine_changes() and the policy that `busy` is about, */
+    UINT32 busy[2];        /* bits by role of the layers that have filters; [1]: IPv6 */
+    UINT8 busy_rows[2][4]; /* ... by position in layer_rows */
+    UINT64 busy_among;     /* as host.among was then; and paths_short.c's: */
+    UINT32 settled[2];     /* bits by role of layers that have settled answers */
+    UINT32 depends[2];     /* ... that depend */
     struct short_way short_ways[SHORT_WAYS]; /* by all of these */
     bool short_on;                           /* the short way may be taken at all */
     uint8_t short_epoch;

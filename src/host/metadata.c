@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/indicate.h"
+#include "host/kept.h"
 #include "host/redirect_inside.h"
 
 #define FIELD(name) FWPS_METADATA_FIELD_##name
@@ -93,15 +94,21 @@ static bool compartment(const struct subject *m)
 }
 
 /* IPv6 addresses of link scope are good on one link only; others have scope 0. */
+static UINT32 scope_of(const struct scene *s)
+{
+    const bool scoped = s->version == 6 && (wire_addr_is_link_local(6, &s->remote) ||
+                                            (s->remote.v6[0] == 0xff && (s->remote.v6[1] & 0x0f) <= 2));
+
+    return scoped && s->interface != NULL ? s->interface->desc.index : 0;
+}
+
 static bool remote_scope(const struct subject *m)
 {
     const struct scene *s = m->s;
-    bool scoped = s->version == 6 && (wire_addr_is_link_local(6, &s->remote) ||
-                                      (s->remote.v6[0] == 0xff && (s->remote.v6[1] & 0x0f) <= 2));
 
     if (s->any_remote || ((m->role == LAYER_DD || m->role == LAYER_SPK) && scene_inbound(s)))
         return false;
-    m->out->remoteScopeId.Value = scoped && s->interface != NULL ? s->interface->desc.index : 0;
+    m->out->remoteScopeId.Value = scope_of(s);
     return true;
 }
 
@@ -445,18 +452,17 @@ static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at,
     out->currentMetadataValues = there;
 }
 
-#define OF_FLOW                                                                                              \
-    (FIELD(FLOW_HANDLE) | FIELD(TRANSPORT_ENDPOINT_HANDLE) | FIELD(PARENT_ENDPOINT_HANDLE) |                 \
-     FIELD(ALE_CLASSIFY_REQUIRED))
-
-void metadata_renew(const struct scene *s, struct kept *k, UINT32 has)
+void kept_flow_metadata(const struct scene *s, struct kept_flow *f)
 {
-    FWPS_INCOMING_METADATA_VALUES0 *out = &k->metadata;
-    const struct subject m = {.s = s, .out = out};
+    const struct host_endpoint *e = s->endpoint, *parent = e != NULL ? e->parent : NULL;
 
-    out->currentMetadataValues = (out->currentMetadataValues & ~OF_FLOW) | keep_flow(s, has, out);
-    if (s->version == 6 && (out->currentMetadataValues & FIELD(REMOTE_SCOPE_ID)) != 0)
-        (void)remote_scope(&m);
+    f->handle[KEPT_FLOW] = s->flow_id;
+    f->handle[KEPT_ENDPOINT] = e != NULL ? e->id : 0;
+    f->handle[KEPT_PARENT] = parent != NULL ? parent->id : 0;
+    f->metadata = FIELD(FLOW_HANDLE) | (e != NULL ? FIELD(TRANSPORT_ENDPOINT_HANDLE) : 0) |
+                  (parent != NULL ? FIELD(PARENT_ENDPOINT_HANDLE) : 0) |
+                  (s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED));
+    f->scope = scope_of(s);
 }
 
 void metadata_place(const struct scene *s, enum host_layer role, uint32_t at, struct kept *k, UINT32 has)
@@ -470,7 +476,7 @@ void metadata_keep(const struct scene *s, enum host_layer role, bool discard, ui
     const bool plain = !discard && s->reauthorize == 0 && s->shown == NULL && role < LAYER_MAC_IN &&
                        (s->packet == NULL || !s->packet->fragment);
 
-    k->of.valid = false;
+    k->of.other = 0;
     if (__builtin_expect(!plain, 0)) {
         metadata_fill(s, role, discard, at, &k->metadata);
         k->plain = false;

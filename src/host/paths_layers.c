@@ -9,7 +9,7 @@
  *   path_receive(), path_send() -> ask_along() -> inspect_along(): those that look and have no say, in one go
  *                                      +--------> path_ask(): the first of another kind
  *
- * lane.busy, looks, settled and depends are of one policy, its callouts and the host's places. Behind whatever asked a callout
+ * lane.busy, settled and depends are of one policy, its callouts and the host's places. Behind whatever asked a callout
  * it is looked whether they still are: what was committed meanwhile counts for the next layer (OBJ-11). They belong to who has
  * the turn.
  */
@@ -17,6 +17,16 @@
 
 #include "host/indicate.h"
 #include "host/paths.h"
+
+/* A packet's layers between which nothing happens; and where on the way a step begins or ends. */
+const UINT8 layer_rows[LAYER_ROWS][LAYER_ROW] = {
+    [ROW_UP] = {LAYER_MAC_IN_NATIVE, LAYER_MAC_IN, LAYER_II, LAYER_IT, LAYER_DD},
+    [ROW_UP_TCP] = {LAYER_MAC_IN_NATIVE, LAYER_MAC_IN, LAYER_II, LAYER_IT, LAYER_SPK},
+    [ROW_DOWN] = {LAYER_DD, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE},
+    [ROW_DOWN_TCP] = {LAYER_SPK, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE},
+};
+enum { UP_NATIVE, UP_MAC, UP_IP, UP_TRANSPORT, UP_END = LAYER_ROW };
+enum { DOWN_TOP, DOWN_TRANSPORT, DOWN_IP, DOWN_MAC, DOWN_END = LAYER_ROW };
 
 void path_blocked(const struct answer *a, struct host_outcome *out)
 {
@@ -32,7 +42,7 @@ void path_blocked(const struct answer *a, struct host_outcome *out)
  * Which layers are to be asked, for they have filters, read once a frame, and again behind each layer that has some, ALE's
  * and the streams' too: a callout may have changed the policy (OBJ-11).
  */
-static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among, UINT64 generation)
+static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among, UINT64 changes)
 {
     const struct host_observer *o = &l->host->config.observer;
     const bool all = o->classified != NULL && !o->decisions_only; /* who hears of empty layers, too */
@@ -40,15 +50,15 @@ static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among,
     const struct engine_snapshot *snapshot;
 
     l->busy_among = among;
-    l->busy_generation = generation;
-    l->looks[0] = l->looks[1] = 0;
+    l->busy_changes = changes;
     memset(l->settled, 0, sizeof(l->settled));
     memset(l->depends, 0, sizeof(l->depends));
     lane_enter(l);
     short_forget(l);
     lane_leave(l);
     snapshot = engine_pin(l->reader);
-    l->busy_under = engine_snapshot_version(snapshot) + 1;
+    l->busy_version =
+        engine_snapshot_version(snapshot); /* perhaps newer than `changes`: then it is looked again */
     l->busy[0] = l->busy[1] = 0;
     for (unsigned role = 0; role < LAYER_ROLES; role++)
         for (unsigned six = 0; six < 2; six++)
@@ -56,19 +66,21 @@ static __attribute__((noinline)) void busy_changed(struct lane *l, UINT64 among,
                                                &filters) != 0)
                 l->busy[six] |= 1u << role;
     engine_unpin(l->reader);
+    memset(l->busy_rows, 0, sizeof(l->busy_rows));
+    for (unsigned row = 0; row < LAYER_ROWS; row++)
+        for (unsigned six = 0; six < 2; six++)
+            for (unsigned at = 0; at < LAYER_ROW; at++)
+                l->busy_rows[six][row] |= (UINT8)((l->busy[six] >> layer_rows[row][at] & 1) << at);
     short_ways_make(l);
 }
 
 static inline void busy_notice(struct lane *l)
 {
-    const struct engine *e = l->host->config.engine;
     const UINT64 among = __atomic_load_n(&l->host->among, __ATOMIC_ACQUIRE),
-                 generation = engine_callout_generation(e);
+                 changes = engine_changes(l->host->config.engine);
 
-    if (__builtin_expect(l->busy_under != engine_version(e) + 1 || l->busy_among != among ||
-                             l->busy_generation != generation,
-                         0))
-        busy_changed(l, among, generation);
+    if (__builtin_expect(l->busy_changes != changes || l->busy_among != among, 0))
+        busy_changed(l, among, changes);
 }
 
 void path_busy(struct lane *l)
@@ -98,14 +110,27 @@ static void asked(struct scene *s, uint8_t epoch)
         s->steady = 0;
 }
 
+/* A layer by itself, if it is known to be one that only looks. */
+static bool looked(struct scene *s, enum host_layer role)
+{
+    const bool in = scene_inbound(s);
+    const enum layer_row row =
+        role == LAYER_SPK ? (in ? ROW_UP_TCP : ROW_DOWN_TCP) : (in ? ROW_UP : ROW_DOWN);
+    const UINT32 looks = s->lane->scratch->along[row][s->version == 6][in].looks;
+
+    for (unsigned at = 0; looks >> at != 0; at++)
+        if (layer_rows[row][at] == role)
+            return (looks >> at & 1) != 0 && inspect_along(s, row, 1u << at) != at;
+    return false;
+}
+
 bool path_ask(struct scene *s, enum host_layer role, struct host_outcome *out)
 {
     struct lane *l = s->lane;
     const uint8_t epoch = l->short_epoch;
-    const UINT8 one = (UINT8)role;
     struct answer a;
 
-    if ((l->looks[s->version == 6] >> role & 1) != 0 && inspect_along(s, &one, 0, 1) != 0) {
+    if (looked(s, role)) {
         asked(s, epoch);
         return true;
     }
@@ -124,36 +149,27 @@ bool path_ask(struct scene *s, enum host_layer role, struct host_outcome *out)
     return true;
 }
 
-/* A packet's layers between which nothing happens, [1]: of TCP; and where on the way a step begins or ends. */
-static const UINT8 up[2][5] = {{LAYER_MAC_IN_NATIVE, LAYER_MAC_IN, LAYER_II, LAYER_IT, LAYER_DD},
-                               {LAYER_MAC_IN_NATIVE, LAYER_MAC_IN, LAYER_II, LAYER_IT, LAYER_SPK}};
-static const UINT8 down[2][5] = {{LAYER_DD, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE},
-                                 {LAYER_SPK, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE}};
-enum { UP_NATIVE, UP_MAC, UP_IP, UP_TRANSPORT, UP_END = 5 };
-enum { DOWN_TOP, DOWN_TRANSPORT, DOWN_IP, DOWN_MAC, DOWN_END = 5 };
-
-/* The layers roles[n] to roles[end - 1], in one go where each but looks. False: blocked. */
-static bool ask_along(struct scene *s, const UINT8 *roles, unsigned n, unsigned end, struct host_outcome *out)
+/* The layers of a row from `from` on, before `end`, in one go where each but looks. False: blocked. */
+static bool ask_along(struct scene *s, enum layer_row row, unsigned from, unsigned end,
+                      struct host_outcome *out)
 {
     struct lane *l = s->lane;
-    const UINT32 *busy = &l->busy[s->version == 6];
+    const UINT8 *busy = &l->busy_rows[s->version == 6][row];
+    UINT32 rest;
 
-    while (n < end) {
-        const unsigned from = n;
-        uint8_t epoch;
+    while ((rest = *busy & ((1u << end) - (1u << from))) != 0) {
+        const unsigned first = (unsigned)__builtin_ctz(rest);
+        const uint8_t epoch = l->short_epoch;
 
-        if ((*busy >> roles[n] & 1) == 0) {
-            n++;
-            continue;
-        }
-        epoch = l->short_epoch;
-        n = inspect_along(s, roles, from, end);
-        if (n == from) {
-            if (!path_ask(s, (enum host_layer)roles[n++], out))
+        from = inspect_along(s, row, rest);
+        if (from == first) {
+            if (!path_ask(s, (enum host_layer)layer_rows[row][from++], out))
                 return false;
             continue;
         }
         asked(s, epoch);
+        if (from >= end)
+            break;
     }
     return true;
 }
@@ -168,12 +184,12 @@ static bool receive(struct scene *s, bool tcp, unsigned end, struct host_outcome
 {
     const unsigned from = !has_mac(s) ? UP_IP : s->behind_native ? UP_MAC : UP_NATIVE;
 
-    return ask_along(s, up[tcp], from, end, out);
+    return ask_along(s, tcp ? ROW_UP_TCP : ROW_UP, from, end, out);
 }
 
 static bool send(struct scene *s, bool tcp, unsigned from, struct host_outcome *out)
 {
-    return ask_along(s, down[tcp], from, has_mac(s) ? DOWN_END : DOWN_MAC, out);
+    return ask_along(s, tcp ? ROW_DOWN_TCP : ROW_DOWN, from, has_mac(s) ? DOWN_END : DOWN_MAC, out);
 }
 
 bool path_receive_link(struct scene *s, struct host_outcome *out)

@@ -120,15 +120,14 @@ static inline void filling_begin(struct filling *f, const struct scene *s, const
 UINT64 filling_fields(const struct filling *f, const struct scratch *room, UINT16 layer, UINT64 want,
                       FWPS_INCOMING_VALUE0 *values);
 
-/* FWP_CONDITION_FLAG_* of the scene at its layer. */
-static inline UINT32 filling_flags(const struct filling *f)
+/* FWP_CONDITION_FLAG_* of the scene, at whatever layer. */
+static inline UINT32 scene_flags(const struct scene *s, const struct host_owner *owner)
 {
-    const struct scene *s = f->s;
     const struct host_endpoint *e = s->endpoint;
     UINT32 x = s->flags;
 
     if (s->loopback) {
-        const bool container = f->owner != NULL && f->owner->package != NULL;
+        const bool container = owner != NULL && owner->package != NULL;
 
         x |= FWP_CONDITION_FLAG_IS_LOOPBACK | (container ? FWP_CONDITION_FLAG_IS_APPCONTAINER_LOOPBACK
                                                          : FWP_CONDITION_FLAG_IS_NON_APPCONTAINER_LOOPBACK);
@@ -140,7 +139,12 @@ static inline UINT32 filling_flags(const struct filling *f)
         x |= e->implicit_bind ? FWP_CONDITION_FLAG_IS_IMPLICIT_BIND : 0;
         x |= e->raw ? FWP_CONDITION_FLAG_IS_RAW_ENDPOINT : 0;
     }
-    return x & f->prepared->flags;
+    return x;
+}
+
+static inline UINT32 filling_flags(const struct filling *f)
+{
+    return scene_flags(f->s, f->owner) & f->prepared->flags;
 }
 
 /* values_kept.c: which fields of a layer are filled how; once the getters are chosen. */

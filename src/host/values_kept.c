@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/kept.h"
 #include "host/values.h"
 
 /* What a getter's value hangs on. */
@@ -106,12 +107,28 @@ static enum kept_place place_of(UINT8 get)
     }
 }
 
+static const struct {
+    UINT32 field;
+    size_t at;
+} handles[KEPT_HANDLES] = {
+    [KEPT_FLOW] = {FWPS_METADATA_FIELD_FLOW_HANDLE, offsetof(FWPS_INCOMING_METADATA_VALUES0, flowHandle)},
+    [KEPT_ENDPOINT] = {FWPS_METADATA_FIELD_TRANSPORT_ENDPOINT_HANDLE,
+                       offsetof(FWPS_INCOMING_METADATA_VALUES0, transportEndpointHandle)},
+    [KEPT_PARENT] = {FWPS_METADATA_FIELD_PARENT_ENDPOINT_HANDLE,
+                     offsetof(FWPS_INCOMING_METADATA_VALUES0, parentEndpointHandle)},
+};
+
 void kept_prepare(struct prepared *p, const struct engine_layer *layer)
 {
     for (unsigned i = 0; i < KEPT_PLACES; i++)
         p->place[i] = KEPT_NOWHERE;
     p->each = p->of_owner = p->of_profile = 0;
     p->placed_late = false;
+    for (unsigned i = 0; i < KEPT_HANDLES; i++)
+        p->handle[i] = (layer->metadata & handles[i].field) != 0
+                           ? (UINT16)(offsetof(struct kept, metadata) + handles[i].at)
+                           : (UINT16)(offsetof(struct kept, value) + KEPT_NOWHERE +
+                                      offsetof(FWPS_INCOMING_VALUE0, value.uint64));
     for (UINT16 i = 0; i < layer->field_count; i++) {
         const enum kept_place place = place_of(p->get[i]);
 
@@ -165,18 +182,12 @@ static void store_empty(FWP_VALUE0 *v)
     v->uint32 = 0;
 }
 
-/* The value at such a place. */
-static inline FWP_VALUE0 *at_place(FWPS_INCOMING_VALUE0 *values, UINT16 place)
-{
-    return &((FWPS_INCOMING_VALUE0 *)((char *)values + place))->value;
-}
-
 /* Of an operation, which may be of no address. */
 static inline void store_bound(const struct scene *s, const UINT16 *place, struct scratch *room,
                                FWPS_INCOMING_VALUE0 *values)
 {
-    FWP_VALUE0 *at = at_place(values, place[KEPT_BOUND_ADDRESS]),
-               *type = at_place(values, place[KEPT_BOUND_ADDRESS_TYPE]);
+    FWP_VALUE0 *at = kept_place(values, place[KEPT_BOUND_ADDRESS]),
+               *type = kept_place(values, place[KEPT_BOUND_ADDRESS_TYPE]);
 
     if (__builtin_expect(wire_addr_is_unspecified(s->version, &s->local), 0)) {
         store_empty(at);
@@ -202,17 +213,17 @@ static __attribute__((noinline)) void store_late(const struct filling *f, struct
     if (place[KEPT_BOUND_ADDRESS] != KEPT_NOWHERE || place[KEPT_BOUND_ADDRESS_TYPE] != KEPT_NOWHERE)
         store_bound(s, place, room, values);
     if (place[KEPT_CONNECTED_ADDRESS_TYPE] != KEPT_NOWHERE)
-        at_place(values, place[KEPT_CONNECTED_ADDRESS_TYPE])->uint8 =
+        kept_place(values, place[KEPT_CONNECTED_ADDRESS_TYPE])->uint8 =
             s->connection_direction == FWP_DIRECTION_INBOUND
                 ? address_type(&room->addresses[0], s, &s->local)
                 : address_type(&room->addresses[1], s, &s->remote);
-    v = at_place(values, place[KEPT_ORIGINAL_ICMP_TYPE]);
+    v = kept_place(values, place[KEPT_ORIGINAL_ICMP_TYPE]);
     store_empty(v);
     if (s->icmp) {
         v->type = FWP_UINT16;
         v->uint16 = s->original_icmp_type;
     }
-    at_place(values, place[KEPT_PROMISCUOUS])->uint32 = s->endpoint != NULL && s->endpoint->promiscuous;
+    kept_place(values, place[KEPT_PROMISCUOUS])->uint32 = s->endpoint != NULL && s->endpoint->promiscuous;
 }
 
 /* Their types are those that filling all of them has written. */
@@ -221,28 +232,28 @@ static void store(const struct filling *f, struct scratch *room, FWPS_INCOMING_V
     const struct scene *s = f->s;
     const UINT16 *place = f->prepared->place;
 
-    at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
-    at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
+    kept_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
+    kept_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
     if (__builtin_expect(s->any_remote, 0)) {
-        put_address(at_place(values, place[KEPT_LOCAL_ADDRESS]), s, &s->local);
+        put_address(kept_place(values, place[KEPT_LOCAL_ADDRESS]), s, &s->local);
     } else {
-        at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
+        kept_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
         if (s->version == 4) {
-            at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
-            at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
+            kept_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
+            kept_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
         } else {
-            at_place(values, place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->local.v6;
-            at_place(values, place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->remote.v6;
+            kept_place(values, place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->local.v6;
+            kept_place(values, place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)s->remote.v6;
         }
     }
-    at_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
-    at_place(values, place[KEPT_REASON])->uint32 = s->reauthorize;
-    at_place(values, place[KEPT_FLAGS])->uint32 = filling_flags(f);
+    kept_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
+    kept_place(values, place[KEPT_REASON])->uint32 = s->reauthorize;
+    kept_place(values, place[KEPT_FLAGS])->uint32 = filling_flags(f);
     if (place[KEPT_LOCAL_ADDRESS_TYPE] != KEPT_NOWHERE)
-        at_place(values, place[KEPT_LOCAL_ADDRESS_TYPE])->uint8 =
+        kept_place(values, place[KEPT_LOCAL_ADDRESS_TYPE])->uint8 =
             address_type(&room->addresses[0], s, &s->local);
     if (place[KEPT_REMOTE_ADDRESS_TYPE] != KEPT_NOWHERE)
-        at_place(values, place[KEPT_REMOTE_ADDRESS_TYPE])->uint8 =
+        kept_place(values, place[KEPT_REMOTE_ADDRESS_TYPE])->uint8 =
             address_type(&room->addresses[1], s, &s->remote);
     if (f->prepared->placed_late)
         store_late(f, room, values);
@@ -316,7 +327,7 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
 
     if (__builtin_expect(k == NULL, 0) && (k = make(at, layer)) == NULL)
         return NULL;
-    k->of.valid = false; /* whose they are is inspect.c's to say */
+    k->of.other = 0; /* whose they are is inspect.c's to say */
     filling_begin(&f, s, room, layer->id);
     if (__builtin_expect(!k->filled || k->any_remote != s->any_remote || k->among != among ||
                              k->local != f.local || k->arrival != f.arrival || k->next_hop != f.next_hop,
@@ -338,37 +349,22 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
     return k;
 }
 
-void values_renew(const struct scene *s, const struct prepared *p, struct kept *k, struct scratch *room,
-                  bool moved)
+void kept_flow_make(const struct scene *s, UINT64 number, unsigned types, struct scratch *room,
+                    struct kept_flow *f)
 {
-    FWPS_INCOMING_VALUE0 *values = k->value;
-    const UINT16 *place = p->place;
-
-    at_place(values, place[KEPT_PROTOCOL])->uint8 = s->protocol;
-    at_place(values, place[KEPT_LOCAL_PORT])->uint16 = s->local_port;
-    at_place(values, place[KEPT_REMOTE_PORT])->uint16 = s->remote_port;
-    at_place(values, place[KEPT_CONNECTION_DIRECTION])->uint32 = s->connection_direction;
-    if (s->version == 4) {
-        at_place(values, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
-        at_place(values, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
-    }
-    if (moved && place[KEPT_LOCAL_ADDRESS_TYPE] != KEPT_NOWHERE)
-        at_place(values, place[KEPT_LOCAL_ADDRESS_TYPE])->uint8 =
-            address_type(&room->addresses[0], s, &s->local);
-    if (place[KEPT_REMOTE_ADDRESS_TYPE] != KEPT_NOWHERE)
-        at_place(values, place[KEPT_REMOTE_ADDRESS_TYPE])->uint8 =
-            address_type(&room->addresses[1], s, &s->remote);
+    f->number = number;
+    f->flags = scene_flags(s, NULL);
+    f->local_type = (types & KEPT_LOCAL_TYPE) != 0 ? address_type(&room->addresses[0], s, &s->local) : 0;
+    f->remote_type = (types & KEPT_REMOTE_TYPE) != 0 ? address_type(&room->addresses[1], s, &s->remote) : 0;
+    kept_flow_metadata(s, f);
 }
 
-void values_renew_flags(const struct scene *s, const struct prepared *p, struct kept *k)
+void kept_flow_follows(const struct scene *s, const struct prepared *p, struct kept *k)
 {
-    const struct filling f = {.s = s, .prepared = p}; /* of its owner only what is said of loopback */
-
-    at_place(k->value, p->place[KEPT_FLAGS])->uint32 = filling_flags(&f);
-}
-
-void values_keep_addresses(const struct prepared *p, struct kept *k)
-{
-    at_place(k->value, p->place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->end[0].v6;
-    at_place(k->value, p->place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->end[1].v6;
+    if (s->version != 6)
+        return;
+    k->end[0] = s->local;
+    k->end[1] = s->remote;
+    kept_place(k->value, p->place[KEPT_LOCAL_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->end[0].v6;
+    kept_place(k->value, p->place[KEPT_REMOTE_ADDRESS])->byteArray16 = (FWP_BYTE_ARRAY16 *)k->end[1].v6;
 }

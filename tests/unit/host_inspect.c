@@ -4,7 +4,7 @@
  * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it, and
  * half of them are inspections, which are asked in one go where they follow each other; it looks at all that it is shown, and
  * sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
- * or brings one in, which counts for the same packet's next layer.
+ * or brings one in, or sets the network's profile, which counts for the same packet's next layer.
  * Programs of several users send, are sent to, bind, listen and close; the interface's profile changes.
  * What callouts were shown, what observers heard, each frame's outcome and changed bytes, and all counters must be the same.
  */
@@ -238,6 +238,9 @@ static void play(struct world *w, NET_BUFFER_LIST *list)
     case 6:
         if (!w->turned)
             turn(w);
+        break;
+    case 7: /* another network, from the next layer on */
+        host_set_profile(w->now->host, 1, 1 + (UINT32)(w->frame % 3));
         break;
     default:
         break;
