@@ -48,8 +48,8 @@ static inline NET_BUFFER_LIST *list_of(const struct stream_run *r, struct stream
         c->slice = ndis_slice_take(c->store);
         if (c->slice == NULL)
             return NULL;
-        ndis_slice_tag(c->slice, r->st->id << 1 | (unsigned)r->dir);
     }
+    ndis_slice_tag(c->slice, r->st->id << 1 | (unsigned)r->dir); /* of a chunk used again, too */
     return ndis_slice_show(c->slice, first ? c->begin : c->at, c->at + c->size,
                            r->host->config.knobs.split_mdl);
 }

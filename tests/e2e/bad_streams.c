@@ -261,7 +261,8 @@ static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
             put_byte(flow, callout, layer, way, 100);
         break;
     case TURNS_CLONE:
-        if (bad.calls == 1 && (clone = clone_of(data)) != NULL)
+        /* not of the first piece: by then the memory of one before it is used again */
+        if (bad.calls == 4 && (clone = clone_of(data)) != NULL)
             put_clone(flow, callout, layer, FWPS_STREAM_FLAG_SEND, clone);
         break;
     case GIVES_TO_TRANSPORT:
