@@ -262,7 +262,7 @@ static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
         break;
     case TURNS_CLONE:
         /* not of the first piece: by then the memory of one before it is used again */
-        if (bad.calls == 4 && (clone = clone_of(data)) != NULL)
+        if (bad.calls == 3 && (clone = clone_of(data)) != NULL)
             put_clone(flow, callout, layer, FWPS_STREAM_FLAG_SEND, clone);
         break;
     case GIVES_TO_TRANSPORT:
