@@ -717,8 +717,10 @@ bool indicate(struct scene *s, enum host_layer role, struct answer *out)
 
 bool indicate_alone(struct scene *s, enum host_layer role, UINT64 *filter_id, struct answer *out)
 {
-    const struct plan *plan = &s->lane->scratch->plan[layer_id(role, s->version)];
+    const struct plan *plan =
+        plan_of(s->lane->scratch, engine_pin(s->lane->reader), layer_id(role, s->version));
 
+    engine_unpin(s->lane->reader);
     *filter_id = plan->only; /* good if the plan is: inspect() sees to that */
     if (!plan->alone || !inspect(s, role, plan, out))
         return false;
