@@ -395,7 +395,8 @@ struct engine_inspector { /* good for this version of the layer, while that is p
 struct engine_inspection {
     const struct engine_filter *filter;
     struct engine_registration *registration;
-    bool conditional, listed;
+    bool conditional;
+    bool listed; /* engine_inspection_begin()'s: how the callout is counted in */
 };
 /* False: it is no such layer. */
 bool engine_inspects(const struct engine_snapshot *s, UINT16 layer_id, struct engine_inspector *out);
@@ -419,11 +420,6 @@ struct engine_looks {
     unsigned at;                /* in the reader's list */
     const void *classify_context;
 };
-struct engine_look {
-    const struct engine_filter *filter;
-    struct engine_registration *registration;
-    bool conditional;
-};
 /* What a callout is shown. */
 struct engine_shown {
     const FWPS_INCOMING_VALUES0 *values;
@@ -435,10 +431,10 @@ bool engine_looks_begin(struct engine_reader *r, KIRQL irql, const void *classif
                         struct engine_looks *l);
 void engine_looks_end(const struct engine_looks *l);
 bool engine_look_begin(const struct engine_looks *l, const struct engine_inspector *of,
-                       const FWPS_INCOMING_VALUES0 *values, struct engine_look *x);
-void engine_look_call(const struct engine_looks *l, const struct engine_look *x,
+                       const FWPS_INCOMING_VALUES0 *values, struct engine_inspection *x);
+void engine_look_call(const struct engine_looks *l, const struct engine_inspection *x,
                       const struct engine_shown *shown, UINT64 context);
-void engine_look_end(const struct engine_looks *l, const struct engine_look *x);
+void engine_look_end(const struct engine_looks *l, const struct engine_inspection *x);
 /* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */
 struct rt_context *engine_filter_driver(struct engine *e, const struct engine_filter *f);
 /* ... and the classifyFn, as a call site (the address behind its first byte), for reports. NULL: none is registered. */

@@ -23,8 +23,9 @@ bool engine_inspects(const struct engine_snapshot *s, UINT16 layer_id, struct en
     return true;
 }
 
-bool engine_inspection_begin(struct engine_reader *reader, const struct engine_inspector *of,
-                             const FWPS_INCOMING_VALUES0 *values, struct engine_inspection *x)
+/* Does the filter hold, and is the callout registered? */
+static inline bool find(const struct engine_inspector *of, const FWPS_INCOMING_VALUES0 *values,
+                        struct engine_inspection *x)
 {
     struct engine_registration *r = atomic_load(&of->slot->registration);
 
@@ -33,9 +34,17 @@ bool engine_inspection_begin(struct engine_reader *reader, const struct engine_i
     x->filter = of->filter;
     x->registration = r;
     x->conditional = (r->callout.flags & FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW) != 0;
-    if (engine_enter(reader, of->slot, r, &x->listed))
+    return true;
+}
+
+bool engine_inspection_begin(struct engine_reader *reader, const struct engine_inspector *of,
+                             const FWPS_INCOMING_VALUES0 *values, struct engine_inspection *x)
+{
+    if (!find(of, values, x))
+        return false;
+    if (engine_enter(reader, of->slot, x->registration, &x->listed))
         return true;
-    engine_leave(reader, r, x->listed);
+    engine_leave(reader, x->registration, x->listed);
     return false;
 }
 
@@ -76,28 +85,23 @@ void engine_looks_end(const struct engine_looks *l)
 }
 
 bool engine_look_begin(const struct engine_looks *l, const struct engine_inspector *of,
-                       const FWPS_INCOMING_VALUES0 *values, struct engine_look *x)
+                       const FWPS_INCOMING_VALUES0 *values, struct engine_inspection *x)
 {
-    struct engine_registration *r = atomic_load(&of->slot->registration);
-
-    if (r == NULL || (of->tests && !engine_filter_holds(of->filter, values->incomingValue)))
+    if (!find(of, values, x))
         return false;
-    x->filter = of->filter;
-    x->registration = r;
-    x->conditional = (r->callout.flags & FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW) != 0;
-    if (__builtin_expect(engine_enter_list(l->reader, of->slot, r, l->at), 1))
+    if (__builtin_expect(engine_enter_list(l->reader, of->slot, x->registration, l->at), 1))
         return true;
     engine_look_end(l, x);
     return false;
 }
 
-void engine_look_end(const struct engine_looks *l, const struct engine_look *x)
+void engine_look_end(const struct engine_looks *l, const struct engine_inspection *x)
 {
     engine_leave_list(l->reader, x->registration, l->at);
 }
 
 /* As engine_call(). Between two of them runs who asks, as before the first. */
-void engine_look_call(const struct engine_looks *l, const struct engine_look *x,
+void engine_look_call(const struct engine_looks *l, const struct engine_inspection *x,
                       const struct engine_shown *shown, UINT64 context)
 {
     FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE}; /* ARB-27 */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/indicate.h"
 #include "host/redirect_inside.h"
 #include "ledger/ledger.h"
 #include "nt/nt.h"
@@ -111,9 +112,7 @@ static bool is_open(const struct handle *k, const struct redirect_answer *x)
 
 static bool is_context_of(const struct scene *s, const void *context)
 {
-    return context == (s->options != NULL            ? (const void *)s->options
-                       : s->classify_context != NULL ? (const void *)s->classify_context
-                                                     : (const void *)s);
+    return context == scene_classify_context(s);
 }
 
 NTSTATUS host_classify_acquire(struct host *h, const void *classify_context, UINT64 *handle)

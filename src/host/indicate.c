@@ -300,10 +300,7 @@ static void prepare_request(struct asking *a)
     q->values = &a->values;
     q->metadata = NULL;
     q->layer_data = NULL;
-    q->classify_context = s->options != NULL ? (const void *)s->options
-                          : s->classify_context != NULL
-                              ? s->classify_context
-                              : (const void *)s; /* RED-05: it names this classify */
+    q->classify_context = scene_classify_context(s);
     q->turns = s->turns;
     q->flow = &a->flow;
     q->pended = s->pended;

@@ -297,6 +297,14 @@ void indicate_heard(struct scene *s, const struct heard *h);
  * interfaces nor addresses change? But for what the packet's own condition flags say. */
 bool values_are_steady(const struct prepared *p, UINT64 fields);
 
+/* RED-05: it names a classify of the scene, at all layers. */
+static inline const void *scene_classify_context(const struct scene *s)
+{
+    return s->options != NULL            ? (const void *)s->options
+           : s->classify_context != NULL ? (const void *)s->classify_context
+                                         : (const void *)s;
+}
+
 /* Does an inbound packet stand behind this classification? */
 static inline bool scene_inbound(const struct scene *s)
 {

@@ -209,7 +209,7 @@ static inline void prepare(struct inspecting *i, struct scene *s, enum host_laye
 
     i->s = s;
     i->flow.ctx = s;
-    q->classify_context = classify_context_of(s);
+    q->classify_context = scene_classify_context(s);
     q->pended = s->pended;
     q->cache = decides ? indicate_cache(s, role, false) : NULL;
     q->irql = role >= LAYER_RES && role <= LAYER_BR ? indicate_irql(s, role, false) : DISPATCH_LEVEL;

@@ -90,7 +90,7 @@ static inline void look_at(struct going *g, const struct look *l, enum host_laye
 {
     struct engine_shown shown = {.values = &k->values, .metadata = &k->metadata};
     struct scene *s = g->s;
-    struct engine_look x;
+    struct engine_inspection x;
     UINT64 context;
 
     if (k->of.flow != g->flow) {
@@ -138,7 +138,7 @@ static inline void begin(struct going *g)
     g->known = 0;
     ale_hold_enter(s);
     g->looking = is_usual(s) && is_whole(s->packet) &&
-                 engine_looks_begin(s->lane->reader, DISPATCH_LEVEL, classify_context_of(s), &g->by);
+                 engine_looks_begin(s->lane->reader, DISPATCH_LEVEL, scene_classify_context(s), &g->by);
     if (__builtin_expect(!g->looking, 0))
         return;
     g->where = headers_of(s->packet);

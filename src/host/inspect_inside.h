@@ -88,14 +88,6 @@ static inline bool is_common(const struct scene *s, enum host_layer role, const 
            role != LAYER_ST && room->level < room->inspecting_levels && !room->hears;
 }
 
-/* What engine_request.classify_context is at the scene's layers. */
-static inline const void *classify_context_of(const struct scene *s)
-{
-    return s->options != NULL            ? (const void *)s->options
-           : s->classify_context != NULL ? s->classify_context
-                                         : (const void *)s;
-}
-
 /* The headers of a whole packet stand elsewhere than those of the one before at the layer. */
 void inspect_place(const struct scene *s, enum host_layer role, const struct prepared *prepared,
                    struct kept *k);

@@ -25,6 +25,7 @@ const UINT8 layer_rows[LAYER_ROWS][LAYER_ROW] = {
     [ROW_DOWN] = {LAYER_DD, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE},
     [ROW_DOWN_TCP] = {LAYER_SPK, LAYER_OT, LAYER_OI, LAYER_MAC_OUT, LAYER_MAC_OUT_NATIVE},
 };
+_Static_assert(sizeof(((struct lane *)0)->busy_rows[0]) == LAYER_ROWS, "each of them");
 enum { UP_NATIVE, UP_MAC, UP_IP, UP_TRANSPORT, UP_END = LAYER_ROW };
 enum { DOWN_TOP, DOWN_TRANSPORT, DOWN_IP, DOWN_MAC, DOWN_END = LAYER_ROW };
 
@@ -100,7 +101,7 @@ static void settled(struct lane *l, bool six, enum host_layer role, bool depends
     short_ways_make(l);
 }
 
-/* What is known of a layer that was asked in one go. */
+/* A callout was asked: is what is known still so? */
 static void asked(struct scene *s, uint8_t epoch)
 {
     struct lane *l = s->lane;
@@ -143,9 +144,7 @@ bool path_ask(struct scene *s, enum host_layer role, struct host_outcome *out)
         s->steady |= 1u << role;
     if (a.settled)
         settled(l, s->version == 6, role, a.depends);
-    busy_notice(l);
-    if (__builtin_expect(l->short_epoch != epoch, 0))
-        s->steady = 0;
+    asked(s, epoch);
     return true;
 }
 

@@ -52,9 +52,7 @@ static inline bool describe(struct scene *s, UINT16 layer)
     q->values = &k->values;
     q->metadata = &k->metadata;
     q->pended = s->pended;
-    q->classify_context = s->options != NULL            ? (const void *)s->options
-                          : s->classify_context != NULL ? s->classify_context
-                                                        : (const void *)s;
+    q->classify_context = scene_classify_context(s);
     return true;
 }
 

@@ -12,6 +12,7 @@
  *
  *   FREE --take--> WALKED --done--> (references, clones?) KEPT --last one goes--> FREE
  *                     ^  +--done--> FREE
+ *                        +--lend--> LENT (one of a room; its bytes are read) --take back--> FREE
  *
  * A room is one host's; take and done are for its worker (one thread at a time), the last dereference may
  * come on any thread. IRQL <= DISPATCH_LEVEL.
