@@ -128,10 +128,36 @@ static void OBJ_11_the_layers_behind_ale_have_what_was_committed_there(void **st
     quiet_close(&q);
 }
 
+/* Of a packet's way that has been gone before. */
+static void OBJ_11_the_next_packet_has_what_was_committed(void **state)
+{
+    struct quiet q;
+    struct host_lab_callout stays = {.inspects = true}, before = {.inspects = true},
+                            after = {.inspects = true};
+    UINT64 filter;
+
+    (void)state;
+    quiet_open(&q);
+    host_lab_callout(&q.lab, "OT", &stays);
+    filter = host_lab_callout(&q.lab, "OI", &before);
+    for (int n = 0; n < 3; n++)
+        datagram(&q, 40000, true);
+    assert_int_equal(before.calls, 3);
+    host_lab_remove(&q.lab, "OI", filter);
+    host_lab_callout(&q.lab, "OI", &after);
+    for (int n = 0; n < 3; n++)
+        datagram(&q, 40000, true);
+    assert_int_equal(stays.calls, 6);
+    assert_int_equal(before.calls, 3);
+    assert_int_equal(after.calls, 3);
+    quiet_close(&q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(OBJ_11_the_next_layer_has_what_an_inspection_committed),
+        cmocka_unit_test(OBJ_11_the_next_packet_has_what_was_committed),
         cmocka_unit_test(OBJ_11_the_layers_behind_ale_have_what_was_committed_there),
     };
 
