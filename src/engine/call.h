@@ -74,10 +74,10 @@ static inline void engine_call(const struct engine_callout *c, const struct engi
  * one in the reader's list (struct engine_reader). Either unregistering sees that, or the reader that the
  * registration has left its slot: then false, and it is counted out.
  */
-static inline bool engine_enter_list(struct engine_reader *reader, const struct engine_callout_slot *slot,
-                                     struct engine_registration *r, unsigned at)
+static inline bool engine_enter_list(engine_asked *place, const struct engine_callout_slot *slot,
+                                     struct engine_registration *r)
 {
-    atomic_store_explicit(&reader->asked[at], r, memory_order_release);
+    atomic_store_explicit(place, r, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     return atomic_load(&slot->registration) == r;
 }
@@ -87,15 +87,16 @@ static inline bool engine_enter(struct engine_reader *reader, const struct engin
 {
     *listed = reader->cheap && reader->asks < ENGINE_ASKS;
     if (*listed)
-        return engine_enter_list(reader, slot, r, reader->asks++);
+        return engine_enter_list(&reader->asked[reader->asks++], slot, r);
     atomic_fetch_add(&r->running, 1);
     return atomic_load(&slot->registration) == r;
 }
 
-/* Out of the list, where it stands at `at`. */
-static inline void engine_leave_list(struct engine_reader *reader, struct engine_registration *r, unsigned at)
+/* Out of the reader's list, where it stands at `place`. */
+static inline void engine_leave_list(struct engine_reader *reader, struct engine_registration *r,
+                                     engine_asked *place)
 {
-    atomic_store_explicit(&reader->asked[at], NULL, memory_order_release);
+    atomic_store_explicit(place, NULL, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     if (__builtin_expect(atomic_load_explicit(&r->leaving, memory_order_relaxed), 0))
         engine_reader_left(reader->engine);
@@ -104,7 +105,7 @@ static inline void engine_leave_list(struct engine_reader *reader, struct engine
 static inline void engine_leave(struct engine_reader *reader, struct engine_registration *r, bool listed)
 {
     if (listed)
-        engine_leave_list(reader, r, --reader->asks);
+        engine_leave_list(reader, r, &reader->asked[--reader->asks]);
     else
         engine_registration_leave(reader->engine, r);
 }

@@ -412,12 +412,17 @@ void engine_inspection_end(struct engine_reader *r, const struct engine_inspecti
  *   engine_looks_begin() --> engine_look_begin() --true: as engine_inspection_begin()--> engine_look_call() or _end() -+
  *                              ^                +--false-------------------------------------------------------------+-> engine_looks_end()
  *                              +------------------------------------------------------------------------------------+
+ *
+ * From one call to the next the thread stays in a classify, as the last callout's driver. Before anything else than finding
+ * out about the next look may call a driver: engine_looks_rest(), and it is who asks again.
  */
 struct engine_looks {
     struct engine_reader *reader;
     struct rt_context *current; /* of who asks, */
-    UINT8 irql, raised;         /* ... and the callouts' */
-    unsigned at;                /* in the reader's list */
+    struct rt_context *driver;  /* the callout's that was called last, */
+    bool within;                /* ... and the thread is in its classify still */
+    UINT8 irql, raised;         /* of who asks, the callouts' */
+    void *place;                /* in the reader's list: engine/inspection.c's */
     const void *classify_context;
 };
 /* What a callout is shown. */
@@ -429,10 +434,11 @@ struct engine_shown {
 /* False: this engine's readers, or one that has so many callouts under way, are asked one by one. */
 bool engine_looks_begin(struct engine_reader *r, KIRQL irql, const void *classify_context,
                         struct engine_looks *l);
-void engine_looks_end(const struct engine_looks *l);
+void engine_looks_rest(struct engine_looks *l);
+void engine_looks_end(struct engine_looks *l);
 bool engine_look_begin(const struct engine_looks *l, const struct engine_inspector *of,
                        const FWPS_INCOMING_VALUES0 *values, struct engine_inspection *x);
-void engine_look_call(const struct engine_looks *l, const struct engine_inspection *x,
+void engine_look_call(struct engine_looks *l, const struct engine_inspection *x,
                       const struct engine_shown *shown, UINT64 context);
 void engine_look_end(const struct engine_looks *l, const struct engine_inspection *x);
 /* Whose callout a filter of a pinned version asks: the context that it is registered with. NULL: none is. */

@@ -71,17 +71,41 @@ bool engine_looks_begin(struct engine_reader *reader, KIRQL irql, const void *cl
     if (!reader->cheap || reader->asks == ENGINE_ASKS)
         return false;
     l->reader = reader;
-    l->at = reader->asks++; /* what is classified deeper stands behind it */
+    l->place = &reader->asked[reader->asks++]; /* what is classified deeper stands behind it */
     l->current = rt_current();
+    l->within = false;
     l->irql = rt_carried()->irql;
     l->raised = irql > l->irql ? irql : l->irql;
     l->classify_context = classify_context;
     return true;
 }
 
-void engine_looks_end(const struct engine_looks *l)
+void engine_looks_rest(struct engine_looks *l)
 {
+    struct rt_carried *me = rt_carried();
+
+    if (!l->within)
+        return;
+    l->within = false;
+    me->in_classify--;
+    me->irql = l->irql;
+    rt_set_current(l->current);
+}
+
+void engine_looks_end(struct engine_looks *l)
+{
+    engine_looks_rest(l);
     l->reader->asks--;
+}
+
+/* The next call is of another driver than the last, or the first. */
+static __attribute__((noinline)) void turn_to(struct engine_looks *l, struct rt_context *driver)
+{
+    if (!l->within)
+        rt_carried()->in_classify++;
+    l->within = true;
+    l->driver = driver;
+    rt_set_current(driver);
 }
 
 bool engine_look_begin(const struct engine_looks *l, const struct engine_inspector *of,
@@ -89,7 +113,7 @@ bool engine_look_begin(const struct engine_looks *l, const struct engine_inspect
 {
     if (!find(of, values, x))
         return false;
-    if (__builtin_expect(engine_enter_list(l->reader, of->slot, x->registration, l->at), 1))
+    if (__builtin_expect(engine_enter_list(l->place, of->slot, x->registration), 1))
         return true;
     engine_look_end(l, x);
     return false;
@@ -97,24 +121,20 @@ bool engine_look_begin(const struct engine_looks *l, const struct engine_inspect
 
 void engine_look_end(const struct engine_looks *l, const struct engine_inspection *x)
 {
-    engine_leave_list(l->reader, x->registration, l->at);
+    engine_leave_list(l->reader, x->registration, l->place);
 }
 
-/* As engine_call(). Between two of them runs who asks, as before the first. */
-void engine_look_call(const struct engine_looks *l, const struct engine_inspection *x,
+/* As engine_call(). A callout that is registered without a context runs as who asks. */
+void engine_look_call(struct engine_looks *l, const struct engine_inspection *x,
                       const struct engine_shown *shown, UINT64 context)
 {
     FWPS_CLASSIFY_OUT0 out = {.rights = FWPS_RIGHT_ACTION_WRITE}; /* ARB-27 */
     const struct engine_callout *c = &x->registration->callout;
-    struct rt_carried *me = rt_carried();
+    struct rt_context *driver = c->context != NULL ? c->context : l->current;
 
-    if (c->context != NULL)
-        rt_set_current(c->context);
-    me->irql = l->raised;
-    me->in_classify++;
+    if (!l->within || l->driver != driver)
+        turn_to(l, driver);
+    rt_carried()->irql = l->raised;
     engine_call_version(c, shown, l->classify_context, &x->filter->fwps, context, &out);
-    me->in_classify--;
-    me->irql = l->irql;
-    rt_set_current(l->current);
     engine_look_end(l, x);
 }

@@ -253,6 +253,9 @@ struct engine_layer_delta {
 
 /* ---- the engine ------------------------------------------------------------------------------------ */
 
+/* A callout that a reader is asking; NULL: none. */
+typedef _Atomic(struct engine_registration *) engine_asked;
+
 /*
  * Reclamation by epoch. A reader that is pinned shows an epoch in its own cache line (0: not pinned); a
  * writer publishes, then raises the epoch, then may free what it replaced once no reader shows an older one.
@@ -267,7 +270,7 @@ struct engine_layer_delta {
 #define ENGINE_ASKS 4
 struct engine_reader {
     _Alignas(64) atomic_ullong epoch; /* written by the reader's thread, read by writers */
-    _Atomic(struct engine_registration *) asked[ENGINE_ASKS]; /* as `epoch` */
+    engine_asked asked[ENGINE_ASKS];  /* as `epoch` */
     unsigned asks;
     unsigned depth; /* pins nest; the outermost shows the epoch */
     bool cheap;     /* the engine's */

@@ -59,6 +59,17 @@ struct kept_owner {
     bool proxied; /* and the first one's; filled anew each time */
 };
 
+/* Of a usual scene (inspect_inside.h), what its flow's values and metadata are. */
+struct kept_flow {
+    UINT64 number; /* struct told's; 0: none */
+    UINT64 handle[KEPT_HANDLES];
+    UINT32 metadata; /* which of KEPT_OF_FLOW are there */
+    UINT32 flags;    /* FWP_CONDITION_FLAG_*, at whatever layer */
+    UINT32 scope;    /* IPv6: the remote end's */
+    UINT8 types;     /* KEPT_LOCAL_TYPE, KEPT_REMOTE_TYPE: which of these are known: */
+    UINT8 local_type, remote_type;
+};
+
 /*
  * What the last scene of a direction that was asked about tells of its packet, and its numbers: of its flow, of all else.
  * Who notes the numbers knows a later scene by them. inspect.c's.
@@ -76,6 +87,7 @@ struct told {
         UINT64 among, number;
     } others[TOLD_OTHERS];
     unsigned oldest;
+    struct kept_flow made; /* kept.h's: of the scene that values were last brought up to */
 };
 
 /*
@@ -195,6 +207,7 @@ struct look {
     const struct prepared *prepared;
     struct engine_inspector inspector;
     UINT16 layer;
+    UINT8 role; /* enum host_layer */
 };
 struct along {
     UINT64 changes;            /* engine_changes(); 0: nothing is known */
@@ -213,9 +226,9 @@ struct scratch {
     size_t override_count;
     /* By level; layer; [1]: inbound. Made when a callout is first asked there. */
     struct kept *kept[KEPT_LEVELS][ENGINE_LAYER_COUNT][2];
-    struct kept_address addresses[2];     /* the local end's, the remote one's */
-    struct told told[2];                  /* [1]: inbound */
-    struct along along[LAYER_ROWS][2][2]; /* [1]: IPv6; [1]: inbound */
+    struct kept_address addresses[2];  /* the local end's, the remote one's */
+    struct told told[2];               /* [1]: inbound */
+    struct along along[LAYER_ROWS][4]; /* along_of() */
     struct ndis_packet *packets[LEVELS];
     struct inspecting inspecting[KEPT_LEVELS], *inside[KEPT_LEVELS]; /* the latter: where they are */
     unsigned level, inspecting_levels; /* below the latter a classification may be inspect()'s; 0: none may */
@@ -314,6 +327,12 @@ static inline bool scene_inbound(const struct scene *s)
 /* Where the packet that a layer shows ends and where its first byte is, from the frame's first byte: what is
  * in front of the data can be retreated to (PKT-04, 07, 09). Of scenes with a packet. */
 void packet_bounds(const struct scene *s, enum host_layer role, uint32_t *first, uint32_t *end);
+/* What is known of a row of layers, for packets of its version and direction. */
+static inline struct along *along_of(struct scratch *room, enum layer_row row, const struct scene *s)
+{
+    return &room->along[row][2 * (s->version == 6) + scene_inbound(s)];
+}
+
 /* The packet's end as the IP header says, as far as it was captured: link-layer padding is not of the packet
  * (PKT-18). */
 static inline uint32_t packet_end(const struct wire_packet *p)

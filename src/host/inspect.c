@@ -75,12 +75,9 @@ static inline bool is_alike(const struct kept *k, const struct told *t, const st
 }
 
 static __attribute__((noinline)) void renew(const struct prepared *prepared, const struct scene *s,
-                                            const struct told *t, struct kept *k, struct scratch *room)
+                                            struct told *t, struct kept *k, struct scratch *room)
 {
-    struct kept_flow f;
-
-    kept_flow_make(s, t->flow, kept_types(prepared), room, &f);
-    kept_renew(k, prepared, s, &f);
+    kept_renew(k, prepared, s, kept_flow_of(s, t->flow, kept_types(prepared), room, t));
 }
 
 /* At these a packet's data begins where its headers say, whatever its protocol. */
@@ -226,7 +223,7 @@ static inline void prepare_one(struct inspecting *i, enum host_layer role)
 }
 
 /* The values at this level, of a scene with these numbers; NULL: of a layer that is asked once a flow. False: out of memory. */
-static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, const struct told *t,
+static inline bool get_values(struct inspecting *i, const struct scene *s, UINT16 id, struct told *t,
                               struct scratch *room)
 {
     struct kept *k = i->all[id][scene_inbound(s)];
@@ -248,7 +245,7 @@ struct kept *inspect_stream_values(struct scene *s, UINT16 layer)
     struct scratch *room = s->lane->scratch;
     const struct prepared *prepared = &room->prepared[layer];
     struct kept *k = room->kept[room->level - 1][layer][scene_inbound(s)];
-    const struct told *t = tell_of(room, s);
+    struct told *t = tell_of(room, s);
     UINT64 unknown;
 
     if (k != NULL && is_alike(k, t, s)) {
@@ -313,7 +310,7 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
     struct inspecting *i;
     bool stayed, inspects;
 
-    if (!is_common(s, role, room))
+    if (role == LAYER_ST || !is_common(s, room))
         return false;
     snapshot = engine_pin(s->lane->reader);
     i = room->inside[room->level++];

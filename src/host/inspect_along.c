@@ -16,7 +16,8 @@
  *
  * A callout may change policy, callouts, interfaces, or bring about a classification of another packet, deeper on this stack
  * and with values of its own: behind each it is looked whether engine and host are what they were (is_over()); if not, the
- * go is over before anything else of what was known is looked at.
+ * go is over before anything else of what was known is looked at. From one look to the next the thread stays in the callout's
+ * context (engine_looks_rest()): whatever else may call a driver rests first.
  */
 #include "host/ale_inside.h"
 #include "host/inspect_inside.h"
@@ -26,17 +27,19 @@
 /* What the questions of one go have in common. */
 struct going {
     struct scene *s;
+    struct host *host;
+    const struct engine *engine;
     struct scratch *room;
     struct along *along;
+    struct told *told; /* of the scene's direction */
     const struct engine_snapshot *snapshot;
-    UINT64 changes, among; /* the engine's, the host's */
-    UINT64 flow, other;    /* struct told's, of the scene */
-    UINT64 where;          /* headers_of() */
-    uint32_t end, split;   /* packet_end(); how the packet is shown */
-    unsigned level;        /* whose values they are: below KEPT_LEVELS */
-    UINT32 known;          /* positions at which look_at() may do */
-    struct kept_flow of;   /* made when it is first needed */
-    bool looking;          /* of a usual scene: */
+    UINT64 changes, among;    /* the engine's, the host's */
+    UINT64 flow, other;       /* struct told's, of the scene */
+    UINT64 where;             /* headers_of() */
+    struct ndis_frame *frame; /* the packet's; NULL: it is not known yet to have one */
+    uint32_t end, split;      /* packet_end(); how the packet is shown */
+    unsigned level;           /* whose values they are: below KEPT_LEVELS */
+    bool looking;             /* of a usual scene: */
     struct engine_looks by;
 };
 
@@ -54,13 +57,14 @@ static __attribute__((noinline)) bool looks(const struct going *g, unsigned at, 
     a->look[at].inspector = plan->inspector;
     a->look[at].prepared = plan->prepared;
     a->look[at].layer = plan->layer;
+    a->look[at].role = (UINT8)role;
     a->looks |= 1u << at;
     a->types |= kept_types(plan->prepared);
     return true;
 }
 
 /* One question, by way of what is known of no layer. False: it is a case for indicate(), and nothing was done. */
-static __attribute__((noinline)) bool ask(const struct going *g, enum layer_row row, unsigned at)
+static __attribute__((noinline)) bool ask(struct going *g, enum layer_row row, unsigned at)
 {
     const enum host_layer role = (enum host_layer)layer_rows[row][at];
     struct scene *s = g->s;
@@ -69,6 +73,8 @@ static __attribute__((noinline)) bool ask(const struct going *g, enum layer_row 
 
     if ((a->looks >> at & 1) == 0 && !looks(g, at, role))
         return false;
+    if (g->looking)
+        engine_looks_rest(&g->by);
     if (!inspect_one(s, role, &g->room->plan[a->look[at].layer]))
         return false;
     k = g->room->kept[g->level][a->look[at].layer][scene_inbound(s)];
@@ -78,26 +84,26 @@ static __attribute__((noinline)) bool ask(const struct going *g, enum layer_row 
 }
 
 /* The packet of the scene at a layer. */
-static inline NET_BUFFER_LIST *show(const struct going *g, const struct kept *k)
+static inline NET_BUFFER_LIST *show(struct going *g, const struct kept *k)
 {
-    if (!walk_shows(g->s) && !walk_make(g->s))
-        return NULL;
-    return ndis_frame_show(g->s->walk->frame, k->of.first, k->of.at, g->end, g->split);
+    if (g->frame == NULL) {
+        if (!walk_shows(g->s) && !walk_make(g->s))
+            return NULL;
+        g->frame = g->s->walk->frame;
+    }
+    return ndis_frame_show(g->frame, k->of.first, k->of.at, g->end, g->split);
 }
 
 /* One question at a known layer whose values `k` are of a scene that differs in its flow at most. */
-static inline void look_at(struct going *g, const struct look *l, enum host_layer role, struct kept *k)
+static inline void look_at(struct going *g, const struct look *l, struct kept *k)
 {
     struct engine_shown shown = {.values = &k->values, .metadata = &k->metadata};
     struct scene *s = g->s;
     struct engine_inspection x;
     UINT64 context;
 
-    if (k->of.flow != g->flow) {
-        if (g->of.number == 0)
-            kept_flow_make(s, g->flow, g->along->types, g->room, &g->of);
-        kept_renew(k, l->prepared, s, &g->of);
-    }
+    if (k->of.flow != g->flow)
+        kept_renew(k, l->prepared, s, kept_flow_of(s, g->flow, g->along->types, g->room, g->told));
     if (!engine_look_begin(&g->by, &l->inspector, &k->values, &x))
         return;
     context = ale_flow_context_held(s, l->layer, l->inspector.callout);
@@ -106,7 +112,7 @@ static inline void look_at(struct going *g, const struct look *l, enum host_laye
         return;
     }
     if (k->of.where != g->where)
-        inspect_place(s, role, l->prepared, k);
+        inspect_place(s, (enum host_layer)l->role, l->prepared, k);
     shown.layer_data = show(g, k);
     engine_look_call(&g->by, &x, &shown, context);
 }
@@ -114,10 +120,17 @@ static inline void look_at(struct going *g, const struct look *l, enum host_laye
 /* A callout may have done anything. */
 static inline bool is_over(const struct going *g)
 {
-    const struct host *h = g->s->host;
+    return engine_changes(g->engine) != g->changes ||
+           __atomic_load_n(&g->host->among, __ATOMIC_ACQUIRE) != g->among;
+}
 
-    return engine_changes(h->config.engine) != g->changes ||
-           __atomic_load_n(&h->among, __ATOMIC_ACQUIRE) != g->among;
+/* Flows' contexts wait for each classify to be back. */
+static __attribute__((noinline)) void let_go(struct going *g)
+{
+    if (g->looking)
+        engine_looks_rest(&g->by);
+    ale_classified(g->s);
+    ale_hold_enter(g->s);
 }
 
 static __attribute__((noinline)) void forget(struct along *a, UINT64 changes)
@@ -125,55 +138,60 @@ static __attribute__((noinline)) void forget(struct along *a, UINT64 changes)
     *a = (struct along){.changes = changes};
 }
 
-/* The scene, and which of the layers need not be found out about. */
-static inline void begin(struct going *g)
+/* The scene. Returns which of the layers need not be found out about. */
+static inline UINT32 begin(struct going *g)
 {
     struct scene *s = g->s;
-    const struct told *t = tell_of(g->room, s);
+    struct told *t = tell_of(g->room, s);
 
+    g->told = t;
     g->flow = t->flow;
     g->other = t->other;
     g->among = t->among;
-    g->of.number = 0;
-    g->known = 0;
+    g->frame = NULL;
     ale_hold_enter(s);
     g->looking = is_usual(s) && is_whole(s->packet) &&
                  engine_looks_begin(s->lane->reader, DISPATCH_LEVEL, scene_classify_context(s), &g->by);
     if (__builtin_expect(!g->looking, 0))
-        return;
+        return 0;
     g->where = headers_of(s->packet);
     g->end = packet_end(s->packet);
-    g->split = s->host->config.knobs.split_mdl;
-    g->known = g->along->known[g->level];
+    g->split = g->host->config.knobs.split_mdl;
+    return g->along->known[g->level];
 }
 
 unsigned inspect_along(struct scene *s, enum layer_row row, UINT32 rest)
 {
     struct lane *l = s->lane;
     struct scratch *room = l->scratch;
-    const struct engine *e = s->host->config.engine;
+    struct host *h = s->host;
+    const struct engine *e = h->config.engine;
     const unsigned first = (unsigned)__builtin_ctz(rest);
-    const enum host_layer role = (enum host_layer)layer_rows[row][first];
+    struct along *a = along_of(room, row, s);
     unsigned n = first, asked = 0;
     struct going g;
+    UINT32 known; /* positions at which look_at() may do */
     bool stayed;
 
     g.changes = engine_changes(e);
-    if (!is_common(s, role, room) || g.changes != l->busy_changes || engine_observes_permits(e))
+    if (!is_common(s, room) || g.changes != l->busy_changes || engine_observes_permits(e))
         return first;
+    IN_ONE_REGISTER(a);
     g.snapshot = engine_pin(l->reader);
     if (__builtin_expect(engine_snapshot_version(g.snapshot) != l->busy_version, 0)) {
         engine_unpin(l->reader);
         return first;
     }
     g.s = s;
+    g.host = h;
+    g.engine = e;
     g.room = room;
-    g.along = &room->along[row][s->version == 6][scene_inbound(s)];
-    if (__builtin_expect(g.along->changes != g.changes, 0))
-        forget(g.along, g.changes);
+    g.along = a;
+    if (__builtin_expect(a->changes != g.changes, 0))
+        forget(a, g.changes);
     g.level = room->level++;
     stayed = lane_rest(l);
-    begin(&g);
+    known = begin(&g);
     for (;; rest &= rest - 1) {
         const struct look *x;
         struct kept *k = NULL;
@@ -183,16 +201,15 @@ unsigned inspect_along(struct scene *s, enum layer_row row, UINT32 rest)
             break;
         }
         n = (unsigned)__builtin_ctz(rest);
-        x = &g.along->look[n];
-        if (__builtin_expect((g.known >> n & 1) != 0 && (k = x->kept[g.level])->of.other == g.other, 1))
-            look_at(&g, x, (enum host_layer)layer_rows[row][n], k);
+        x = &a->look[n];
+        IN_ONE_REGISTER(x);
+        if (__builtin_expect((known >> n & 1) != 0 && (k = x->kept[g.level])->of.other == g.other, 1))
+            look_at(&g, x, k);
         else if (!ask(&g, row, n))
             break;
         asked++;
-        if (__builtin_expect(s->hold.listed, 0)) { /* flows' contexts wait for each classify to be back */
-            ale_classified(s);
-            ale_hold_enter(s);
-        }
+        if (__builtin_expect(s->hold.listed, 0))
+            let_go(&g);
         if (__builtin_expect(is_over(&g), 0)) {
             n++;
             break;

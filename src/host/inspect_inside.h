@@ -8,6 +8,9 @@
 
 #include "host/indicate.h"
 
+/* An element's address, which GCC counts out anew at each use otherwise. */
+#define IN_ONE_REGISTER(pointer) __asm__("" : "+r"(pointer))
+
 /* What an endpoint's values and metadata are made of beside its id: settled when it is made. What stands behind them changes
  * under the lane's lock, which is not held here. */
 static inline UINT32 endpoint_bits(const struct host_endpoint *e)
@@ -53,10 +56,11 @@ static inline bool is_told(const struct told *t, const struct scene *s)
 void inspect_number(struct told *t, const struct scene *s);
 
 /* The scene's numbers: once a packet, mostly, new ones. */
-static inline const struct told *tell_of(struct scratch *room, const struct scene *s)
+static inline struct told *tell_of(struct scratch *room, const struct scene *s)
 {
     struct told *t = &room->told[scene_inbound(s)];
 
+    IN_ONE_REGISTER(t);
     if (!is_told(t, s))
         inspect_number(t, s);
     return t;
@@ -81,11 +85,11 @@ static inline bool is_whole(const struct wire_packet *p)
     return p->reached == WIRE_TRANSPORT && !p->cut && !p->fragment && (p->ip_at | p->transport_at) < 0x10000;
 }
 
-/* May a question about the scene be asked here? role: none of those that show no packet of the walk. */
-static inline bool is_common(const struct scene *s, enum host_layer role, const struct scratch *room)
+/* May a question about the scene be asked here? At none of the layers that show no packet of the walk (ST). */
+static inline bool is_common(const struct scene *s, const struct scratch *room)
 {
     return (s->walk != NULL || s->packet == NULL) && s->layer_data == NULL && s->turns == NULL &&
-           role != LAYER_ST && room->level < room->inspecting_levels && !room->hears;
+           room->level < room->inspecting_levels && !room->hears;
 }
 
 /* The headers of a whole packet stand elsewhere than those of the one before at the layer. */

@@ -16,16 +16,6 @@
     (FWPS_METADATA_FIELD_FLOW_HANDLE | FWPS_METADATA_FIELD_TRANSPORT_ENDPOINT_HANDLE |                       \
      FWPS_METADATA_FIELD_PARENT_ENDPOINT_HANDLE | FWPS_METADATA_FIELD_ALE_CLASSIFY_REQUIRED)
 
-/* Of a usual scene (inspect_inside.h), what its flow's values and metadata are. */
-struct kept_flow {
-    UINT64 number; /* struct told's; 0: not made yet */
-    UINT64 handle[KEPT_HANDLES];
-    UINT32 metadata; /* which of KEPT_OF_FLOW are there */
-    UINT32 flags;    /* FWP_CONDITION_FLAG_*, at whatever layer */
-    UINT32 scope;    /* IPv6: the remote end's */
-    UINT8 local_type, remote_type;
-};
-
 /* The value at such a place. */
 static inline FWP_VALUE0 *kept_place(FWPS_INCOMING_VALUE0 *values, UINT16 place)
 {
@@ -59,7 +49,7 @@ static inline void kept_renew(struct kept *k, const struct prepared *p, const st
     for (unsigned i = 0; i < KEPT_HANDLES; i++)
         *(UINT64 *)((char *)k + p->handle[i]) = f->handle[i];
     k->metadata.currentMetadataValues = there;
-    if (s->version == 4) {
+    if (__builtin_expect(s->version == 4, 1)) {
         kept_place(v, place[KEPT_LOCAL_ADDRESS])->uint32 = s->local.v4;
         kept_place(v, place[KEPT_REMOTE_ADDRESS])->uint32 = s->remote.v4;
     } else { /* the values point to them */
@@ -73,6 +63,16 @@ static inline void kept_renew(struct kept *k, const struct prepared *p, const st
 /* values_kept.c. types: kept_types() of the layers. */
 void kept_flow_make(const struct scene *s, UINT64 number, unsigned types, struct scratch *room,
                     struct kept_flow *f);
+/* That of the scene with this number, of its direction's `t`, until the next scene of that is asked for. */
+static inline const struct kept_flow *kept_flow_of(const struct scene *s, UINT64 number, unsigned types,
+                                                   struct scratch *room, struct told *t)
+{
+    struct kept_flow *f = &t->made;
+
+    if (f->number != number || (types & ~f->types) != 0)
+        kept_flow_make(s, number, types, room, f);
+    return f;
+}
 /* The values are those of a scene whose next one may differ in its flow alone: kept_renew() may follow. */
 void kept_flow_follows(const struct scene *s, const struct prepared *p, struct kept *k);
 /* metadata.c: handles, metadata, scope. */

@@ -117,7 +117,7 @@ static bool looked(struct scene *s, enum host_layer role)
     const bool in = scene_inbound(s);
     const enum layer_row row =
         role == LAYER_SPK ? (in ? ROW_UP_TCP : ROW_DOWN_TCP) : (in ? ROW_UP : ROW_DOWN);
-    const UINT32 looks = s->lane->scratch->along[row][s->version == 6][in].looks;
+    const UINT32 looks = along_of(s->lane->scratch, row, s)->looks;
 
     for (unsigned at = 0; looks >> at != 0; at++)
         if (layer_rows[row][at] == role)

@@ -349,10 +349,11 @@ struct kept *values_keep(const struct scene *s, const struct engine_layer *layer
     return k;
 }
 
-void kept_flow_make(const struct scene *s, UINT64 number, unsigned types, struct scratch *room,
-                    struct kept_flow *f)
+__attribute__((noinline)) void kept_flow_make(const struct scene *s, UINT64 number, unsigned types,
+                                              struct scratch *room, struct kept_flow *f)
 {
     f->number = number;
+    f->types = (UINT8)types;
     f->flags = scene_flags(s, NULL);
     f->local_type = (types & KEPT_LOCAL_TYPE) != 0 ? address_type(&room->addresses[0], s, &s->local) : 0;
     f->remote_type = (types & KEPT_REMOTE_TYPE) != 0 ? address_type(&room->addresses[1], s, &s->remote) : 0;

@@ -505,6 +505,8 @@ static void NTAPI flow_deleted(UINT16 layer_id, UINT32 callout_id, UINT64 contex
     assert_int_equal(callout_id, c->id);
     c->deleted++;
     c->deleted_context = context;
+    if (c->gone != NULL)
+        c->gone(c);
 }
 
 UINT16 host_lab_layer(const char *name)
@@ -532,6 +534,7 @@ UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_c
     c->id = l->next_callout++;
     c->key = (GUID){.Data1 = 0xca110000, .Data2 = (UINT16)c->id};
     registered.key = c->key;
+    registered.context = c->runs_as;
     registered.id = c->id;
     registered.layer_id = layer_named(strsep(&rest, " "))->id;
     assert_int_equal(engine_callout_register(l->engine, &registered), 0);

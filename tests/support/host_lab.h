@@ -36,8 +36,10 @@ struct host_lab_callout {
     bool inspects;                                                     /* FWP_ACTION_CALLOUT_INSPECTION */
     UINT32 flags;                                                      /* OR-ed into classifyOut->flags */
     void (*also)(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out); /* at the end of the classify */
+    void (*gone)(struct host_lab_callout *c);                          /* at the end of flowDeleteFn */
     void *ctx;
-    UINT32 id; /* its run-time id */
+    struct rt_context *runs_as; /* it is registered with; NULL: as who asks */
+    UINT32 id;                  /* its run-time id */
     GUID key;
     UINT64 weight; /* of its filters */
     /* of the last call */

@@ -4,7 +4,8 @@
  * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it, and
  * half of them are inspections, which are asked in one go where they follow each other; it looks at all that it is shown, and
  * sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
- * or brings one in, or sets the network's profile, which counts for the same packet's next layer.
+ * or brings one in, sets the network's profile, which counts for the same packet's next layer, gives the flow a context or takes
+ * it away. Some run as drivers of their own: who runs, how deep in classifies and at which IRQL is what they are shown, too.
  * Programs of several users send, are sent to, bind, listen and close; the interface's profile changes.
  * What callouts were shown, what observers heard, each frame's outcome and changed bytes, and all counters must be the same.
  */
@@ -52,7 +53,8 @@ struct world {
     bool turned;         /* the filter of callouts[mischief / 16]: to be turned back behind the frame */
 };
 
-static uint64_t calls, changes, kept, turns, programs, lent;
+static uint64_t calls, changes, kept, turns, programs, lent, contexts;
+static struct rt_context drivers[2];
 
 static const FWP_BYTE_BLOB apps[2], users[2];
 static const SID package = {1, 1, {{0, 0, 0, 0, 0, 15}}, {2}};
@@ -178,6 +180,12 @@ static bool is_of_packets(const char *where)
     return false;
 }
 
+static const char *layer_of(const struct world *w, unsigned i, char layer[16])
+{
+    snprintf(layer, 16, "%.*s", (int)strcspn(w->where[i], " "), w->where[i]);
+    return layer;
+}
+
 /* Policy: an inspection's filter goes if it is there, comes if it is not. */
 static void turn(struct world *w)
 {
@@ -192,16 +200,16 @@ static void turn(struct world *w)
         w->filter[i] = host_lab_callout_filter(&w->lab, w->where[i], &w->callouts[i]);
         return;
     }
-    snprintf(layer, sizeof(layer), "%.*s", (int)strcspn(w->where[i], " "), w->where[i]);
-    host_lab_remove(&w->lab, layer, w->filter[i]);
+    host_lab_remove(&w->lab, layer_of(w, i, layer), w->filter[i]);
     w->filter[i] = 0;
 }
 
 /* What drivers do to a packet, well or badly. */
-static void play(struct world *w, NET_BUFFER_LIST *list)
+static void play(struct world *w, struct host_lab_callout *c, NET_BUFFER_LIST *list)
 {
     NET_BUFFER *nb = list->FirstNetBuffer;
-    const unsigned what = w->mischief % 16;
+    const unsigned what = w->mischief % 16, other = w->mischief / 16;
+    char layer[16];
     uint8_t *at;
 
     switch (what) {
@@ -239,12 +247,38 @@ static void play(struct world *w, NET_BUFFER_LIST *list)
         if (!w->turned)
             turn(w);
         break;
+    case 8: /* a context of the flow's; it may have one */
+        (void)host_flow_associate(w->now->host, c->metadata->flowHandle, c->values->layerId, c->id,
+                                  (UINT64)(uintptr_t)c);
+        break;
+    case 9:
+    case 10: /* that of a callout that has perhaps been asked about the packet before */
+        (void)host_flow_remove(w->now->host, c->metadata->flowHandle,
+                               host_lab_layer(layer_of(w, other, layer)), w->callouts[other].id);
+        break;
     case 7: /* another network, from the next layer on */
         host_set_profile(w->now->host, 1, 1 + (UINT32)(w->frame % 3));
         break;
     default:
         break;
     }
+}
+
+static void mix_thread(uint64_t *h)
+{
+    mix_number(h, (uintptr_t)rt_current());
+    mix_number(h, rt_carried()->in_classify);
+    mix_number(h, rt_carried()->irql);
+}
+
+/* A flow's context has gone. */
+static void gone(struct host_lab_callout *c)
+{
+    struct world *w = c->ctx;
+
+    contexts++;
+    mix_number(&w->now->shown, c->id);
+    mix_thread(&w->now->shown);
 }
 
 static void look(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
@@ -262,13 +296,13 @@ static void look(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
     mix_number(h, out->actionType);
     mix_number(h, out->rights);
     mix_number(h, c->flow_context);
-    mix_number(h, rt_carried()->irql);
+    mix_thread(h);
     mix_number(h, c->layer_data != NULL);
     if (c->layer_data == NULL || c->values->layerId == FWPS_LAYER_STREAM_V4 ||
         c->values->layerId == FWPS_LAYER_STREAM_V6)
         return;
     mix_list(h, c->layer_data);
-    play(w, c->layer_data);
+    play(w, c, c->layer_data);
 }
 
 static void on_classified(void *ctx, const struct host_event *e)
@@ -376,6 +410,8 @@ static void one_frame(struct world *w)
         if (w->turned)
             turn(w);
     }
+    assert_null(rt_current());
+    assert_int_equal(rt_carried()->in_classify | rt_carried()->irql, 0);
     same(w);
 }
 
@@ -482,7 +518,9 @@ static void add_callout(struct world *w, unsigned i)
     c->clear_write = any(w, 2);
     c->flags = any(w, 4) == 0 ? FWPS_CLASSIFY_OUT_FLAG_ABSORB : 0;
     c->also = look;
+    c->gone = gone;
     c->ctx = w;
+    c->runs_as = i < 2 ? NULL : &drivers[i % 2];
     w->filter[i] = host_lab_callout(&w->lab, w->where[i], c);
     w->mischief = i * 16;
     if (any(w, 4) == 0)
@@ -518,10 +556,10 @@ static void a_world(unsigned seed)
                 let_go(&w->sides[n], k);
     }
     for (unsigned n = 0; n < 2; n++) {
+        w->now = &w->sides[n];
         for (unsigned k = 0; k < HELD; k++)
             let_go(&w->sides[n], k);
         host_counts(w->sides[n].host, &counts[n]);
-        w->now = &w->sides[n];
         host_close(w->sides[n].host, w->sides[n].bound);
         if (w->sides[n].program != NULL)
             host_close(w->sides[n].host, w->sides[n].program);
@@ -537,8 +575,8 @@ static void both_ways_show_and_tell_the_same(void **state)
     (void)state;
     for (unsigned seed = 1; seed <= WORLDS; seed++)
         a_world(seed);
-    assert_true(calls > 1000 && changes > 20 && kept > 20 && turns > 20 && programs > 20 &&
-                lent > 20); /* it was about something */
+    assert_true(calls > 1000 && changes > 20 && kept > 20 && turns > 20 && programs > 20 && lent > 20 &&
+                contexts > 20); /* it was about something */
 }
 
 int main(void)
