@@ -262,14 +262,14 @@ static void close_out(struct lane *l, UINT32 slot, UINT64 id, const struct scene
 }
 
 /* What waits in its stream is seen to before its contexts go. */
-static void end_stream(struct lane *l, UINT64 id, bool aborted)
+static void end_stream(struct lane *l, UINT32 slot, UINT64 id, bool aborted)
 {
     bool stayed;
 
     if (!streams_any(l->host))
         return;
     stayed = lane_rest(l);
-    stream_end(l->host, id, aborted);
+    stream_end(l->host, slot, id, aborted);
     lane_back(l, stayed);
 }
 
@@ -298,7 +298,7 @@ void ale_end_flow(struct lane *l, struct host_flow *f, enum host_flow_end how)
     ale_operations_cancel(l, f->operations);
     lane_leave(l);
 
-    end_stream(l, id, how == HOST_END_ABORTED);
+    end_stream(l, slot, id, how == HOST_END_ABORTED);
     close_out(l, slot, id, NULL);
 
     lane_enter(l);
@@ -337,7 +337,7 @@ void ale_tear_down(struct lane *l, UINT32 slot, UINT64 id, enum host_flow_end ho
     lane_leave(l);
     if (f == NULL)
         return;
-    end_stream(l, id, true);
+    end_stream(l, slot, id, true);
     close_out(l, slot, id, from);
     ale_flow_tell(l, HOST_FLOW_DELETED, &info);
 }

@@ -296,7 +296,7 @@ static __attribute__((noinline)) void fetch_streams(struct host *h, struct ahead
 
         if (of[i]->flow != NULL && p->protocol == WIRE_PROTOCOL_TCP)
             talking[connections++] =
-                (struct stream_wanted){.flow_id = of[i]->flow_id,
+                (struct stream_wanted){.slot = flow_table_slot(h->lanes[0].flows, of[i]->flow),
                                        .dir = of[i]->course == COURSE_OUT ? 0 : 1,
                                        .data = p->data_length != 0 || (p->tcp_flags & WIRE_TCP_FIN) != 0};
     }

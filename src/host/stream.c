@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream: the table of streams, their life, and the door by which bytes come in (stream.h).
+ * stream: streams' life, and the door by which bytes come in (stream.h).
  *
  *   stream_of() -> no callout filter matches: NULL, remembered until policy or callouts change
  *        +-> struct stream --stream_feed()--> stage 0 ... --> sink            --stream_end()--> dead --> reaped
  *
- * A stream is found by its flow's id by any thread (an injection); it is made, fed and freed by who has the turn.
+ * A stream is made, fed and freed by who has the turn; stream_table.c says who finds it, and how.
  * It ends when its flow does: what waits in it is shown once more, unless the flow was aborted (ALE-19), and goes
  * on; then the sink hears of its end. From then on nothing is called for it. Its memory goes when nobody is in a
  * pipeline and no injection refers to it.
@@ -19,11 +19,7 @@
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
-#define BUCKETS_FIRST   64u
-#define STREAMS_FETCHED 16
-#define SPARE_STREAMS   64u
-
-/* ---- the table */
+#define SPARE_STREAMS 64u
 
 int streams_create(struct host *h)
 {
@@ -34,145 +30,6 @@ int streams_create(struct host *h)
     h->streams = all;
     stream_look_prepare(h);
     return rt_mutex_create(&all->lock);
-}
-
-/* Flows' ids are counted up: of those that live side by side each has a bucket of its own, next to its neighbour's. */
-static struct stream **bucket(const struct streams *all, UINT64 id)
-{
-    return &all->buckets[id & (all->bucket_count - 1)];
-}
-
-/* The lock is held. */
-static struct stream *find(const struct streams *all, UINT64 id)
-{
-    struct stream *st = all->bucket_count != 0 ? *bucket(all, id) : NULL;
-
-    while (st != NULL && st->id != id)
-        st = st->chain;
-    return st;
-}
-
-static bool grow(struct streams *all)
-{
-    const UINT32 before = all->bucket_count, count = before != 0 ? before * 2 : BUCKETS_FIRST;
-    struct stream **old = all->buckets, **heads;
-
-    if (all->count < before)
-        return true;
-    heads = calloc(count, sizeof(struct stream *));
-    if (heads == NULL)
-        return before != 0;
-    all->buckets = heads;
-    all->bucket_count = count;
-    for (UINT32 i = 0; i < before; i++)
-        while (old[i] != NULL) {
-            struct stream *st = old[i];
-
-            old[i] = st->chain;
-            st->chain = *bucket(all, st->id);
-            *bucket(all, st->id) = st;
-        }
-    free(old);
-    return true;
-}
-
-static bool insert(struct streams *all, struct stream *st)
-{
-    bool ok;
-
-    rt_mutex_lock(all->lock);
-    ok = grow(all);
-    if (ok) {
-        st->chain = *bucket(all, st->id);
-        *bucket(all, st->id) = st;
-        __atomic_store_n(&all->count, all->count + 1, __ATOMIC_RELAXED);
-    }
-    rt_mutex_unlock(all->lock);
-    return ok;
-}
-
-/* Inlined, both: for GCC a function that only prefetches does nothing, and its calls go. */
-static inline __attribute__((always_inline)) void fetch(const void *p, size_t size)
-{
-    for (size_t at = 0; at < size; at += 64)
-        __builtin_prefetch((const char *)p + at, 1);
-}
-
-/* What a segment touches of its stream; of most flows not much more than the caches can bring at once. */
-static inline __attribute__((always_inline)) void fetch_stream(struct stream *st,
-                                                               const struct stream_wanted *w)
-{
-    fetch(st, offsetof(struct stream, dir));
-    if (w->data)
-        fetch(&st->dir[w->dir], sizeof(st->dir[0]) + 63); /* wherever it begins in a line */
-}
-
-/* Step by step for all of a handful, so that what they wait for comes side by side. */
-static void fetch_some(struct host *h, const struct stream_wanted *wanted, size_t count)
-{
-    struct streams *all = h->streams;
-    void *words[STREAMS_FETCHED];
-    struct stream **heads[STREAMS_FETCHED], *st;
-    size_t n = 0;
-
-    rt_mutex_lock(all->lock);
-    for (size_t i = 0; i < count; i++) {
-        heads[i] = bucket(all, wanted[i].flow_id);
-        __builtin_prefetch(heads[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        st = *heads[i];
-        if (st != NULL)
-            fetch_stream(st, &wanted[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        st = *heads[i];
-        if (__builtin_expect(st != NULL && st->id != wanted[i].flow_id, 0)) {
-            st = find(all, wanted[i].flow_id);
-            if (st != NULL)
-                fetch_stream(st, &wanted[i]);
-        }
-        if (st != NULL && __builtin_expect(st->word != NULL, 0) && !st->none)
-            words[n++] = st->word;
-    }
-    rt_mutex_unlock(all->lock);
-    if (n != 0 && h->stream_sink->fetch != NULL)
-        h->stream_sink->fetch(words, n);
-}
-
-void streams_fetch(struct host *h, const struct stream_wanted *wanted, size_t count)
-{
-    while (streams_any(h) && count != 0) {
-        const size_t some = count < STREAMS_FETCHED ? count : STREAMS_FETCHED;
-
-        fetch_some(h, wanted, some);
-        wanted += some;
-        count -= some;
-    }
-}
-
-struct stream *stream_hold(struct host *h, UINT64 flow_id)
-{
-    struct streams *all = h->streams;
-    struct stream *st;
-
-    rt_mutex_lock(all->lock);
-    st = find(all, flow_id);
-    if (st != NULL && (st->none || __atomic_load_n(&st->dropped, __ATOMIC_RELAXED)))
-        st = NULL;
-    if (st != NULL)
-        st->inside++;
-    rt_mutex_unlock(all->lock);
-    return st;
-}
-
-void stream_let(struct stream *st)
-{
-    struct streams *all = st->host->streams;
-
-    rt_mutex_lock(all->lock);
-    st->inside--;
-    rt_mutex_unlock(all->lock);
 }
 
 /* ---- life */
@@ -292,12 +149,8 @@ void streams_destroy(struct host *h)
         return;
     for (UINT32 i = 0; i < all->bucket_count; i++)
         while (all->buckets[i] != NULL) {
-            struct stream *st = all->buckets[i];
-
-            all->buckets[i] = st->chain;
-            st->chain = all->dead;
-            st->aborted = true;
-            all->dead = st;
+            all->buckets[i]->aborted = true;
+            stream_table_take(all, all->buckets[i]);
         }
     while (all->dead != NULL) {
         struct stream *st = all->dead;
@@ -313,7 +166,7 @@ void streams_destroy(struct host *h)
         all->spare_streams = st->chain;
         free(st);
     }
-    free(all->buckets);
+    stream_table_free(all);
     free(all->since);
     if (all->lock != NULL)
         rt_mutex_destroy(all->lock);
@@ -352,6 +205,7 @@ void stream_scene(struct stream *st, int dir, struct scene *s)
     lane_leave(l);
 }
 
+/* NULL: no memory, or another thread has ended its flow. */
 static struct stream *make(struct scene *s)
 {
     struct streams *all = s->host->streams;
@@ -376,10 +230,7 @@ static struct stream *make(struct scene *s)
         st->dir[d].inbox_tail = &st->dir[d].inbox;
         st->dir[d].later_tail = &st->dir[d].later;
     }
-    lane_enter(s->lane);
-    if (s->flow != NULL && s->flow->id == s->flow_id)
-        st->slot = flow_table_slot(s->lane->flows, s->flow);
-    lane_leave(s->lane);
+    st->slot = flow_table_slot(s->lane->flows, s->flow);
     stream_count(&all->counts.memory, sizeof(*st));
     version = engine_version(st->host->config.engine);
     generation = engine_callout_generation(st->host->config.engine);
@@ -390,7 +241,7 @@ static struct stream *make(struct scene *s)
         st->none = !st->dir[0].set->asks;
         stream_count(&all->counts.streams, !st->none);
     }
-    if (!insert(all, st)) {
+    if (!stream_table_put(s, st)) {
         stream_free(st);
         return NULL;
     }
@@ -432,19 +283,6 @@ static __attribute__((noinline)) bool renew(struct scene *s, struct stream *st)
     return true;
 }
 
-struct stream *stream_find(struct host *h, UINT64 flow_id)
-{
-    struct streams *all = h->streams;
-    struct stream *st;
-
-    if (!streams_any(h))
-        return NULL;
-    rt_mutex_lock(all->lock);
-    st = find(all, flow_id);
-    rt_mutex_unlock(all->lock);
-    return st != NULL && !st->none ? st : NULL;
-}
-
 /* It is not there, or is to be looked at: st, NULL: none. */
 static __attribute__((noinline)) struct stream *stream_of_slow(struct scene *s, struct stream *st)
 {
@@ -471,11 +309,7 @@ struct stream *stream_of(struct scene *s)
     if (!streams_any(h) && !indicate_stream_asks(s))
         return NULL;
     streams_reap(h);
-    if (s->flow_id == 0)
-        return NULL;
-    rt_mutex_lock(all->lock);
-    st = find(all, s->flow_id);
-    rt_mutex_unlock(all->lock);
+    st = stream_of_flow(all, flow_table_slot(s->lane->flows, s->flow), s->flow_id);
     if (__builtin_expect(st == NULL || !is_renewed(h, st) || all->joined, 0))
         return stream_of_slow(s, st);
     return st->none ? NULL : st;
@@ -718,37 +552,38 @@ bool stream_holds(const struct stream_dir *d)
     return false;
 }
 
-void stream_end(struct host *h, UINT64 flow_id, bool aborted)
+/* Both ways, as far as something waits. */
+static void flush_all(struct stream *st)
+{
+    struct scene s;
+
+    for (int dir = 0; !st->dropped && dir < 2; dir++)
+        if (st->dir[dir].run == NULL && stream_holds(&st->dir[dir])) {
+            stream_scene(st, dir, &s);
+            (void)stream_enter(&s, st, dir, flush, NULL, NULL);
+        }
+}
+
+void stream_end(struct host *h, UINT32 slot, UINT64 flow_id, bool aborted)
 {
     struct streams *all = h->streams;
-    struct stream *st, **at;
-    struct scene s;
+    struct stream *st;
     bool mine;
 
     if (__atomic_load_n(&all->count, __ATOMIC_RELAXED) == 0)
         return;
     mine = turn_is_mine(&h->lanes[0]);
     rt_mutex_lock(all->lock);
-    st = find(all, flow_id);
-    if (st != NULL)
+    st = stream_of_flow(all, slot, flow_id);
+    if (st != NULL && mine && !aborted && (stream_holds(&st->dir[0]) || stream_holds(&st->dir[1]))) {
         st->inside++;
-    rt_mutex_unlock(all->lock);
-    if (st == NULL)
-        return;
-    for (int dir = 0; mine && !aborted && !st->dropped && dir < 2; dir++)
-        if (st->dir[dir].run == NULL && stream_holds(&st->dir[dir])) {
-            stream_scene(st, dir, &s);
-            (void)stream_enter(&s, st, dir, flush, NULL, NULL);
-        }
-    rt_mutex_lock(all->lock);
-    st->inside--;
-    if (!st->gone) {
-        for (at = bucket(all, flow_id); *at != st;)
-            at = &(*at)->chain;
-        *at = st->chain;
-        st->chain = all->dead;
-        __atomic_store_n(&all->dead, st, __ATOMIC_RELAXED);
-        __atomic_store_n(&all->count, all->count - 1, __ATOMIC_RELAXED);
+        rt_mutex_unlock(all->lock);
+        flush_all(st);
+        rt_mutex_lock(all->lock);
+        st->inside--;
+    }
+    if (st != NULL && !st->gone) {
+        stream_table_take(all, st);
         st->aborted = aborted;
         __atomic_store_n(&st->gone, true, __ATOMIC_RELEASE);
     }

@@ -2,7 +2,7 @@
 /*
  * stream: what the host's own files know of streams (host_stream.h tells the whole).
  *
- *   stream.c        the table of streams, their life, feeding
+ *   stream.c        streams' life, feeding; stream_table.c: how they are found
  *   stream_stages.c which stages a flow has; stream_queue.c: what waits for them; stream_work.c: a stage at work
  *   stream_enter.c  who goes into a direction; stream_look.c: the straight way of one piece that is only looked at
  *   stream_show.c   what a callout is shown: FWPS_STREAM_CALLOUT_IO_PACKET0 over lists in documented shapes (STR-01..04)
@@ -42,20 +42,20 @@ struct stream_sink {
     void (*hold)(struct host *h, struct stream *st, bool held); /* DEFER of what is received */
     /* stream_end(): nothing comes any more (its last elements have come); what stream_word() points at goes now. */
     void (*ended)(struct host *h, struct stream *st, bool aborted);
-    void (*fetch)(void *const *words,
-                  size_t count); /* what the words of some streams point at; NULL: nothing */
+    /* Fetches what the words of some streams point at. NULL: nothing. */
+    void (*fetch)(struct host *h, struct stream *const *streams, size_t count);
 };
 extern const struct stream_sink stream_wire_sink;   /* HOST_STREAM_SEGMENTS */
 extern const struct stream_sink stream_socket_sink; /* HOST_STREAM_SOCKETS: stream_socket.c */
 
 /* The scene's flow's pipeline, made if a callout filter matches at ST under today's policy; NULL: it has none and needs
- * none, or no memory (counted). dir 0: sent by this host. Lane not held, the turn is ours. */
+ * none, the flow has gone, or no memory (counted). dir 0: sent by this host. Lane not held, the turn is ours. */
 struct stream *stream_of(struct scene *s);
 /* ... if it is there already. */
 struct stream *stream_find(struct host *h, UINT64 flow_id);
 /* Fetches what segments of these flows will touch, those of them that have a pipeline. A hint. The turn is ours. */
 struct stream_wanted {
-    UINT64 flow_id;
+    UINT32 slot; /* its flow's */
     int dir;
     bool data; /* the segment has some, or ends the direction */
 };
@@ -78,7 +78,7 @@ struct stream_fed {
 void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
                  uint32_t lost, UINT32 flags, struct stream_fed *out);
 /* The flow ends: what waits is handed over once more (STR-33) unless it was aborted, then all is freed. */
-void stream_end(struct host *h, UINT64 flow_id, bool aborted);
+void stream_end(struct host *h, UINT32 slot, UINT64 flow_id, bool aborted);
 
 /* HOST_STREAM_SOCKETS, TCP is through: do ends still wait in the pipeline, or with who took them? Then host_stream_over()
  * ends the flow. */

@@ -2,7 +2,7 @@
 /*
  * streams' inside: what the files of the stream layer share (stream.h has the list of them).
  *
- *   struct streams      the host's: all streams by flow id, when each filter came (STR-28), counts
+ *   struct streams      the host's: all streams, by flow and by its id (stream_table.c), when each filter came (STR-28), counts
  *   struct stream       a flow's: two directions, what is needed to classify without a packet
  *   struct stream_set   the stages that apply to a direction: shared by all streams with the same filters
  *   struct stream_place what one stage of one direction holds: a queue of chunks, and why it waits
@@ -163,8 +163,10 @@ struct stream_common {
 
 struct streams {
     struct rt_mutex *lock;
-    struct stream **buckets;
+    struct stream **buckets; /* by their flows' ids */
     UINT32 bucket_count, count;
+    struct stream **of; /* by their flows' slots; atomic, each */
+    UINT64 of_count;
     struct stream *dead;
     struct stream *spare_streams; /* to be used again */
     UINT32 spare_stream_count;
@@ -242,6 +244,21 @@ static inline void streams_reap(struct host *h)
 
     if (__builtin_expect(__atomic_load_n(&all->dead, __ATOMIC_RELAXED) != NULL, 0) && all->active == 0)
         streams_reap_slow(h);
+}
+/* stream_table.c. The stream's flow is the scene's. False: no memory, or the flow has gone. The turn is ours. */
+bool stream_table_put(const struct scene *s, struct stream *st);
+void stream_table_take(struct streams *all, struct stream *st); /* to the dead. The lock is held */
+void stream_table_free(struct streams *all);
+/* That of the flow in this slot. The turn is ours, or the lock held. */
+static inline struct stream *stream_at(const struct streams *all, UINT32 slot)
+{
+    return slot < all->of_count ? __atomic_load_n(&all->of[slot], __ATOMIC_RELAXED) : NULL;
+}
+static inline struct stream *stream_of_flow(const struct streams *all, UINT32 slot, UINT64 flow_id)
+{
+    struct stream *st = stream_at(all, slot);
+
+    return __builtin_expect(st != NULL && st->id == flow_id, 1) ? st : NULL;
 }
 /* A reference that keeps it from being freed; NULL: no such flow has one. Any thread. */
 struct stream *stream_hold(struct host *h, UINT64 flow_id);

@@ -391,13 +391,15 @@ static void on_ended(struct host *h, struct stream *st, bool aborted)
     leave(w);
 }
 
-static void on_fetch(void *const *words, size_t count)
+static void on_fetch(struct host *h, struct stream *const *streams, size_t count)
 {
+    if (h->wires == NULL) /* nothing of any of them has been looked at */
+        return;
     for (size_t i = 0; i < count; i++)
-        __builtin_prefetch(words[i], 1);
+        __builtin_prefetch(wire_of(streams[i]), 1);
     for (size_t i = 0; i < count; i++)
-        if (words[i] != NULL)
-            rewrite_fetch(((const struct stream_wire *)words[i])->rewrite);
+        if (wire_of(streams[i]) != NULL)
+            rewrite_fetch(wire_of(streams[i])->rewrite);
 }
 
 const struct stream_sink stream_wire_sink = {
