@@ -91,7 +91,8 @@ struct rewrite_syn {
 };
 
 /*
- * A connection that is not followed yet, and may have to be from its middle on: what its segments have said, a direction.
+ * A connection that is not followed yet, and may have to be from its middle on: what its segments have said, a direction;
+ * and whether its end has come out, as it went in, which its owner keeps here and is rewrite_passed().
  * Zeroed at first. rewrite_note(): one more that goes as it came. rewrite_resume(): OFF, and as if it had seen them all, but
  * for the newest headers; behind rewrite_place() and rewrite_see().
  */
@@ -99,6 +100,7 @@ struct rewrite_past {
     struct rewrite_syn syn;
     bool said, known; /* known: `top` is */
     uint16_t window;
+    bool ended;
     uint32_t top, ack, edge; /* as in struct rewrite_half, their low halves */
 };
 void rewrite_note(struct rewrite_past past[2], int dir, const struct wire_packet *p);

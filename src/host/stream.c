@@ -63,8 +63,7 @@ static void clear_dir(struct stream *st, int dir)
     stream_count(&all->counts.waiting, (UINT64) - (INT64)d->waiting);
     stream_count(&all->counts.lost, d->waiting);
     d->waiting = 0;
-    free_queue(st, d->inbox);
-    d->inbox = NULL;
+    free_queue(st, stream_inbox_take(d));
     stream_drop_later(d);
 }
 
@@ -193,7 +192,7 @@ void stream_scene(struct stream *st, int dir, struct scene *s)
     s->interface = st->interface;
     s->home = st->home;
     s->loopback = st->loopback;
-    s->connection_direction = st->connection_direction;
+    s->connection_direction = (FWP_DIRECTION)st->connection_direction;
     s->packet_direction = dir == 0 ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
     s->flow_id = st->id;
     lane_enter(l);
@@ -224,12 +223,8 @@ static struct stream *make(struct scene *s)
     st->interface = s->interface;
     st->home = s->home;
     st->loopback = s->loopback;
-    st->connection_direction = s->connection_direction;
+    st->connection_direction = (uint8_t)s->connection_direction;
     st->none = true;
-    for (int d = 0; d < 2; d++) {
-        st->dir[d].inbox_tail = &st->dir[d].inbox;
-        st->dir[d].later_tail = &st->dir[d].later;
-    }
     st->slot = flow_table_slot(s->lane->flows, s->flow);
     stream_count(&all->counts.memory, sizeof(*st));
     version = engine_version(st->host->config.engine);
@@ -416,6 +411,7 @@ static void straight(struct stream_run *r, const struct feed *f)
 {
     const struct stream_sink *sink = r->host->stream_sink;
     struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_tally *t = r->tally;
     const UINT32 ends = f->flags & (HOST_STREAM_END | HOST_STREAM_ABORT);
     struct stream_element e[3] = {
         {.span = f->lost, .lost = true},
@@ -431,10 +427,10 @@ static void straight(struct stream_run *r, const struct feed *f)
     for (int i = 0; i < 3; i++)
         if ((e[i].span != 0 || (i == 2 && e[i].flags != 0)) && sink != NULL && sink->element != NULL)
             sink->element(r->host, r->st, r->dir, &e[i]);
-    d->tally.same += e[1].size;
-    d->tally.runs += e[1].size != 0;
-    d->tally.holes += (f->lost != 0) + (e[1].size != f->size);
-    d->tally.marks += ((ends & HOST_STREAM_END) != 0) + ((ends & HOST_STREAM_ABORT) != 0);
+    t->same += e[1].size;
+    t->runs += e[1].size != 0;
+    t->holes += (f->lost != 0) + (e[1].size != f->size);
+    t->marks += ((ends & HOST_STREAM_END) != 0) + ((ends & HOST_STREAM_ABORT) != 0);
     d->ended = d->ended || ends != 0;
     stream_count(&r->host->streams->counts.passed, e[1].size);
 }
@@ -465,10 +461,10 @@ static void feed_in(struct stream_run *r, void *ctx)
     stream_work(r, 0);
 }
 
-static void report_fed(const struct stream *st, int dir, const struct feed *f, struct stream_fed *out)
+static void report_fed(const struct stream *st, int dir, const struct feed *f, const struct stream_tally *t,
+                       struct stream_fed *out)
 {
     const struct stream_dir *d = &st->dir[dir];
-    const struct stream_tally *t = &d->tally;
     const UINT32 marks = ((f->flags & HOST_STREAM_END) != 0) + ((f->flags & HOST_STREAM_ABORT) != 0);
 
     out->dropped = st->dropped;
@@ -490,19 +486,24 @@ static void feed_later(struct host *h, struct stream_dir *d, const struct feed *
 {
     bool failed;
 
-    *d->inbox_tail = chunks_of(h, f, true, &failed);
-    while (*d->inbox_tail != NULL)
-        d->inbox_tail = &(*d->inbox_tail)->next;
+    stream_inbox_put(d, chunks_of(h, f, true, &failed));
     out->waiting = d->waiting + f->size;
 }
 
 static __attribute__((noinline)) void feed_as_ever(struct scene *s, struct stream *st, int dir,
                                                    const struct feed *f, struct stream_fed *out)
 {
-    if (st->dir[dir].run != NULL)
+    struct stream_tally came;
+    bool entered;
+
+    if (st->dir[dir].run != NULL) {
         feed_later(s->host, &st->dir[dir], f, out);
-    else if (stream_enter(s, st, dir, feed_in, (void *)f, &out->depends))
-        report_fed(st, dir, f, out);
+        return;
+    }
+    entered = stream_enter(s, st, dir, feed_in, (void *)f, &came);
+    out->depends = came.depends;
+    if (entered)
+        report_fed(st, dir, f, &came, out);
 }
 
 void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *bytes, uint32_t size,
@@ -510,17 +511,18 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
 {
     const struct feed f = {.bytes = bytes, .size = size, .lost = lost, .flags = flags};
     struct stream_dir *d = &st->dir[dir];
+    struct stream_tally came;
 
     *out = (struct stream_fed){.dropped = st->dropped};
     if (st->dropped || st->gone || (d->closed && (flags & HOST_STREAM_ABORT) == 0))
         return; /* behind its end nothing is of the stream */
     d->closed = d->closed || (flags & (HOST_STREAM_END | HOST_STREAM_ABORT)) != 0;
-    switch (lost == 0 && d->run == NULL ? stream_look(s, st, dir, bytes, size, flags) : STREAM_LOOKED_NOT) {
+    switch (lost == 0 && d->run == NULL ? stream_look(s, st, dir, bytes, size, flags, &came) : STREAM_LOOKED_NOT) {
     case STREAM_LOOKED_STRAIGHT:
         out->same = true;
         break;
     case STREAM_LOOKED:
-        report_fed(st, dir, &f, out);
+        report_fed(st, dir, &f, &came, out);
         break;
     case STREAM_LOOKED_NOT:
         feed_as_ever(s, st, dir, &f, out);

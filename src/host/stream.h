@@ -91,7 +91,6 @@ void stream_count_rewritten(struct host *h);
 struct stream_past {
     UINT64 number[2]; /* of the newest frame of each direction */
     struct rewrite_past way[2];
-    bool ended[2]; /* the end came out, as it went in */
 };
 struct stream_past *stream_past(struct stream *st);
 

@@ -13,15 +13,38 @@
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
+void stream_inbox_put(struct stream_dir *d, struct stream_chunk *chunks)
+{
+    while (chunks != NULL) {
+        struct stream_chunk *next = chunks->next;
+
+        chunks->next = d->inbox != NULL ? d->inbox->next : chunks;
+        if (d->inbox != NULL)
+            d->inbox->next = chunks;
+        d->inbox = chunks;
+        chunks = next;
+    }
+}
+
+struct stream_chunk *stream_inbox_take(struct stream_dir *d)
+{
+    struct stream_chunk *last = d->inbox, *first;
+
+    if (last == NULL)
+        return NULL;
+    first = last->next;
+    last->next = NULL;
+    d->inbox = NULL;
+    return first;
+}
+
 void stream_meanwhile(struct stream_run *r)
 {
     struct stream_dir *d = &r->st->dir[r->dir];
 
     while ((d->inbox != NULL || d->later != NULL) && !stream_stopped(r->st)) {
-        struct stream_chunk *c = d->inbox;
+        struct stream_chunk *c = stream_inbox_take(d);
 
-        d->inbox = NULL;
-        d->inbox_tail = &d->inbox;
         while (c != NULL) {
             struct stream_chunk *next = c->next;
 
@@ -54,30 +77,37 @@ static bool inside(void *ctx, const struct stream_question *q, struct host_answe
     struct entering *e = ctx;
     struct stream_run *r = &e->run;
     struct stream_dir *d = &r->st->dir[r->dir];
+    struct stream_tally *t = r->tally;
 
     r->request = q->request;
     e->ok = stream_stages(r, q->snapshot, q->unknown) || d->set != NULL;
     if (!e->ok)
         return false;
-    r->depends = d->set->depends;
+    t->depends = d->set->depends;
     e->fn(r, e->ctx);
     stream_meanwhile(r);
-    a->depends = r->depends;
-    if (d->tally.removed_by != 0 && d->tally.same + d->tally.injected + d->tally.marks == 0 &&
-        d->waiting == 0) {
+    a->depends = t->depends;
+    if (t->removed_by != 0 && t->same + t->injected + t->marks == 0 && d->waiting == 0) {
         a->verdict.action = FWP_ACTION_BLOCK;
-        a->verdict.filter_id = d->tally.removed_by;
+        a->verdict.filter_id = t->removed_by;
     }
-    return r->asked || d->tally.runs + d->tally.holes + d->tally.marks != 0 || d->tally.removed_by != 0;
+    return r->asked || t->runs + t->holes + t->marks != 0 || t->removed_by != 0;
 }
 
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
-                  void *ctx, bool *depends)
+                  void *ctx, struct stream_tally *came)
 {
     struct host *h = s->host;
     struct stream_dir *d = &st->dir[dir];
-    struct entering e = {
-        .run = {.host = h, .st = st, .dir = dir, .s = s, .asking = UINT_MAX}, .fn = fn, .ctx = ctx};
+    struct stream_tally unasked;
+    struct entering e = {.run = {.host = h,
+                                 .st = st,
+                                 .dir = dir,
+                                 .s = s,
+                                 .tally = came != NULL ? came : &unasked,
+                                 .asking = UINT_MAX},
+                         .fn = fn,
+                         .ctx = ctx};
     const FWP_DIRECTION way = s->packet_direction;
 
     s->packet_direction = dir == 0 ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
@@ -85,7 +115,5 @@ bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct
     indicate_stream(s, inside, &e);
     stream_run_end(d, &e.run);
     s->packet_direction = way;
-    if (depends != NULL)
-        *depends = e.run.depends;
     return e.ok;
 }

@@ -53,15 +53,32 @@ void stream_work_free(struct stream_work *w)
         work_free(w);
 }
 
+/* The first that was injected while somebody was inside. */
+static struct stream_work *take_later(struct stream_dir *d)
+{
+    struct stream_work *first = d->later != NULL ? d->later->next : NULL;
+
+    if (first == d->later)
+        d->later = NULL;
+    else
+        d->later->next = first->next;
+    return first;
+}
+
+static void put_later(struct stream_dir *d, struct stream_work *w)
+{
+    w->next = d->later != NULL ? d->later->next : w;
+    if (d->later != NULL)
+        d->later->next = w;
+    d->later = w;
+}
+
 void stream_drop_later(struct stream_dir *d)
 {
-    while (d->later != NULL) {
-        struct stream_work *next = d->later->next;
+    struct stream_work *w;
 
-        work_free(d->later);
-        d->later = next;
-    }
-    d->later_tail = &d->later;
+    while ((w = take_later(d)) != NULL)
+        work_free(w);
 }
 
 /* ---- in the pipeline */
@@ -173,10 +190,7 @@ void stream_later(struct stream_run *r)
     struct stream_dir *d = &r->st->dir[r->dir];
     struct stream_work *w;
 
-    while ((w = d->later) != NULL && !stream_stopped(r->st)) {
-        d->later = w->next;
-        if (d->later == NULL)
-            d->later_tail = &d->later;
+    while (!stream_stopped(r->st) && (w = take_later(d)) != NULL) {
         carry_out(r, w);
         work_free(w);
     }
@@ -198,8 +212,7 @@ NTSTATUS stream_injection(struct host *h, struct stream_work *w)
     struct scene s;
 
     if (!stream_stopped(st) && d->run != NULL) {
-        *d->later_tail = w;
-        d->later_tail = &w->next;
+        put_later(d, w);
         return STATUS_SUCCESS;
     }
     if (!stream_stopped(st)) {
@@ -239,6 +252,7 @@ static NTSTATUS inject_now(struct stream_work *w)
                            .outer = outer,
                            .s = &s,
                            .request = &q,
+                           .tally = outer->tally,
                            .asking = UINT_MAX};
     NTSTATUS status;
 
@@ -248,7 +262,6 @@ static NTSTATUS inject_now(struct stream_work *w)
     d->run = &r;
     status = put_behind(&r, k, w);
     d->run = outer;
-    outer->depends = outer->depends || r.depends;
     return status;
 }
 

@@ -87,29 +87,39 @@ struct stream_place {
 
 /* ---- streams */
 
-/* What came out in one feed, for struct stream_fed. */
+/* What came out while somebody was in a pipeline, for struct stream_fed. */
 struct stream_tally {
     UINT64 same, removed, injected; /* bytes */
     UINT64 removed_by;
     UINT32 marks, holes, runs;
     bool several; /* filters took bytes out */
+    bool depends; /* on what is unknown */
 };
 
 struct stream_run;
 struct stream_work; /* stream_inject.c's */
+/* Two cache lines, which are all that a piece touches of its direction: in most streams nothing waits, and there is one stage. */
 struct stream_dir {
-    struct stream_set *set;                   /* NULL: not looked at yet */
-    struct stream_place *places, own;         /* own: where there is one stage */
-    UINT64 version, generation;               /* of policy and callouts that `set` is of */
-    struct stream_run *run;                   /* the innermost; NULL: nobody is in here */
-    uintptr_t thread;                         /* whose; atomic: others look whether it is theirs */
-    UINT64 waiting;                           /* bytes in queues */
-    struct stream_chunk *inbox, **inbox_tail; /* fed while somebody was inside */
-    struct stream_work *later, **later_tail;  /* injected then */
-    struct stream_tally tally;
-    bool held;   /* the sink was told to hold (STR-14) */
-    bool closed; /* its end was fed */
-    bool ended;  /* its end has come out, or its reset has come in */
+    _Alignas(64) struct stream_set *set; /* NULL: not looked at yet */
+    struct stream_place *places;
+    UINT64 version, generation; /* of policy and callouts that `set` is of */
+    struct stream_run *run;     /* the innermost; NULL: nobody is in here */
+    uintptr_t thread;           /* whose; atomic: others look whether it is theirs */
+    /* Rings, by the last one, which leads to the first; NULL: empty. */
+    struct stream_chunk *inbox; /* fed while somebody was inside */
+    struct stream_work *later;  /* injected then */
+    struct stream_place own;    /* where there is one stage */
+    UINT64 waiting : 61;        /* bytes in queues */
+    UINT64 held : 1;            /* the sink was told to hold (STR-14) */
+    UINT64 closed : 1;          /* its end was fed */
+    UINT64 ended : 1;           /* its end has come out, or its reset has come in */
+};
+_Static_assert(sizeof(struct stream_dir) == 128, "two cache lines");
+
+/* Callouts that answered ALLOW_CONNECTION. */
+struct stream_allowed {
+    UINT32 count;
+    UINT32 callouts[];
 };
 
 /* In the order in which it is fetched ahead (streams_fetch()): what each segment needs, what one with data does. */
@@ -132,16 +142,15 @@ struct stream {
     struct stream_dir dir[2];
     /* as its scene was when it began */
     uint8_t version;
+    uint8_t connection_direction; /* FWP_DIRECTION */
     UINT16 local_port, remote_port;
     union wire_addr local, remote;
     const struct host_interface *interface, *home;
-    FWP_DIRECTION connection_direction;
-    UINT32 allowed_count;
-    UINT32 *allowed; /* callouts that answered ALLOW_CONNECTION */
+    struct stream_allowed *allowed; /* NULL: nobody has */
 };
+_Static_assert(offsetof(struct stream, dir) == 128, "what each segment needs is in two cache lines");
+_Static_assert(sizeof(struct stream) == 448, "of seven");
 
-_Static_assert(offsetof(struct stream, past) == 64,
-               "what each segment needs is in two cache lines, but for past.ended");
 static inline void stream_set_give(struct stream *st, int dir, struct stream_set *set)
 {
     st->dir[dir].set = set;
@@ -197,8 +206,8 @@ struct stream_run {
     struct stream_run *outer;
     struct scene *s;
     struct engine_request *request;
-    unsigned asking; /* the stage whose callout runs, while one does; UINT_MAX */
-    bool depends;
+    struct stream_tally *tally; /* of who came in first */
+    unsigned asking;            /* the stage whose callout runs, while one does; UINT_MAX */
     bool asked; /* a callout was */
     bool put;   /* ... and injected in line, the last that was asked */
 };
@@ -337,12 +346,15 @@ static inline enum engine_stage_answer stream_call(struct stream_run *r, unsigne
 void stream_answered_alone(struct stream_run *r, bool mark, const struct stream_shown *shown,
                            enum engine_stage_answer answer, const FWPS_CLASSIFY_OUT0 *out, UINT32 flags);
 /* stream_enter.c. Enters: fn runs with the pipeline its own, the stages up to date; then what came meanwhile. s: a scene of
- * the stream's. */
+ * the stream's. came: what came out; NULL: whatever it is. */
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
-                  void *ctx, bool *depends);
+                  void *ctx, struct stream_tally *came);
+/* They come in while somebody is inside; all that have. */
+void stream_inbox_put(struct stream_dir *d, struct stream_chunk *chunks);
+struct stream_chunk *stream_inbox_take(struct stream_dir *d);
 static inline void stream_run_begin(struct stream_dir *d, struct stream_run *r)
 {
-    d->tally = (struct stream_tally){0};
+    *r->tally = (struct stream_tally){0};
     d->run = r;
     __atomic_store_n(&d->thread, rt_self(), __ATOMIC_RELAXED);
     r->host->streams->active++;
@@ -358,14 +370,14 @@ static inline void stream_run_end(struct stream_dir *d, const struct stream_run 
 /* stream_look.c */
 void stream_look_prepare(struct host *h); /* for h->streams; again when knobs or observers are others */
 /* stream_feed()'s work for a piece (bytes, or one mark) that a single inspection is shown; nothing depends on what is
- * unknown. */
+ * unknown. *came: what came out, if it was looked at. */
 enum stream_looked {
     STREAM_LOOKED_NOT, /* it is another case, and nothing has happened */
     STREAM_LOOKED,
     STREAM_LOOKED_STRAIGHT, /* and it came out as it went in, and nothing else did */
 };
 enum stream_looked stream_look(struct scene *s, struct stream *st, int dir, const uint8_t *bytes,
-                               uint32_t size, UINT32 flags);
+                               uint32_t size, UINT32 flags, struct stream_tally *came);
 /* stream_fault.c */
 enum stream_fault {
     STREAM_LEFT_ALONE,

@@ -64,7 +64,8 @@ static inline void put(struct stream_run *r, struct stream_dir *d, struct stream
     p->head = c;
     p->tail = &c->next;
     p->chunks = 1;
-    p->bytes = d->waiting = c->size;
+    p->bytes = c->size;
+    d->waiting = c->size;
     stream_count(&r->host->streams->counts.waiting, c->size);
     if (c->kind == STREAM_MARK) {
         p->marked = true;
@@ -79,7 +80,8 @@ static inline void take(struct stream_run *r, struct stream_dir *d, struct strea
     p->head = NULL;
     p->tail = &p->head;
     p->chunks = 0;
-    p->bytes = d->waiting = 0;
+    p->bytes = 0;
+    d->waiting = 0;
     stream_count(&r->host->streams->counts.waiting, (UINT64) - (INT64)c->size);
     p->ended = p->ended || c->kind == STREAM_MARK;
 }
@@ -96,10 +98,10 @@ static inline void out(struct stream_run *r, struct stream_dir *d, struct stream
                                      .same = data,
                                      .flags = c->flags};
 
-    d->tally.same += c->size;
+    r->tally->same += c->size;
     stream_count(&all->counts.passed, c->size);
-    d->tally.runs += data;
-    d->tally.marks += !data;
+    r->tally->runs += data;
+    r->tally->marks += !data;
     d->ended = !data;
     if (sink != NULL && sink->element != NULL)
         sink->element(r->host, r->st, r->dir, &e);
@@ -120,13 +122,19 @@ static inline bool lets_go(const struct stream_run *r, const struct stream_dir *
 }
 
 /* True: straight. */
-static inline bool look(struct scene *s, struct stream *st, int dir, struct stream_chunk *c)
+static inline bool look(struct scene *s, struct stream *st, int dir, struct stream_chunk *c,
+                        struct stream_tally *came)
 {
     struct streams *all = s->host->streams;
     struct stream_dir *d = &st->dir[dir];
     const bool mark = c->kind == STREAM_MARK;
-    struct stream_run r = {
-        .host = s->host, .st = st, .dir = dir, .s = s, .request = &all->look, .asking = UINT_MAX};
+    struct stream_run r = {.host = s->host,
+                           .st = st,
+                           .dir = dir,
+                           .s = s,
+                           .request = &all->look,
+                           .tally = came,
+                           .asking = UINT_MAX};
     FWPS_CLASSIFY_OUT0 answers = {.rights = FWPS_RIGHT_ACTION_WRITE};
     enum engine_stage_answer answer = ENGINE_STAGE_NOT_ASKED;
     struct stream_shown shown;
@@ -157,7 +165,7 @@ static inline bool look(struct scene *s, struct stream *st, int dir, struct stre
 }
 
 enum stream_looked stream_look(struct scene *s, struct stream *st, int dir, const uint8_t *bytes,
-                               uint32_t size, UINT32 flags)
+                               uint32_t size, UINT32 flags, struct stream_tally *came)
 {
     const UINT32 mark = flags & (HOST_STREAM_END | HOST_STREAM_ABORT);
     const UINT16 layer = layer_id(LAYER_ST, s->version);
@@ -179,7 +187,7 @@ enum stream_looked stream_look(struct scene *s, struct stream *st, int dir, cons
     if (d->version == engine_snapshot_layer_version(snapshot, layer) &&
         d->generation == engine_callout_generation(h->config.engine) && describe(s, layer) &&
         (c = size != 0 ? stream_chunks_fed(h, bytes, size, flags) : stream_mark_fed(h, mark)) != NULL)
-        looked = look(s, st, dir, c) ? STREAM_LOOKED_STRAIGHT : STREAM_LOOKED;
+        looked = look(s, st, dir, c, came) ? STREAM_LOOKED_STRAIGHT : STREAM_LOOKED;
     s->packet_direction = way;
     l->scratch->level--;
     engine_unpin(l->reader);

@@ -183,7 +183,7 @@ static void count_waiting(struct stream_run *r, INT64 by)
 void stream_out(struct stream_run *r, struct stream_chunk *c)
 {
     struct stream_dir *d = &r->st->dir[r->dir];
-    struct stream_tally *t = &d->tally;
+    struct stream_tally *t = r->tally;
     const struct stream_sink *sink = r->host->stream_sink;
     struct stream_element e = {.span = c->span, .flags = c->flags, .lost = c->lost};
 

@@ -229,8 +229,8 @@ static UINT32 through_of(const struct stream_set *from, const struct stream_set 
 
 static bool is_allowed(const struct stream *st, UINT32 callout)
 {
-    for (UINT32 i = 0; i < st->allowed_count; i++)
-        if (st->allowed[i] == callout && callout != 0)
+    for (UINT32 i = 0; st->allowed != NULL && i < st->allowed->count; i++)
+        if (st->allowed->callouts[i] == callout && callout != 0)
             return true;
     return false;
 }

@@ -183,7 +183,7 @@ static inline __attribute__((always_inline)) void fetch_stream(struct stream *st
 {
     fetch(st, offsetof(struct stream, dir));
     if (w->data)
-        fetch(&st->dir[w->dir], sizeof(st->dir[0]) + 63); /* wherever it begins in a line */
+        fetch(&st->dir[w->dir], sizeof(st->dir[0]));
 }
 
 /* Step by step for all of a handful, so that what they wait for comes side by side. */

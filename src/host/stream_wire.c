@@ -179,7 +179,7 @@ static struct stream_wire *wire_make(struct stream *st)
     w->interface_index = st->interface != NULL ? st->interface->desc.index : 0;
     for (int dir = 0; dir < 2; dir++) {
         w->number[dir] = past->number[dir];
-        if (past->ended[dir])
+        if (past->way[dir].ended)
             rewrite_passed(w->rewrite, dir, 0, true);
     }
     w->next = h->wires;
@@ -467,7 +467,8 @@ static void feed_lazily(struct wire_pass *pass, struct stream_wire **w, UINT32 f
     }
     pass->gone[pass->dir] += pass->lost + pass->size + pass->fin;
     pass->ended[pass->dir] = pass->ended[pass->dir] || pass->end;
-    stream_past(pass->st)->ended[pass->dir] |= pass->end;
+    if (pass->end)
+        stream_past(pass->st)->way[pass->dir].ended = true;
 }
 
 void wire_feed(struct wire_pass *pass, struct stream_wire **w, int dir, const uint8_t *bytes, uint32_t size,

@@ -199,7 +199,7 @@ static enum verdict heard(struct stream_run *r, unsigned k, const struct stream_
     case ENGINE_STAGE_NOT_ASKED:
         return GO_ON;
     case ENGINE_STAGE_FOREIGN:
-        r->depends = r->depends || !inspects;
+        r->tally->depends = r->tally->depends || !inspects;
         return GO_ON;
     case ENGINE_STAGE_SUBSTITUTE:
     case ENGINE_STAGE_ASSUMED:
@@ -250,9 +250,9 @@ static struct stream_chunk *removed(struct stream_run *r, unsigned k, struct str
 
     stream_count(&r->host->streams->counts.removed, c->size);
     d->places[k].took = true;
-    if (d->tally.removed_by != 0 && d->tally.removed_by != stage->filter_id)
-        d->tally.several = true;
-    d->tally.removed_by = stage->filter_id;
+    if (r->tally->removed_by != 0 && r->tally->removed_by != stage->filter_id)
+        r->tally->several = true;
+    r->tally->removed_by = stage->filter_id;
     if (c->span == 0) {
         stream_chunk_free(c);
         return NULL;
@@ -342,12 +342,15 @@ static void allow(struct stream_run *r, unsigned k)
 {
     struct stream *st = r->st;
     const UINT32 callout = st->dir[r->dir].set->stages[k].callout;
+    const UINT32 before = st->allowed != NULL ? st->allowed->count : 0;
+    struct stream_allowed *more =
+        realloc(st->allowed, sizeof(*more) + ((size_t)before + 1) * sizeof(more->callouts[0]));
     bool waits_there = false;
-    UINT32 *more = realloc(st->allowed, (st->allowed_count + 1) * sizeof(*more));
 
     if (more != NULL) {
         st->allowed = more;
-        st->allowed[st->allowed_count++] = callout;
+        more->callouts[before] = callout;
+        more->count = before + 1;
     }
     for (int d = 0; d < 2; d++)
         for (unsigned i = 0; st->dir[d].set != NULL && i < st->dir[d].set->count; i++)
@@ -436,7 +439,7 @@ static bool goes_by(struct stream_run *r, unsigned k)
         c = removed(r, k, c);
     else if (stage->is.kind == ENGINE_STAGE_BLOCK &&
              (c->flags & HOST_STREAM_ABORT) == 0) { /* STR-32: stays half open */
-        r->st->dir[r->dir].tally.removed_by = stage->filter_id;
+        r->tally->removed_by = stage->filter_id;
         stream_chunk_free(c);
         c = NULL;
     } else if (stage->is.kind != ENGINE_STAGE_INSPECTION) {
@@ -472,7 +475,7 @@ static bool mark_answered(struct stream_run *r, unsigned k, enum verdict v)
         allow(r, k);
     c = stream_pop(r, p);
     if (v == BLOCK && !reset) { /* STR-32: half open until it is injected */
-        d->tally.removed_by = d->set->stages[k].filter_id;
+        r->tally->removed_by = d->set->stages[k].filter_id;
         stream_chunk_free(c);
         p->took = p->took_end = true;
         return true;
