@@ -19,7 +19,7 @@
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
-#define SPARE_STREAMS 64u
+#define SLAB 64u /* streams */
 
 int streams_create(struct host *h)
 {
@@ -30,6 +30,57 @@ int streams_create(struct host *h)
     h->streams = all;
     stream_look_prepare(h);
     return rt_mutex_create(&all->lock);
+}
+
+/* ---- memory */
+
+/* Side by side, for as long as the host lives: there are never more than there were flows at a time, whose table does not
+ * shrink either. */
+struct stream_slab {
+    struct stream streams[SLAB];
+    struct stream_slab *next;
+};
+
+static void give_back(struct streams *all, struct stream *st)
+{
+    st->chain = all->spare_streams;
+    all->spare_streams = st;
+}
+
+static bool more_streams(struct streams *all)
+{
+    struct stream_slab *slab = aligned_alloc(_Alignof(struct stream_slab), sizeof(*slab));
+
+    if (slab == NULL)
+        return false;
+    slab->next = all->slabs;
+    all->slabs = slab;
+    for (UINT32 i = SLAB; i-- > 0;)
+        give_back(all, &slab->streams[i]);
+    return true;
+}
+
+/* Zeroed; the last that was given back, which the caches have. NULL: no memory. */
+static struct stream *a_free_one(struct streams *all)
+{
+    struct stream *st;
+
+    if (all->spare_streams == NULL && !more_streams(all))
+        return NULL;
+    st = all->spare_streams;
+    all->spare_streams = st->chain;
+    memset(st, 0, sizeof(*st));
+    return st;
+}
+
+static void slabs_free(struct streams *all)
+{
+    while (all->slabs != NULL) {
+        struct stream_slab *slab = all->slabs;
+
+        all->slabs = slab->next;
+        free(slab);
+    }
 }
 
 /* ---- life */
@@ -83,28 +134,7 @@ static void stream_free(struct stream *st)
     if (!st->none)
         stream_count(&all->counts.streams, (UINT64)-1);
     free(st->allowed);
-    if (all->spare_stream_count == SPARE_STREAMS) {
-        free(st);
-        return;
-    }
-    st->chain = all->spare_streams;
-    all->spare_streams = st;
-    all->spare_stream_count++;
-}
-
-/* Zeroed; the last that was given back, which the caches have. NULL: no memory. */
-static struct stream *a_free_one(struct streams *all)
-{
-    struct stream *st = all->spare_streams;
-
-    if (st != NULL) {
-        all->spare_streams = st->chain;
-        all->spare_stream_count--;
-    } else if ((st = aligned_alloc(_Alignof(struct stream), sizeof(*st))) == NULL) {
-        return NULL;
-    }
-    memset(st, 0, sizeof(*st));
-    return st;
+    give_back(all, st);
 }
 
 /* The sink hears of the end once. */
@@ -159,12 +189,7 @@ void streams_destroy(struct host *h)
         stream_free(st);
     }
     stream_spares_free(all);
-    while (all->spare_streams != NULL) {
-        struct stream *st = all->spare_streams;
-
-        all->spare_streams = st->chain;
-        free(st);
-    }
+    slabs_free(all);
     stream_table_free(all);
     free(all->since);
     if (all->lock != NULL)

@@ -177,8 +177,8 @@ struct streams {
     struct stream **of; /* by their flows' slots; atomic, each */
     UINT64 of_count;
     struct stream *dead;
-    struct stream *spare_streams; /* to be used again */
-    UINT32 spare_stream_count;
+    struct stream_slab *slabs;    /* all that there is memory for: stream.c's */
+    struct stream *spare_streams; /* of them, those that are free */
     struct stream_chunk *spare; /* chunks with store and list, to be used again: stream_queue.c's */
     UINT32 spares;
     struct stream_chunk *spare_mark; /* one; NULL: none */
