@@ -133,7 +133,8 @@ static void stream_free(struct stream *st)
     stream_count(&all->counts.memory, (UINT64) - (INT64)sizeof(*st));
     if (!st->none)
         stream_count(&all->counts.streams, (UINT64)-1);
-    free(st->allowed);
+    if (st->allows) /* it is in a line that nothing else needs now */
+        free(st->allowed);
     give_back(all, st);
 }
 
@@ -542,7 +543,8 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
     if (st->dropped || st->gone || (d->closed && (flags & HOST_STREAM_ABORT) == 0))
         return; /* behind its end nothing is of the stream */
     d->closed = d->closed || (flags & (HOST_STREAM_END | HOST_STREAM_ABORT)) != 0;
-    switch (lost == 0 && d->run == NULL ? stream_look(s, st, dir, bytes, size, flags, &came) : STREAM_LOOKED_NOT) {
+    switch (lost == 0 && d->run == NULL ? stream_look(s, st, dir, bytes, size, flags, &came)
+                                        : STREAM_LOOKED_NOT) {
     case STREAM_LOOKED_STRAIGHT:
         out->same = true;
         break;

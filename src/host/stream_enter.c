@@ -97,20 +97,13 @@ static bool inside(void *ctx, const struct stream_question *q, struct host_answe
 bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct stream_run *r, void *ctx),
                   void *ctx, struct stream_tally *came)
 {
-    struct host *h = s->host;
     struct stream_dir *d = &st->dir[dir];
     struct stream_tally unasked;
-    struct entering e = {.run = {.host = h,
-                                 .st = st,
-                                 .dir = dir,
-                                 .s = s,
-                                 .tally = came != NULL ? came : &unasked,
-                                 .asking = UINT_MAX},
-                         .fn = fn,
-                         .ctx = ctx};
+    struct entering e = {.fn = fn, .ctx = ctx};
     const FWP_DIRECTION way = s->packet_direction;
 
     s->packet_direction = dir == 0 ? FWP_DIRECTION_OUTBOUND : FWP_DIRECTION_INBOUND;
+    stream_run_make(&e.run, s, st, dir, NULL, came != NULL ? came : &unasked);
     stream_run_begin(d, &e.run);
     indicate_stream(s, inside, &e);
     stream_run_end(d, &e.run);

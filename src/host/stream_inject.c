@@ -246,16 +246,11 @@ static NTSTATUS inject_now(struct stream_work *w)
     struct scene s = *outer->s;
     struct engine_request q = *outer->request;
     struct engine_flow flow = {.ctx = &s, .context = q.flow->context};
-    struct stream_run r = {.host = outer->host,
-                           .st = st,
-                           .dir = w->dir,
-                           .outer = outer,
-                           .s = &s,
-                           .request = &q,
-                           .tally = outer->tally,
-                           .asking = UINT_MAX};
+    struct stream_run r;
     NTSTATUS status;
 
+    stream_run_make(&r, &s, st, w->dir, &q, outer->tally);
+    r.outer = outer;
     s.hold = (struct ale_hold){0};
     q.flow = &flow;
     outer->put = true;

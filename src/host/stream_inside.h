@@ -133,11 +133,13 @@ struct stream {
     UINT32 inside;
     bool gone;    /* out of the table: nothing is to be called for it. Atomic */
     bool dropped; /* STR-13 */
-    bool aborted, told;
-    bool none;     /* no callout filter matches: it is here to remember that */
-    bool staged;   /* both directions have stages, those of `seen` */
-    uint8_t edits; /* bits: those of the direction may change what passes (stream_set.edits) */
-    bool loopback; /* as its scene was when it began */
+    bool aborted;
+    bool allows;       /* `allowed` is something */
+    bool none;         /* no callout filter matches: it is here to remember that */
+    bool staged;       /* both directions have stages, those of `seen` */
+    uint8_t edits;     /* bits: those of the direction may change what passes (stream_set.edits) */
+    bool told : 1;     /* the sink was, of its end */
+    bool loopback : 1; /* as its scene was when it began */
     struct stream_past past;
     struct stream_dir dir[2];
     /* as its scene was when it began */
@@ -179,7 +181,7 @@ struct streams {
     struct stream *dead;
     struct stream_slab *slabs;    /* all that there is memory for: stream.c's */
     struct stream *spare_streams; /* of them, those that are free */
-    struct stream_chunk *spare; /* chunks with store and list, to be used again: stream_queue.c's */
+    struct stream_chunk *spare;   /* chunks with store and list, to be used again: stream_queue.c's */
     UINT32 spares;
     struct stream_chunk *spare_mark; /* one; NULL: none */
     struct wire_pass *pass; /* stream_wire.h's: the feeds under way on the stack of who has the turn */
@@ -208,8 +210,8 @@ struct stream_run {
     struct engine_request *request;
     struct stream_tally *tally; /* of who came in first */
     unsigned asking;            /* the stage whose callout runs, while one does; UINT_MAX */
-    bool asked; /* a callout was */
-    bool put;   /* ... and injected in line, the last that was asked */
+    bool asked;                 /* a callout was */
+    bool put;                   /* ... and injected in line, the last that was asked */
 };
 
 /* What a callout is shown. */
@@ -262,6 +264,17 @@ void stream_table_free(struct streams *all);
 static inline struct stream *stream_at(const struct streams *all, UINT32 slot)
 {
     return slot < all->of_count ? __atomic_load_n(&all->of[slot], __ATOMIC_RELAXED) : NULL;
+}
+/* What a segment touches of its stream (data: it has some, or ends the direction), into the caches. Inlined: for GCC a
+ * function that only prefetches does nothing, and its calls go. */
+static inline __attribute__((always_inline)) void stream_fetch(const struct stream *st, int dir, bool data)
+{
+    __builtin_prefetch(st, 1);
+    __builtin_prefetch(&st->past, 1);
+    if (data) {
+        __builtin_prefetch(&st->dir[dir], 1);
+        __builtin_prefetch((const char *)&st->dir[dir] + 64, 1);
+    }
 }
 static inline struct stream *stream_of_flow(const struct streams *all, UINT32 slot, UINT64 flow_id)
 {
@@ -352,9 +365,27 @@ bool stream_enter(struct scene *s, struct stream *st, int dir, void (*fn)(struct
 /* They come in while somebody is inside; all that have. */
 void stream_inbox_put(struct stream_dir *d, struct stream_chunk *chunks);
 struct stream_chunk *stream_inbox_take(struct stream_dir *d);
+/* One by one, as all that each piece needs: where GCC clears such a thing whole (rep stos), that costs more than the rest. */
+static inline void stream_run_make(struct stream_run *r, struct scene *s, struct stream *st, int dir,
+                                   struct engine_request *request, struct stream_tally *tally)
+{
+    r->host = s->host;
+    r->st = st;
+    r->dir = dir;
+    r->outer = NULL;
+    r->s = s;
+    r->request = request;
+    r->tally = tally;
+    r->asking = UINT_MAX;
+    r->asked = r->put = false;
+}
 static inline void stream_run_begin(struct stream_dir *d, struct stream_run *r)
 {
-    *r->tally = (struct stream_tally){0};
+    struct stream_tally *t = r->tally;
+
+    t->same = t->removed = t->injected = t->removed_by = 0;
+    t->marks = t->holes = t->runs = 0;
+    t->several = t->depends = false;
     d->run = r;
     __atomic_store_n(&d->thread, rt_self(), __ATOMIC_RELAXED);
     r->host->streams->active++;

@@ -128,21 +128,20 @@ static inline bool look(struct scene *s, struct stream *st, int dir, struct stre
     struct streams *all = s->host->streams;
     struct stream_dir *d = &st->dir[dir];
     const bool mark = c->kind == STREAM_MARK;
-    struct stream_run r = {.host = s->host,
-                           .st = st,
-                           .dir = dir,
-                           .s = s,
-                           .request = &all->look,
-                           .tally = came,
-                           .asking = UINT_MAX};
-    FWPS_CLASSIFY_OUT0 answers = {.rights = FWPS_RIGHT_ACTION_WRITE};
     enum engine_stage_answer answer = ENGINE_STAGE_NOT_ASKED;
+    FWPS_CLASSIFY_OUT0 answers;
     struct stream_shown shown;
+    struct stream_run r;
     bool showed, straight = false;
 
     all->looked++;
+    stream_run_make(&r, s, st, dir, &all->look, came);
     stream_run_begin(d, &r);
     put(&r, d, c);
+    answers.actionType = 0;
+    answers.outContext = answers.filterId = 0;
+    answers.rights = FWPS_RIGHT_ACTION_WRITE;
+    answers.reserved = 0;
     answers.flags = mark || d->places->closes ? FWPS_CLASSIFY_OUT_FLAG_NO_MORE_DATA : 0;
     showed = stream_show_one(&r, c, d->places->missed, &shown);
     if (showed)

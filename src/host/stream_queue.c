@@ -92,6 +92,19 @@ static struct stream_chunk *spare_make(void)
     return c;
 }
 
+/* One that is used again, with its store and list. */
+static inline void begin_again(struct stream_chunk *c, enum stream_kind kind, uint32_t size, UINT32 flags)
+{
+    c->next = NULL;
+    c->begin = c->at = 0;
+    c->size = c->span = size;
+    c->through = 0;
+    c->flags = flags;
+    c->filter_id = 0;
+    c->kind = (uint8_t)kind;
+    c->lost = false;
+}
+
 struct stream_chunk *stream_chunks_fed(struct host *h, const uint8_t *bytes, uint32_t size, UINT32 flags)
 {
     struct streams *all = h->streams;
@@ -109,11 +122,7 @@ struct stream_chunk *stream_chunks_fed(struct host *h, const uint8_t *bytes, uin
     __asm__("" : "+r"(size));
     memcpy(c->store->bytes, bytes, size);
     c->store->used = size;
-    *c = (struct stream_chunk){.store = c->store,
-                               .slice = c->slice,
-                               .size = size,
-                               .span = size,
-                               .flags = flags & ~(UINT32)(HOST_STREAM_END | HOST_STREAM_ABORT)};
+    begin_again(c, STREAM_DATA, size, flags & ~(UINT32)(HOST_STREAM_END | HOST_STREAM_ABORT));
     return c;
 }
 
@@ -124,10 +133,7 @@ struct stream_chunk *stream_mark_fed(struct host *h, UINT32 flags)
     if (c == NULL)
         return stream_mark(h, flags);
     h->streams->spare_mark = NULL;
-    *c = (struct stream_chunk){.kind = STREAM_MARK,
-                               .store = c->store,
-                               .slice = c->slice,
-                               .flags = flags & (HOST_STREAM_END | HOST_STREAM_ABORT)};
+    begin_again(c, STREAM_MARK, 0, flags & (HOST_STREAM_END | HOST_STREAM_ABORT));
     return c;
 }
 

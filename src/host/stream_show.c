@@ -54,13 +54,33 @@ static inline NET_BUFFER_LIST *list_of(const struct stream_run *r, struct stream
                            r->host->config.knobs.split_mdl);
 }
 
+/* From the beginning of the chain on, of `size` bytes. One by one, as stream_run_make(). */
+static inline void describe(struct stream_shown *out, NET_BUFFER_LIST *chain, UINT32 flags, UINT64 missed)
+{
+    FWPS_STREAM_DATA_OFFSET0 *at = &out->data.dataOffset;
+    NET_BUFFER *nb = chain->FirstNetBuffer;
+
+    out->data.flags = flags;
+    at->netBufferList = chain;
+    at->netBuffer = nb;
+    at->mdl = nb->CurrentMdl;
+    at->mdlOffset = at->netBufferOffset = 0;
+    at->streamDataOffset = 0;
+    out->data.dataLength = (SIZE_T)out->size;
+    out->data.netBufferListChain = chain;
+    out->io.streamData = &out->data;
+    out->io.missedBytes = (SIZE_T)missed;
+    out->io.countBytesRequired = 0;
+    out->io.countBytesEnforced = 0;
+    out->io.streamAction = FWPS_STREAM_ACTION_NONE;
+}
+
 bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
 {
     struct stream_place *p = &r->st->dir[r->dir].places[k];
     struct stream_chunk *first = p->head;
     NET_BUFFER_LIST *chain = NULL, *list, *last = NULL;
     UINT32 flags = first->flags;
-    NET_BUFFER *nb;
 
     out->size = 0;
     for (struct stream_chunk *c = first; c != NULL; c = c->next) {
@@ -81,42 +101,29 @@ bool stream_show(struct stream_run *r, unsigned k, struct stream_shown *out)
         if (c->kind == STREAM_MARK)
             break;
     }
-    nb = chain->FirstNetBuffer;
-    out->data = (FWPS_STREAM_DATA0){
-        .flags = flags_of(r->dir, flags), .dataLength = (SIZE_T)out->size, .netBufferListChain = chain};
-    out->data.dataOffset = (FWPS_STREAM_DATA_OFFSET0){.netBufferList = chain,
-                                                      .netBuffer = nb,
-                                                      .mdl = nb->CurrentMdl,
-                                                      .mdlOffset = first->at - first->begin,
-                                                      .netBufferOffset = first->at - first->begin,
-                                                      .streamDataOffset = first->at - first->begin};
+    describe(out, chain, flags_of(r->dir, flags), p->missed);
+    out->data.dataOffset.mdlOffset = first->at - first->begin;
+    out->data.dataOffset.netBufferOffset = first->at - first->begin;
+    out->data.dataOffset.streamDataOffset = first->at - first->begin;
     while (out->data.dataOffset.mdl != NULL && out->data.dataOffset.mdl->Next != NULL &&
            out->data.dataOffset.mdlOffset >= out->data.dataOffset.mdl->ByteCount) {
         out->data.dataOffset.mdlOffset -= out->data.dataOffset.mdl->ByteCount;
         out->data.dataOffset.mdl = out->data.dataOffset.mdl->Next;
     }
-    out->io = (FWPS_STREAM_CALLOUT_IO_PACKET0){
-        .streamData = &out->data, .missedBytes = (SIZE_T)p->missed, .streamAction = FWPS_STREAM_ACTION_NONE};
     return true;
 }
 
 bool stream_show_one(struct stream_run *r, struct stream_chunk *c, UINT64 missed, struct stream_shown *out)
 {
     NET_BUFFER_LIST *list = list_of(r, c, true);
-    NET_BUFFER *nb;
 
     if (list == NULL)
         return false;
-    nb = list->FirstNetBuffer;
     out->size = c->size;
-    out->data = (FWPS_STREAM_DATA0){
-        .flags = c->flags == 0 ? flag_of(r->dir, FWPS_STREAM_FLAG_SEND, FWPS_STREAM_FLAG_RECEIVE)
-                               : flags_of(r->dir, c->flags),
-        .dataOffset = {.netBufferList = list, .netBuffer = nb, .mdl = nb->CurrentMdl},
-        .dataLength = c->size,
-        .netBufferListChain = list};
-    out->io = (FWPS_STREAM_CALLOUT_IO_PACKET0){
-        .streamData = &out->data, .missedBytes = (SIZE_T)missed, .streamAction = FWPS_STREAM_ACTION_NONE};
+    describe(out, list,
+             c->flags == 0 ? flag_of(r->dir, FWPS_STREAM_FLAG_SEND, FWPS_STREAM_FLAG_RECEIVE)
+                           : flags_of(r->dir, c->flags),
+             missed);
     return true;
 }
 

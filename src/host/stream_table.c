@@ -4,7 +4,8 @@
  *
  *   a segment   its flow's slot  --of[slot]-----> struct stream    who has the turn: no lookup, no lock
  *   an injection, a flow's end   --buckets[id]--> struct stream    any thread, under the lock
- *   frames that come soon        --of[slot]-----> what their segments will touch, into the caches
+ *   frames that come soon        --of[slot]-----> what their segments will touch, into the caches; and once more, into the
+ *                                                 nearest one, when a segment begins its way (paths_short.c)
  *
  * The flow leads to its stream; of[] is a word that each flow has beside it. (In struct host_flow there is no room: a flow
  * costs at most 128 bytes, with its buckets. And a host without streams has none of these.) A word belongs to the flow that has
@@ -170,22 +171,6 @@ void stream_table_free(struct streams *all)
 
 /* ---- ahead */
 
-/* Inlined, both: for GCC a function that only prefetches does nothing, and its calls go. */
-static inline __attribute__((always_inline)) void fetch(const void *p, size_t size)
-{
-    for (size_t at = 0; at < size; at += 64)
-        __builtin_prefetch((const char *)p + at, 1);
-}
-
-/* What a segment touches of its stream; of most flows not much more than the caches can bring at once. */
-static inline __attribute__((always_inline)) void fetch_stream(struct stream *st,
-                                                               const struct stream_wanted *w)
-{
-    fetch(st, offsetof(struct stream, dir));
-    if (w->data)
-        fetch(&st->dir[w->dir], sizeof(st->dir[0]));
-}
-
 /* Step by step for all of a handful, so that what they wait for comes side by side. */
 static void fetch_some(struct host *h, const struct stream_wanted *wanted, size_t count)
 {
@@ -201,7 +186,7 @@ static void fetch_some(struct host *h, const struct stream_wanted *wanted, size_
 
         if (st == NULL)
             continue;
-        fetch_stream(st, &wanted[i]);
+        stream_fetch(st, wanted[i].dir, wanted[i].data);
         found[n++] = st;
     }
     if (n != 0 && h->stream_sink->fetch != NULL)

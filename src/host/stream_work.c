@@ -351,6 +351,7 @@ static void allow(struct stream_run *r, unsigned k)
         st->allowed = more;
         more->callouts[before] = callout;
         more->count = before + 1;
+        st->allows = true;
     }
     for (int d = 0; d < 2; d++)
         for (unsigned i = 0; st->dir[d].set != NULL && i < st->dir[d].set->count; i++)
