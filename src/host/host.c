@@ -285,24 +285,6 @@ void host_frame_held(struct host *h, const struct host_frame *f, struct host_out
 
 #define PREFETCH 16
 
-/* Of TCP: pipelines may belong to them. */
-static __attribute__((noinline)) void fetch_streams(struct host *h, struct ahead *const *of, size_t n)
-{
-    struct stream_wanted talking[PREFETCH];
-    size_t connections = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const struct wire_packet *p = of[i]->packet;
-
-        if (of[i]->flow != NULL && p->protocol == WIRE_PROTOCOL_TCP)
-            talking[connections++] =
-                (struct stream_wanted){.slot = flow_table_slot(h->lanes[0].flows, of[i]->flow),
-                                       .dir = of[i]->course == COURSE_OUT ? 0 : 1,
-                                       .data = p->data_length != 0 || (p->tcp_flags & WIRE_TCP_FIN) != 0};
-    }
-    streams_fetch(h, talking, connections);
-}
-
 /* What is known of a frame's flow, and what else will be touched of it; `briefly` if it takes the short way, probably. */
 static inline void fetch_flow(struct lane *l, struct ahead *a, struct host_flow *flow, bool briefly)
 {
@@ -357,7 +339,7 @@ void host_prefetch(struct host *h, const struct host_frame *frames, size_t count
         }
         lane_leave(l);
         if (__builtin_expect(streams_any(h), 0))
-            fetch_streams(h, of, n);
+            streams_fetch(l, of, n);
     }
 }
 

@@ -194,7 +194,7 @@ static inline void stream_near(const struct lane *l, const struct host_flow *flo
     const struct stream *st = stream_at(l->host->streams, flow_table_slot(l->flows, flow));
 
     if (st != NULL)
-        stream_fetch(st, in ? 1 : 0, p->data_length != 0 || (p->tcp_flags & WIRE_TCP_FIN) != 0);
+        stream_fetch(st, in ? 1 : 0, stream_touches(p));
 }
 
 enum short_result short_way(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,

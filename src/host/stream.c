@@ -604,6 +604,8 @@ void stream_end(struct host *h, UINT32 slot, UINT64 flow_id, bool aborted)
     mine = turn_is_mine(&h->lanes[0]);
     rt_mutex_lock(all->lock);
     st = stream_of_flow(all, slot, flow_id);
+    for (int dir = 0; st != NULL && dir < 2; dir++) /* all of it will be looked at, one after the other */
+        stream_fetch(st, dir, true);
     if (st != NULL && mine && !aborted && (stream_holds(&st->dir[0]) || stream_holds(&st->dir[1]))) {
         st->inside++;
         rt_mutex_unlock(all->lock);

@@ -53,13 +53,9 @@ extern const struct stream_sink stream_socket_sink; /* HOST_STREAM_SOCKETS: stre
 struct stream *stream_of(struct scene *s);
 /* ... if it is there already. */
 struct stream *stream_find(struct host *h, UINT64 flow_id);
-/* Fetches what segments of these flows will touch, those of them that have a pipeline. A hint. The turn is ours. */
-struct stream_wanted {
-    UINT32 slot; /* its flow's */
-    int dir;
-    bool data; /* the segment has some, or ends the direction */
-};
-void streams_fetch(struct host *h, const struct stream_wanted *wanted, size_t count);
+/* Fetches what these frames (at most AHEAD) will touch of the pipelines of their flows, those of them that have one. A hint.
+ * The turn is ours. */
+void streams_fetch(struct lane *l, struct ahead *const *of, size_t count);
 UINT64 stream_flow(const struct stream *st);
 /* Can any of its stages change what passes (a callout filter that is no inspection, or a plain block)? */
 bool stream_may_edit(const struct stream *st);

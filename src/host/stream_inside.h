@@ -265,7 +265,12 @@ static inline struct stream *stream_at(const struct streams *all, UINT32 slot)
 {
     return slot < all->of_count ? __atomic_load_n(&all->of[slot], __ATOMIC_RELAXED) : NULL;
 }
-/* What a segment touches of its stream (data: it has some, or ends the direction), into the caches. Inlined: for GCC a
+/* Is there something in the segment for the pipeline? */
+static inline bool stream_touches(const struct wire_packet *p)
+{
+    return p->data_length != 0 || (p->tcp_flags & WIRE_TCP_FIN) != 0;
+}
+/* What a segment touches of its stream (data: as above), into the caches. Inlined: for GCC a
  * function that only prefetches does nothing, and its calls go. */
 static inline __attribute__((always_inline)) void stream_fetch(const struct stream *st, int dir, bool data)
 {

@@ -21,12 +21,12 @@
 #include <string.h>
 
 #include "host/ale_inside.h"
+#include "host/paths.h"
 #include "host/stream_inside.h"
 #include "host/walk.h"
 
-#define BUCKETS_FIRST   64u
-#define WORDS_FIRST     256u
-#define STREAMS_FETCHED 16
+#define BUCKETS_FIRST 64u
+#define WORDS_FIRST   256u
 
 /* ---- by its flow's id */
 
@@ -171,35 +171,35 @@ void stream_table_free(struct streams *all)
 
 /* ---- ahead */
 
-/* Step by step for all of a handful, so that what they wait for comes side by side. */
-static void fetch_some(struct host *h, const struct stream_wanted *wanted, size_t count)
+static inline bool is_talking(const struct ahead *a)
 {
-    const struct streams *all = h->streams;
-    struct stream *found[STREAMS_FETCHED];
+    return a->flow != NULL && a->packet->protocol == WIRE_PROTOCOL_TCP;
+}
+
+/* Step by step for all of them, so that what they wait for comes side by side. */
+__attribute__((noinline)) void streams_fetch(struct lane *l, struct ahead *const *of, size_t count)
+{
+    struct host *h = l->host;
+    struct stream *const *words = h->streams->of;
+    const UINT64 known = h->streams->of_count;
+    struct stream *const *at[AHEAD];
+    struct stream *found[AHEAD];
     size_t n = 0;
 
-    for (size_t i = 0; i < count; i++)
-        if (wanted[i].slot < all->of_count)
-            __builtin_prefetch(&all->of[wanted[i].slot]);
     for (size_t i = 0; i < count; i++) {
-        struct stream *st = stream_at(all, wanted[i].slot);
+        const UINT32 slot = is_talking(of[i]) ? flow_table_slot(l->flows, of[i]->flow) : UINT32_MAX;
+
+        at[i] = slot < known ? &words[slot] : NULL;
+        __builtin_prefetch(at[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct stream *st = at[i] != NULL ? __atomic_load_n(at[i], __ATOMIC_RELAXED) : NULL;
 
         if (st == NULL)
             continue;
-        stream_fetch(st, wanted[i].dir, wanted[i].data);
+        stream_fetch(st, of[i]->course == COURSE_OUT ? 0 : 1, stream_touches(of[i]->packet));
         found[n++] = st;
     }
     if (n != 0 && h->stream_sink->fetch != NULL)
         h->stream_sink->fetch(h, found, n);
-}
-
-void streams_fetch(struct host *h, const struct stream_wanted *wanted, size_t count)
-{
-    while (streams_any(h) && count != 0) {
-        const size_t some = count < STREAMS_FETCHED ? count : STREAMS_FETCHED;
-
-        fetch_some(h, wanted, some);
-        wanted += some;
-        count -= some;
-    }
 }
