@@ -187,16 +187,6 @@ static __attribute__((noinline)) void tell(struct lane *l, const struct host_fra
     lane_enter(l); /* left while somebody was told; the caller leaves it again */
 }
 
-/* The flow's stream is asked for when the layers above have been: until then it is here. */
-static inline void stream_near(const struct lane *l, const struct host_flow *flow,
-                               const struct wire_packet *p, bool in)
-{
-    const struct stream *st = stream_at(l->host->streams, flow_table_slot(l->flows, flow));
-
-    if (st != NULL)
-        stream_fetch(st, in ? 1 : 0, stream_touches(p));
-}
-
 enum short_result short_way(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,
                             struct tcp_result *r, struct host_outcome *out)
 {
@@ -215,11 +205,9 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
     ale_policy_notice(l);
     if (!is_settled(l, flow, a->interface))
         return SHORT_NO;
-    if (tcp && __builtin_expect(streams_any(l->host),
-                                0)) { /* it may have a pipeline, which wants to see all of it */
-        stream_near(l, flow, p, in);
+    if (tcp &&
+        __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
         return SHORT_KNOWN;
-    }
     asked = l->short_ways[way_number(tcp, in, p->version == 6, p->mac_at != UINT32_MAX)].with;
     marked = is_marked(l, flow, in) && !engine_observes_permits(l->host->config.engine);
     if (!asked->known[marked] || (!tcp && !marked)) /* UDP: perhaps to a group */

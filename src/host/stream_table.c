@@ -4,8 +4,7 @@
  *
  *   a segment   its flow's slot  --of[slot]-----> struct stream    who has the turn: no lookup, no lock
  *   an injection, a flow's end   --buckets[id]--> struct stream    any thread, under the lock
- *   frames that come soon        --of[slot]-----> what their segments will touch, into the caches; and once more, into the
- *                                                 nearest one, when a segment begins its way (paths_short.c)
+ *   frames that come soon        --of[slot]-----> what their segments will touch, into the caches
  *
  * The flow leads to its stream; of[] is a word that each flow has beside it. (In struct host_flow there is no room: a flow
  * costs at most 128 bytes, with its buckets. And a host without streams has none of these.) A word belongs to the flow that has
