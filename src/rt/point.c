@@ -34,10 +34,14 @@ uint64_t rt_number(void)
     return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
-void rt_point(void)
+bool rt_point(void)
 {
-    if (rt_here.fiber != NULL)
-        rt_sim_point(rt_here.fiber);
+    struct rt_fiber *me = rt_here.fiber;
+
+    if (me == NULL)
+        return false;
+    rt_sim_point(me);
+    return true;
 }
 
 void rt_yield(void)

@@ -181,8 +181,9 @@ bool rt_left(void);
 void rt_sim_abandon(struct rt_sim *s);
 
 /* A place where another may be let in: interlocked operations, barriers, YieldProcessor, IRQL changes, time
- * queries. Real: nothing, one predictable branch. */
-void rt_point(void);
+ * queries. Real: nothing, one predictable branch, and false. True: the caller is in a simulated world, where nobody else runs
+ * before the next such place. */
+bool rt_point(void);
 /* Lets others run: sched_yield(); simulated: behind all that are ready. */
 void rt_yield(void);
 /* The clock that the calling thread lives by: its world's, else the real one. */

@@ -3,6 +3,7 @@
  * lists. */
 #include "nt_lab.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #define THREADS 3
@@ -465,6 +466,21 @@ static void interlocked_body(struct nt_lab *lab)
     assert_int_equal(InterlockedAnd(&c.c32, 5), 7);
     assert_int_equal(InterlockedXor(&c.c32, 1), 5);
     assert_int_equal(c.c32, 4);
+    c.c32 = INT32_MAX; /* they wrap */
+    c.c64 = INT64_MAX;
+    c.c16 = INT16_MAX;
+    assert_int_equal(InterlockedIncrement(&c.c32), INT32_MIN);
+    assert_int_equal(InterlockedDecrement(&c.c32), INT32_MAX);
+    assert_int_equal(InterlockedExchangeAdd(&c.c32, INT32_MIN), INT32_MAX);
+    assert_int_equal(c.c32, -1);
+    assert_true(InterlockedAdd64(&c.c64, 2) == INT64_MIN + 1);
+    assert_true(InterlockedCompareExchange64(&c.c64, 5, INT64_MIN) == INT64_MIN + 1);
+    assert_true(InterlockedCompareExchange64(&c.c64, 5, INT64_MIN + 1) == INT64_MIN + 1);
+    assert_true(c.c64 == 5);
+    assert_int_equal(InterlockedIncrement16(&c.c16), INT16_MIN);
+    assert_int_equal(InterlockedCompareExchange16(&c.c16, -1, 0), INT16_MIN);
+    assert_int_equal(InterlockedCompareExchange16(&c.c16, -1, INT16_MIN), INT16_MIN);
+    assert_int_equal(c.c16, -1);
     assert_int_equal(_InterlockedExchange8(&c.c8, 3), 0);
     assert_int_equal(_InterlockedOr8(&c.c8, 8), 3);
     assert_int_equal(_InterlockedAnd8(&c.c8, 9), 11);

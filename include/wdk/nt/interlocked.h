@@ -2,78 +2,105 @@
 /*
  * A part of ke.h: interlocked operations. Inline, so that a sanitizer that a driver is built with sees them;
  * each is a full barrier, as on Windows, and first a place where a simulated world may let another thread in.
+ * Of a world's threads one runs at a time and leaves it at such places alone, and nobody else is in its drivers'
+ * memory: there the operation is a plain one. A locked instruction would wait for all that was stored before.
  * The forms without an underscore are the functions; the intrinsics' names are macros for them, since some
  * compilers own those names.
  */
 #ifndef WEIR_WDK_NT_INTERLOCKED_H
 #define WEIR_WDK_NT_INTERLOCKED_H
 
-void rt_point(void); /* the runtime's: nothing on the real back end */
+#ifndef __cplusplus
+_Bool
+#else
+bool
+#endif
+rt_point(void); /* the runtime's: false on the real back end, where it does nothing */
 
-#define WEIR_INTERLOCKED(suffix, type)                                                                       \
+/* Nobody comes between until the next point. A thread sanitizer that a driver is built with is to see atomic operations. */
+#if defined(__SANITIZE_THREAD__)
+#define WEIR_ALONE() (rt_point(), 0)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEIR_ALONE() (rt_point(), 0)
+#endif
+#endif
+#ifndef WEIR_ALONE
+#define WEIR_ALONE() __builtin_expect(rt_point(), 1)
+#endif
+
+/* name(*at, value) returns what was there (fetched) or what is then; `now` is made of `was`, in unsigned numbers, which wrap. */
+#define WEIR_INTERLOCKED_CHANGE(name, type, utype, now, returned, atomic)                                    \
+    FORCEINLINE type name(type volatile *at, type value)                                                     \
+    {                                                                                                        \
+        if (WEIR_ALONE()) {                                                                                  \
+            const utype was = (utype)*at, changed = (utype)(now);                                            \
+                                                                                                             \
+            *at = (type)changed;                                                                             \
+            return (type)returned;                                                                           \
+        }                                                                                                    \
+        return atomic(at, value, __ATOMIC_SEQ_CST);                                                          \
+    }
+#define WEIR_INTERLOCKED(suffix, type, utype)                                                                \
+    WEIR_INTERLOCKED_CHANGE(InterlockedExchange##suffix, type, utype, (utype)value, was,                     \
+                            __atomic_exchange_n)                                                             \
+    WEIR_INTERLOCKED_CHANGE(InterlockedExchangeAdd##suffix, type, utype, was + (utype)value, was,            \
+                            __atomic_fetch_add)                                                              \
+    WEIR_INTERLOCKED_CHANGE(InterlockedAdd##suffix, type, utype, was + (utype)value, changed,                \
+                            __atomic_add_fetch)                                                              \
+    WEIR_INTERLOCKED_CHANGE(InterlockedAnd##suffix, type, utype, was &(utype)value, was, __atomic_fetch_and) \
+    WEIR_INTERLOCKED_CHANGE(InterlockedOr##suffix, type, utype, was | (utype)value, was, __atomic_fetch_or)  \
+    WEIR_INTERLOCKED_CHANGE(InterlockedXor##suffix, type, utype, was ^ (utype)value, was,                    \
+                            __atomic_fetch_xor)                                                              \
     FORCEINLINE type InterlockedIncrement##suffix(type volatile *Addend)                                     \
     {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_add_fetch(Addend, (type)1, __ATOMIC_SEQ_CST);                                        \
+        return InterlockedAdd##suffix(Addend, (type)1);                                                      \
     }                                                                                                        \
     FORCEINLINE type InterlockedDecrement##suffix(type volatile *Addend)                                     \
     {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_sub_fetch(Addend, (type)1, __ATOMIC_SEQ_CST);                                        \
-    }                                                                                                        \
-    FORCEINLINE type InterlockedExchange##suffix(type volatile *Target, type Value)                          \
-    {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);                                         \
-    }                                                                                                        \
-    FORCEINLINE type InterlockedExchangeAdd##suffix(type volatile *Addend, type Value)                       \
-    {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_fetch_add(Addend, Value, __ATOMIC_SEQ_CST);                                          \
-    }                                                                                                        \
-    FORCEINLINE type InterlockedAdd##suffix(type volatile *Addend, type Value)                               \
-    {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_add_fetch(Addend, Value, __ATOMIC_SEQ_CST);                                          \
+        return InterlockedAdd##suffix(Addend, (type)-1);                                                     \
     }                                                                                                        \
     FORCEINLINE type InterlockedCompareExchange##suffix(type volatile *Destination, type Exchange,           \
                                                         type Comperand)                                      \
     {                                                                                                        \
-        rt_point();                                                                                          \
+        if (WEIR_ALONE()) {                                                                                  \
+            const type was = *Destination;                                                                   \
+                                                                                                             \
+            if (was == Comperand)                                                                            \
+                *Destination = Exchange;                                                                     \
+            return was;                                                                                      \
+        }                                                                                                    \
         __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST,                  \
                                     __ATOMIC_SEQ_CST);                                                       \
         return Comperand;                                                                                    \
-    }                                                                                                        \
-    FORCEINLINE type InterlockedAnd##suffix(type volatile *Destination, type Value)                          \
-    {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_fetch_and(Destination, Value, __ATOMIC_SEQ_CST);                                     \
-    }                                                                                                        \
-    FORCEINLINE type InterlockedOr##suffix(type volatile *Destination, type Value)                           \
-    {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_fetch_or(Destination, Value, __ATOMIC_SEQ_CST);                                      \
-    }                                                                                                        \
-    FORCEINLINE type InterlockedXor##suffix(type volatile *Destination, type Value)                          \
-    {                                                                                                        \
-        rt_point();                                                                                          \
-        return __atomic_fetch_xor(Destination, Value, __ATOMIC_SEQ_CST);                                     \
     }
-WEIR_INTERLOCKED(, LONG)
-WEIR_INTERLOCKED(8, CHAR)
-WEIR_INTERLOCKED(16, SHORT)
-WEIR_INTERLOCKED(64, LONG64)
+WEIR_INTERLOCKED(, LONG, ULONG)
+WEIR_INTERLOCKED(8, CHAR, UCHAR)
+WEIR_INTERLOCKED(16, SHORT, USHORT)
+WEIR_INTERLOCKED(64, LONG64, ULONG64)
 #undef WEIR_INTERLOCKED
+#undef WEIR_INTERLOCKED_CHANGE
 
 FORCEINLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID Value)
 {
-    rt_point();
+    if (WEIR_ALONE()) {
+        const PVOID was = *Target;
+
+        *Target = Value;
+        return was;
+    }
     return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);
 }
 FORCEINLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destination, PVOID Exchange,
                                                         PVOID Comperand)
 {
-    rt_point();
+    if (WEIR_ALONE()) {
+        const PVOID was = *Destination;
+
+        if (was == Comperand)
+            *Destination = Exchange;
+        return was;
+    }
     __atomic_compare_exchange_n(Destination, &Comperand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return Comperand;
 }
@@ -85,25 +112,21 @@ FORCEINLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destinat
                                           (PVOID)(Comperand))
 
 /* Sets or clears a bit; was it set? Bit counts from *Base's lowest; may lie in a later word. */
-#define WEIR_INTERLOCKED_BIT(suffix, type, utype, bits)                                                      \
+#define WEIR_INTERLOCKED_BIT(suffix, type, word, bits)                                                       \
     FORCEINLINE UCHAR InterlockedBitTestAndSet##suffix(type volatile *Base, type Bit)                        \
     {                                                                                                        \
-        utype mask = (utype)1 << (Bit & (bits - 1));                                                         \
+        const type mask = (type)((U##type)1 << (Bit & (bits - 1)));                                          \
                                                                                                              \
-        rt_point();                                                                                          \
-        return (UCHAR)((__atomic_fetch_or((utype volatile *)Base + Bit / bits, mask, __ATOMIC_SEQ_CST) &     \
-                        mask) != 0);                                                                         \
+        return (UCHAR)((InterlockedOr##word(Base + Bit / bits, mask) & mask) != 0);                          \
     }                                                                                                        \
     FORCEINLINE UCHAR InterlockedBitTestAndReset##suffix(type volatile *Base, type Bit)                      \
     {                                                                                                        \
-        utype mask = (utype)1 << (Bit & (bits - 1));                                                         \
+        const type mask = (type)((U##type)1 << (Bit & (bits - 1)));                                          \
                                                                                                              \
-        rt_point();                                                                                          \
-        return (UCHAR)((__atomic_fetch_and((utype volatile *)Base + Bit / bits, ~mask, __ATOMIC_SEQ_CST) &   \
-                        mask) != 0);                                                                         \
+        return (UCHAR)((InterlockedAnd##word(Base + Bit / bits, ~mask) & mask) != 0);                        \
     }
-WEIR_INTERLOCKED_BIT(, LONG, ULONG, 32)
-WEIR_INTERLOCKED_BIT(64, LONG64, ULONG64, 64)
+WEIR_INTERLOCKED_BIT(, LONG, , 32)
+WEIR_INTERLOCKED_BIT(64, LONG64, 64, 64)
 #undef WEIR_INTERLOCKED_BIT
 
 #define _InterlockedIncrement              InterlockedIncrement
