@@ -134,12 +134,11 @@ static ULONG64 bytes_of(const NET_BUFFER_LIST *packets)
 
 static void count(UINT16 layer, UINT16 protocol, ULONG64 bytes)
 {
-    ULONG processor = KeGetCurrentProcessorIndex() % statistics.processor_count;
     struct counter *counter;
 
     if (layer >= LAYERS)
         return;
-    counter = &statistics.processors[processor].of[layer][protocol];
+    counter = &statistics.processors[KeGetCurrentProcessorIndex()].of[layer][protocol];
     InterlockedIncrementNoFence64(&counter->indications);
     InterlockedAddNoFence64(&counter->bytes, (LONG64)bytes);
 }

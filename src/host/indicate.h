@@ -101,6 +101,14 @@ struct kept_of {
     uint32_t at, first;
 };
 
+/* What follows of where a packet's headers stand, at a layer. */
+struct kept_placed {
+    UINT64 where;                       /* headers_of(); 0: of none */
+    uint32_t at, first;                 /* where the data begins, the first byte in front of it */
+    UINT32 ip_header, transport_header; /* their sizes, as the metadata say */
+};
+#define KEPT_PLACED 4
+
 /*
  * What callouts were shown at a layer last: of the values, only those that differ from packet to packet are
  * filled anew while the rest is about the same interfaces in the same state.
@@ -114,11 +122,12 @@ struct kept {
     UINT64 among;           /* host.among */
     const struct host_interface *local, *arrival, *next_hop; /* the scene's interface is one of the two */
     struct kept_owner owner;                                 /* whose the fields of an owner are */
-    UINT64 unknown;          /* of the fields that are kept: the interfaces' and the host's, */
-    UINT64 unknown_of_owner; /* and the owner's */
-    bool filled;             /* the above are those of `value` */
-    bool any_remote;         /* as the scene's was */
-    bool again;              /* the fields of `of_profile` are those of a packet that was asked about again */
+    UINT64 unknown;                         /* of the fields that are kept: the interfaces' and the host's, */
+    UINT64 unknown_of_owner;                /* and the owner's */
+    struct kept_placed placed[KEPT_PLACED]; /* headers that packets had before: inspect_inside.h's */
+    bool filled;                            /* the above are those of `value` */
+    bool any_remote;                        /* as the scene's was */
+    bool again; /* the fields of `of_profile` are those of a packet that was asked about again */
     bool
         plain; /* metadata: what metadata_keep() does not write is zero, and what it writes once is written: */
     const struct host_interface *metadata_of; /* for this one, */

@@ -131,13 +131,15 @@ static __attribute__((noinline)) void describe(struct inspecting *i, uint32_t *a
 }
 
 void inspect_place(const struct scene *s, enum host_layer role, const struct prepared *prepared,
-                   struct kept *k)
+                   struct kept *k, struct kept_placed *p)
 {
-    uint32_t first, end;
-    const uint32_t at = packet_span(s, role, false, &first, &end);
+    uint32_t end;
 
-    metadata_place(s, role, at, k, prepared->metadata);
-    note_headers(s->packet, at, first, &k->of);
+    p->at = packet_span(s, role, false, &p->first, &end);
+    metadata_place(s, role, p->at, k, prepared->metadata);
+    p->where = headers_of(s->packet);
+    p->ip_header = k->metadata.ipHeaderSize;
+    p->transport_header = k->metadata.transportHeaderSize;
 }
 
 /* engine_request.complete: the callout, or the engine's observer, is about to look. */
@@ -152,7 +154,7 @@ static inline void complete(void *ctx)
         return;
     if (i->again && is_whole(p)) {
         if (o->where != headers_of(p))
-            inspect_place(i->s, i->role, i->prepared, i->kept);
+            inspect_moved(i->s, i->role, i->prepared, i->kept, headers_of(p));
         at = o->at;
         first = o->first;
         end = packet_end(p);

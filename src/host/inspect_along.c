@@ -112,7 +112,7 @@ static inline void look_at(struct going *g, const struct look *l, struct kept *k
         return;
     }
     if (k->of.where != g->where)
-        inspect_place(s, (enum host_layer)l->role, l->prepared, k);
+        inspect_moved(s, (enum host_layer)l->role, l->prepared, k, g->where);
     shown.layer_data = show(g, k);
     engine_look_call(&g->by, &x, &shown, context);
 }

@@ -92,9 +92,25 @@ static inline bool is_common(const struct scene *s, const struct scratch *room)
            room->level < room->inspecting_levels && !room->hears;
 }
 
-/* The headers of a whole packet stand elsewhere than those of the one before at the layer. */
+/* What follows of the scene's headers at the layer, into metadata and `p`. */
 void inspect_place(const struct scene *s, enum host_layer role, const struct prepared *prepared,
-                   struct kept *k);
+                   struct kept *k, struct kept_placed *p);
+/* The headers of a whole packet stand elsewhere than those of the one before at the layer. Most stand at one of few places:
+ * TCP's with options or without, UDP's; by the transport header's size they are told apart. */
+static inline void inspect_moved(const struct scene *s, enum host_layer role, const struct prepared *prepared,
+                                 struct kept *k, UINT64 where)
+{
+    struct kept_placed *p = &k->placed[(where >> 50) % KEPT_PLACED];
+
+    IN_ONE_REGISTER(p);
+    if (__builtin_expect(p->where != where, 0))
+        inspect_place(s, role, prepared, k, p);
+    k->of.where = where;
+    k->of.at = p->at;
+    k->of.first = p->first;
+    k->metadata.ipHeaderSize = p->ip_header;
+    k->metadata.transportHeaderSize = p->transport_header;
+}
 /* One question of several, at the level that is taken, the lane left, the policy pinned. False: it is a case for indicate(),
  * and nothing was done. */
 bool inspect_one(struct scene *s, enum host_layer role, const struct plan *plan);

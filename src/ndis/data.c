@@ -206,14 +206,17 @@ static bool aligned(const uint8_t *p, ULONG multiple, ULONG offset)
     return multiple <= 1 || ((uintptr_t)p - offset) % multiple == 0;
 }
 
-PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID Storage, ULONG AlignMultiple,
-                              ULONG AlignOffset)
+static __attribute__((noinline)) PVOID get_slowly(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID Storage,
+                                                  ULONG AlignMultiple, ULONG AlignOffset, const void *site)
 {
-    NT_IRQL_MAX(DISPATCH_LEVEL);
-    NT_FAIL_NULL(NdisGetDataBuffer);
-    MDL *mdl = NetBuffer->CurrentMdl;
-    ULONG skip = NetBuffer->CurrentMdlOffset;
+    MDL *mdl;
+    ULONG skip;
 
+    nt_irql_at_most(DISPATCH_LEVEL, "NdisGetDataBuffer", site);
+    if (nt_fails(NT_FALLIBLE_NdisGetDataBuffer, site, NULL))
+        return NULL;
+    mdl = NetBuffer->CurrentMdl;
+    skip = NetBuffer->CurrentMdlOffset;
     if (NetBuffer->DataLength < BytesNeeded || mdl == NULL)
         return NULL;
     while (skip >= mdl->ByteCount && mdl->Next != NULL) {
@@ -229,6 +232,23 @@ PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID St
     if (Storage == NULL || ndis_nb_read(NetBuffer, 0, Storage, BytesNeeded) != BytesNeeded)
         return NULL;
     return Storage;
+}
+
+/* Nearly always all that is asked for stands in the present MDL, at any address. */
+PVOID NTAPI NdisGetDataBuffer(NET_BUFFER *NetBuffer, ULONG BytesNeeded, PVOID Storage, ULONG AlignMultiple,
+                              ULONG AlignOffset)
+{
+    if (__builtin_expect(rt_carried()->irql <= DISPATCH_LEVEL && nt_fails_never() && AlignMultiple <= 1, 1)) {
+        MDL *mdl = NetBuffer->CurrentMdl;
+        const ULONG skip = NetBuffer->CurrentMdlOffset;
+
+        if (__builtin_expect(mdl != NULL && NetBuffer->DataLength >= BytesNeeded && skip < mdl->ByteCount &&
+                                 mdl->ByteCount - skip >= BytesNeeded,
+                             1))
+            return ndis_mdl_bytes(mdl) + skip;
+    }
+    return get_slowly(NetBuffer, BytesNeeded, Storage, AlignMultiple, AlignOffset,
+                      __builtin_return_address(0));
 }
 
 /* Walks `size` bytes of the data from `at` on, piece by piece. */

@@ -391,7 +391,13 @@ static uint32_t mdls_for(uint32_t size, uint32_t split)
     return count + 1;
 }
 
-static __attribute__((noinline)) bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t split)
+/* Do its MDLs describe these bytes? */
+static inline bool is_laid(const struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t split)
+{
+    return f->end == end && f->first == first && f->split == split && f->nb.MdlChain == f->mdls;
+}
+
+static bool lay(struct ndis_frame *f, uint32_t first, uint32_t end, uint32_t split)
 {
     uint32_t count = 0, at = first;
 
@@ -426,31 +432,42 @@ static __attribute__((noinline)) bool lay(struct ndis_frame *f, uint32_t first, 
     return true;
 }
 
+/* The list as a layer has it: the data begin at `at`, whatever was done to the list at layers before. */
+static inline NET_BUFFER_LIST *begin_at(struct ndis_frame *f, uint32_t first, uint32_t at, uint32_t end)
+{
+    f->nb.MdlChain = f->nb.CurrentMdl = f->mdls;
+    f->nb.DataOffset = f->nb.CurrentMdlOffset = at - first;
+    f->nb.stDataLength = end - at;
+    f->nb.Next = NULL;
+    f->block.nbl.FirstNetBuffer = &f->nb;
+    f->block.nbl.Next = NULL;
+    return &f->block.nbl;
+}
+
+static __attribute__((noinline)) NET_BUFFER_LIST *lay_and_show(struct ndis_frame *f, uint32_t first,
+                                                               uint32_t at, uint32_t end, uint32_t split)
+{
+    if (!is_laid(f, first, end, split) && !lay(f, first, end, split))
+        return NULL;
+    (void)begin_at(f, first, at, end);
+    ndis_buffer_seek(&f->nb);
+    return &f->block.nbl;
+}
+
 NET_BUFFER_LIST *ndis_frame_show(struct ndis_frame *f, uint32_t first, uint32_t at, uint32_t end,
                                  uint32_t split)
 {
     if (first > at || at > end || end > f->size)
         return NULL;
-    if (f->end != end || f->first != first || f->split != split || f->nb.MdlChain != f->mdls) {
-        if (__builtin_expect(split != 0 || f->nb.NdisReserved[1] != NULL, 0)) {
-            if (!lay(f, first, end, split))
-                return NULL;
-        } else {
-            ndis_mdl_describe(f->mdls, f->bytes + first, end - first);
-            f->first = first;
-            f->end = end;
-            f->split = 0;
-        }
+    if (__builtin_expect(split != 0 || f->nb.NdisReserved[1] != NULL, 0))
+        return lay_and_show(f, first, at, end, split);
+    if (!is_laid(f, first, end, 0)) {
+        ndis_mdl_describe(f->mdls, f->bytes + first, end - first);
+        f->first = first;
+        f->end = end;
+        f->split = 0;
     }
-    f->nb.MdlChain = f->nb.CurrentMdl = f->mdls;
-    f->nb.DataOffset = f->nb.CurrentMdlOffset = at - first;
-    f->nb.stDataLength = end - at;
-    if (split != 0)
-        ndis_buffer_seek(&f->nb);
-    f->nb.Next = NULL;
-    f->block.nbl.FirstNetBuffer = &f->nb;
-    f->block.nbl.Next = NULL;
-    return &f->block.nbl;
+    return begin_at(f, first, at, end);
 }
 
 NET_BUFFER_LIST *ndis_frame_list(struct ndis_frame *f)

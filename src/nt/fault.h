@@ -46,6 +46,14 @@ struct nt_faults {
 
 bool nt_fails_asked(const struct nt_faults *faults, enum nt_fallible f, const void *site, NTSTATUS *status);
 
+/* Is nobody asked about this thread's calls? */
+static inline bool nt_fails_never(void)
+{
+    const struct rt_context *c = rt_current();
+
+    return c == NULL || c->faults == NULL;
+}
+
 static inline bool nt_fails(enum nt_fallible f, const void *site, NTSTATUS *status)
 {
     const struct rt_context *c = rt_current();

@@ -10,10 +10,8 @@
 
 ULONG KeGetCurrentProcessorNumber(VOID)
 {
-    struct nt *k;
+    struct nt *k = nt_current();
 
-    rt_point();
-    k = nt_current();
     return k == NULL ? 0 : nt_processor(k);
 }
 

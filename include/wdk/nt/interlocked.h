@@ -19,21 +19,26 @@ rt_point(void); /* the runtime's: false on the real back end, where it does noth
 
 /* Nobody comes between until the next point. A thread sanitizer that a driver is built with is to see atomic operations. */
 #if defined(__SANITIZE_THREAD__)
-#define WEIR_ALONE() (rt_point(), 0)
+#define WEIR_ALONE(at) ((void)(at), rt_point(), 0)
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define WEIR_ALONE() (rt_point(), 0)
+#define WEIR_ALONE(at) ((void)(at), rt_point(), 0)
 #endif
 #endif
 #ifndef WEIR_ALONE
-#define WEIR_ALONE() __builtin_expect(rt_point(), 1)
+/* The address is counted out once, for either way. */
+#define WEIR_ALONE(at)                                                                                       \
+    __extension__({                                                                                          \
+        __asm__("" : "+r"(at));                                                                              \
+        __builtin_expect(rt_point(), 1);                                                                     \
+    })
 #endif
 
 /* name(*at, value) returns what was there (fetched) or what is then; `now` is made of `was`, in unsigned numbers, which wrap. */
 #define WEIR_INTERLOCKED_CHANGE(name, type, utype, now, returned, atomic)                                    \
     FORCEINLINE type name(type volatile *at, type value)                                                     \
     {                                                                                                        \
-        if (WEIR_ALONE()) {                                                                                  \
+        if (WEIR_ALONE(at)) {                                                                                \
             const utype was = (utype)*at, changed = (utype)(now);                                            \
                                                                                                              \
             *at = (type)changed;                                                                             \
@@ -63,7 +68,7 @@ rt_point(void); /* the runtime's: false on the real back end, where it does noth
     FORCEINLINE type InterlockedCompareExchange##suffix(type volatile *Destination, type Exchange,           \
                                                         type Comperand)                                      \
     {                                                                                                        \
-        if (WEIR_ALONE()) {                                                                                  \
+        if (WEIR_ALONE(Destination)) {                                                                       \
             const type was = *Destination;                                                                   \
                                                                                                              \
             if (was == Comperand)                                                                            \
@@ -83,7 +88,7 @@ WEIR_INTERLOCKED(64, LONG64, ULONG64)
 
 FORCEINLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID Value)
 {
-    if (WEIR_ALONE()) {
+    if (WEIR_ALONE(Target)) {
         const PVOID was = *Target;
 
         *Target = Value;
@@ -94,7 +99,7 @@ FORCEINLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID V
 FORCEINLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destination, PVOID Exchange,
                                                         PVOID Comperand)
 {
-    if (WEIR_ALONE()) {
+    if (WEIR_ALONE(Destination)) {
         const PVOID was = *Destination;
 
         if (was == Comperand)
