@@ -244,13 +244,11 @@ static __attribute__((noinline)) void taken(struct walk *w)
     again_taken(w);
 }
 
-__attribute__((flatten)) void walk_end_slow(struct walk *w, struct host_outcome *out)
+/* With nobody to lend to, of several frames, or with a callout that has kept something of them. */
+static __attribute__((noinline)) void end_in_full(struct walk *w, struct host_outcome *out)
 {
-    const bool alone = w->count == 1 && !w->taken, lent = alone && lends(w, out);
-
-    if (!lent)
-        note_changes(w, out);
-    if (__builtin_expect(lent || (alone && ndis_frame_done_plain(w->frame)), 1)) {
+    note_changes(w, out);
+    if (w->count == 1 && !w->taken && ndis_frame_done_plain(w->frame)) {
         w->count = 0;
         w->frame = NULL;
         return;
@@ -264,6 +262,16 @@ __attribute__((flatten)) void walk_end_slow(struct walk *w, struct host_outcome 
         if (__builtin_expect(ndis_frame_done(w->frames[--w->count]), 0))
             out->kept = true;
     } while (w->count > 0);
+    w->frame = NULL;
+}
+
+__attribute__((flatten)) void walk_end_slow(struct walk *w, struct host_outcome *out)
+{
+    if (__builtin_expect(w->count != 1 || w->taken || !lends(w, out), 0)) {
+        end_in_full(w, out);
+        return;
+    }
+    w->count = 0;
     w->frame = NULL;
 }
 

@@ -89,6 +89,19 @@ static MDL *mdl_with_data(uint32_t size)
     return mdl;
 }
 
+/* Do the data begin in the first MDL, and may they begin at `offset` of it? Then nothing has to be sought. */
+static inline bool begins_within(const NET_BUFFER *nb, ULONG offset)
+{
+    return nb->CurrentMdl == nb->MdlChain && nb->CurrentMdl != NULL &&
+           nb->CurrentMdlOffset == nb->DataOffset && offset < nb->CurrentMdl->ByteCount;
+}
+
+static inline void begin_within(NET_BUFFER *nb, ULONG offset, ULONG length)
+{
+    nb->DataOffset = nb->CurrentMdlOffset = offset;
+    nb->DataLength = length;
+}
+
 NDIS_STATUS ndis_retreat(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta, ULONG DataBackFill,
                          NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler)
 {
@@ -128,19 +141,23 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG Dat
 {
     NT_IRQL_MAX(DISPATCH_LEVEL);
     NT_FAIL_STATUS(NdisRetreatNetBufferDataStart);
+    if (__builtin_expect(DataOffsetDelta <= NetBuffer->DataOffset &&
+                             begins_within(NetBuffer, NetBuffer->DataOffset - DataOffsetDelta),
+                         1)) {
+        begin_within(NetBuffer, NetBuffer->DataOffset - DataOffsetDelta,
+                     NetBuffer->DataLength + DataOffsetDelta);
+        return NDIS_STATUS_SUCCESS;
+    }
     return ndis_retreat(NetBuffer, DataOffsetDelta, DataBackFill, AllocateMdlHandler);
 }
 
-VOID NTAPI NdisAdvanceNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta, BOOLEAN FreeMdl,
-                                         NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
+static __attribute__((noinline)) void advance(NET_BUFFER *nb, ULONG DataOffsetDelta, BOOLEAN FreeMdl,
+                                              NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler, const void *site)
 {
-    NET_BUFFER *nb = NetBuffer;
     struct front *f;
 
-    NT_IRQL_MAX(DISPATCH_LEVEL);
     if (DataOffsetDelta > nb->DataLength) {
-        ledger_report(LEDGER_BUGCHECK, __builtin_return_address(0),
-                      "NdisAdvanceNetBufferDataStart beyond the end of the data");
+        ledger_report(LEDGER_BUGCHECK, site, "NdisAdvanceNetBufferDataStart beyond the end of the data");
         return;
     }
     nb->DataOffset += DataOffsetDelta;
@@ -157,6 +174,19 @@ VOID NTAPI NdisAdvanceNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffset
         free(f);
     }
     ndis_buffer_seek(nb);
+}
+
+VOID NTAPI NdisAdvanceNetBufferDataStart(NET_BUFFER *NetBuffer, ULONG DataOffsetDelta, BOOLEAN FreeMdl,
+                                         NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler)
+{
+    NT_IRQL_MAX(DISPATCH_LEVEL);
+    if (__builtin_expect(!FreeMdl && DataOffsetDelta <= NetBuffer->DataLength &&
+                             begins_within(NetBuffer, NetBuffer->DataOffset + DataOffsetDelta),
+                         1))
+        begin_within(NetBuffer, NetBuffer->DataOffset + DataOffsetDelta,
+                     NetBuffer->DataLength - DataOffsetDelta);
+    else
+        advance(NetBuffer, DataOffsetDelta, FreeMdl, FreeMdlHandler, __builtin_return_address(0));
 }
 
 NDIS_STATUS ndis_retreat_list(NET_BUFFER_LIST *NetBufferList, ULONG DataOffsetDelta, ULONG DataBackFill,
