@@ -314,6 +314,11 @@ static bool changed(void *ctx, enum host_flow_change change, UINT64 flow_id)
     return report_tally_changed(((struct run *)ctx)->tally, change, flow_id);
 }
 
+static void soon(void *ctx, UINT64 flow_id)
+{
+    report_tally_soon(((struct run *)ctx)->tally, flow_id);
+}
+
 static void flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f)
 {
     struct run *r = ctx;
@@ -617,7 +622,8 @@ static int run(struct run *r)
                               .classified = classified,
                               .repeated = o->events == NULL ? repeated : NULL,
                               .flow = flow,
-                              .changed = o->events == NULL ? changed : NULL},
+                              .changed = o->events == NULL ? changed : NULL,
+                              .soon = soon},
                  .assumptions = r->assumptions,
                  .assumption_count = r->assumption_count,
                  .settings = r->settings,

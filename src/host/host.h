@@ -228,6 +228,9 @@ struct host_observer {
     /* Of a flow that was created and told of, nothing else of which has changed since: true: that will do; else `flow` is
      * told. May be NULL. A lane may be held, as above. */
     bool (*changed)(void *ctx, enum host_flow_change change, UINT64 flow_id);
+    /* A frame is of this flow, and somebody is asked about it before its fate is known: what is kept of the flow for then may
+     * be fetched meanwhile. Not of every frame; nothing follows of it. May be NULL. A lane may be held, as above. */
+    void (*soon)(void *ctx, UINT64 flow_id);
     /* In-order TCP data as the stream layer sees it; out: sent by this host. `lost`: so many bytes before it
      * were not in the capture. */
     void (*stream)(void *ctx, UINT64 flow_id, bool out, const uint8_t *bytes, uint32_t size, uint32_t lost);

@@ -77,6 +77,8 @@ bool path_known(struct lane *l, const struct host_frame *f, const struct ahead *
     }
     walk_begin(&w, l->host, f->number, f->packet);
     s.walk = &w;
+    if (l->host->config.observer.soon != NULL)
+        l->host->config.observer.soon(l->host->config.observer.ctx, s.flow_id);
     if (in)
         out->inbound = true;
     else

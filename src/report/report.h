@@ -91,6 +91,8 @@ void report_tally_repeated(void *ctx, const struct engine_layer *layer, const st
 void report_tally_flow(void *ctx, enum host_flow_change change, const struct host_flow_info *f);
 /* host_observer.changed: as `flow` would have counted it. */
 bool report_tally_changed(void *ctx, enum host_flow_change change, UINT64 flow_id);
+/* A frame of this flow is told of next, probably. */
+void report_tally_soon(const struct report_tally *t, UINT64 flow_id);
 void report_tally_frame(struct report_tally *t, const struct wire_packet *p, const struct host_outcome *o,
                         bool written);
 /* A driver's packet that was lost and stands for no frame. */
