@@ -96,11 +96,12 @@ static inline bool is_common(const struct scene *s, const struct scratch *room)
 void inspect_place(const struct scene *s, enum host_layer role, const struct prepared *prepared,
                    struct kept *k, struct kept_placed *p);
 /* The headers of a whole packet stand elsewhere than those of the one before at the layer. Most stand at one of few places:
- * TCP's with options or without, UDP's; by the transport header's size they are told apart. */
+ * TCP's with options or without, UDP's, behind a MAC header or, injected, behind none; by the transport header's size and where
+ * the IP header is they are told apart. */
 static inline void inspect_moved(const struct scene *s, enum host_layer role, const struct prepared *prepared,
                                  struct kept *k, UINT64 where)
 {
-    struct kept_placed *p = &k->placed[(where >> 50) % KEPT_PLACED];
+    struct kept_placed *p = &k->placed[(where >> 50 ^ where) % KEPT_PLACED];
 
     IN_ONE_REGISTER(p);
     if (__builtin_expect(p->where != where, 0))

@@ -245,7 +245,7 @@ static __attribute__((noinline)) void taken(struct walk *w)
 }
 
 /* With nobody to lend to, of several frames, or with a callout that has kept something of them. */
-static __attribute__((noinline)) void end_in_full(struct walk *w, struct host_outcome *out)
+static __attribute__((noinline, flatten)) void end_in_full(struct walk *w, struct host_outcome *out)
 {
     note_changes(w, out);
     if (w->count == 1 && !w->taken && ndis_frame_done_plain(w->frame)) {
