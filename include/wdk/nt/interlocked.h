@@ -3,7 +3,9 @@
  * A part of ke.h: interlocked operations. Inline, so that a sanitizer that a driver is built with sees them;
  * each is a full barrier, as on Windows, and first a place where a simulated world may let another thread in.
  * Of a world's threads one runs at a time and leaves it at such places alone, and nobody else is in its drivers'
- * memory: there the operation is a plain one. A locked instruction would wait for all that was stored before.
+ * memory: there the operation is a plain one, with nobody to be a barrier for. A locked instruction would wait for
+ * all that was stored before. What a program shares with a driver and writes from threads outside of the world is
+ * not exempt from this: it belongs on the real back end.
  * The forms without an underscore are the functions; the intrinsics' names are macros for them, since some
  * compilers own those names.
  */
