@@ -22,7 +22,8 @@ HOST = ["memcpy", "memmove", "memset", "memcmp", "memchr", "strlen", "strcpy", "
         "_ITM_deregisterTMCloneTable", "__gmon_start__"]
 
 
-def words(folder):
+def words(folder, threads):
+    """Names in the headers; those of thread-local variables go to `threads` too."""
     found = set()
     for root, _, names in os.walk(folder):
         for name in names:
@@ -30,6 +31,7 @@ def words(folder):
                 with open(os.path.join(root, name), encoding="utf-8") as f:
                     text = f.read()
                 found.update(re.findall(r"\b[A-Za-z_]\w*\b", text))
+                threads.update(re.findall(r"\bextern __thread [a-z ]*\b(\w+) __attribute__", text))
                 found.update("weir_crt_" + n for n in re.findall(r"\bWEIR_CRT\((\w+)\)", text))
     return found
 
@@ -40,9 +42,10 @@ def main():
     defined = {}
     for kind, name in re.findall(r"^[0-9a-f]+ ([A-Z]) (\S+)$", run.stdout, re.M):
         defined[name] = kind
-    wdk, embed = words(os.path.join(headers[0], "wdk")), words(headers[0])
+    threads = set()
+    wdk, embed = words(os.path.join(headers[0], "wdk"), threads), words(headers[0], threads)
     for folder in headers[1:]:
-        wdk |= words(folder)
+        wdk |= words(folder, threads)
     kernel = sorted(n for n in defined if n in wdk and not n.startswith("weir_user_"))
     everything = sorted(n for n in defined if n in wdk | embed or n.startswith("weir_user_"))
     with open(os.path.join(out, "exports.list"), "w", encoding="utf-8") as f:
@@ -52,9 +55,13 @@ def main():
     with open(os.path.join(out, "imports.s"), "w", encoding="utf-8") as f:
         f.write('.section .note.GNU-stack,"",@progbits\n.text\n')
         for name in kernel + HOST:
-            data = defined.get(name) in ("D", "B", "R", "V")
-            f.write(".globl %s\n.type %s, @%s\n%s:\n" % (name, name, "object" if data else "function", name))
-            f.write(".byte 0\n")
+            kind = "object" if defined.get(name) in ("D", "B", "R", "V") else "function"
+            if name in threads:
+                f.write('.section .tdata,"awT",@progbits\n')
+                kind = "tls_object"
+            f.write(".globl %s\n.type %s, @%s\n%s:\n.byte 0\n" % (name, name, kind, name))
+            if name in threads:
+                f.write(".text\n")
 
 
 main()

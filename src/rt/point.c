@@ -34,14 +34,21 @@ uint64_t rt_number(void)
     return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
-bool rt_point(void)
+bool rt_points_over(void)
 {
     struct rt_fiber *me = rt_here.fiber;
 
-    if (me == NULL)
+    if (me == NULL) {
+        rt_points = 0;
         return false;
-    rt_sim_point(me);
+    }
+    rt_sim_look_up(me);
     return true;
+}
+
+bool rt_point(void)
+{
+    return __builtin_expect(--rt_points > 0, 1) || rt_points_over();
 }
 
 void rt_yield(void)

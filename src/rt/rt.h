@@ -83,6 +83,7 @@ struct rt_context {
     void *driver; /* struct nt_driver: which driver; NULL: none, a program or Weir itself */
     void *party;  /* struct ledger_party: who owes what is taken on */
     void *faults; /* struct nt_faults: who is asked whether its calls fail; NULL: nobody */
+    uint64_t nt_kernel; /* the number of the driver's kernel; 0: none */
 };
 struct rt_context *rt_current(void);                           /* NULL: nobody */
 struct rt_context *rt_set_current(struct rt_context *context); /* returns the one before */
@@ -184,6 +185,10 @@ void rt_sim_abandon(struct rt_sim *s);
  * queries. Real: nothing, one predictable branch, and false. True: the caller is in a simulated world, where nobody else runs
  * before the next such place. */
 bool rt_point(void);
+/* What rt_point() is where a driver has it inline (wdk/nt/interlocked.h): one is counted off, and who comes to 0 or below
+ * calls rt_points_over(), which says what rt_point() would. Of the calling thread's world; outside of one 0, always. */
+extern _Thread_local long long rt_points __attribute__((tls_model("initial-exec")));
+bool rt_points_over(void);
 /* Lets others run: sched_yield(); simulated: behind all that are ready. */
 void rt_yield(void);
 /* The clock that the calling thread lives by: its world's, else the real one. */

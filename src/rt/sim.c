@@ -102,6 +102,7 @@ int rt_sim_enter(struct rt_sim *s)
     s->outside = rt_here.carried;
     rt_here.carried = s->first.carried;
     rt_here.fiber = &s->first;
+    rt_points = s->points;
     return 0;
 }
 
@@ -112,6 +113,8 @@ void rt_sim_leave(struct rt_sim *s)
     s->first.carried = rt_here.carried;
     rt_here.carried = s->outside;
     rt_here.fiber = NULL;
+    s->points = rt_points;
+    rt_points = 0;
     atomic_store(&s->inside, false);
 }
 
@@ -145,6 +148,7 @@ void rt_sim_abandon(struct rt_sim *s)
         s->sanitizers.tsan_switch(s->first.tsan, 0);
     rt_here.carried = s->outside;
     rt_here.fiber = NULL;
+    rt_points = 0;
     atomic_store_explicit(&rt_here.current, NULL, memory_order_relaxed);
     atomic_store(&s->inside, false);
 }

@@ -124,7 +124,7 @@ struct rt_sim {
     size_t live;     /* fibers that have not ended, the first included */
     uint64_t waits;  /* numbers waits */
     uint64_t until;  /* how far the first fiber lets time move while it is SETTLING */
-    unsigned points; /* left until rt_point() leaves its fast way: 1 where it may preempt */
+    long long points; /* rt_points while nobody is in here */
     unsigned look;   /* left until it looks whether time has moved */
     uint64_t looked; /* the time when it did */
     unsigned stalls; /* how often in a row it found time where it was */
@@ -182,7 +182,7 @@ static inline void rt_fiber_waited(struct rt_fiber *me)
 /* A place where the running fiber may lose its turn. */
 static inline void rt_sim_point(struct rt_fiber *me)
 {
-    if (--me->world->points == 0)
+    if (--rt_points <= 0)
         rt_sim_look_up(me);
 }
 

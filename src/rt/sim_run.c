@@ -323,7 +323,7 @@ void rt_sim_look_up(struct rt_fiber *me)
     bool preempts = s->config.preempt != 0;
     unsigned shift;
 
-    s->points = preempts ? 1 : RT_POINTS_A_LOOK;
+    rt_points = preempts ? 1 : RT_POINTS_A_LOOK;
     if (preempts) {
         if (rt_sim_below(&s->order, s->config.preempt) == 0)
             rt_sim_give_way(me);

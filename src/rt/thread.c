@@ -12,6 +12,7 @@
 #define KERNEL_KEEPS 15 /* characters of a name */
 
 _Thread_local struct rt_here rt_here;
+_Thread_local long long rt_points;
 
 struct rt_context *rt_current(void)
 {

@@ -13,18 +13,25 @@
 #define WEIR_WDK_NT_INTERLOCKED_H
 
 #ifndef __cplusplus
-_Bool
+#define WEIR_BOOL _Bool
 #else
-bool
+#define WEIR_BOOL bool
 #endif
-rt_point(void); /* the runtime's: false on the real back end, where it does nothing */
+/* The runtime's: points left until it has to be asked; 0 on the real back end, where it says false and does nothing else. */
+extern __thread long long rt_points __attribute__((tls_model("initial-exec")));
+WEIR_BOOL rt_points_over(void);
+WEIR_INLINE WEIR_BOOL WeirPoint(void)
+{
+    return __builtin_expect(--rt_points > 0, 1) || rt_points_over();
+}
+#undef WEIR_BOOL
 
 /* Nobody comes between until the next point. A thread sanitizer that a driver is built with is to see atomic operations. */
 #if defined(__SANITIZE_THREAD__)
-#define WEIR_ALONE(at) ((void)(at), rt_point(), 0)
+#define WEIR_ALONE(at) ((void)(at), WeirPoint(), 0)
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define WEIR_ALONE(at) ((void)(at), rt_point(), 0)
+#define WEIR_ALONE(at) ((void)(at), WeirPoint(), 0)
 #endif
 #endif
 #ifndef WEIR_ALONE
@@ -32,13 +39,13 @@ rt_point(void); /* the runtime's: false on the real back end, where it does noth
 #define WEIR_ALONE(at)                                                                                       \
     __extension__({                                                                                          \
         __asm__("" : "+r"(at));                                                                              \
-        __builtin_expect(rt_point(), 1);                                                                     \
+        __builtin_expect(WeirPoint(), 1);                                                                     \
     })
 #endif
 
 /* name(*at, value) returns what was there (fetched) or what is then; `now` is made of `was`, in unsigned numbers, which wrap. */
 #define WEIR_INTERLOCKED_CHANGE(name, type, utype, now, returned, atomic)                                    \
-    FORCEINLINE type name(type volatile *at, type value)                                                     \
+    WEIR_INLINE type name(type volatile *at, type value)                                                     \
     {                                                                                                        \
         if (WEIR_ALONE(at)) {                                                                                \
             const utype was = (utype)*at, changed = (utype)(now);                                            \
@@ -59,15 +66,15 @@ rt_point(void); /* the runtime's: false on the real back end, where it does noth
     WEIR_INTERLOCKED_CHANGE(InterlockedOr##suffix, type, utype, was | (utype)value, was, __atomic_fetch_or)  \
     WEIR_INTERLOCKED_CHANGE(InterlockedXor##suffix, type, utype, was ^ (utype)value, was,                    \
                             __atomic_fetch_xor)                                                              \
-    FORCEINLINE type InterlockedIncrement##suffix(type volatile *Addend)                                     \
+    WEIR_INLINE type InterlockedIncrement##suffix(type volatile *Addend)                                     \
     {                                                                                                        \
         return InterlockedAdd##suffix(Addend, (type)1);                                                      \
     }                                                                                                        \
-    FORCEINLINE type InterlockedDecrement##suffix(type volatile *Addend)                                     \
+    WEIR_INLINE type InterlockedDecrement##suffix(type volatile *Addend)                                     \
     {                                                                                                        \
         return InterlockedAdd##suffix(Addend, (type)-1);                                                     \
     }                                                                                                        \
-    FORCEINLINE type InterlockedCompareExchange##suffix(type volatile *Destination, type Exchange,           \
+    WEIR_INLINE type InterlockedCompareExchange##suffix(type volatile *Destination, type Exchange,           \
                                                         type Comperand)                                      \
     {                                                                                                        \
         if (WEIR_ALONE(Destination)) {                                                                       \
@@ -88,7 +95,7 @@ WEIR_INTERLOCKED(64, LONG64, ULONG64)
 #undef WEIR_INTERLOCKED
 #undef WEIR_INTERLOCKED_CHANGE
 
-FORCEINLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID Value)
+WEIR_INLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID Value)
 {
     if (WEIR_ALONE(Target)) {
         const PVOID was = *Target;
@@ -98,7 +105,7 @@ FORCEINLINE PVOID WeirInterlockedExchangePointer(PVOID volatile *Target, PVOID V
     }
     return __atomic_exchange_n(Target, Value, __ATOMIC_SEQ_CST);
 }
-FORCEINLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destination, PVOID Exchange,
+WEIR_INLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destination, PVOID Exchange,
                                                         PVOID Comperand)
 {
     if (WEIR_ALONE(Destination)) {
@@ -120,13 +127,13 @@ FORCEINLINE PVOID WeirInterlockedCompareExchangePointer(PVOID volatile *Destinat
 
 /* Sets or clears a bit; was it set? Bit counts from *Base's lowest; may lie in a later word. */
 #define WEIR_INTERLOCKED_BIT(suffix, type, word, bits)                                                       \
-    FORCEINLINE UCHAR InterlockedBitTestAndSet##suffix(type volatile *Base, type Bit)                        \
+    WEIR_INLINE UCHAR InterlockedBitTestAndSet##suffix(type volatile *Base, type Bit)                        \
     {                                                                                                        \
         const type mask = (type)((U##type)1 << (Bit & (bits - 1)));                                          \
                                                                                                              \
         return (UCHAR)((InterlockedOr##word(Base + Bit / bits, mask) & mask) != 0);                          \
     }                                                                                                        \
-    FORCEINLINE UCHAR InterlockedBitTestAndReset##suffix(type volatile *Base, type Bit)                      \
+    WEIR_INLINE UCHAR InterlockedBitTestAndReset##suffix(type volatile *Base, type Bit)                      \
     {                                                                                                        \
         const type mask = (type)((U##type)1 << (Bit & (bits - 1)));                                          \
                                                                                                              \
@@ -208,24 +215,24 @@ WEIR_INTERLOCKED_BIT(64, LONG64, 64, 64)
 
 /* Plain accesses that no compiler may split or move. */
 #define WEIR_BARRIERED(name, size, type)                                                                     \
-    FORCEINLINE type Read##name##Acquire##size(type const volatile *Source)                                  \
+    WEIR_INLINE type Read##name##Acquire##size(type const volatile *Source)                                  \
     {                                                                                                        \
-        rt_point();                                                                                          \
+        WeirPoint();                                                                                          \
         return __atomic_load_n(Source, __ATOMIC_ACQUIRE);                                                    \
     }                                                                                                        \
-    FORCEINLINE type Read##name##NoFence##size(type const volatile *Source)                                  \
+    WEIR_INLINE type Read##name##NoFence##size(type const volatile *Source)                                  \
     {                                                                                                        \
-        rt_point();                                                                                          \
+        WeirPoint();                                                                                          \
         return __atomic_load_n(Source, __ATOMIC_RELAXED);                                                    \
     }                                                                                                        \
-    FORCEINLINE VOID Write##name##Release##size(type volatile *Destination, type Value)                      \
+    WEIR_INLINE VOID Write##name##Release##size(type volatile *Destination, type Value)                      \
     {                                                                                                        \
-        rt_point();                                                                                          \
+        WeirPoint();                                                                                          \
         __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                              \
     }                                                                                                        \
-    FORCEINLINE VOID Write##name##NoFence##size(type volatile *Destination, type Value)                      \
+    WEIR_INLINE VOID Write##name##NoFence##size(type volatile *Destination, type Value)                      \
     {                                                                                                        \
-        rt_point();                                                                                          \
+        WeirPoint();                                                                                          \
         __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                              \
     }
 WEIR_BARRIERED(, 8, CHAR)
@@ -238,24 +245,24 @@ WEIR_BARRIERED(ULong, , ULONG)
 WEIR_BARRIERED(ULong64, , ULONG64)
 WEIR_BARRIERED(Boolean, , BOOLEAN)
 #undef WEIR_BARRIERED
-FORCEINLINE PVOID ReadPointerAcquire(PVOID const volatile *Source)
+WEIR_INLINE PVOID ReadPointerAcquire(PVOID const volatile *Source)
 {
-    rt_point();
+    WeirPoint();
     return __atomic_load_n(Source, __ATOMIC_ACQUIRE);
 }
-FORCEINLINE PVOID ReadPointerNoFence(PVOID const volatile *Source)
+WEIR_INLINE PVOID ReadPointerNoFence(PVOID const volatile *Source)
 {
-    rt_point();
+    WeirPoint();
     return __atomic_load_n(Source, __ATOMIC_RELAXED);
 }
-FORCEINLINE VOID WritePointerRelease(PVOID volatile *Destination, PVOID Value)
+WEIR_INLINE VOID WritePointerRelease(PVOID volatile *Destination, PVOID Value)
 {
-    rt_point();
+    WeirPoint();
     __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);
 }
-FORCEINLINE VOID WritePointerNoFence(PVOID volatile *Destination, PVOID Value)
+WEIR_INLINE VOID WritePointerNoFence(PVOID volatile *Destination, PVOID Value)
 {
-    rt_point();
+    WeirPoint();
     __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);
 }
 
