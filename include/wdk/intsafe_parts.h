@@ -4,7 +4,7 @@
  * and what they return. No guard. On overflow the result has all bits set, as documented.
  */
 #define WEIR_INTSAFE_DO(name, type, operation)                                                               \
-    FORCEINLINE WEIR_INTSAFE_STATUS WEIR_INTSAFE_NAME(name)(type x, type y, type *result)                    \
+    WEIR_INLINE WEIR_INTSAFE_STATUS WEIR_INTSAFE_NAME(name)(type x, type y, type *result)                    \
     {                                                                                                        \
         if (!operation(x, y, result))                                                                        \
             return WEIR_INTSAFE_OK;                                                                          \
@@ -16,7 +16,7 @@
     WEIR_INTSAFE_DO(name##Sub, type, __builtin_sub_overflow)                                                 \
     WEIR_INTSAFE_DO(name##Mult, type, __builtin_mul_overflow)
 #define WEIR_INTSAFE_CONVERT(from, from_type, to, to_type)                                                   \
-    FORCEINLINE WEIR_INTSAFE_STATUS WEIR_INTSAFE_NAME(from##To##to)(from_type x, to_type * result)           \
+    WEIR_INLINE WEIR_INTSAFE_STATUS WEIR_INTSAFE_NAME(from##To##to)(from_type x, to_type * result)           \
     {                                                                                                        \
         if (!__builtin_add_overflow(x, 0, result))                                                           \
             return WEIR_INTSAFE_OK;                                                                          \

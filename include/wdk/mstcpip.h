@@ -11,59 +11,59 @@
 #define IN4ADDR_LOOPBACK_INIT  {{{127, 0, 0, 1}}}
 #define IN4ADDR_BROADCAST_INIT {{{255, 255, 255, 255}}}
 
-FORCEINLINE BOOLEAN IN4_ADDR_EQUAL(const IN_ADDR *x, const IN_ADDR *y)
+WEIR_INLINE BOOLEAN IN4_ADDR_EQUAL(const IN_ADDR *x, const IN_ADDR *y)
 {
     return x->S_un.S_addr == y->S_un.S_addr;
 }
-FORCEINLINE BOOLEAN IN4_UNALIGNED_ADDR_EQUAL(const IN_ADDR *x, const IN_ADDR *y)
+WEIR_INLINE BOOLEAN IN4_UNALIGNED_ADDR_EQUAL(const IN_ADDR *x, const IN_ADDR *y)
 {
     return __builtin_memcmp(x, y, sizeof(IN_ADDR)) == 0;
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_UNSPECIFIED(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_UNSPECIFIED(const IN_ADDR *a)
 {
     return a->S_un.S_addr == 0;
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_LOOPBACK(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_LOOPBACK(const IN_ADDR *a)
 {
     return a->S_un.S_un_b.s_b1 == 127;
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_BROADCAST(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_BROADCAST(const IN_ADDR *a)
 {
     return a->S_un.S_addr == 0xffffffffu;
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_MULTICAST(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_MULTICAST(const IN_ADDR *a)
 {
     return (a->S_un.S_un_b.s_b1 & 0xf0) == 0xe0;
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_LINKLOCAL(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_LINKLOCAL(const IN_ADDR *a)
 {
     return a->S_un.S_un_b.s_b1 == 169 && a->S_un.S_un_b.s_b2 == 254;
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_RFC1918(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_RFC1918(const IN_ADDR *a)
 {
     UCHAR first = a->S_un.S_un_b.s_b1, second = a->S_un.S_un_b.s_b2;
 
     return first == 10 || (first == 172 && (second & 0xf0) == 16) || (first == 192 && second == 168);
 }
-FORCEINLINE BOOLEAN IN4_IS_ADDR_MC_LINKLOCAL(const IN_ADDR *a)
+WEIR_INLINE BOOLEAN IN4_IS_ADDR_MC_LINKLOCAL(const IN_ADDR *a)
 {
     return a->S_un.S_un_b.s_b1 == 224 && a->S_un.S_un_b.s_b2 == 0 && a->S_un.S_un_b.s_b3 == 0;
 }
 
-FORCEINLINE BOOLEAN INETADDR_ISANY(const SOCKADDR *a)
+WEIR_INLINE BOOLEAN INETADDR_ISANY(const SOCKADDR *a)
 {
     if (a->sa_family == AF_INET)
         return IN4_IS_ADDR_UNSPECIFIED(&((const SOCKADDR_IN *)(const void *)a)->sin_addr);
     return a->sa_family == AF_INET6 && IN6ADDR_ISANY((const SOCKADDR_IN6 *)(const void *)a);
 }
-FORCEINLINE BOOLEAN INETADDR_ISLOOPBACK(const SOCKADDR *a)
+WEIR_INLINE BOOLEAN INETADDR_ISLOOPBACK(const SOCKADDR *a)
 {
     if (a->sa_family == AF_INET)
         return IN4_IS_ADDR_LOOPBACK(&((const SOCKADDR_IN *)(const void *)a)->sin_addr);
     return a->sa_family == AF_INET6 && IN6ADDR_ISLOOPBACK((const SOCKADDR_IN6 *)(const void *)a);
 }
 
-FORCEINLINE void IN4ADDR_SETLOOPBACK(PSOCKADDR_IN a)
+WEIR_INLINE void IN4ADDR_SETLOOPBACK(PSOCKADDR_IN a)
 {
     const IN_ADDR loopback = IN4ADDR_LOOPBACK_INIT;
 
@@ -72,7 +72,7 @@ FORCEINLINE void IN4ADDR_SETLOOPBACK(PSOCKADDR_IN a)
     a->sin_addr = loopback;
 }
 /* The port is 0 afterwards. */
-FORCEINLINE void INETADDR_SETLOOPBACK(PSOCKADDR a)
+WEIR_INLINE void INETADDR_SETLOOPBACK(PSOCKADDR a)
 {
     if (a->sa_family == AF_INET6)
         IN6ADDR_SETLOOPBACK((PSOCKADDR_IN6)(void *)a);
@@ -80,26 +80,26 @@ FORCEINLINE void INETADDR_SETLOOPBACK(PSOCKADDR a)
         IN4ADDR_SETLOOPBACK((PSOCKADDR_IN)(void *)a);
 }
 
-FORCEINLINE void INETADDR_SET_ADDRESS(PSOCKADDR a, const UCHAR *address)
+WEIR_INLINE void INETADDR_SET_ADDRESS(PSOCKADDR a, const UCHAR *address)
 {
     if (a->sa_family == AF_INET6)
         __builtin_memcpy(&((SOCKADDR_IN6 *)(void *)a)->sin6_addr, address, sizeof(IN6_ADDR));
     else
         __builtin_memcpy(&((SOCKADDR_IN *)(void *)a)->sin_addr, address, sizeof(IN_ADDR));
 }
-FORCEINLINE void INETADDR_SET_PORT(PSOCKADDR a, USHORT port)
+WEIR_INLINE void INETADDR_SET_PORT(PSOCKADDR a, USHORT port)
 {
     if (a->sa_family == AF_INET6)
         ((SOCKADDR_IN6 *)(void *)a)->sin6_port = port;
     else
         ((SOCKADDR_IN *)(void *)a)->sin_port = port;
 }
-FORCEINLINE USHORT INETADDR_PORT(const SOCKADDR *a)
+WEIR_INLINE USHORT INETADDR_PORT(const SOCKADDR *a)
 {
     return a->sa_family == AF_INET6 ? ((const SOCKADDR_IN6 *)(const void *)a)->sin6_port
                                     : ((const SOCKADDR_IN *)(const void *)a)->sin_port;
 }
-FORCEINLINE PUCHAR INETADDR_ADDRESS(const SOCKADDR *a)
+WEIR_INLINE PUCHAR INETADDR_ADDRESS(const SOCKADDR *a)
 {
     return a->sa_family == AF_INET6 ? (PUCHAR) & ((SOCKADDR_IN6 *)(void *)a)->sin6_addr
                                     : (PUCHAR) & ((SOCKADDR_IN *)(void *)a)->sin_addr;

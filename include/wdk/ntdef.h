@@ -34,8 +34,9 @@
 #define DECLSPEC_ALIGN(n)   __attribute__((aligned(n)))
 #define DECLSPEC_CACHEALIGN DECLSPEC_ALIGN(64)
 #define DECLSPEC_DEPRECATED_DDK
-#define FORCEINLINE  static inline __attribute__((always_inline))
+#define FORCEINLINE  inline __attribute__((always_inline)) /* a driver's; it may say `static` beside it */
 #define CFORCEINLINE FORCEINLINE
+#define WEIR_INLINE  static inline __attribute__((always_inline)) /* of these headers */
 #ifndef __clang__ /* clang has these as keywords under -fms-extensions, and as macros we could not test for  \
                    */
 #define __forceinline inline __attribute__((always_inline))

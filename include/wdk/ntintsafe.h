@@ -10,21 +10,21 @@
 #include "ntstatus.h"
 
 #define WEIR_SAFE_ARITHMETIC(name, type)                                                                     \
-    FORCEINLINE NTSTATUS Rtl##name##Add(type a, type b, type *result)                                        \
+    WEIR_INLINE NTSTATUS Rtl##name##Add(type a, type b, type *result)                                        \
     {                                                                                                        \
         if (!__builtin_add_overflow(a, b, result))                                                           \
             return STATUS_SUCCESS;                                                                           \
         *result = (type)-1;                                                                                  \
         return STATUS_INTEGER_OVERFLOW;                                                                      \
     }                                                                                                        \
-    FORCEINLINE NTSTATUS Rtl##name##Sub(type a, type b, type *result)                                        \
+    WEIR_INLINE NTSTATUS Rtl##name##Sub(type a, type b, type *result)                                        \
     {                                                                                                        \
         if (!__builtin_sub_overflow(a, b, result))                                                           \
             return STATUS_SUCCESS;                                                                           \
         *result = (type)-1;                                                                                  \
         return STATUS_INTEGER_OVERFLOW;                                                                      \
     }                                                                                                        \
-    FORCEINLINE NTSTATUS Rtl##name##Mult(type a, type b, type *result)                                       \
+    WEIR_INLINE NTSTATUS Rtl##name##Mult(type a, type b, type *result)                                       \
     {                                                                                                        \
         if (!__builtin_mul_overflow(a, b, result))                                                           \
             return STATUS_SUCCESS;                                                                           \
@@ -33,7 +33,7 @@
     }
 
 #define WEIR_SAFE_CONVERSION(from, from_type, to, to_type)                                                   \
-    FORCEINLINE NTSTATUS Rtl##from##To##to(from_type value, to_type *result)                                 \
+    WEIR_INLINE NTSTATUS Rtl##from##To##to(from_type value, to_type *result)                                 \
     {                                                                                                        \
         if (!__builtin_add_overflow(value, 0, result))                                                       \
             return STATUS_SUCCESS;                                                                           \

@@ -103,14 +103,14 @@ typedef struct sockaddr_in6_pair {
         }                                                                                                    \
     }
 
-FORCEINLINE BOOLEAN IN6_ADDR_EQUAL(const IN6_ADDR *x, const IN6_ADDR *y)
+WEIR_INLINE BOOLEAN IN6_ADDR_EQUAL(const IN6_ADDR *x, const IN6_ADDR *y)
 {
     return __builtin_memcmp(x, y, sizeof(IN6_ADDR)) == 0;
 }
 #define IN6_ARE_ADDR_EQUAL IN6_ADDR_EQUAL
 
 /* All bytes from `from` up to 16 are 0, but the last, which is `last`. */
-FORCEINLINE BOOLEAN weir_in6_is(const IN6_ADDR *a, UINT8 last)
+WEIR_INLINE BOOLEAN weir_in6_is(const IN6_ADDR *a, UINT8 last)
 {
     for (unsigned i = 0; i < 15; i++)
         if (a->u.Byte[i] != 0)
@@ -118,38 +118,38 @@ FORCEINLINE BOOLEAN weir_in6_is(const IN6_ADDR *a, UINT8 last)
     return a->u.Byte[15] == last;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_UNSPECIFIED(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_UNSPECIFIED(const IN6_ADDR *a)
 {
     return weir_in6_is(a, 0);
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_LOOPBACK(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_LOOPBACK(const IN6_ADDR *a)
 {
     return weir_in6_is(a, 1);
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_MULTICAST(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_MULTICAST(const IN6_ADDR *a)
 {
     return a->u.Byte[0] == 0xff;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_LINKLOCAL(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_LINKLOCAL(const IN6_ADDR *a)
 {
     return a->u.Byte[0] == 0xfe && (a->u.Byte[1] & 0xc0) == 0x80;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_SITELOCAL(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_SITELOCAL(const IN6_ADDR *a)
 {
     return a->u.Byte[0] == 0xfe && (a->u.Byte[1] & 0xc0) == 0xc0;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_V4MAPPED(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_V4MAPPED(const IN6_ADDR *a)
 {
     return a->u.Word[0] == 0 && a->u.Word[1] == 0 && a->u.Word[2] == 0 && a->u.Word[3] == 0 &&
            a->u.Word[4] == 0 && a->u.Word[5] == 0xffff;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_V4COMPAT(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_V4COMPAT(const IN6_ADDR *a)
 {
     for (unsigned i = 0; i < 6; i++)
         if (a->u.Word[i] != 0)
@@ -157,39 +157,39 @@ FORCEINLINE BOOLEAN IN6_IS_ADDR_V4COMPAT(const IN6_ADDR *a)
     return !(a->u.Word[6] == 0 && a->u.Byte[14] == 0 && a->u.Byte[15] <= 1);
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_6TO4(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_6TO4(const IN6_ADDR *a)
 {
     return a->u.Byte[0] == 0x20 && a->u.Byte[1] == 0x02;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_TEREDO(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_TEREDO(const IN6_ADDR *a)
 {
     return a->u.Byte[0] == 0x20 && a->u.Byte[1] == 0x01 && a->u.Word[1] == 0;
 }
 
-FORCEINLINE BOOLEAN IN6_IS_ADDR_MC_LINKLOCAL(const IN6_ADDR *a)
+WEIR_INLINE BOOLEAN IN6_IS_ADDR_MC_LINKLOCAL(const IN6_ADDR *a)
 {
     return IN6_IS_ADDR_MULTICAST(a) && (a->u.Byte[1] & 0xf) == 2;
 }
 
-FORCEINLINE void IN6ADDR_SETANY(PSOCKADDR_IN6 a)
+WEIR_INLINE void IN6ADDR_SETANY(PSOCKADDR_IN6 a)
 {
     __builtin_memset(a, 0, sizeof(*a));
     a->sin6_family = AF_INET6;
 }
 
-FORCEINLINE void IN6ADDR_SETLOOPBACK(PSOCKADDR_IN6 a)
+WEIR_INLINE void IN6ADDR_SETLOOPBACK(PSOCKADDR_IN6 a)
 {
     IN6ADDR_SETANY(a);
     a->sin6_addr.u.Byte[15] = 1;
 }
 
-FORCEINLINE BOOLEAN IN6ADDR_ISANY(const SOCKADDR_IN6 *a)
+WEIR_INLINE BOOLEAN IN6ADDR_ISANY(const SOCKADDR_IN6 *a)
 {
     return IN6_IS_ADDR_UNSPECIFIED(&a->sin6_addr);
 }
 
-FORCEINLINE BOOLEAN IN6ADDR_ISLOOPBACK(const SOCKADDR_IN6 *a)
+WEIR_INLINE BOOLEAN IN6ADDR_ISLOOPBACK(const SOCKADDR_IN6 *a)
 {
     return IN6_IS_ADDR_LOOPBACK(&a->sin6_addr);
 }

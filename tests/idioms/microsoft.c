@@ -73,6 +73,7 @@ NTSTATUS DriverEntry(_In_ PDRIVER_OBJECT object, _In_ PUNICODE_STRING path)
     CHECK(InterlockedIncrement(&(LONG)t->pending) == 1 && tasks.pending == 1);
     CHECK(tag == 0x6b636150);
     CHECK(shared_inline(2) == 4 && forced(2) == 6 && other_file(2) == 4);
+    CHECK(forced_by_macro(2) == 10 && forced_for_one(2) == 14 && forced_for_another(2) == 22);
     CHECK(apart(picked) == 6);
     __noop(never_declared(1));
     __assume(object != NULL);

@@ -172,16 +172,16 @@ VOID ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType);
 /* A list whose links do not agree is what Windows stops for (KERNEL_SECURITY_CHECK_FAILURE); so does Weir. */
 DECLSPEC_NORETURN VOID WeirListCorrupt(PVOID Entry, PCSTR Function);
 
-FORCEINLINE VOID InitializeListHead(PLIST_ENTRY ListHead)
+WEIR_INLINE VOID InitializeListHead(PLIST_ENTRY ListHead)
 {
     ListHead->Flink = ListHead->Blink = ListHead;
 }
-FORCEINLINE BOOLEAN IsListEmpty(const LIST_ENTRY *ListHead)
+WEIR_INLINE BOOLEAN IsListEmpty(const LIST_ENTRY *ListHead)
 {
     return (BOOLEAN)(ListHead->Flink == ListHead);
 }
 /* Returns TRUE if the list is empty afterwards. */
-FORCEINLINE BOOLEAN RemoveEntryList(PLIST_ENTRY Entry)
+WEIR_INLINE BOOLEAN RemoveEntryList(PLIST_ENTRY Entry)
 {
     PLIST_ENTRY next = Entry->Flink, prev = Entry->Blink;
 
@@ -191,7 +191,7 @@ FORCEINLINE BOOLEAN RemoveEntryList(PLIST_ENTRY Entry)
     next->Blink = prev;
     return (BOOLEAN)(next == prev);
 }
-FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY ListHead)
+WEIR_INLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY ListHead)
 {
     PLIST_ENTRY entry = ListHead->Flink, next = entry->Flink;
 
@@ -201,7 +201,7 @@ FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY ListHead)
     next->Blink = ListHead;
     return entry;
 }
-FORCEINLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY ListHead)
+WEIR_INLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY ListHead)
 {
     PLIST_ENTRY entry = ListHead->Blink, prev = entry->Blink;
 
@@ -211,7 +211,7 @@ FORCEINLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY ListHead)
     prev->Flink = ListHead;
     return entry;
 }
-FORCEINLINE VOID InsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
+WEIR_INLINE VOID InsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
 {
     PLIST_ENTRY next = ListHead->Flink;
 
@@ -222,7 +222,7 @@ FORCEINLINE VOID InsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
     next->Blink = Entry;
     ListHead->Flink = Entry;
 }
-FORCEINLINE VOID InsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
+WEIR_INLINE VOID InsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
 {
     PLIST_ENTRY prev = ListHead->Blink;
 
@@ -234,7 +234,7 @@ FORCEINLINE VOID InsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY Entry)
     ListHead->Blink = Entry;
 }
 /* ListToAppend is a list without a head: its first entry. */
-FORCEINLINE VOID AppendTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListToAppend)
+WEIR_INLINE VOID AppendTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListToAppend)
 {
     PLIST_ENTRY end = ListHead->Blink;
 
@@ -245,7 +245,7 @@ FORCEINLINE VOID AppendTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListToAppend)
     ListToAppend->Blink->Flink = ListHead;
     ListToAppend->Blink = end;
 }
-FORCEINLINE PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY ListHead)
+WEIR_INLINE PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY ListHead)
 {
     PSINGLE_LIST_ENTRY first = ListHead->Next;
 
@@ -253,7 +253,7 @@ FORCEINLINE PSINGLE_LIST_ENTRY PopEntryList(PSINGLE_LIST_ENTRY ListHead)
         ListHead->Next = first->Next;
     return first;
 }
-FORCEINLINE VOID PushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY Entry)
+WEIR_INLINE VOID PushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY Entry)
 {
     Entry->Next = ListHead->Next;
     ListHead->Next = Entry;
@@ -447,11 +447,11 @@ typedef struct _EXT_DELETE_PARAMETERS {
     PVOID DeleteContext;
 } EXT_DELETE_PARAMETERS, *PEXT_DELETE_PARAMETERS;
 #define EX_TIMER_UNLIMITED_TOLERANCE ((LONGLONG)-1)
-FORCEINLINE VOID ExInitializeSetTimerParameters(PEXT_SET_PARAMETERS Parameters)
+WEIR_INLINE VOID ExInitializeSetTimerParameters(PEXT_SET_PARAMETERS Parameters)
 {
     memset(Parameters, 0, sizeof(*Parameters));
 }
-FORCEINLINE VOID ExInitializeDeleteTimerParameters(PEXT_DELETE_PARAMETERS Parameters)
+WEIR_INLINE VOID ExInitializeDeleteTimerParameters(PEXT_DELETE_PARAMETERS Parameters)
 {
     memset(Parameters, 0, sizeof(*Parameters));
 }

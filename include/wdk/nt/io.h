@@ -549,14 +549,14 @@ struct _IO_STACK_LOCATION {
         (Irp)->CurrentLocation++;                                                                            \
         (Irp)->Tail.Overlay.CurrentStackLocation++;                                                          \
     } while (0)
-FORCEINLINE VOID IoCopyCurrentIrpStackLocationToNext(PIRP Irp)
+WEIR_INLINE VOID IoCopyCurrentIrpStackLocationToNext(PIRP Irp)
 {
     PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(Irp);
 
     memcpy(next, IoGetCurrentIrpStackLocation(Irp), offsetof(IO_STACK_LOCATION, CompletionRoutine));
     next->Control = 0;
 }
-FORCEINLINE VOID IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
+WEIR_INLINE VOID IoSetCompletionRoutine(PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
                                         BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError,
                                         BOOLEAN InvokeOnCancel)
 {

@@ -67,13 +67,13 @@ ULONG RtlUniform(PULONG Seed);
     WCHAR _var##_buffer[_size];                                                                              \
     UNICODE_STRING _var = {0, (_size) * sizeof(WCHAR), _var##_buffer}
 
-FORCEINLINE VOID RtlInitEmptyUnicodeString(PUNICODE_STRING UnicodeString, PWCHAR Buffer, USHORT BufferSize)
+WEIR_INLINE VOID RtlInitEmptyUnicodeString(PUNICODE_STRING UnicodeString, PWCHAR Buffer, USHORT BufferSize)
 {
     UnicodeString->Length = 0;
     UnicodeString->MaximumLength = BufferSize;
     UnicodeString->Buffer = Buffer;
 }
-FORCEINLINE VOID RtlInitEmptyAnsiString(PANSI_STRING AnsiString, PCHAR Buffer, USHORT BufferSize)
+WEIR_INLINE VOID RtlInitEmptyAnsiString(PANSI_STRING AnsiString, PCHAR Buffer, USHORT BufferSize)
 {
     AnsiString->Length = 0;
     AnsiString->MaximumLength = BufferSize;
@@ -185,13 +185,13 @@ VOID RtlSecondsSince1980ToTime(ULONG ElapsedSeconds, PLARGE_INTEGER Time);
 VOID ExSystemTimeToLocalTime(PLARGE_INTEGER SystemTime, PLARGE_INTEGER LocalTime);
 VOID ExLocalTimeToSystemTime(PLARGE_INTEGER LocalTime, PLARGE_INTEGER SystemTime);
 
-FORCEINLINE LARGE_INTEGER RtlConvertLongToLargeInteger(LONG SignedInteger)
+WEIR_INLINE LARGE_INTEGER RtlConvertLongToLargeInteger(LONG SignedInteger)
 {
     LARGE_INTEGER r;
     r.QuadPart = SignedInteger;
     return r;
 }
-FORCEINLINE LARGE_INTEGER RtlConvertUlongToLargeInteger(ULONG UnsignedInteger)
+WEIR_INLINE LARGE_INTEGER RtlConvertUlongToLargeInteger(ULONG UnsignedInteger)
 {
     LARGE_INTEGER r;
     r.QuadPart = UnsignedInteger;
@@ -409,32 +409,32 @@ VOID RtlEndWeakEnumerationHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable,
                                     PRTL_DYNAMIC_HASH_TABLE_ENUMERATOR Enumerator);
 BOOLEAN RtlExpandHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable);
 BOOLEAN RtlContractHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable);
-FORCEINLINE ULONG RtlTotalBucketsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
+WEIR_INLINE ULONG RtlTotalBucketsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
 {
     return HashTable->TableSize;
 }
-FORCEINLINE ULONG RtlNonEmptyBucketsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
+WEIR_INLINE ULONG RtlNonEmptyBucketsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
 {
     return HashTable->NonEmptyBuckets;
 }
-FORCEINLINE ULONG RtlEmptyBucketsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
+WEIR_INLINE ULONG RtlEmptyBucketsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
 {
     return HashTable->TableSize - HashTable->NonEmptyBuckets;
 }
-FORCEINLINE ULONG RtlTotalEntriesHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
+WEIR_INLINE ULONG RtlTotalEntriesHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
 {
     return HashTable->NumEntries;
 }
-FORCEINLINE ULONG RtlActiveEnumeratorsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
+WEIR_INLINE ULONG RtlActiveEnumeratorsHashTable(PRTL_DYNAMIC_HASH_TABLE HashTable)
 {
     return HashTable->NumEnumerators;
 }
-FORCEINLINE VOID RtlInitHashTableContext(PRTL_DYNAMIC_HASH_TABLE_CONTEXT Context)
+WEIR_INLINE VOID RtlInitHashTableContext(PRTL_DYNAMIC_HASH_TABLE_CONTEXT Context)
 {
     Context->ChainHead = NULL;
     Context->PrevLinkage = NULL;
 }
-FORCEINLINE VOID RtlReleaseHashTableContext(PRTL_DYNAMIC_HASH_TABLE_CONTEXT Context)
+WEIR_INLINE VOID RtlReleaseHashTableContext(PRTL_DYNAMIC_HASH_TABLE_CONTEXT Context)
 {
     (void)Context;
 }
@@ -500,11 +500,11 @@ NTSTATUS RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path);
 #define RTL_BITS_OF(sizeOfArg)           (sizeof(sizeOfArg) * 8)
 #define RTL_FIELD_TYPE(type, field)      (((type *)0)->field)
 #define RTL_SIZEOF_OF_FIELD(type, field) (sizeof(((type *)0)->field))
-FORCEINLINE BOOLEAN RtlEqualLuid(const LUID *a, const LUID *b)
+WEIR_INLINE BOOLEAN RtlEqualLuid(const LUID *a, const LUID *b)
 {
     return (BOOLEAN)(a->LowPart == b->LowPart && a->HighPart == b->HighPart);
 }
-FORCEINLINE LUID RtlConvertLongToLuid(LONG Val)
+WEIR_INLINE LUID RtlConvertLongToLuid(LONG Val)
 {
     LUID l = {(ULONG)Val, Val < 0 ? -1 : 0};
     return l;

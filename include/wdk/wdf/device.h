@@ -25,7 +25,7 @@ typedef struct _WDF_FILEOBJECT_CONFIG {
     WDF_FILEOBJECT_CLASS FileObjectClass;
 } WDF_FILEOBJECT_CONFIG, *PWDF_FILEOBJECT_CONFIG;
 
-FORCEINLINE VOID WDF_FILEOBJECT_CONFIG_INIT(PWDF_FILEOBJECT_CONFIG FileEventCallbacks,
+WEIR_INLINE VOID WDF_FILEOBJECT_CONFIG_INIT(PWDF_FILEOBJECT_CONFIG FileEventCallbacks,
                                             PFN_WDF_DEVICE_FILE_CREATE EvtDeviceFileCreate,
                                             PFN_WDF_FILE_CLOSE EvtFileClose,
                                             PFN_WDF_FILE_CLEANUP EvtFileCleanup)

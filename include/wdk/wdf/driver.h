@@ -22,14 +22,14 @@ typedef struct _WDF_DRIVER_VERSION_AVAILABLE_PARAMS {
     ULONG MinorVersion;
 } WDF_DRIVER_VERSION_AVAILABLE_PARAMS, *PWDF_DRIVER_VERSION_AVAILABLE_PARAMS;
 
-FORCEINLINE VOID WDF_DRIVER_CONFIG_INIT(PWDF_DRIVER_CONFIG Config,
+WEIR_INLINE VOID WDF_DRIVER_CONFIG_INIT(PWDF_DRIVER_CONFIG Config,
                                         PFN_WDF_DRIVER_DEVICE_ADD EvtDriverDeviceAdd)
 {
     memset(Config, 0, sizeof(*Config));
     Config->Size = sizeof(*Config);
     Config->EvtDriverDeviceAdd = EvtDriverDeviceAdd;
 }
-FORCEINLINE VOID WDF_DRIVER_VERSION_AVAILABLE_PARAMS_INIT(PWDF_DRIVER_VERSION_AVAILABLE_PARAMS Params,
+WEIR_INLINE VOID WDF_DRIVER_VERSION_AVAILABLE_PARAMS_INIT(PWDF_DRIVER_VERSION_AVAILABLE_PARAMS Params,
                                                           ULONG MajorVersion, ULONG MinorVersion)
 {
     Params->Size = sizeof(*Params);

@@ -45,7 +45,7 @@ typedef struct _WDF_IO_QUEUE_CONFIG {
     WDFDRIVER Driver;
 } WDF_IO_QUEUE_CONFIG, *PWDF_IO_QUEUE_CONFIG;
 
-FORCEINLINE VOID WDF_IO_QUEUE_CONFIG_INIT(PWDF_IO_QUEUE_CONFIG Config,
+WEIR_INLINE VOID WDF_IO_QUEUE_CONFIG_INIT(PWDF_IO_QUEUE_CONFIG Config,
                                           WDF_IO_QUEUE_DISPATCH_TYPE DispatchType)
 {
     memset(Config, 0, sizeof(*Config));
@@ -55,7 +55,7 @@ FORCEINLINE VOID WDF_IO_QUEUE_CONFIG_INIT(PWDF_IO_QUEUE_CONFIG Config,
     if (DispatchType == WdfIoQueueDispatchParallel)
         Config->Settings.Parallel.NumberOfPresentedRequests = (ULONG)-1;
 }
-FORCEINLINE VOID WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(PWDF_IO_QUEUE_CONFIG Config,
+WEIR_INLINE VOID WDF_IO_QUEUE_CONFIG_INIT_DEFAULT_QUEUE(PWDF_IO_QUEUE_CONFIG Config,
                                                         WDF_IO_QUEUE_DISPATCH_TYPE DispatchType)
 {
     WDF_IO_QUEUE_CONFIG_INIT(Config, DispatchType);

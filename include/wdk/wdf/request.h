@@ -43,7 +43,7 @@ typedef struct _WDF_REQUEST_PARAMETERS {
     } Parameters;
 } WDF_REQUEST_PARAMETERS, *PWDF_REQUEST_PARAMETERS;
 
-FORCEINLINE VOID WDF_REQUEST_PARAMETERS_INIT(PWDF_REQUEST_PARAMETERS Parameters)
+WEIR_INLINE VOID WDF_REQUEST_PARAMETERS_INIT(PWDF_REQUEST_PARAMETERS Parameters)
 {
     memset(Parameters, 0, sizeof(*Parameters));
     Parameters->Size = sizeof(*Parameters);

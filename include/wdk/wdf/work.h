@@ -10,7 +10,7 @@ typedef struct _WDF_WORKITEM_CONFIG {
     PFN_WDF_WORKITEM EvtWorkItemFunc;
     BOOLEAN AutomaticSerialization;
 } WDF_WORKITEM_CONFIG, *PWDF_WORKITEM_CONFIG;
-FORCEINLINE VOID WDF_WORKITEM_CONFIG_INIT(PWDF_WORKITEM_CONFIG Config, PFN_WDF_WORKITEM EvtWorkItemFunc)
+WEIR_INLINE VOID WDF_WORKITEM_CONFIG_INIT(PWDF_WORKITEM_CONFIG Config, PFN_WDF_WORKITEM EvtWorkItemFunc)
 {
     memset(Config, 0, sizeof(*Config));
     Config->Size = sizeof(*Config);
@@ -33,7 +33,7 @@ typedef struct _WDF_TIMER_CONFIG {
     ULONG TolerableDelay;
     WDF_TRI_STATE UseHighResolutionTimer;
 } WDF_TIMER_CONFIG, *PWDF_TIMER_CONFIG;
-FORCEINLINE VOID WDF_TIMER_CONFIG_INIT_PERIODIC(PWDF_TIMER_CONFIG Config, PFN_WDF_TIMER EvtTimerFunc,
+WEIR_INLINE VOID WDF_TIMER_CONFIG_INIT_PERIODIC(PWDF_TIMER_CONFIG Config, PFN_WDF_TIMER EvtTimerFunc,
                                                 LONG Period)
 {
     memset(Config, 0, sizeof(*Config));
@@ -42,7 +42,7 @@ FORCEINLINE VOID WDF_TIMER_CONFIG_INIT_PERIODIC(PWDF_TIMER_CONFIG Config, PFN_WD
     Config->Period = (ULONG)Period;
     Config->AutomaticSerialization = TRUE;
 }
-FORCEINLINE VOID WDF_TIMER_CONFIG_INIT(PWDF_TIMER_CONFIG Config, PFN_WDF_TIMER EvtTimerFunc)
+WEIR_INLINE VOID WDF_TIMER_CONFIG_INIT(PWDF_TIMER_CONFIG Config, PFN_WDF_TIMER EvtTimerFunc)
 {
     WDF_TIMER_CONFIG_INIT_PERIODIC(Config, EvtTimerFunc, 0);
 }
@@ -58,7 +58,7 @@ typedef struct _WDF_DPC_CONFIG {
     PFN_WDF_DPC EvtDpcFunc;
     BOOLEAN AutomaticSerialization;
 } WDF_DPC_CONFIG, *PWDF_DPC_CONFIG;
-FORCEINLINE VOID WDF_DPC_CONFIG_INIT(PWDF_DPC_CONFIG Config, PFN_WDF_DPC EvtDpcFunc)
+WEIR_INLINE VOID WDF_DPC_CONFIG_INIT(PWDF_DPC_CONFIG Config, PFN_WDF_DPC EvtDpcFunc)
 {
     memset(Config, 0, sizeof(*Config));
     Config->Size = sizeof(*Config);
