@@ -8,16 +8,33 @@
 #include "nt/format.h"
 #include "nt/internal.h"
 
-ULONG KeGetCurrentProcessorNumber(VOID)
+/* Not asked last by the calling thread, or by nobody's driver. */
+static __attribute__((noinline)) ULONG find_processor(void)
 {
     struct nt *k = nt_current();
 
     return k == NULL ? 0 : nt_processor(k);
 }
 
+/* Drivers count by it, several times a packet. */
+static inline ULONG current_processor(void)
+{
+    const struct rt_context *context = rt_current();
+    const struct rt_carried *me = rt_carried();
+
+    if (__builtin_expect(context == NULL || me->nt_thread == NULL || me->nt_kernel != context->nt_kernel, 0))
+        return find_processor();
+    return ((const struct nt_thread *)me->nt_thread)->processor;
+}
+
+ULONG KeGetCurrentProcessorNumber(VOID)
+{
+    return current_processor();
+}
+
 ULONG KeGetCurrentProcessorIndex(VOID)
 {
-    return KeGetCurrentProcessorNumber();
+    return current_processor();
 }
 
 ULONG KeGetCurrentProcessorNumberEx(PPROCESSOR_NUMBER ProcNumber)

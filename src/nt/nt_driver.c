@@ -35,6 +35,7 @@ int nt_driver_create(struct nt *k, const struct nt_driver_config *config, struct
             goto fail;
     }
     d->context->driver = d;
+    d->context->nt_kernel = d->k->number;
     d->context->party = d->party;
     rt_mutex_lock(k->lock);
     rt_mutex_lock(k->dispatch);
@@ -160,6 +161,7 @@ void nt_driver_destroy(struct nt_driver *d)
     if (d->io != NULL)
         io_driver_destroy(d->io);
     d->context->driver = NULL;
+    d->context->nt_kernel = 0;
     d->context->party = NULL;
     if (!take_out(k, d))
         nt_driver_free(d); /* else it goes with the kernel, if it ever ends */
