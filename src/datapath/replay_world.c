@@ -172,11 +172,11 @@ static inline int tell_decided(struct replay_run *r)
 static void note_macs(struct world *w, const struct capture_packet *p, const struct wire_packet *wire,
                       const struct host_outcome *o)
 {
-    if (wire->mac_at != UINT32_MAX && wire->version != 0 && p->interface < INTERFACES &&
-        o->inbound != o->outbound && wire->mac_at + 12 <= p->captured)
+    if (wire->version == 0 || p->interface >= INTERFACES)
+        return;
+    if (o->inbound != o->outbound && wire->mac_at != UINT32_MAX && wire->mac_at + 12 <= p->captured)
         memcpy(w->macs[p->interface].mac[o->outbound], p->bytes + wire->mac_at, 12);
-    if (o->outbound && p->interface < INTERFACES && wire->protocol != WIRE_PROTOCOL_TCP &&
-        wire->ip_length > w->longest[p->interface])
+    if (o->outbound && wire->protocol != WIRE_PROTOCOL_TCP && wire->ip_length > w->longest[p->interface])
         w->longest[p->interface] = wire->ip_length;
 }
 

@@ -103,7 +103,7 @@ static void note_of(const struct scene *s, const struct prepared *prepared, UINT
 {
     const struct told *t;
 
-    if (s->flow_id == 0 || s->reauthorize != 0 || s->shown != NULL || s->icmp || s->loopback ||
+    if (s->reauthorize != 0 || s->shown != NULL || s->icmp || s->loopback ||
         s->any_remote || s->interface == NULL || (prepared->of_profile != 0 && k->again) || !k->plain ||
         prepared->each != 0 || prepared->of_owner != 0 || prepared->placed_late ||
         (prepared->metadata & OF_SOME) != 0)

@@ -66,10 +66,10 @@ static inline struct told *tell_of(struct scratch *room, const struct scene *s)
     return t;
 }
 
-/* Nothing of it is special but, perhaps, which flow it is of. */
+/* Nothing of it is special but, perhaps, which flow it is of, or that there is none yet. */
 static inline bool is_usual(const struct scene *s)
 {
-    return s->flow_id != 0 && !s->icmp && !s->loopback && s->packet != NULL;
+    return !s->icmp && !s->loopback && s->packet != NULL;
 }
 
 /* Where a packet's headers stand, and their sizes: of a whole packet that begins near its frame's beginning. */

@@ -561,6 +561,7 @@ struct short_way {
         UINT8 others;   /* how many others have filters */
         bool known[2];  /* by a flow's packet that is not marked, that is: may it take the short way? */
     } with[2];
+    UINT32 unsettled; /* roles of those with filters whose answers are not settled, the stream layer too */
 };
 #define SHORT_WAYS 16
 

@@ -454,14 +454,22 @@ static void keep_plain(const struct scene *s, enum host_layer role, uint32_t at,
 
 void kept_flow_metadata(const struct scene *s, struct kept_flow *f)
 {
-    const struct host_endpoint *e = s->endpoint, *parent = e != NULL ? e->parent : NULL;
+    const struct host_endpoint *e = s->endpoint;
+    UINT32 there = s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED);
 
+    if (__builtin_expect(s->flow_id != 0, 1))
+        there |= FIELD(FLOW_HANDLE);
     f->handle[KEPT_FLOW] = s->flow_id;
-    f->handle[KEPT_ENDPOINT] = e != NULL ? e->id : 0;
-    f->handle[KEPT_PARENT] = parent != NULL ? parent->id : 0;
-    f->metadata = FIELD(FLOW_HANDLE) | (e != NULL ? FIELD(TRANSPORT_ENDPOINT_HANDLE) : 0) |
-                  (parent != NULL ? FIELD(PARENT_ENDPOINT_HANDLE) : 0) |
-                  (s->metadata_flags & FIELD(ALE_CLASSIFY_REQUIRED));
+    f->handle[KEPT_ENDPOINT] = f->handle[KEPT_PARENT] = 0;
+    if (__builtin_expect(e != NULL, 1)) {
+        f->handle[KEPT_ENDPOINT] = e->id;
+        there |= FIELD(TRANSPORT_ENDPOINT_HANDLE);
+        if (e->parent != NULL) {
+            f->handle[KEPT_PARENT] = e->parent->id;
+            there |= FIELD(PARENT_ENDPOINT_HANDLE);
+        }
+    }
+    f->metadata = there;
     f->scope = scope_of(s);
 }
 

@@ -164,8 +164,22 @@ enum short_result {
 /* `a` is of this frame and has a flow. With the lane held. */
 enum short_result short_way(struct lane *l, const struct host_frame *f, const struct ahead *a, bool in,
                             struct tcp_result *r, struct host_outcome *out);
-/* The frame's packet went the long way: was it one that the next one need not go? */
-void short_note(struct scene *s, const struct host_outcome *out);
+static inline unsigned short_way_number(bool tcp, bool in, bool six, bool mac)
+{
+    return tcp | in << 1 | six << 2 | mac << 3;
+}
+/* The frame's packet went the long way: was it one that the next one need not go? Not where a layer's answer is unknown. */
+void short_note_known(struct scene *s, const struct host_outcome *out);
+static inline void short_note(struct scene *s, const struct host_outcome *out)
+{
+    const struct wire_packet *p = s->packet;
+    /* With MAC layers, even if this one has no such header: another of the flow's may have. */
+    const unsigned way =
+        short_way_number(p->protocol == WIRE_PROTOCOL_TCP, path_inbound(s), p->version == 6, true);
+
+    if ((s->lane->short_ways[way].unsettled & ~s->steady) == 0)
+        short_note_known(s, out);
+}
 
 /* ---- paths_known.c */
 

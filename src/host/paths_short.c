@@ -45,11 +45,6 @@ bool short_possible(const struct host_config *c)
            c->observer.stream == NULL && (c->observer.classified == NULL || c->observer.decisions_only);
 }
 
-static unsigned way_number(bool tcp, bool in, bool six, bool mac)
-{
-    return tcp | in << 1 | six << 2 | mac << 3;
-}
-
 void short_ways_make(struct lane *l)
 {
     for (unsigned n = 0; l->short_on && n < SHORT_WAYS; n++) {
@@ -67,6 +62,7 @@ void short_ways_make(struct lane *l)
                 .others = (UINT8)__builtin_popcount(asked & ~telling),
                 .known = {one && (asked & ~l->settled[six]) == 0, one},
             };
+            l->short_ways[n].unsettled = asked & ~l->settled[six];
         }
     }
 }
@@ -208,7 +204,7 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
     if (tcp &&
         __builtin_expect(streams_any(l->host), 0)) /* it may have a pipeline, which wants to see all of it */
         return SHORT_KNOWN;
-    asked = l->short_ways[way_number(tcp, in, p->version == 6, p->mac_at != UINT32_MAX)].with;
+    asked = l->short_ways[short_way_number(tcp, in, p->version == 6, p->mac_at != UINT32_MAX)].with;
     marked = is_marked(l, flow, in) && !engine_observes_permits(l->host->config.engine);
     if (!asked->known[marked] || (!tcp && !marked)) /* UDP: perhaps to a group */
         return SHORT_KNOWN;
@@ -235,22 +231,15 @@ enum short_result short_way(struct lane *l, const struct host_frame *f, const st
     return result;
 }
 
-void short_note(struct scene *s, const struct host_outcome *out)
+void short_note_known(struct scene *s, const struct host_outcome *out)
 {
     struct lane *l = s->lane;
     const struct wire_packet *p = s->packet;
     const bool in = path_inbound(s), tcp = p->protocol == WIRE_PROTOCOL_TCP;
     struct host_flow_key key;
-    UINT32 roles;
     UINT8 type;
 
     if (out->fate != HOST_PASSED || s->home != s->interface || s->flow == NULL)
-        return;
-    roles = layers_of[tcp][in] | (tcp ? BIT(LAYER_ST) : 0);
-    roles |= mac_layers_of[in]; /* even if this one has no such header: another of the flow's may have */
-    roles &= l->busy[p->version == 6];
-    roles &= ~l->settled[p->version == 6];
-    if ((roles & ~s->steady) != 0)
         return;
     lane_enter(l);
     if (path_flow(s) && !is_marked(l, s->flow, in) && short_is_plain(l, p, in) &&

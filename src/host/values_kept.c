@@ -156,10 +156,23 @@ static __attribute__((noinline)) void look_up_type(struct kept_address *k, const
     k->among = among;
 }
 
+/* Of most addresses the number itself says it: that of a subnet's broadcast ends in two ones at least, for those of one or two
+ * addresses have none. UINT8_MAX: it has to be looked up. */
+static inline UINT8 evident_type(uint8_t version, const union wire_addr *a)
+{
+    const uint32_t multicast = 0xe0000000;
+
+    return version == 4 && (a->v4 & 3) != 3 && a->v4 - 1 < multicast - 1 ? NlatUnicast : UINT8_MAX;
+}
+
 static inline UINT8 address_type(struct kept_address *k, const struct scene *s, const union wire_addr *a)
 {
-    const UINT64 among = __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) + 1;
+    const UINT8 evident = evident_type(s->version, a);
+    UINT64 among;
 
+    if (evident != UINT8_MAX)
+        return evident;
+    among = __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) + 1;
     if (__builtin_expect(k->among != among || k->version != s->version || k->address.word[0] != a->word[0] ||
                              k->address.word[1] != a->word[1],
                          0)) {
