@@ -60,15 +60,19 @@ static bool more_streams(struct streams *all)
     return true;
 }
 
-/* Zeroed; the last that was given back, which the caches have. NULL: no memory. */
+/* Zeroed. The next one, whose turn comes some flows later, is fetched meanwhile. NULL: no memory. */
 static struct stream *a_free_one(struct streams *all)
 {
     struct stream *st;
+    const char *next;
 
     if (all->spare_streams == NULL && !more_streams(all))
         return NULL;
     st = all->spare_streams;
     all->spare_streams = st->chain;
+    next = (const char *)st->chain;
+    for (size_t n = 0; n < sizeof(*st); n += 64)
+        __builtin_prefetch(next + n, 1);
     memset(st, 0, sizeof(*st));
     return st;
 }
