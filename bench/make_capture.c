@@ -20,7 +20,8 @@
 #define FRAME 1514u
 #define SMALL 66u /* headers with a TCP time stamp's room: what an acknowledgement takes */
 #define LOCAL 0x0a000002u
-#define WORD  "HEADER" /* in each full segment of a transfer, once, among small letters */
+#define WORD  "HEADER"   /* in each full segment of a transfer, once, among small letters */
+#define NAME  "DATAGRAM" /* what each datagram begins with */
 
 struct flow {
     uint32_t remote, seq[2], frames, left; /* seq: of the host, of the peer */
@@ -122,6 +123,7 @@ static uint32_t frame(struct flow *f, uint8_t *b, uint32_t large_of_1000, uint32
         *own += data + ((flags & 0x03) != 0);
     } else {
         put16(t + 4, 8 + data);
+        memcpy(t + 8, NAME, strlen(NAME));
     }
     uint8_t pseudo[4] = {0, ip[9]};
     put16(pseudo + 2, size - 34);

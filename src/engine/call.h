@@ -86,7 +86,7 @@ static inline bool engine_enter(struct engine_reader *reader, const struct engin
                                 struct engine_registration *r, bool *listed)
 {
     *listed = reader->cheap && reader->asks < ENGINE_ASKS;
-    if (*listed)
+    if (__builtin_expect(*listed, 1))
         return engine_enter_list(&reader->asked[reader->asks++], slot, r);
     atomic_fetch_add(&r->running, 1);
     return atomic_load(&slot->registration) == r;
@@ -104,7 +104,7 @@ static inline void engine_leave_list(struct engine_reader *reader, struct engine
 
 static inline void engine_leave(struct engine_reader *reader, struct engine_registration *r, bool listed)
 {
-    if (listed)
+    if (__builtin_expect(listed, 1))
         engine_leave_list(reader, r, &reader->asked[--reader->asks]);
     else
         engine_registration_leave(reader->engine, r);

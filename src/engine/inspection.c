@@ -42,7 +42,7 @@ bool engine_inspection_begin(struct engine_reader *reader, const struct engine_i
 {
     if (!find(of, values, x))
         return false;
-    if (engine_enter(reader, of->slot, x->registration, &x->listed))
+    if (__builtin_expect(engine_enter(reader, of->slot, x->registration, &x->listed), 1))
         return true;
     engine_leave(reader, x->registration, x->listed);
     return false;

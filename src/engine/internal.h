@@ -347,7 +347,7 @@ void engine_reader_left(struct engine *e);
 /* Inline, for classify; engine_pin() and engine_unpin() are these. */
 static inline const struct engine_snapshot *engine_reader_pin(struct engine_reader *r)
 {
-    if (r->depth++ == 0) {
+    if (__builtin_expect(r->depth++ == 0, 1)) {
         unsigned long long epoch = atomic_load_explicit(&r->engine->epoch, memory_order_acquire);
 
         if (r->cheap) {

@@ -334,7 +334,7 @@ static bool meets_foreign(const struct asking *a)
 
 void indicate_count(const struct scene *s, unsigned n)
 {
-    if (s->lane == &s->host->lanes[0])
+    if (__builtin_expect(s->lane == &s->host->lanes[0], 1))
         host_count_worker_by(&s->lane->classified, n);
     else
         __atomic_fetch_add(&s->host->counts.classified, n, __ATOMIC_RELAXED);

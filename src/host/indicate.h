@@ -268,7 +268,7 @@ static inline bool plan_stands(const struct plan *plan, const struct engine *e,
                                const struct engine_snapshot *snapshot, UINT16 layer)
 {
     return plan->version == engine_snapshot_layer_version(snapshot, layer) &&
-           (!plan->callouts || plan->generation == engine_callout_generation(e));
+           ((int)!plan->callouts | (int)(plan->generation == engine_callout_generation(e))) != 0;
 }
 
 /* Of indicate.c, for inspect.c: so many more in the counts; what an observer is told; IRQL-01. */
@@ -322,9 +322,10 @@ bool values_are_steady(const struct prepared *p, UINT64 fields);
 /* RED-05: it names a classify of the scene, at all layers. */
 static inline const void *scene_classify_context(const struct scene *s)
 {
-    return s->options != NULL            ? (const void *)s->options
-           : s->classify_context != NULL ? (const void *)s->classify_context
-                                         : (const void *)s;
+    if (__builtin_expect(s->options != NULL, 0))
+        return s->options;
+    return __builtin_expect(s->classify_context != NULL, 0) ? (const void *)s->classify_context
+                                                            : (const void *)s;
 }
 
 /* Does an inbound packet stand behind this classification? */

@@ -152,7 +152,7 @@ static inline void complete(void *ctx)
 
     if (i->request.metadata != NULL)
         return;
-    if (i->again && is_whole(p)) {
+    if (__builtin_expect(i->again && is_whole(p), 1)) {
         if (o->where != headers_of(p))
             inspect_moved(i->s, i->role, i->prepared, i->kept, headers_of(p));
         at = o->at;
@@ -230,7 +230,7 @@ static inline bool get_values(struct inspecting *i, const struct scene *s, UINT1
 {
     struct kept *k = i->all[id][scene_inbound(s)];
 
-    i->again = t != NULL && k != NULL && is_alike(k, t, s);
+    i->again = t != NULL && __builtin_expect(k != NULL && is_alike(k, t, s), 1);
     if (i->again) {
         if (k->of.flow != t->flow)
             renew(i->prepared, s, t, k, room);
@@ -271,7 +271,7 @@ static inline void look(struct inspecting *i, const struct plan *plan)
     struct engine_inspection x;
     UINT64 context;
 
-    if (!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, &x))
+    if (__builtin_expect(!engine_inspection_begin(reader, &plan->inspector, &i->kept->values, &x), 0))
         return; /* its filter does not hold, or it is registered no longer */
     context = ale_flow_context_of(i->s, plan->layer, plan->inspector.callout);
     if (__builtin_expect(x.conditional && context == 0, 0)) {

@@ -61,7 +61,7 @@ static inline struct told *tell_of(struct scratch *room, const struct scene *s)
     struct told *t = &room->told[scene_inbound(s)];
 
     IN_ONE_REGISTER(t);
-    if (!is_told(t, s))
+    if (__builtin_expect(!is_told(t, s), 0)) /* not hardly ever, but that is a call */
         inspect_number(t, s);
     return t;
 }
