@@ -54,16 +54,13 @@ static bool is_inbound(const struct scene *s)
 
 void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply)
 {
-    memset(k, 0, sizeof(*k));
     k->local = s->local;
     k->remote = s->remote;
-    k->version = s->version;
-    k->protocol = s->protocol;
-    if (!s->icmp) {
-        k->local_port = s->local_port;
-        k->remote_port = s->remote_port;
+    if (__builtin_expect(!s->icmp, 1)) {
+        host_flow_key_ends(k, s->local_port, s->remote_port, s->version, s->protocol);
         return;
     }
+    host_flow_key_ends(k, 0, 0, s->version, s->protocol);
     int request = as_reply ? request_of(s->version, s->local_port) : -1;
     unsigned type = request >= 0 ? (unsigned)request : s->local_port;
 

@@ -26,13 +26,30 @@ struct flow_table;
 
 /* From this host's side. ICMP: local_port is the echo id or 0, remote_port type << 8 | code of the request.
  * Multicast and broadcast (ALE-08, 09): remote and remote_port zero, FLOW_KEY_ANY_REMOTE. Padding is zero. */
-struct host_flow_key {
+struct host_flow_key { /* compared by its bytes */
     union wire_addr local, remote;
     uint16_t local_port, remote_port;
     uint8_t version, protocol;
     uint8_t flags; /* FLOW_KEY_* */
     uint8_t compartment;
 };
+/* What stands behind the addresses, in one piece: it is read in one soon, which parts would hold up. */
+static inline void host_flow_key_ends(struct host_flow_key *k, uint16_t local_port, uint16_t remote_port,
+                                      uint8_t version, uint8_t protocol)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ends =
+        local_port | (uint64_t)remote_port << 16 | (uint64_t)version << 32 | (uint64_t)protocol << 40;
+
+    memcpy((uint8_t *)k + offsetof(struct host_flow_key, local_port), &ends, sizeof(ends));
+#else
+    k->local_port = local_port;
+    k->remote_port = remote_port;
+    k->version = version;
+    k->protocol = protocol;
+    k->flags = k->compartment = 0;
+#endif
+}
 /* Of a TCP connection, by its ends. */
 static inline struct host_flow_key host_flow_key_tcp(uint8_t version, const union wire_addr *local,
                                                      uint16_t local_port, const union wire_addr *remote,
@@ -40,13 +57,9 @@ static inline struct host_flow_key host_flow_key_tcp(uint8_t version, const unio
 {
     struct host_flow_key key;
 
-    memset(&key, 0, sizeof(key)); /* it is compared by its bytes */
-    key.version = version;
-    key.protocol = WIRE_PROTOCOL_TCP;
     key.local = *local;
     key.remote = *remote;
-    key.local_port = local_port;
-    key.remote_port = remote_port;
+    host_flow_key_ends(&key, local_port, remote_port, version, WIRE_PROTOCOL_TCP);
     return key;
 }
 /* Of a packet that is neither a group's nor ICMP's; `in`: the host is its destination. */

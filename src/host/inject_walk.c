@@ -284,23 +284,26 @@ static NTSTATUS find_way(struct going *g)
     const struct host_interface *home;
     const bool to_us = path_local_at(&g->host->lanes[0], p->version, &p->destination, NULL, &home);
     const UINT32 named = g->i->what.interface_index;
+    const enum host_injection_kind kind = g->i->what.kind;
+    const bool forwarded = kind == HOST_INJECT_FORWARD,
+               inbound = kind == HOST_INJECT_NETWORK_RECEIVE || kind == HOST_INJECT_TRANSPORT_RECEIVE,
+               loopback = to_us && !forwarded && host_is_local(h, p->version, &p->source);
     uint32_t mtu, came, ip_at;
 
-    g->forwarded = g->i->what.kind == HOST_INJECT_FORWARD;
-    g->inbound =
-        g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE || g->i->what.kind == HOST_INJECT_TRANSPORT_RECEIVE;
-    g->loopback = to_us && !g->forwarded && host_is_local(h, p->version, &p->source);
-    if (g->loopback && g->i->what.kind == HOST_INJECT_NETWORK_RECEIVE)
+    g->forwarded = forwarded;
+    g->inbound = inbound;
+    g->loopback = loopback;
+    if (loopback && kind == HOST_INJECT_NETWORK_RECEIVE)
         return STATUS_DATA_NOT_ACCEPTED;
-    g->interface = g->loopback ? host_loopback_interface(h) : NULL;
-    if (g->interface == NULL && (g->inbound || g->loopback)) {
+    g->interface = loopback ? host_loopback_interface(h) : NULL;
+    if (g->interface == NULL && (inbound || loopback)) {
         g->interface = host_interface_by_index(h, named != 0 || o == NULL ? named : o->interface_index);
-        if (g->interface == NULL && g->inbound)
+        if (g->interface == NULL && inbound)
             g->interface = host_interface_of(h, p->version, &p->destination);
     }
-    if (!g->inbound)
+    if (!inbound)
         check_sum(g);
-    if (g->inbound || g->loopback)
+    if (inbound || loopback)
         return STATUS_SUCCESS;
     g->interface = outgoing(g, named);
     if (g->interface == NULL)

@@ -22,7 +22,8 @@
 #define LEAST_ROOM 2048u
 
 struct ndis_frame {
-    struct ndis_block block; /* first, and nb behind it: both are cleared each time */
+    /* First, and nb behind it: both are cleared each time, by whole cache lines. */
+    _Alignas(64) struct ndis_block block;
     NET_BUFFER nb;
     struct ndis_frames *room;
     struct ndis_frame *next; /* of the free ones */
@@ -185,8 +186,9 @@ static __attribute__((noinline)) struct ndis_frame *another(struct ndis_frames *
         r->free = f->next;
         return f;
     }
-    f = calloc(1, sizeof(*f));
+    f = aligned_alloc(_Alignof(struct ndis_frame), sizeof(*f));
     if (f != NULL) {
+        memset(f, 0, sizeof(*f));
         f->room = r;
         f->mdls = &f->one;
         f->mdl_room = 1;

@@ -79,10 +79,10 @@ bool rt_barrier(void);
  * started under it, restored by who set it. rt looks at none of the members; each room has its own.
  */
 struct rt_context {
-    void *api;    /* struct api_context: which engine the documented functions mean */
-    void *driver; /* struct nt_driver: which driver; NULL: none, a program or Weir itself */
-    void *party;  /* struct ledger_party: who owes what is taken on */
-    void *faults; /* struct nt_faults: who is asked whether its calls fail; NULL: nobody */
+    void *api;          /* struct api_context: which engine the documented functions mean */
+    void *driver;       /* struct nt_driver: which driver; NULL: none, a program or Weir itself */
+    void *party;        /* struct ledger_party: who owes what is taken on */
+    void *faults;       /* struct nt_faults: who is asked whether its calls fail; NULL: nobody */
     uint64_t nt_kernel; /* the number of the driver's kernel; 0: none */
 };
 struct rt_context *rt_current(void);                           /* NULL: nobody */

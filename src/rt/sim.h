@@ -120,14 +120,14 @@ struct rt_sim {
     size_t ready_at, ready_count;
     struct rt_timer *timers; /* a heap */
     size_t timer_count;
-    size_t capacity; /* of both */
-    size_t live;     /* fibers that have not ended, the first included */
-    uint64_t waits;  /* numbers waits */
-    uint64_t until;  /* how far the first fiber lets time move while it is SETTLING */
+    size_t capacity;  /* of both */
+    size_t live;      /* fibers that have not ended, the first included */
+    uint64_t waits;   /* numbers waits */
+    uint64_t until;   /* how far the first fiber lets time move while it is SETTLING */
     long long points; /* rt_points while nobody is in here */
-    unsigned look;   /* left until it looks whether time has moved */
-    uint64_t looked; /* the time when it did */
-    unsigned stalls; /* how often in a row it found time where it was */
+    unsigned look;    /* left until it looks whether time has moved */
+    uint64_t looked;  /* the time when it did */
+    unsigned stalls;  /* how often in a row it found time where it was */
 
     struct rt_fiber *reap;          /* ended; its stack goes back once it is left */
     struct rt_fiber *left;          /* who ran before the one that runs */

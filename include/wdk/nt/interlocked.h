@@ -39,7 +39,7 @@ WEIR_INLINE WEIR_BOOL WeirPoint(void)
 #define WEIR_ALONE(at)                                                                                       \
     __extension__({                                                                                          \
         __asm__("" : "+r"(at));                                                                              \
-        __builtin_expect(WeirPoint(), 1);                                                                     \
+        __builtin_expect(WeirPoint(), 1);                                                                    \
     })
 #endif
 
@@ -217,22 +217,22 @@ WEIR_INTERLOCKED_BIT(64, LONG64, 64, 64)
 #define WEIR_BARRIERED(name, size, type)                                                                     \
     WEIR_INLINE type Read##name##Acquire##size(type const volatile *Source)                                  \
     {                                                                                                        \
-        WeirPoint();                                                                                          \
+        WeirPoint();                                                                                         \
         return __atomic_load_n(Source, __ATOMIC_ACQUIRE);                                                    \
     }                                                                                                        \
     WEIR_INLINE type Read##name##NoFence##size(type const volatile *Source)                                  \
     {                                                                                                        \
-        WeirPoint();                                                                                          \
+        WeirPoint();                                                                                         \
         return __atomic_load_n(Source, __ATOMIC_RELAXED);                                                    \
     }                                                                                                        \
     WEIR_INLINE VOID Write##name##Release##size(type volatile *Destination, type Value)                      \
     {                                                                                                        \
-        WeirPoint();                                                                                          \
+        WeirPoint();                                                                                         \
         __atomic_store_n(Destination, Value, __ATOMIC_RELEASE);                                              \
     }                                                                                                        \
     WEIR_INLINE VOID Write##name##NoFence##size(type volatile *Destination, type Value)                      \
     {                                                                                                        \
-        WeirPoint();                                                                                          \
+        WeirPoint();                                                                                         \
         __atomic_store_n(Destination, Value, __ATOMIC_RELAXED);                                              \
     }
 WEIR_BARRIERED(, 8, CHAR)
