@@ -61,7 +61,7 @@ static inline struct told *tell_of(struct scratch *room, const struct scene *s)
     struct told *t = &room->told[scene_inbound(s)];
 
     IN_ONE_REGISTER(t);
-    if (__builtin_expect(!is_told(t, s), 0)) /* not hardly ever, but that is a call */
+    if (__builtin_expect(!is_told(t, s), 0)) /* often not so; but then it is a call, out of the line */
         inspect_number(t, s);
     return t;
 }

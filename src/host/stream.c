@@ -71,7 +71,7 @@ static struct stream *a_free_one(struct streams *all)
     st = all->spare_streams;
     all->spare_streams = st->chain;
     next = (const char *)st->chain;
-    for (size_t n = 0; n < sizeof(*st); n += 64)
+    for (size_t n = 0; next != NULL && n < sizeof(*st); n += 64)
         __builtin_prefetch(next + n, 1);
     memset(st, 0, sizeof(*st));
     return st;
