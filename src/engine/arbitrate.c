@@ -5,8 +5,8 @@
  */
 #include "engine/arbitrate.h"
 
-/* The answer in an actionType (CLS-04, CLS-05): PERMIT, BLOCK or CONTINUE. */
-static FWP_ACTION_TYPE answer_of(FWP_ACTION_TYPE action, UINT32 *conduct)
+/* The answer in an actionType: PERMIT, BLOCK or CONTINUE; of one that is none (CLS-05) BLOCK. */
+static FWP_ACTION_TYPE answer_of(FWP_ACTION_TYPE action)
 {
     switch (action) {
     case FWP_ACTION_PERMIT:
@@ -16,37 +16,45 @@ static FWP_ACTION_TYPE answer_of(FWP_ACTION_TYPE action, UINT32 *conduct)
     case FWP_ACTION_CONTINUE:
     case FWP_ACTION_NONE:
     case FWP_ACTION_NONE_NO_MATCH:
-        return FWP_ACTION_CONTINUE;
+        return FWP_ACTION_CONTINUE; /* CLS-04 */
     default:
-        *conduct |= ENGINE_CONDUCT_INVALID_ACTION;
         return FWP_ACTION_BLOCK;
     }
 }
 
-/* Without WRITE: only a permit may be turned, and only into a block (ARB-14, 16, 34). */
-static struct engine_arb_step without_right(struct engine_arbitration *a, const struct engine_filter *f,
-                                            const FWPS_CLASSIFY_OUT0 *shown,
-                                            const FWPS_CLASSIFY_OUT0 *returned, FWP_ACTION_TYPE said,
-                                            UINT32 absorb, UINT32 *conduct)
+/* Counted, not branched for: of branches that add to one number GCC makes a table of all sums before the first of them. */
+static inline UINT32 so(bool it_is, UINT32 conduct)
 {
-    struct engine_arb_step step = {FWP_ACTION_CONTINUE, false, false};
+    return it_is * conduct;
+}
 
-    if (returned->actionType == shown->actionType)
-        return step;
-    if (said == FWP_ACTION_CONTINUE) {
-        if (returned->actionType != 0)
-            *conduct |= ENGINE_CONDUCT_NO_RIGHT;
-        return step;
-    }
-    step.said = said;
-    step.ends = true;
-    if (said == FWP_ACTION_BLOCK && a->action == FWP_ACTION_PERMIT) {
-        engine_arb_take(a, FWP_ACTION_BLOCK, 0, ENGINE_VERDICT_VETO | absorb, f);
-        step.took_effect = true;
-    } else {
-        *conduct |= ENGINE_CONDUCT_NO_RIGHT;
-    }
-    return step;
+/* How the callout behaved: only who traces wants to know. said, step: what its answer was taken for and did; absorbs: it absorbed by it. */
+static __attribute__((noinline)) UINT32 conduct_of(FWP_ACTION_TYPE kind, UINT32 filter_flags,
+                                                   const FWPS_CLASSIFY_OUT0 *shown,
+                                                   const FWPS_CLASSIFY_OUT0 *returned, FWP_ACTION_TYPE said,
+                                                   struct engine_arb_step step, bool absorbs)
+{
+    const bool acts = said != FWP_ACTION_CONTINUE, changed = returned->actionType != shown->actionType,
+               writes = (shown->rights & FWPS_RIGHT_ACTION_WRITE) != 0,
+               left = writes && (returned->rights & FWPS_RIGHT_ACTION_WRITE) != 0;
+    const UINT32 found =
+        so(said == FWP_ACTION_BLOCK && returned->actionType != said, ENGINE_CONDUCT_INVALID_ACTION) |
+        so((returned->outContext ^ shown->outContext) | (returned->filterId ^ shown->filterId) |
+               (returned->reserved ^ shown->reserved),
+           ENGINE_CONDUCT_SYSTEM_MEMBER) |
+        so(returned->rights & ~shown->rights, ENGINE_CONDUCT_RIGHTS_GAINED) |
+        so((returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) && !absorbs, ENGINE_CONDUCT_ABSORB_IGNORED);
+
+    if (kind == FWP_ACTION_CALLOUT_INSPECTION)
+        return found | so(changed && acts, ENGINE_CONDUCT_INSPECTION_ACTED);
+    if (!writes)
+        return found | so(changed && !step.took_effect && returned->actionType != 0, ENGINE_CONDUCT_NO_RIGHT);
+    if (!acts)
+        return found | so(kind == FWP_ACTION_CALLOUT_TERMINATING, ENGINE_CONDUCT_CONTINUED);
+    if (said == FWP_ACTION_BLOCK)
+        return found | so(left, ENGINE_CONDUCT_SOFT_BLOCK) | so(left && absorbs, ENGINE_CONDUCT_SOFT_ABSORB);
+    return found |
+           so(left && (filter_flags & FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT), ENGINE_CONDUCT_SOFT_PERMIT);
 }
 
 struct engine_arb_step engine_arb_callout(struct engine_arbitration *a, const struct engine_filter *f,
@@ -55,41 +63,26 @@ struct engine_arb_step engine_arb_callout(struct engine_arbitration *a, const st
                                           bool absorb, UINT32 *conduct)
 {
     struct engine_arb_step step = {FWP_ACTION_CONTINUE, false, false};
-    UINT32 found = 0, rights = shown->rights & returned->rights & FWPS_RIGHT_ACTION_WRITE;
-    UINT32 absorbed = 0;
-    FWP_ACTION_TYPE said = answer_of(returned->actionType, &found);
+    const FWP_ACTION_TYPE said = answer_of(returned->actionType);
+    const bool decides = kind != FWP_ACTION_CALLOUT_INSPECTION && said != FWP_ACTION_CONTINUE;
+    const bool absorbs = absorb && decides && said == FWP_ACTION_BLOCK &&
+                         (returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) != 0;
+    const UINT32 absorbed = absorbs ? ENGINE_VERDICT_ABSORB : 0;
 
-    if (returned->outContext != shown->outContext || returned->filterId != shown->filterId ||
-        returned->reserved != shown->reserved)
-        found |= ENGINE_CONDUCT_SYSTEM_MEMBER;
-    if (returned->rights & ~shown->rights)
-        found |= ENGINE_CONDUCT_RIGHTS_GAINED;
-    if (returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) {
-        if (absorb && said == FWP_ACTION_BLOCK && kind != FWP_ACTION_CALLOUT_INSPECTION)
-            absorbed = ENGINE_VERDICT_ABSORB;
-        else
-            found |= ENGINE_CONDUCT_ABSORB_IGNORED;
-    }
-
-    if (kind == FWP_ACTION_CALLOUT_INSPECTION) {
-        if (returned->actionType != shown->actionType && said != FWP_ACTION_CONTINUE)
-            found |= ENGINE_CONDUCT_INSPECTION_ACTED;
-    } else if (!(shown->rights & FWPS_RIGHT_ACTION_WRITE)) {
-        step = without_right(a, f, shown, returned, said, absorbed, &found);
-    } else if (said == FWP_ACTION_CONTINUE) {
-        if (kind == FWP_ACTION_CALLOUT_TERMINATING)
-            found |= ENGINE_CONDUCT_CONTINUED;
-    } else {
-        if (said == FWP_ACTION_BLOCK && rights)
-            found |=
-                absorbed ? ENGINE_CONDUCT_SOFT_BLOCK | ENGINE_CONDUCT_SOFT_ABSORB : ENGINE_CONDUCT_SOFT_BLOCK;
-        if (said == FWP_ACTION_PERMIT && rights && (filter_flags & FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT))
-            found |= ENGINE_CONDUCT_SOFT_PERMIT;
-        engine_arb_take(a, said, rights, absorbed, f);
+    if (!decides) {
+        ;
+    } else if (shown->rights & FWPS_RIGHT_ACTION_WRITE) {
+        engine_arb_take(a, said, returned->rights & FWPS_RIGHT_ACTION_WRITE, absorbed, f);
         step = (struct engine_arb_step){said, true, true};
+    } else if (returned->actionType != shown->actionType) {
+        /* Without WRITE: only a permit may be turned, and only into a block (ARB-14, 16, 34). */
+        step = (struct engine_arb_step){said, true,
+                                        said == FWP_ACTION_BLOCK && a->action == FWP_ACTION_PERMIT};
+        if (step.took_effect)
+            engine_arb_take(a, FWP_ACTION_BLOCK, 0, ENGINE_VERDICT_VETO | absorbed, f);
     }
-    if (conduct != NULL)
-        *conduct = found;
+    if (__builtin_expect(conduct != NULL, 0))
+        *conduct = conduct_of(kind, filter_flags, shown, returned, said, step, absorbs);
     return step;
 }
 

@@ -39,6 +39,7 @@ static inline __attribute__((always_inline)) struct engine_asked
 taken(const struct engine_request *q, const struct engine_entry *entry, const struct engine_filter *f,
       struct engine_arbitration *a, const FWPS_CLASSIFY_OUT0 *shown, const FWPS_CLASSIFY_OUT0 *returned)
 {
+    const bool traced = q->trace != NULL && q->trace->callout != NULL;
     struct engine_asked asked = continued;
     UINT32 conduct;
 
@@ -46,9 +47,9 @@ taken(const struct engine_request *q, const struct engine_entry *entry, const st
         engine_arb_callout(a, f, action_of(entry->kind), f->flags, shown, returned,
                            (returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) != 0 &&
                                engine_absorb_allowed(q->values->layerId, q->pended != NULL && *q->pended),
-                           &conduct);
+                           traced ? &conduct : NULL);
     asked.answer = answer_of(asked.step.said);
-    if (q->trace != NULL && q->trace->callout != NULL)
+    if (__builtin_expect(traced, 0))
         q->trace->callout(q->trace->ctx, f, shown, returned, conduct);
     return asked;
 }
