@@ -22,39 +22,43 @@ static FWP_ACTION_TYPE answer_of(FWP_ACTION_TYPE action)
     }
 }
 
-/* Counted, not branched for: of branches that add to one number GCC makes a table of all sums before the first of them. */
-static inline UINT32 so(bool it_is, UINT32 conduct)
-{
-    return it_is * conduct;
-}
-
-/* How the callout behaved: only who traces wants to know. said, step: what its answer was taken for and did; absorbs: it absorbed by it. */
+/* How the callout behaved. said, step: what its answer was taken for and did; absorbs: it absorbed by it. Only who traces
+ * wants to know, and GCC makes a table of all these sums before the first branch: away from where answers are taken. */
 static __attribute__((noinline)) UINT32 conduct_of(FWP_ACTION_TYPE kind, UINT32 filter_flags,
                                                    const FWPS_CLASSIFY_OUT0 *shown,
                                                    const FWPS_CLASSIFY_OUT0 *returned, FWP_ACTION_TYPE said,
                                                    struct engine_arb_step step, bool absorbs)
 {
-    const bool acts = said != FWP_ACTION_CONTINUE, changed = returned->actionType != shown->actionType,
-               writes = (shown->rights & FWPS_RIGHT_ACTION_WRITE) != 0,
-               left = writes && (returned->rights & FWPS_RIGHT_ACTION_WRITE) != 0;
-    const UINT32 found =
-        so(said == FWP_ACTION_BLOCK && returned->actionType != said, ENGINE_CONDUCT_INVALID_ACTION) |
-        so((returned->outContext ^ shown->outContext) | (returned->filterId ^ shown->filterId) |
-               (returned->reserved ^ shown->reserved),
-           ENGINE_CONDUCT_SYSTEM_MEMBER) |
-        so(returned->rights & ~shown->rights, ENGINE_CONDUCT_RIGHTS_GAINED) |
-        so((returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) && !absorbs, ENGINE_CONDUCT_ABSORB_IGNORED);
+    const bool acts = said != FWP_ACTION_CONTINUE, changed = returned->actionType != shown->actionType;
+    const bool writes = (shown->rights & FWPS_RIGHT_ACTION_WRITE) != 0;
+    const bool left = writes && (returned->rights & FWPS_RIGHT_ACTION_WRITE) != 0;
+    UINT32 found = 0;
 
-    if (kind == FWP_ACTION_CALLOUT_INSPECTION)
-        return found | so(changed && acts, ENGINE_CONDUCT_INSPECTION_ACTED);
-    if (!writes)
-        return found | so(changed && !step.took_effect && returned->actionType != 0, ENGINE_CONDUCT_NO_RIGHT);
-    if (!acts)
-        return found | so(kind == FWP_ACTION_CALLOUT_TERMINATING, ENGINE_CONDUCT_CONTINUED);
-    if (said == FWP_ACTION_BLOCK)
-        return found | so(left, ENGINE_CONDUCT_SOFT_BLOCK) | so(left && absorbs, ENGINE_CONDUCT_SOFT_ABSORB);
-    return found |
-           so(left && (filter_flags & FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT), ENGINE_CONDUCT_SOFT_PERMIT);
+    if (said == FWP_ACTION_BLOCK && returned->actionType != said)
+        found |= ENGINE_CONDUCT_INVALID_ACTION;
+    if (returned->outContext != shown->outContext || returned->filterId != shown->filterId ||
+        returned->reserved != shown->reserved)
+        found |= ENGINE_CONDUCT_SYSTEM_MEMBER;
+    if (returned->rights & ~shown->rights)
+        found |= ENGINE_CONDUCT_RIGHTS_GAINED;
+    if ((returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) && !absorbs)
+        found |= ENGINE_CONDUCT_ABSORB_IGNORED;
+
+    if (kind == FWP_ACTION_CALLOUT_INSPECTION) {
+        if (changed && acts)
+            found |= ENGINE_CONDUCT_INSPECTION_ACTED;
+    } else if (!writes) {
+        if (changed && !step.took_effect && returned->actionType != 0)
+            found |= ENGINE_CONDUCT_NO_RIGHT;
+    } else if (!acts) {
+        if (kind == FWP_ACTION_CALLOUT_TERMINATING)
+            found |= ENGINE_CONDUCT_CONTINUED;
+    } else if (left && said == FWP_ACTION_BLOCK) {
+        found |= absorbs ? ENGINE_CONDUCT_SOFT_BLOCK | ENGINE_CONDUCT_SOFT_ABSORB : ENGINE_CONDUCT_SOFT_BLOCK;
+    } else if (left && (filter_flags & FWPS_FILTER_FLAG_CLEAR_ACTION_RIGHT)) {
+        found |= ENGINE_CONDUCT_SOFT_PERMIT;
+    }
+    return found;
 }
 
 struct engine_arb_step engine_arb_callout(struct engine_arbitration *a, const struct engine_filter *f,
@@ -69,15 +73,14 @@ struct engine_arb_step engine_arb_callout(struct engine_arbitration *a, const st
                          (returned->flags & FWPS_CLASSIFY_OUT_FLAG_ABSORB) != 0;
     const UINT32 absorbed = absorbs ? ENGINE_VERDICT_ABSORB : 0;
 
-    if (!decides) {
-        ;
-    } else if (shown->rights & FWPS_RIGHT_ACTION_WRITE) {
+    if (decides && (shown->rights & FWPS_RIGHT_ACTION_WRITE)) {
         engine_arb_take(a, said, returned->rights & FWPS_RIGHT_ACTION_WRITE, absorbed, f);
         step = (struct engine_arb_step){said, true, true};
-    } else if (returned->actionType != shown->actionType) {
+    } else if (decides && returned->actionType != shown->actionType) {
         /* Without WRITE: only a permit may be turned, and only into a block (ARB-14, 16, 34). */
-        step = (struct engine_arb_step){said, true,
-                                        said == FWP_ACTION_BLOCK && a->action == FWP_ACTION_PERMIT};
+        step.said = said;
+        step.ends = true;
+        step.took_effect = said == FWP_ACTION_BLOCK && a->action == FWP_ACTION_PERMIT;
         if (step.took_effect)
             engine_arb_take(a, FWP_ACTION_BLOCK, 0, ENGINE_VERDICT_VETO | absorbed, f);
     }
