@@ -238,15 +238,28 @@ void injection_tell_sum(const struct injection *i)
     i->of->sum_told = true;
 }
 
+void injection_free(struct injection *i)
+{
+    free(i->header);
+    if (i->history != NULL)
+        ndis_history_unref(i->history); /* its memory, too */
+    else
+        free(i);
+}
+
 /* One of the chain's. NULL: out of memory. */
 static struct injection *injection_make(const struct host_injection *what, NET_BUFFER_LIST *list)
 {
-    struct injection *i = malloc(sizeof(*i));
     const FWPS_TRANSPORT_SEND_PARAMS1 *send = what->send;
+    struct ndis_history *history;
+    struct injection *i;
 
-    if (i == NULL)
+    history =
+        ndis_history_add(ndis_history_of(list), (UINT64)(uintptr_t)what->handle, what->context, sizeof(*i));
+    if (history == NULL)
         return NULL;
-    *i = (struct injection){.what = *what, .context = rt_current()};
+    i = ndis_history_beside(history);
+    *i = (struct injection){.what = *what, .context = rt_current(), .history = history};
     i->what.list = list;
     i->what.send = NULL;
     if (send != NULL && send->remoteAddress != NULL) {
@@ -255,27 +268,21 @@ static struct injection *injection_make(const struct host_injection *what, NET_B
     }
     if (send != NULL && send->headerIncludeHeader != NULL && send->headerIncludeHeaderLength != 0) {
         i->header = malloc(send->headerIncludeHeaderLength);
-        if (i->header == NULL)
-            goto fail;
+        if (i->header == NULL) {
+            injection_free(i);
+            return NULL;
+        }
         memcpy(i->header, send->headerIncludeHeader, send->headerIncludeHeaderLength);
         i->header_size = send->headerIncludeHeaderLength;
     }
-    i->history = ndis_history_add(ndis_history_of(list), (UINT64)(uintptr_t)what->handle, what->context);
-    if (i->history != NULL)
-        return i;
-fail:
-    free(i->header);
-    free(i);
-    return NULL;
+    return i;
 }
 
 static void injections_free(struct injection *first)
 {
     for (struct injection *i = first, *next; i != NULL; i = next) {
         next = i->next;
-        ndis_history_unref(i->history);
-        free(i->header);
-        free(i);
+        injection_free(i);
     }
 }
 
@@ -405,8 +412,8 @@ static void accept(struct host *h, struct injection *i)
     if (i->origin != NULL)
         __atomic_store_n(&i->origin->injected, true, __ATOMIC_RELAXED);
     if (i->origin != NULL && ndis_history_length(i->history) > 1)
-        __atomic_fetch_add(&i->origin->again, 1, __ATOMIC_RELAXED);
-    ndis_nbl_give_history(list, i->history);
+        (void)rt_add(&i->origin->again, 1, __ATOMIC_RELAXED);
+    ndis_nbl_set_history(list, i->history);
     ledger_open(LEDGER_INJECTION, (uintptr_t)list, 0, NULL, i->what.site);
     i->status = injection_capped(h, i);
 }

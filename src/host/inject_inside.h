@@ -27,20 +27,23 @@ struct injection_handle {
 /* One injection, from its acceptance to its completion. */
 struct injection {
     struct injection *next;
-    struct host_injection what;   /* without `send` */
-    struct injection_handle *of;  /* NULL: of a stream, without one */
-    struct rt_context *context;   /* of who injected: current in completionFn */
-    struct ndis_origin *origin;   /* the list's, borrowed until it is completed; NULL: of no frame */
-    struct ndis_history *history; /* the same: with this injection */
-    struct ndis_frame *frame;     /* `list` is the host's own: its frame, held; NULL */
-    uint8_t remote[16];           /* of `send`, network order; */
-    bool has_remote;              /* the list begins at its transport header */
-    uint8_t *header;              /* headerIncludeHeader, copied */
+    struct host_injection what;  /* without `send` */
+    struct injection_handle *of; /* NULL: of a stream, without one */
+    struct rt_context *context;  /* of who injected: current in completionFn */
+    struct ndis_origin *origin;  /* the list's, borrowed until it is completed; NULL: of no frame */
+    struct ndis_history
+        *history;             /* with this injection, which lies in its memory; NULL: of a stream, malloc'd */
+    struct ndis_frame *frame; /* `list` is the host's own: its frame, held; NULL */
+    uint8_t remote[16];       /* of `send`, network order; */
+    bool has_remote;          /* the list begins at its transport header */
+    uint8_t *header;          /* headerIncludeHeader, copied */
     uint32_t header_size;
     NTSTATUS status;
     bool of_stream;             /* its bytes go into a stream, not along the layers: `stream` has them, or */
     struct stream_work *stream; /* NULL: they are there already */
 };
+
+void injection_free(struct injection *i);
 
 #define INJECTION_SLOT_BITS 16
 
@@ -76,7 +79,7 @@ static inline struct injection_handle *injection_handle_at(const struct injector
 /* Some are in flight from now on. */
 static inline void injection_take_off(struct injection_flights *f, unsigned count)
 {
-    __atomic_fetch_add(&f->accepted, count, __ATOMIC_SEQ_CST);
+    (void)rt_add(&f->accepted, count, __ATOMIC_SEQ_CST);
 }
 static inline bool injection_in_flight(const struct injection_flights *f)
 {

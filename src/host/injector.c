@@ -92,13 +92,13 @@ static void changed(struct injector *j)
 
 void injection_land(struct injector *j, struct injection_flights *f)
 {
-    __atomic_fetch_add(&f->completed, 1, __ATOMIC_SEQ_CST);
+    (void)rt_add(&f->completed, 1, __ATOMIC_SEQ_CST);
     changed(j);
 }
 
 void injection_never_flew(struct injector *j, struct injection_flights *f, unsigned count)
 {
-    __atomic_fetch_sub(&f->accepted, count, __ATOMIC_SEQ_CST);
+    (void)rt_sub(&f->accepted, count, __ATOMIC_SEQ_CST);
     changed(j);
 }
 
@@ -173,8 +173,7 @@ static void complete(struct host *h, struct injection *i, KIRQL irql)
         ndis_frame_let_go(i->frame);
     stream_work_free(i->stream);
     injection_land(j, flights_of(j, i));
-    free(i->header);
-    free(i);
+    injection_free(i);
 }
 
 /* Up to so many of the queue, linked; the lock is held. */

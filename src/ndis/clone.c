@@ -18,6 +18,7 @@
 #include "ndis/slice.h"
 #include "nt/fault.h"
 #include "nt/irql.h"
+#include "rt/alone.h"
 
 #define ALIGNED(n) (((n) + MEMORY_ALLOCATION_ALIGNMENT - 1) & ~(size_t)(MEMORY_ALLOCATION_ALIGNMENT - 1))
 
@@ -116,7 +117,7 @@ static void finish(struct room *r, enum ndis_made made, enum ndis_by by, NDIS_HA
 
     ndis_block_begin(r->block, made, by, p);
     if (p != NULL)
-        __atomic_fetch_add(&p->live, 1, __ATOMIC_RELAXED);
+        (void)rt_add(&p->live, 1, __ATOMIC_RELAXED);
     ledger_open(kind, (uintptr_t)&r->block->nbl, 0, NULL, site);
 }
 

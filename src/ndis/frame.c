@@ -17,6 +17,7 @@
 
 #include "ndis/frame.h"
 #include "ndis/inside.h"
+#include "rt/alone.h"
 
 #define HEADROOM   64u
 #define LEAST_ROOM 2048u
@@ -86,7 +87,7 @@ static void frames_free(struct ndis_frame *f)
 
 static void room_unref(struct ndis_frames *r)
 {
-    if (__atomic_sub_fetch(&r->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (rt_sub(&r->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     frames_free(r->free);
     frames_free(r->lent);
@@ -132,19 +133,19 @@ static __attribute__((noinline)) void clear_slow(struct ndis_frame *f)
     ndis_block_strip(&f->block);
 }
 
-/* What hangs on it: nothing, hardly ever anything. */
+/* What hangs on it, besides what it stems from: nothing, hardly ever anything. */
 static inline uintptr_t burden(const struct ndis_frame *f)
 {
     const struct ndis_block *b = &f->block;
 
     return (uintptr_t)f->nb.NdisReserved[1] | (uintptr_t)b->nbl.Context | (uintptr_t)b->tags |
-           (uintptr_t)b->history | (uintptr_t)b->parent | b->parent_count;
+           (uintptr_t)b->parent | b->parent_count;
 }
 
 static inline void clear(struct ndis_frame *f)
 {
     f->block.nbl.NdisReserved[0] = NULL;
-    if (__builtin_expect((burden(f) | (uintptr_t)f->block.origin) != 0, 0))
+    if (__builtin_expect((burden(f) | (uintptr_t)f->block.origin | (uintptr_t)f->block.history) != 0, 0))
         clear_slow(f);
 }
 
@@ -153,7 +154,7 @@ static void give_back(struct ndis_frame *f)
 {
     struct ndis_frames *r = f->room;
 
-    __atomic_sub_fetch(&r->kept, 1, __ATOMIC_RELAXED);
+    (void)rt_sub(&r->kept, 1, __ATOMIC_RELAXED);
     put_back(f);
     room_unref(r);
 }
@@ -293,8 +294,8 @@ static __attribute__((noinline)) void keep(struct ndis_frame *f)
     if (f->block.lent_history)
         ndis_history_ref(f->block.history);
     f->block.lent_origin = f->block.lent_history = false;
-    __atomic_fetch_add(&r->references, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&r->kept, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&r->references, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&r->kept, 1, __ATOMIC_RELAXED);
     ndis_block_unref(&f->block);
 }
 
@@ -316,10 +317,14 @@ bool ndis_frame_done(struct ndis_frame *f)
     return false;
 }
 
-/* ndis_frame_done_plain() up to where the frame goes. */
+/* ndis_frame_done_plain() up to where the frame goes: what it stems from is its own, or lent. */
 static inline bool is_done_plain(struct ndis_frame *f)
 {
-    if (__builtin_expect(f->block.origin != &f->own || burden(f) != 0 || ndis_frame_held(f), 0))
+    const struct ndis_block *b = &f->block;
+
+    if (__builtin_expect((b->origin != &f->own && !b->lent_origin) ||
+                             (b->history != NULL && !b->lent_history) || burden(f) != 0 || ndis_frame_held(f),
+                         0))
         return false;
     f->block.nbl.NdisReserved[0] = NULL;
     return true;

@@ -70,7 +70,7 @@ struct ndis_frame *ndis_frame_of(const NET_BUFFER_LIST *nbl);
 /* The walk is over. If the frame is held it is kept, with a copy of the bytes as they came. Returns whether.
  */
 bool ndis_frame_done(struct ndis_frame *f);
-/* The same of a root that nothing hangs on and nobody holds, as most are when their walk is over; false: it is another
+/* The same of one that nothing hangs on and nobody holds, as most are when their walk is over; false: it is another
  * one, and nothing has happened. */
 bool ndis_frame_done_plain(struct ndis_frame *f);
 /* As ndis_frame_done_plain(), but its bytes stay as they are until ndis_frames_take_back(). One of a room at a time. */

@@ -11,16 +11,18 @@
  * Threads: counts are atomic. The thread that brings a count to zero has seen all that others did before
  * (acquire, release); it alone takes the block apart.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
+#include "rt/alone.h"
 
 #define MARK 0x57454952204e424cull
 
 struct ndis_history {
-    struct ndis_history *before;
+    _Alignas(max_align_t) struct ndis_history *before;
     uint32_t references, length;
     uint64_t handle, earlier; /* earlier: of the injection before, where `before` does not say it */
     void *context;
@@ -33,7 +35,7 @@ static inline bool is_last(uint32_t *references)
         __atomic_store_n(references, 0, __ATOMIC_RELAXED);
         return true;
     }
-    return __atomic_sub_fetch(references, 1, __ATOMIC_ACQ_REL) == 0;
+    return rt_sub(references, 1, __ATOMIC_ACQ_REL) == 0;
 }
 
 /* ---- blocks */
@@ -65,13 +67,13 @@ enum ndis_made ndis_nbl_made(const NET_BUFFER_LIST *nbl)
 
 void ndis_block_ref(struct ndis_block *b)
 {
-    __atomic_fetch_add(&b->references, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&b->references, 1, __ATOMIC_RELAXED);
 }
 
 void ndis_block_adopt(struct ndis_block *b, struct ndis_block *parent)
 {
     ndis_block_ref(parent);
-    __atomic_fetch_add(&parent->nbl.ChildRefCount, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&parent->nbl.ChildRefCount, 1, __ATOMIC_RELAXED);
     b->parent = parent;
     b->nbl.ParentNetBufferList = &parent->nbl;
     b->history = ndis_history_ref(parent->history);
@@ -130,7 +132,7 @@ bool ndis_nbl_reference(NET_BUFFER_LIST *nbl, bool modify, const void *site)
         return false;
     }
     ndis_block_ref(b);
-    __atomic_fetch_add(&b->holds, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&b->holds, 1, __ATOMIC_RELAXED);
     if (modify)
         __atomic_store_n(&b->modify, true, __ATOMIC_RELAXED);
     ledger_open(LEDGER_NBL_REFERENCE, (uintptr_t)nbl, 0, NULL, site);
@@ -204,13 +206,13 @@ void ndis_nbl_free(NET_BUFFER_LIST *nbl, enum ndis_made expected, enum ndis_by b
     if (!same_kind((enum ndis_made)b->made, expected) || b->by != by)
         ledger_report(LEDGER_WRONG, site, "a list was freed by a function of another kind than made it");
     if (b->parent != NULL)
-        __atomic_fetch_sub(&b->parent->nbl.ChildRefCount, 1, __ATOMIC_RELAXED);
+        (void)rt_sub(&b->parent->nbl.ChildRefCount, 1, __ATOMIC_RELAXED);
     if (__atomic_load_n(&nbl->ChildRefCount, __ATOMIC_RELAXED) > 0)
         ledger_report(LEDGER_NOTE, site, "a list was freed whose clones still share its data"); /* NBL-05 */
     nbl->NdisReserved[0] = NULL;
     pool = b->pool;
     if (pool != NULL)
-        __atomic_fetch_sub(&pool->live, 1, __ATOMIC_RELAXED);
+        (void)rt_sub(&pool->live, 1, __ATOMIC_RELAXED);
     ndis_block_unref(b);
 }
 
@@ -227,7 +229,7 @@ struct ndis_history *ndis_history_of(const NET_BUFFER_LIST *nbl)
 struct ndis_history *ndis_history_ref(struct ndis_history *h)
 {
     if (h != NULL)
-        __atomic_fetch_add(&h->references, 1, __ATOMIC_RELAXED);
+        (void)rt_add(&h->references, 1, __ATOMIC_RELAXED);
     return h;
 }
 
@@ -241,9 +243,10 @@ void ndis_history_unref(struct ndis_history *h)
     }
 }
 
-struct ndis_history *ndis_history_add(struct ndis_history *before, uint64_t handle, void *context)
+struct ndis_history *ndis_history_add(struct ndis_history *before, uint64_t handle, void *context,
+                                      size_t beside)
 {
-    struct ndis_history *h = malloc(sizeof(*h));
+    struct ndis_history *h = malloc(sizeof(*h) + beside);
 
     if (h != NULL)
         *h = (struct ndis_history){.before = ndis_history_ref(before),
@@ -252,6 +255,11 @@ struct ndis_history *ndis_history_add(struct ndis_history *before, uint64_t hand
                                    .handle = handle,
                                    .context = context};
     return h;
+}
+
+void *ndis_history_beside(struct ndis_history *h)
+{
+    return h + 1;
 }
 
 uint32_t ndis_history_length(const struct ndis_history *h)
@@ -300,19 +308,6 @@ void ndis_nbl_set_history(NET_BUFFER_LIST *nbl, struct ndis_history *h)
     ndis_history_unref(was);
 }
 
-void ndis_nbl_give_history(NET_BUFFER_LIST *nbl, struct ndis_history *h)
-{
-    struct ndis_block *b = ndis_block_of(nbl);
-    struct ndis_history *was;
-
-    if (b == NULL)
-        return;
-    was = b->lent_history ? NULL : b->history;
-    b->history = h;
-    b->lent_history = false;
-    ndis_history_unref(was);
-}
-
 /* ---- origin */
 
 struct ndis_origin *ndis_origin_of(const NET_BUFFER_LIST *nbl)
@@ -325,7 +320,7 @@ struct ndis_origin *ndis_origin_of(const NET_BUFFER_LIST *nbl)
 struct ndis_origin *ndis_origin_ref(struct ndis_origin *o)
 {
     if (o != NULL)
-        __atomic_fetch_add(&o->references, 1, __ATOMIC_RELAXED);
+        (void)rt_add(&o->references, 1, __ATOMIC_RELAXED);
     return o;
 }
 

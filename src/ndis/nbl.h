@@ -80,8 +80,11 @@ bool ndis_nbl_meant_to_modify(const NET_BUFFER_LIST *nbl);
 /* ---- history */
 struct ndis_history;                                              /* counted; NULL: never injected */
 struct ndis_history *ndis_history_of(const NET_BUFFER_LIST *nbl); /* borrowed */
-/* A new one: `before` and an injection more. Takes a reference to before. NULL: out of memory. */
-struct ndis_history *ndis_history_add(struct ndis_history *before, uint64_t handle, void *context);
+/* A new one: `before` and an injection more. Takes a reference to before. beside: bytes for the caller's own use, in the
+ * same piece of memory, which are there for as long as it is. NULL: out of memory. */
+struct ndis_history *ndis_history_add(struct ndis_history *before, uint64_t handle, void *context,
+                                      size_t beside);
+void *ndis_history_beside(struct ndis_history *h);
 struct ndis_history *ndis_history_ref(struct ndis_history *h);
 void ndis_history_unref(struct ndis_history *h);
 uint32_t ndis_history_length(const struct ndis_history *h);
@@ -90,8 +93,6 @@ uint64_t ndis_history_last(const struct ndis_history *h);   /* the handle of the
 /* So many more injections lie behind its last one, of packets of which lists say nothing; before: whose. */
 void ndis_history_age(struct ndis_history *h, uint32_t more, uint64_t before);
 void ndis_nbl_set_history(NET_BUFFER_LIST *nbl, struct ndis_history *h); /* takes its own reference */
-/* It takes over the caller's reference. */
-void ndis_nbl_give_history(NET_BUFFER_LIST *nbl, struct ndis_history *h);
 /* INJ-14. *context is set in the two SELF states. */
 enum ndis_injected {
     NDIS_NOT_INJECTED,

@@ -15,6 +15,7 @@
 #include "ndis/inside.h"
 #include "nt/fault.h"
 #include "nt/irql.h"
+#include "rt/alone.h"
 
 #define POOL_MARK   0x57454952504f4f4cull
 #define BUFFER_MARK 0x57454952204e4220ull
@@ -169,7 +170,7 @@ NET_BUFFER_LIST *ndis_nbl_own(NDIS_HANDLE pool, uint16_t context_size, uint16_t 
         b->nbl.FirstNetBuffer = b->buffers = nb;
         b->buffer_count = 1;
     }
-    __atomic_fetch_add(&p->live, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&p->live, 1, __ATOMIC_RELAXED);
     ledger_open(LEDGER_NBL, (uintptr_t)&b->nbl, 0, NULL, site);
     return &b->nbl;
 }
@@ -231,7 +232,7 @@ static NET_BUFFER *buffer_make(NDIS_HANDLE pool, bool with_data, MDL *mdls, uint
     }
     ndis_buffer_begin(&l->nb, mdls, offset, length, p);
     l->nb.NdisReserved[0] = (PVOID)(uintptr_t)(BUFFER_MARK ^ (uintptr_t)&l->nb);
-    __atomic_fetch_add(&p->live, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&p->live, 1, __ATOMIC_RELAXED);
     ledger_open(LEDGER_NET_BUFFER, (uintptr_t)&l->nb, 0, NULL, site);
     return &l->nb;
 }
@@ -266,6 +267,6 @@ VOID NTAPI NdisFreeNetBuffer(NET_BUFFER *NetBuffer)
     ndis_buffer_end(NetBuffer);
     p = NetBuffer->NdisPoolHandle;
     NetBuffer->NdisReserved[0] = NULL;
-    __atomic_fetch_sub(&p->live, 1, __ATOMIC_RELEASE);
+    (void)rt_sub(&p->live, 1, __ATOMIC_RELEASE);
     free(NetBuffer);
 }

@@ -7,6 +7,7 @@
 #include "ledger/ledger.h"
 #include "ndis/inside.h"
 #include "ndis/slice.h"
+#include "rt/alone.h"
 
 struct ndis_slice {
     struct ndis_block block; /* first */
@@ -33,13 +34,13 @@ struct ndis_store *ndis_store_take(uint32_t capacity)
 
 struct ndis_store *ndis_store_ref(struct ndis_store *s)
 {
-    __atomic_fetch_add(&s->references, 1, __ATOMIC_RELAXED);
+    (void)rt_add(&s->references, 1, __ATOMIC_RELAXED);
     return s;
 }
 
 void ndis_store_unref(struct ndis_store *s)
 {
-    if (s != NULL && __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (s != NULL && rt_sub(&s->references, 1, __ATOMIC_ACQ_REL) == 0)
         free(s);
 }
 
