@@ -127,9 +127,10 @@ bool ledger_was_closed(enum ledger_kind k, uint64_t key);
 /* Is it open (LEDGER_FULL), whoever owes it? */
 bool ledger_is_open(struct ledger *l, enum ledger_kind k, uint64_t key);
 /* Other findings of the current party. text is copied. */
-void ledger_report(enum ledger_fault fault, const void *site, const char *text);
+__attribute__((cold)) void ledger_report(enum ledger_fault fault, const void *site, const char *text);
 /* ... of another party than the current. */
-void ledger_report_for(struct ledger_party *p, enum ledger_fault fault, const void *site, const char *text);
+__attribute__((cold)) void ledger_report_for(struct ledger_party *p, enum ledger_fault fault,
+                                             const void *site, const char *text);
 
 /* LEDGER_LOCKs that the calling thread has opened and not closed. Both modes. */
 unsigned ledger_locks_held(void);

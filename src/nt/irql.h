@@ -12,7 +12,7 @@
 #include "rt/rt.h"
 
 /* ke_irql.c. site: where the documented function was called. */
-void nt_irql_found(KIRQL limit, bool above, const char *function, const void *site);
+__attribute__((cold)) void nt_irql_found(KIRQL limit, bool above, const char *function, const void *site);
 
 static inline void nt_irql_at_most(KIRQL limit, const char *function, const void *site)
 {
