@@ -222,7 +222,8 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
     int result = 0;
 
     if (of != NULL &&
-        e->unchanged) { /* the frame itself, later; other fragments of its datagram see to themselves */
+        host_emitted_unchanged(
+            e)) { /* the frame itself, later; other fragments of its datagram see to themselves */
         p = of->packet;
         p.delay_ns = now > p.time_ns ? now - p.time_ns : 0;
         return emits_add(w->emits, &p);
@@ -331,7 +332,8 @@ static void on_emit(void *ctx, const struct host_emitted *e)
         w->failed = result;
     tell_injected(r, e, NULL,
                   delay_emitted(w->delay, e->origin, &wire,
-                                e->origin == 0 || (e->reassembled && !e->unchanged), now, &number),
+                                e->origin == 0 || (e->reassembled && !host_emitted_unchanged(e)), now,
+                                &number),
                   now);
 }
 

@@ -149,7 +149,8 @@ static void end(struct lane *l, struct piece *p, const struct host_outcome *how)
     e.link_size = ip_at;
     e.bytes = ndis_frame_bytes(p->frame, &all) + ip_at;
     e.size = p->packet.ip_length < all - ip_at ? p->packet.ip_length : all - ip_at;
-    e.unchanged = memcmp(e.bytes, came + ip_at, e.size) == 0;
+    e.came = came + ip_at;
+    e.came_size = size - ip_at;
     count(l->host, how->fate);
     if (how->fate == HOST_PASSED && c->emit != NULL)
         c->emit(c->ctx, &e);

@@ -26,6 +26,8 @@
 #ifndef WEIR_HOST_HOST_INJECT_H
 #define WEIR_HOST_HOST_INJECT_H
 
+#include <string.h>
+
 #include "host/host.h"
 #include "ndis/nbl.h"
 
@@ -45,11 +47,23 @@ struct host_emitted {
                  * piece, to the frame's end. To be written as it is */
     bool
         rewritten; /* made in the place of frames of a connection that stream callouts edit; `origin` is the newest */
-    bool unchanged;   /* the bytes are the frame's own (frame: and so is the header), */
-    bool reassembled; /* or of the datagram that the frame completed: the link header is none's */
-    UINT64 flow_id;   /* 0: none */
-    UINT64 time_ns;   /* now */
+    const uint8_t
+        *came; /* what it stems from, as it came (frame: with its header); NULL: it is of none. As `bytes` */
+    uint32_t came_size; /* with the padding behind it; */
+    bool reassembled;   /* of the datagram that the frame completed: the link header is none's */
+    UINT64 flow_id;     /* 0: none */
+    UINT64 time_ns;     /* now */
 };
+
+/* Are the bytes (frame: and the header) those of what it stems from? Reads them all; within the call that has told of it. */
+static inline bool host_emitted_unchanged(const struct host_emitted *e)
+{
+    if (e->came == NULL || e->bytes == NULL)
+        return false;
+    if (e->frame)
+        return e->link_size + e->size == e->came_size && memcmp(e->came, e->link, e->came_size) == 0;
+    return e->size <= e->came_size && memcmp(e->came, e->bytes, e->size) == 0;
+}
 
 /* ---- handles (FwpsInjectionHandleCreate0) -----------------------------------------------------------------
  */

@@ -281,13 +281,15 @@ static NTSTATUS find_way(struct going *g)
     const struct wire_packet *p = &g->packet;
     const struct ndis_origin *o = g->i->origin;
     const struct host *h = g->host;
+    struct lane *l = &g->host->lanes[0];
     const struct host_interface *home;
-    const bool to_us = path_local_at(&g->host->lanes[0], p->version, &p->destination, NULL, &home);
+    const bool comes = path_is_near(l, p, true), goes = !comes && path_is_near(l, p, false);
+    const bool to_us = comes || (!goes && path_local_at(l, p->version, &p->destination, NULL, &home));
     const UINT32 named = g->i->what.interface_index;
     const enum host_injection_kind kind = g->i->what.kind;
     const bool forwarded = kind == HOST_INJECT_FORWARD,
                inbound = kind == HOST_INJECT_NETWORK_RECEIVE || kind == HOST_INJECT_TRANSPORT_RECEIVE,
-               loopback = to_us && !forwarded && host_is_local(h, p->version, &p->source);
+               loopback = to_us && !comes && !forwarded && host_is_local(h, p->version, &p->source);
     uint32_t mtu, came, ip_at;
 
     g->forwarded = forwarded;
@@ -355,6 +357,10 @@ static void scene_begin(struct going *g, struct scene *s, bool inbound)
     scene_blank(g, s);
     path_scene(s, &g->packet, inbound);
     s->likely = likely_flow(g, s->lane);
+    if (path_is_near(s->lane, &g->packet, inbound)) {
+        s->home = s->lane->near.home;
+        return;
+    }
     if (inbound)
         s->group = is_group(g->host, g->packet.version, &g->packet.destination);
     if (s->group || g->loopback)
@@ -501,7 +507,8 @@ static void fill_frame(const struct going *g, struct host_emitted *e)
     if (o != NULL) {
         came = ndis_frame_came(ndis_frame_of_origin(o), &size, &ip_at);
         e->origin = o->number;
-        e->unchanged = e->bytes != NULL && e->size == size && memcmp(came, e->bytes, size) == 0;
+        e->came = came;
+        e->came_size = size;
     }
     e->link = e->bytes;
     e->link_size = g->link;
@@ -541,9 +548,8 @@ static void fill(const struct going *g, struct host_emitted *e)
     e->reassembled = o->reassembled;
     e->link = ip_at != 0 ? came : NULL;
     e->link_size = ip_at;
-    /* What stands behind the packet in its frame is the link layer's padding. */
-    e->unchanged =
-        e->bytes != NULL && e->size <= size - ip_at && memcmp(came + ip_at, e->bytes, e->size) == 0;
+    e->came = came + ip_at;
+    e->came_size = size - ip_at;
 }
 
 static NTSTATUS status_of(const struct going *g)

@@ -377,7 +377,7 @@ void report_events_injected(struct report_events *e, const struct host_emitted *
         flag_member(o, "stands", true);
     if (p->rewritten)
         flag_member(o, "made", true);
-    else if (!p->unchanged)
+    else if (!host_emitted_unchanged(p))
         flag_member(o, "changed", true);
     if (lost != NULL && lost->layer != NULL)
         text_member(o, "layer", lost->layer->name);

@@ -279,7 +279,7 @@ static void IRQL_09_injections_walk_in_the_caller_if_asked_to(void **state)
         assert_true(l->completion_thread == rt_self());
         assert_int_equal(t->seen, 2);
         assert_int_equal(l->emitted_count, 1);
-        assert_true(l->emitted[0]->e.unchanged);
+        assert_true(l->emitted[0]->unchanged);
         assert_int_equal(l->d.host.outcome.fate, HOST_ABSORBED);
         packet_lab_close(l);
         free(l);

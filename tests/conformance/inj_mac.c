@@ -62,7 +62,7 @@ static void assert_frame(const struct packet_lab *l, size_t size, bool inbound)
     assert_int_equal(l->emitted_count, 1);
     assert_int_equal(l->lost_count, 0);
     assert_true(t->e.frame);
-    assert_true(t->e.unchanged);
+    assert_true(t->unchanged);
     assert_int_equal(t->e.inbound, inbound);
     assert_int_equal(t->e.origin, l->d.host.frame);
     assert_int_equal(t->e.link_size + t->e.size, size);
@@ -171,7 +171,7 @@ static void INJ_10_sent_fragments_are_frames_of_their_own(void **state)
     for (unsigned i = 0; i < 2; i++) {
         give(l, t, i);
         assert_int_equal(l->emitted_count, i + 1);
-        assert_true(l->emitted[i]->e.unchanged);
+        assert_true(l->emitted[i]->unchanged);
     }
 }
 
@@ -186,12 +186,12 @@ static void INJ_10_what_is_not_IP_goes_no_further(void **state)
     assert_string_equal(give(l, in, 0), "MAC_IN");
     assert_int_equal(l->emitted_count, 1);
     assert_int_equal(l->emitted[0]->e.version, 0);
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
     assert_int_equal(l->emitted[0]->e.link_size, 14);
     LAB_OUT(&l->d.host, ARP);
     assert_string_equal(give(l, out, 0), "MAC_OUT MAC_OUT_NATIVE");
     assert_int_equal(l->emitted_count, 2);
-    assert_true(l->emitted[1]->e.unchanged);
+    assert_true(l->emitted[1]->unchanged);
     assert_int_equal(l->completed, 2);
 }
 
@@ -211,7 +211,7 @@ static void INJ_10_fragments_are_put_together_behind_the_mac_layers(void **state
     assert_string_equal(give(l, t, 1), "MAC_IN II II(FRAGMENT) BR RES II(REASSEMBLED) IT(ALE) RA FE DD");
     assert_int_equal(l->emitted_count, 2);
     for (unsigned i = 0; i < 2; i++) { /* the pieces are what is written */
-        assert_true(l->emitted[i]->e.unchanged);
+        assert_true(l->emitted[i]->unchanged);
         assert_false(l->emitted[i]->e.reassembled);
         assert_int_equal(l->emitted[i]->e.link_size + l->emitted[i]->e.size, frames[i].size);
         assert_memory_equal(l->emitted[i]->bytes, frames[i].bytes + 14, frames[i].size - 14);
@@ -277,7 +277,7 @@ static void INJ_01_an_original_goes_back_without_completion(void **state)
     packet_lab_settle(l);
     assert_string_equal(l->d.host.seen, "MAC_IN II IT(ALE) RA FE DD");
     assert_int_equal(l->emitted_count, 1);
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
     assert_int_equal(l->completed, 0);
     assert_int_equal(FwpsQueryPacketInjectionState0(l->l2, nbl, NULL), FWPS_PACKET_INJECTED_BY_SELF);
     assert_int_equal(l->released_count, 0);
@@ -435,7 +435,7 @@ static void INJ_10_what_was_tagged_is_emitted_with_its_tag(void **state)
     assert_int_equal(l->emitted_count, 1);
     assert_int_equal(l->emitted[0]->e.link_size, 18);
     assert_int_equal(l->emitted[0]->e.version, 4);
-    assert_false(l->emitted[0]->e.unchanged);
+    assert_false(l->emitted[0]->unchanged);
     assert_memory_equal(l->emitted[0]->link, bytes, 18);
     assert_memory_equal(l->emitted[0]->bytes, bytes + 18, size - 14);
 }

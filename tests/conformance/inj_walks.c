@@ -42,7 +42,7 @@ static void assert_through(const struct packet_lab *l, bool inbound)
     assert_int_equal(l->emitted_count, 1);
     assert_int_equal(l->lost_count, 0);
     assert_int_equal(t->e.inbound, inbound);
-    assert_true(t->e.unchanged);
+    assert_true(t->unchanged);
     assert_int_equal(t->e.origin, l->d.host.frame);
     assert_memory_equal(t->bytes, frame_ip(l), t->e.size);
     assert_int_equal(t->e.link_size, 14);
@@ -148,7 +148,7 @@ static void INJ_11_a_segment_is_not_told_to_the_stream_layer_twice(void **state)
     assert_non_null(strstr(l->d.host.seen, "ST"));
     assert_string_equal(give(l, t, 0), "OT OI");
     assert_int_equal(l->emitted_count, 1);
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
 }
 
 static void INJ_11_a_SYN_that_is_sent_later_opens_its_connection(void **state)
@@ -182,11 +182,11 @@ static void INJ_11_over_IPv6_too(void **state)
 
     LAB_IN(&l->d.host, .src = "fd00::2", .dst = "fd00::1", UDP_IN);
     assert_string_equal(give(l, in, 0), "II IT(ALE) RA FE DD");
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
     LAB_OUT(&l->d.host, .src = "fd00::1", .dst = "fd00::2", UDP_OUT);
     assert_string_equal(give(l, out, 0), "DD OT OI");
     assert_int_equal(l->emitted_count, 2);
-    assert_true(l->emitted[1]->e.unchanged);
+    assert_true(l->emitted[1]->unchanged);
     assert_int_equal(l->emitted[1]->e.version, 6);
 }
 
@@ -418,7 +418,7 @@ static void INJ_18_heavier_callouts_see_the_clone_before(void **state)
     assert_string_equal(o.text, "hh");
     assert_int_equal(t->seen, 2);
     assert_int_equal(l->emitted_count, 1);
-    assert_false(l->emitted[0]->e.unchanged); /* with what was changed on the way */
+    assert_false(l->emitted[0]->unchanged); /* with what was changed on the way */
     assert_memory_equal(l->emitted[0]->bytes + 28, "Question", 8);
 }
 
@@ -471,7 +471,7 @@ static void INJ_26_transport_receive_is_for_what_the_transport_layers_showed(voi
     assert_int_equal(iie->taken, 1);
     assert_string_equal(give(l, iie, 0), "II IT IIE");
     assert_int_equal(l->emitted_count, 2);
-    assert_true(l->emitted[1]->e.unchanged);
+    assert_true(l->emitted[1]->unchanged);
 }
 
 /* ---- INJ-31, 32, 34
@@ -618,7 +618,7 @@ static void INJ_34_a_forwarded_packet_can_be_received(void **state)
     assert_string_equal(give(l, t, 0), "BR RES II IT(ALE) RA FE DD");
     assert_int_equal(l->emitted_count, 1);
     assert_true(l->emitted[0]->e.inbound);
-    assert_false(l->emitted[0]->e.unchanged);
+    assert_false(l->emitted[0]->unchanged);
     assert_int_equal(l->emitted[0]->e.origin, l->d.host.frame);
 }
 

@@ -181,7 +181,7 @@ static void NBL_11_a_deep_clone_keeps_its_parent_too(void **state)
     assert_true(l->d.host.outcome.kept);
     assert_int_equal(packet_lab_give(l, t, 0), STATUS_SUCCESS);
     assert_int_equal(l->emitted_count, 1);
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
     assert_int_equal(l->released_count, 1);
 }
 

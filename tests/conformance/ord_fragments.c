@@ -37,7 +37,7 @@ static void on_emit(void *ctx, const struct host_emitted *e)
 {
     const struct host_lab *l = ctx;
 
-    assert_true(e->forwarded && e->unchanged && !e->inbound);
+    assert_true(e->forwarded && host_emitted_unchanged(e) && !e->inbound);
     assert_int_equal(e->link_size, 14);
     assert_true(e->origin < l->frame + 1);
     told.numbers[told.emitted++] = e->origin;

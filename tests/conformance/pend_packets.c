@@ -86,7 +86,7 @@ static void PEND_26_permitting_the_own_clone_accepts(void **state)
     give(l, t, 0);
     assert_int_equal(t->states[1], FWPS_PACKET_INJECTED_BY_SELF);
     assert_int_equal(l->emitted_count, 1);
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
     host_lab_packet(&l->d.host, HOST_WAY_OUT, &answer);
     assert_int_equal(l->d.host.outcome.fate, HOST_PASSED);
     assert_string_equal(l->d.host.seen, "SPK OT OI");
@@ -156,7 +156,7 @@ static void PEND_30_completing_takes_no_list(void **state)
     assert_memory_equal(data, "question", 8);
     assert_string_equal(give(l, t, 0), "DD OT OI"); /* PEND-31 */
     assert_int_equal(l->emitted_count, 1);
-    assert_true(l->emitted[0]->e.unchanged);
+    assert_true(l->emitted[0]->unchanged);
     LAB_OUT(&l->d.host, .sport = 50001, .dport = 53, .data = "question");
     complete(l, t, 1, NULL); /* none is fine, too */
     packet_lab_drop(l, t, 1);

@@ -26,6 +26,7 @@ static struct told *note(const struct host_emitted *e, enum host_fate fate)
     assert_non_null(t);
     t->e = *e;
     t->fate = fate;
+    t->unchanged = host_emitted_unchanged(e);
     assert_true(e->size <= sizeof(t->bytes) && e->link_size <= sizeof(t->link));
     if (e->size != 0 && e->bytes != NULL)
         memcpy(t->bytes, e->bytes, e->size);
@@ -33,6 +34,7 @@ static struct told *note(const struct host_emitted *e, enum host_fate fate)
         memcpy(t->link, e->link, e->link_size);
     t->e.bytes = t->bytes;
     t->e.link = e->link != NULL ? t->link : NULL;
+    t->e.came = NULL;
     return t;
 }
 

@@ -21,8 +21,9 @@ struct packet_lab;
 
 /* What the host told of one injected packet. */
 struct told {
-    struct host_emitted e; /* bytes and link point into the two below */
+    struct host_emitted e; /* bytes and link point into the two below; without `came` */
     uint8_t bytes[2048], link[64];
+    bool unchanged;
     enum host_fate fate;
 };
 struct released {
