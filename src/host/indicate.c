@@ -488,10 +488,9 @@ void indicate_answered(struct scene *s, struct answer *out)
         return;
     out->callout = blocker(f);
     out->absorbed = (out->verdict.flags & ENGINE_VERDICT_ABSORB) != 0;
-    if (out->absorbed && s->walk != NULL) {
-        s->walk->taken = true;
-        if (s->host->again != NULL || s->walk->history != NULL) /* else nobody asks */
-            s->walk->taker = engine_filter_driver(s->host->config.engine, f);
+    if (out->absorbed && s->walk != NULL && (s->host->again != NULL || s->walk->history != NULL)) {
+        s->walk->taken = true; /* again_taken() has something to note */
+        s->walk->taker = engine_filter_driver(s->host->config.engine, f);
     }
 }
 

@@ -470,7 +470,7 @@ const struct host_interface *host_loopback_interface(const struct host *h)
     return SHOWN(((const struct addresses *)h->addresses)->loopback);
 }
 
-UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *addr)
+UINT8 host_address_type_found(const struct host *h, uint8_t version, const union wire_addr *addr)
 {
     if (wire_addr_is_unspecified(version, addr))
         return NlatUnspecified;

@@ -28,6 +28,7 @@
 #include "host/flow_table.h"
 #include "host/host.h"
 #include "host/rewrite.h"
+#include "rt/alone.h"
 #include "rt/rt.h"
 
 /* ---- layers by role (layers.c)
@@ -84,8 +85,20 @@ const struct host_interface *host_interface_by_index(const struct host *h, UINT3
 /* On which interface the address is local; NULL: on none. */
 const struct host_interface *host_interface_of(const struct host *h, uint8_t version,
                                                const union wire_addr *a);
+/* Does the number itself say that it is unicast? Most do: that of a subnet's broadcast ends in two ones at least, for those
+ * of one or two addresses have none. */
+static inline bool host_address_is_plain(uint8_t version, const union wire_addr *a)
+{
+    const uint32_t multicast = 0xe0000000;
+
+    return version == 4 && (a->v4 & 3) != 3 && a->v4 - 1 < multicast - 1;
+}
 /* NL_ADDRESS_TYPE of an address: NlatUnicast, NlatAnycast, NlatMulticast, NlatBroadcast ... */
-UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a);
+UINT8 host_address_type_found(const struct host *h, uint8_t version, const union wire_addr *a);
+static inline UINT8 host_address_type(const struct host *h, uint8_t version, const union wire_addr *a)
+{
+    return host_address_is_plain(version, a) ? NlatUnicast : host_address_type_found(h, version, a);
+}
 /* Can somebody here be a member of the multicast group? False for the solicited-node groups of other hosts'
  * addresses, which only the stack joins, for its own. */
 bool host_may_join(const struct host *h, uint8_t version, const union wire_addr *group);
@@ -497,7 +510,7 @@ _Static_assert(sizeof(struct ahead) == 64, "a cache line each");
 /* One more in host->counts, which anybody may copy at any time. */
 static inline void host_count(UINT64 *counter)
 {
-    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+    (void)rt_add(counter, 1, __ATOMIC_RELAXED);
 }
 /* ... which the worker alone writes; by so many. */
 static inline void host_count_worker_by(UINT64 *counter, UINT64 by)
@@ -623,18 +636,20 @@ static inline void lane_lock(struct lane *l)
     lane_settle(l);
 }
 
+/* turn.c: with the lock, which is far more than the question whether it is wanted. */
+void lane_enter_locking(struct lane *l);
+void lane_let_go(struct lane *l);
+
 static inline void lane_enter(struct lane *l)
 {
-    if (l->kept)
-        return;
-    lane_lock(l);
-    l->kept = l->stays;
+    if (__builtin_expect(!l->kept, 0))
+        lane_enter_locking(l);
 }
 
 static inline void lane_leave(struct lane *l)
 {
-    if (!l->kept)
-        rt_mutex_unlock(l->lock);
+    if (__builtin_expect(!l->kept, 0))
+        lane_let_go(l);
 }
 
 /* Really left, until lane_back() with what it returned. The lane is not held as far as the caller knows. */
@@ -645,7 +660,7 @@ static inline bool lane_rest(struct lane *l)
     l->stays = false;
     if (l->kept) {
         l->kept = false;
-        rt_mutex_unlock(l->lock);
+        lane_let_go(l);
     }
     return stayed;
 }

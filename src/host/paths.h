@@ -141,6 +141,17 @@ enum course path_course(struct lane *l, const struct host_frame *f, const struct
 /* host_local_at(), which the worker asks of the same own address nearly always. Who has the turn. */
 bool path_local_at(struct lane *l, uint8_t version, const union wire_addr *a,
                    const struct host_interface *arrival, const struct host_interface **home);
+/* Is the host's nearest address at the packet's own end (inbound: its destination), and nobody of the host at the other?
+ * Then that is its course (COURSE_IN, COURSE_OUT), and l->near.home its home. Who has the turn. */
+static inline bool path_is_near(const struct lane *l, const struct wire_packet *p, bool inbound)
+{
+    const struct near *n = &l->near;
+    const union wire_addr *own = inbound ? &p->destination : &p->source,
+                          *other = inbound ? &p->source : &p->destination;
+
+    return p->version == 4 && n->version == 4 && n->places == l->host->places && own->v4 == n->address.v4 &&
+           !host_perhaps_local(l->host, 4, other);
+}
 /* paths_ahead() for a frame that nobody looked at ahead; without its flow. */
 void path_not_ahead(struct lane *l, const struct host_frame *f, struct ahead *a) __attribute__((noinline));
 

@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* turn: who works on a lane now (walk.h). `turn` and its company are guarded by the lane's lock; `stays` and
+/* turn: who is in a lane, and who works on it now (walk.h). `turn` and its company are guarded by the lane's lock; `stays` and
  * `kept` belong to who has the turn. */
 #include "host/walk.h"
+
+__attribute__((noinline)) void lane_enter_locking(struct lane *l)
+{
+    lane_lock(l);
+    l->kept = l->stays;
+}
+
+__attribute__((noinline)) void lane_let_go(struct lane *l)
+{
+    rt_mutex_unlock(l->lock);
+}
 
 static __attribute__((noinline)) void wait(struct lane *l)
 {

@@ -150,28 +150,18 @@ void kept_prepare(struct prepared *p, const struct engine_layer *layer)
 static __attribute__((noinline)) void look_up_type(struct kept_address *k, const struct scene *s,
                                                    const union wire_addr *a, UINT64 among)
 {
-    k->type = host_address_type(s->host, s->version, a);
+    k->type = host_address_type_found(s->host, s->version, a);
     k->address = *a;
     k->version = s->version;
     k->among = among;
 }
 
-/* Of most addresses the number itself says it: that of a subnet's broadcast ends in two ones at least, for those of one or two
- * addresses have none. UINT8_MAX: it has to be looked up. */
-static inline UINT8 evident_type(uint8_t version, const union wire_addr *a)
-{
-    const uint32_t multicast = 0xe0000000;
-
-    return version == 4 && (a->v4 & 3) != 3 && a->v4 - 1 < multicast - 1 ? NlatUnicast : UINT8_MAX;
-}
-
 static inline UINT8 address_type(struct kept_address *k, const struct scene *s, const union wire_addr *a)
 {
-    const UINT8 evident = evident_type(s->version, a);
     UINT64 among;
 
-    if (evident != UINT8_MAX)
-        return evident;
+    if (host_address_is_plain(s->version, a))
+        return NlatUnicast;
     among = __atomic_load_n(&s->host->among, __ATOMIC_ACQUIRE) + 1;
     if (__builtin_expect(k->among != among || k->version != s->version || k->address.word[0] != a->word[0] ||
                              k->address.word[1] != a->word[1],

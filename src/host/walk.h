@@ -39,8 +39,8 @@ struct walk {
     struct ndis_history *history; /* borrowed */
     NET_BUFFER_LIST *tagged;      /* whose tags the next frame gets; NULL */
     bool injected;
-    bool taken;               /* a callout has absorbed it: */
-    struct rt_context *taker; /* whose */
+    bool taken;               /* a callout has absorbed it, and it matters whose it is (again.c): */
+    struct rt_context *taker; /* his */
     NTSTATUS status;          /* not STATUS_SUCCESS: what its completion is to say (PEND-29) */
 };
 
