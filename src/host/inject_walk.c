@@ -35,6 +35,7 @@ struct going {
     uint32_t size;
     const struct host_interface *interface;
     bool inbound, forwarded, loopback;
+    bool to_us; /* to an address of the host's, whatever it is for other subnets */
     uint32_t link; /* MAC: the link header's size */
     struct host_outcome out;
     struct wire_packet packet; /* from here on nothing is cleared: none, until it was read */
@@ -295,6 +296,7 @@ static NTSTATUS find_way(struct going *g)
     g->forwarded = forwarded;
     g->inbound = inbound;
     g->loopback = loopback;
+    g->to_us = to_us;
     if (loopback && kind == HOST_INJECT_NETWORK_RECEIVE)
         return STATUS_DATA_NOT_ACCEPTED;
     g->interface = loopback ? host_loopback_interface(h) : NULL;
@@ -361,7 +363,7 @@ static void scene_begin(struct going *g, struct scene *s, bool inbound)
         s->home = s->lane->near.home;
         return;
     }
-    if (inbound)
+    if (inbound && !g->to_us)
         s->group = is_group(g->host, g->packet.version, &g->packet.destination);
     if (s->group || g->loopback)
         return;

@@ -90,6 +90,32 @@ static void INJ_11_network_receive_starts_at_II_and_authorizes(void **state)
     assert_through(l, true);
 }
 
+/* Another adapter's own, though the broadcast of a subnet where it comes in: a host of the strong model does not take
+ * it, be it a frame or a packet that is received again. */
+static void INJ_11_an_own_address_is_one_whatever_it_is_for_a_subnet(void **state)
+{
+    static const struct host_interface_desc other = {
+        .name = "other", .luid = 0x0006000003000000, .index = 3, .type = 6, .mac = {2, 0, 0, 0, 0, 3}};
+    struct packet_lab *l = *state;
+    union wire_addr own, near;
+    unsigned bits;
+    struct taker *t;
+
+    assert_int_equal(wire_addr_parse("10.0.0.7", &own, &bits), 4);
+    assert_int_equal(wire_addr_parse("10.0.0.5", &near, &bits), 4);
+    assert_int_equal(host_interface_add(l->d.host.host, &other), 0);
+    assert_int_equal(host_address_add(l->d.host.host, 3, 4, &own, 32, false), 0);
+    assert_int_equal(host_address_add(l->d.host.host, 1, 4, &near, 30, false), 0);
+    LAB_IN(&l->d.host, UDP_IN, .dst = "10.0.0.7");
+    assert_int_equal(l->d.host.outcome.fate, HOST_STACK);
+    t = packet_lab_take(l, "II", &(struct taker){.kind = HOST_INJECT_NETWORK_RECEIVE});
+    LAB_IN(&l->d.host, UDP_IN, .dst = "10.0.0.7");
+    assert_int_equal(l->d.host.outcome.fate, HOST_ABSORBED);
+    (void)give(l, t, 0);
+    assert_int_equal(l->emitted_count, 0);
+    assert_int_equal(l->lost_count, 1);
+}
+
 static void INJ_11_transport_send_meets_the_datagram_layer_and_below(void **state)
 {
     struct packet_lab *l = *state;
@@ -628,6 +654,7 @@ int main(void)
         ON_BOTH(INJ_10_what_is_received_again_starts_at_the_bottom),
         ON_BOTH(INJ_10_what_is_sent_again_starts_at_the_top),
         ON_BOTH(INJ_11_network_receive_starts_at_II_and_authorizes),
+        ON_BOTH(INJ_11_an_own_address_is_one_whatever_it_is_for_a_subnet),
         ON_BOTH(INJ_11_transport_send_meets_the_datagram_layer_and_below),
         ON_BOTH(INJ_11_transport_send_without_a_flow_is_authorized),
         ON_BOTH(INJ_11_a_stranger_on_the_network_layer_is_a_raw_sender),
