@@ -405,7 +405,7 @@ struct host_event indicate_event(struct scene *s, const struct engine_layer *lay
     const struct host_endpoint *e = s->endpoint;
 
     return (struct host_event){
-        .number = __atomic_add_fetch(&s->host->next_event, 1, __ATOMIC_RELAXED),
+        .number = rt_add(&s->host->next_event, 1, __ATOMIC_RELAXED),
         .frame = s->frame,
         .time_ns = s->time_ns,
         .layer = layer,
