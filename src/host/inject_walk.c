@@ -35,7 +35,7 @@ struct going {
     uint32_t size;
     const struct host_interface *interface;
     bool inbound, forwarded, loopback;
-    bool to_us; /* to an address of the host's, whatever it is for other subnets */
+    bool to_us;    /* to an address of the host's, whatever it is for other subnets */
     uint32_t link; /* MAC: the link header's size */
     struct host_outcome out;
     struct wire_packet packet; /* from here on nothing is cleared: none, until it was read */
