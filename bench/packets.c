@@ -6,8 +6,10 @@
  * looks at the data, against the same filter without one (PERMIT). The bytes are copied for the first callout
  *                of a frame: it is in the figure, and beside it the same where another has looked already.
  *   reinjection  clone + absorb + reinject of a 1,400-byte datagram, against a plain copy of the packet: its
- * walk as a frame of its own, with the bytes copied by the callout into memory that it allocates.
+ * walk as a frame of its own, with the bytes copied by the callout into memory that it allocates. Twice: alone in the process, as
+ *                in a simulated world without locked instructions (rt/alone.h), and beside another thread.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,7 +243,7 @@ static void inspection(unsigned data)
 }
 
 /* The injector is another thread: its time counts, so the walk is asked for in the caller. */
-static void reinjection(unsigned data)
+static void reinjection(unsigned data, const char *company)
 {
     double plain[PASSES], taken[PASSES], walked[PASSES], ratio[PASSES];
     struct lab a, b;
@@ -260,22 +262,39 @@ static void reinjection(unsigned data)
         taken[pass] = run(&b, DOING_TAKE);
         ratio[pass] = taken[pass] / plain[pass];
     }
-    printf("reinjection, %4u bytes: %.0f ns a frame that is seen, %.0f copied, %.0f cloned, absorbed and "
+    printf("reinjection, %4u bytes%s: %.0f ns a frame that is seen, %.0f copied, %.0f cloned, absorbed and "
            "injected: "
            "%.2f times the copy (target 3)\n",
-           data, bench_median(walked, PASSES), bench_median(plain, PASSES), bench_median(taken, PASSES),
-           bench_median(ratio, PASSES));
+           data, company, bench_median(walked, PASSES), bench_median(plain, PASSES),
+           bench_median(taken, PASSES), bench_median(ratio, PASSES));
     host_injection_destroy(b.host, handle);
     lab_close(&a);
     lab_close(&b);
 }
 
+static void *waits(void *until)
+{
+    pthread_mutex_lock(until);
+    pthread_mutex_unlock(until);
+    return NULL;
+}
+
 int main(void)
 {
+    static pthread_mutex_t until = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t other;
+
     inspection(64);
     inspection(1400);
-    reinjection(64);
-    reinjection(1400);
+    reinjection(64, "");
+    reinjection(1400, "");
+    pthread_mutex_lock(&until);
+    if (pthread_create(&other, NULL, waits, &until) != 0)
+        bench_die("no thread");
+    reinjection(64, ", beside a thread");
+    reinjection(1400, ", beside a thread");
+    pthread_mutex_unlock(&until);
+    pthread_join(other, NULL);
     free(kept);
     return sum == 42 ? 1 : 0; /* what was read is used */
 }

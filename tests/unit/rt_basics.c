@@ -7,9 +7,47 @@
 #include <errno.h>
 #include <cmocka.h>
 
+#include "rt/alone.h"
 #include "rt/rt.h"
 
 #define MS 1000000ull
+
+#define COUNTERS 4
+#define COUNTS   50000u
+
+static uint32_t counted;
+
+static void count_up_and_down(void *ones)
+{
+    unsigned *last = ones;
+
+    for (unsigned i = 0; i < COUNTS; i++) {
+        (void)rt_add(&counted, 3, __ATOMIC_RELAXED);
+        *last += rt_sub(&counted, 2, __ATOMIC_ACQ_REL) == 0;
+    }
+}
+
+/* rt/alone.h: what is counted is what the operations say, alone or not; of threads that count at once nothing is lost. */
+static void counts_are_right_alone_and_in_company(void **state)
+{
+    struct rt_thread *t[COUNTERS];
+    unsigned zero[COUNTERS + 1] = {0};
+    uint64_t wide = 0;
+
+    (void)state;
+    assert_true(rt_add(&wide, 1, __ATOMIC_SEQ_CST) == 1);
+    assert_true(rt_sub(&wide, 2u, __ATOMIC_SEQ_CST) == UINT64_MAX);
+    counted = 0;
+    count_up_and_down(&zero[COUNTERS]);
+    assert_int_equal(counted, COUNTS);
+    for (unsigned i = 0; i < COUNTERS; i++)
+        assert_int_equal(rt_thread_start("counts", count_up_and_down, &zero[i], &t[i]), 0);
+    assert_false(rt_alone());
+    count_up_and_down(&zero[COUNTERS]);
+    for (unsigned i = 0; i < COUNTERS; i++)
+        rt_thread_join(t[i]);
+    assert_int_equal(counted, (COUNTERS + 2) * COUNTS);
+}
 
 static void manual_clock_moves_only_when_told(void **state)
 {
@@ -195,6 +233,7 @@ static void no_wake_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_are_right_alone_and_in_company),
         cmocka_unit_test(manual_clock_moves_only_when_told),
         cmocka_unit_test(real_clock_moves_forward),
         cmocka_unit_test(manual_wait_times_out_exactly_at_its_deadline),

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "rt/alone.h"
 #include "rt/rt.h"
 #include "rt_lab.h"
 
@@ -46,6 +47,40 @@ static void the_first_that_is_ready_runs_first(void **state)
     assert_string_equal(l.trace, "abcabcac");
     assert_false(rt_sim_ready(l.sim));
     leave(&l);
+}
+
+/* rt/alone.h: also with other threads of the process about, and whatever the seed lets in at points. */
+static uint64_t counted;
+
+static void count_alone(void *arg)
+{
+    struct job *j = arg;
+
+    for (unsigned i = 0; i < j->turns; i++) {
+        assert_true(rt_alone());
+        (void)rt_add(&counted, 1, __ATOMIC_RELAXED);
+        (void)rt_point();
+    }
+}
+
+static void who_counts_in_a_world_is_alone(void **state)
+{
+    struct rt_thread *t[3];
+    struct lab l;
+
+    (void)state;
+    for (unsigned preempt = 0; preempt < 3; preempt++) {
+        enter(&l, &(struct rt_sim_config){.seed = 7, .preempt = preempt});
+        counted = 0;
+        struct job j[3] = {{&l, "a", 0, 1000}, {&l, "b", 0, 1000}, {&l, "c", 0, 1000}};
+
+        for (int i = 0; i < 3; i++)
+            start(&t[i], &j[i], count_alone);
+        for (int i = 0; i < 3; i++)
+            rt_thread_join(t[i]);
+        assert_int_equal(counted, 3000);
+        leave(&l);
+    }
 }
 
 static void settling_moves_time_through_the_deadlines_and_no_further(void **state)
@@ -518,6 +553,7 @@ static void a_manual_clock_works_inside_a_world(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_counts_in_a_world_is_alone),
         cmocka_unit_test(the_first_that_is_ready_runs_first),
         cmocka_unit_test(settling_moves_time_through_the_deadlines_and_no_further),
         cmocka_unit_test(the_first_fiber_sleeps_and_others_get_on),
