@@ -32,7 +32,7 @@ struct injection {
     struct rt_context *context;  /* of who injected: current in completionFn */
     struct ndis_origin *origin;  /* the list's, borrowed until it is completed; NULL: of no frame */
     struct ndis_history
-        *history;             /* with this injection, which lies in its memory; NULL: of a stream, malloc'd */
+        *history;             /* with this injection, which lies in its memory; NULL: a stream's, malloc'd */
     struct ndis_frame *frame; /* `list` is the host's own: its frame, held; NULL */
     uint8_t remote[16];       /* of `send`, network order; */
     bool has_remote;          /* the list begins at its transport header */
