@@ -27,16 +27,15 @@ struct injection_handle {
 /* One injection, from its acceptance to its completion. */
 struct injection {
     struct injection *next;
-    struct host_injection what;  /* without `send` */
-    struct injection_handle *of; /* NULL: of a stream, without one */
-    struct rt_context *context;  /* of who injected: current in completionFn */
-    struct ndis_origin *origin;  /* the list's, borrowed until it is completed; NULL: of no frame */
-    struct ndis_history
-        *history;             /* with this injection, which lies in its memory; NULL: a stream's, malloc'd */
-    struct ndis_frame *frame; /* `list` is the host's own: its frame, held; NULL */
-    uint8_t remote[16];       /* of `send`, network order; */
-    bool has_remote;          /* the list begins at its transport header */
-    uint8_t *header;          /* headerIncludeHeader, copied */
+    struct host_injection what;   /* without `send` */
+    struct injection_handle *of;  /* NULL: of a stream, without one */
+    struct rt_context *context;   /* of who injected: current in completionFn */
+    struct ndis_origin *origin;   /* the list's, borrowed until it is completed; NULL: of no frame */
+    struct ndis_history *history; /* with this injection, which lies in its memory; NULL: of a stream */
+    struct ndis_frame *frame;     /* `list` is the host's own: its frame, held; NULL */
+    uint8_t remote[16];           /* of `send`, network order; */
+    bool has_remote;              /* the list begins at its transport header */
+    uint8_t *header;              /* headerIncludeHeader, copied */
     uint32_t header_size;
     NTSTATUS status;
     bool of_stream;             /* its bytes go into a stream, not along the layers: `stream` has them, or */
