@@ -5,7 +5,7 @@
  *   inspection   a UDP datagram at DATAGRAM_DATA with one filter that matches: an inspection callout that
  * looks at the data, against the same filter without one (PERMIT). The bytes are copied for the first callout
  *                of a frame: it is in the figure, and beside it the same where another has looked already.
- *   reinjection  clone + absorb + reinject of a 1,400-byte datagram, against a plain copy of the packet: its
+ *   reinjection  clone + absorb + reinject of a datagram, against a plain copy of the packet: its
  * walk as a frame of its own, with the bytes copied by the callout into memory that it allocates. Twice: alone in the process, as
  *                in a simulated world without locked instructions (rt/alone.h), and beside another thread.
  */

@@ -221,10 +221,8 @@ static int put_emitted(struct replay_run *r, const struct host_emitted *e, const
     struct wire_split split;
     int result = 0;
 
-    if (of != NULL &&
-        host_emitted_unchanged(
-            e)) { /* the frame itself, later; other fragments of its datagram see to themselves */
-        p = of->packet;
+    if (of != NULL && host_emitted_unchanged(e)) {
+        p = of->packet; /* the frame itself, later; other fragments of its datagram see to themselves */
         p.delay_ns = now > p.time_ns ? now - p.time_ns : 0;
         return emits_add(w->emits, &p);
     }

@@ -136,7 +136,7 @@ void ale_authorized(struct lane *l, const struct scene *s, struct host_flow *f, 
         ale_flow_lifetime(l, f, 0, false);
         return;
     }
-    group = ale_is_group(s, inbound ? &s->local : &s->remote);
+    group = host_address_is_group(s->host, s->version, inbound ? &s->local : &s->remote);
     if (group) {
         f->flags |= FLOW_MULTICAST;
         life = FWP_CLASSIFY_OPTION_MCAST_BCAST_LIFETIME;

@@ -82,18 +82,6 @@ static void receiver_key(const struct scene *s, const struct host_endpoint *e, s
     k->flags |= FLOW_KEY_ANY_REMOTE;
 }
 
-bool ale_is_group(const struct scene *s, const union wire_addr *a)
-{
-    UINT8 type;
-
-    if (wire_addr_is_multicast(s->version, a))
-        return true;
-    if (s->version != 4)
-        return false;
-    type = host_address_type(s->host, s->version, a);
-    return type == NlatBroadcast;
-}
-
 /* ---- policy -----------------------------------------------------------------------------------------------
  */
 
@@ -551,7 +539,7 @@ void ale_find(struct scene *s, struct ale_view *v)
         view_no_flow(s, v, true);
         return;
     }
-    group = is_inbound(s) && ale_is_group(s, &s->local);
+    group = is_inbound(s) && host_address_is_group(s->host, s->version, &s->local);
     if (group) {
         lane_leave(l);
         s->endpoint = given != NULL ? given : ale_receiver(s, 0);
@@ -586,7 +574,7 @@ void ale_find(struct scene *s, struct ale_view *v)
 void ale_key_of_new(const struct scene *s, struct host_flow_key *k)
 {
     if (is_inbound(s) && s->protocol != WIRE_PROTOCOL_TCP && s->endpoint != NULL &&
-        ale_is_group(s, &s->local))
+        host_address_is_group(s->host, s->version, &s->local))
         receiver_key(s, s->endpoint, k);
     else
         ale_key(s, k, false);

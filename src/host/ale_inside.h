@@ -354,7 +354,6 @@ void ale_endpoint_close(struct lane *l, struct host_endpoint *e, enum host_flow_
 void ale_key(const struct scene *s, struct host_flow_key *k, bool as_reply);
 /* ... under which ale_decide() keeps the flow of a scene that ale_find() found none for. */
 void ale_key_of_new(const struct scene *s, struct host_flow_key *k);
-bool ale_is_group(const struct scene *s, const union wire_addr *a); /* multicast or broadcast */
 void ale_policy_notice_slow(struct lane *l);
 static inline void ale_policy_notice(struct lane *l)
 {

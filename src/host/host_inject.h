@@ -47,12 +47,13 @@ struct host_emitted {
                  * piece, to the frame's end. To be written as it is */
     bool
         rewritten; /* made in the place of frames of a connection that stream callouts edit; `origin` is the newest */
-    const uint8_t
-        *came; /* what it stems from, as it came (frame: with its header); NULL: it is of none. As `bytes` */
-    uint32_t came_size; /* with the padding behind it; */
-    bool reassembled;   /* of the datagram that the frame completed: the link header is none's */
-    UINT64 flow_id;     /* 0: none */
-    UINT64 time_ns;     /* now */
+    /* What it stems from, as it came, with the padding behind it (frame: and with its header); NULL: it is of none. Valid
+     * as `bytes` are. */
+    const uint8_t *came;
+    uint32_t came_size;
+    bool reassembled; /* it stems from the datagram that the frame completed: the link header is none's */
+    UINT64 flow_id;   /* 0: none */
+    UINT64 time_ns;   /* now */
 };
 
 /* Are the bytes (frame: and the header) those of what it stems from? Reads them all; within the call that has told of it. */

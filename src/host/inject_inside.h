@@ -42,6 +42,7 @@ struct injection {
     struct stream_work *stream; /* NULL: they are there already */
 };
 
+/* A packet's goes with the last who holds its history: its list mostly, or this one. */
 void injection_free(struct injection *i);
 
 #define INJECTION_SLOT_BITS 16

@@ -217,13 +217,6 @@ static NTSTATUS get_bytes(struct going *g, const NET_BUFFER *nb)
 
 /* ---- where it goes */
 
-static bool is_group(const struct host *h, uint8_t version, const union wire_addr *a)
-{
-    const UINT8 type = host_address_type(h, version, a);
-
-    return type == NlatMulticast || type == NlatBroadcast;
-}
-
 /* Does it go to where the packet went that it stems from? */
 static bool goes_as_origin(const struct going *g)
 {
@@ -364,7 +357,7 @@ static void scene_begin(struct going *g, struct scene *s, bool inbound)
         return;
     }
     if (inbound && !g->to_us)
-        s->group = is_group(g->host, g->packet.version, &g->packet.destination);
+        s->group = host_address_is_group(g->host, g->packet.version, &g->packet.destination);
     if (s->group || g->loopback)
         return;
     s->home = g->interface;

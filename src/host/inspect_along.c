@@ -145,8 +145,8 @@ static inline UINT32 begin(struct going *g)
     struct told *t = tell_of(g->room, s);
     UINT64 flow = t->flow, other = t->other;
 
-    IN_ONE_REGISTER(
-        flow); /* read as they were written, one by one: in one piece, they would have to be waited for */
+    /* Read as they were just written, one by one: in one piece they would have to be waited for. */
+    IN_ONE_REGISTER(flow);
     IN_ONE_REGISTER(other);
     g->told = t;
     g->flow = flow;

@@ -99,6 +99,13 @@ static inline UINT8 host_address_type(const struct host *h, uint8_t version, con
 {
     return host_address_is_plain(version, a) ? NlatUnicast : host_address_type_found(h, version, a);
 }
+/* Multicast or broadcast. */
+static inline bool host_address_is_group(const struct host *h, uint8_t version, const union wire_addr *a)
+{
+    const UINT8 type = host_address_type(h, version, a);
+
+    return type == NlatMulticast || type == NlatBroadcast;
+}
 /* Can somebody here be a member of the multicast group? False for the solicited-node groups of other hosts'
  * addresses, which only the stack joins, for its own. */
 bool host_may_join(const struct host *h, uint8_t version, const union wire_addr *group);

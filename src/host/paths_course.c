@@ -42,13 +42,6 @@ enum host_way path_way(const struct host_frame *f, const struct host_interface *
     }
 }
 
-static bool is_group(const struct host *h, uint8_t version, const union wire_addr *a)
-{
-    UINT8 type = host_address_type(h, version, a);
-
-    return type == NlatMulticast || type == NlatBroadcast;
-}
-
 bool path_local_at(struct lane *l, uint8_t version, const union wire_addr *a,
                    const struct host_interface *arrival, const struct host_interface **home)
 {
@@ -100,7 +93,7 @@ enum course path_course(struct lane *l, const struct host_frame *f, const struct
         return COURSE_OUT;
     }
     way = path_way(f, i);
-    if (is_group(h, p->version, &p->destination)) {
+    if (host_address_is_group(h, p->version, &p->destination)) {
         if (way == HOST_WAY_OUT)
             return from_us || wire_addr_is_unspecified(p->version, &p->source) ? COURSE_OUT : COURSE_NOWHERE;
         return COURSE_IN_GROUP;

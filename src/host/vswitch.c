@@ -449,7 +449,7 @@ static void tell(const struct passing *p, const struct engine_layer *layer, cons
     const struct host_observer *o = &p->h->config.observer;
     const struct host_answer answer = {.verdict = *verdict};
     const struct host_event event = {
-        .number = __atomic_add_fetch(&p->h->next_event, 1, __ATOMIC_RELAXED),
+        .number = rt_add(&p->h->next_event, 1, __ATOMIC_RELAXED),
         .frame = p->w->number,
         .time_ns = p->h->now_ns,
         .cause = HOST_CAUSE_INITIAL,

@@ -22,7 +22,7 @@
 #define MARK 0x57454952204e424cull
 
 struct ndis_history {
-    _Alignas(max_align_t) struct ndis_history *before;
+    _Alignas(max_align_t) struct ndis_history *before; /* so that what is beside it may be anything */
     uint32_t references, length;
     uint64_t handle, earlier; /* earlier: of the injection before, where `before` does not say it */
     void *context;

@@ -49,8 +49,13 @@ static void the_first_that_is_ready_runs_first(void **state)
     leave(&l);
 }
 
-/* rt/alone.h: also with other threads of the process about, and whatever the seed lets in at points. */
+/* rt/alone.h: in a process that has had other threads, and whatever the seed lets in at points. */
 static uint64_t counted;
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
 
 static void count_alone(void *arg)
 {
@@ -69,6 +74,9 @@ static void who_counts_in_a_world_is_alone(void **state)
     struct lab l;
 
     (void)state;
+    assert_int_equal(rt_thread_start("other", nothing, NULL, &t[0]), 0);
+    rt_thread_join(t[0]);
+    assert_false(rt_alone());
     for (unsigned preempt = 0; preempt < 3; preempt++) {
         enter(&l, &(struct rt_sim_config){.seed = 7, .preempt = preempt});
         counted = 0;
