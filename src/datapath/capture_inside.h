@@ -32,6 +32,8 @@ struct chunk {
 
 #define FETCH_LINE  ((uintptr_t)64)
 #define FETCH_AHEAD ((uintptr_t)2048)
+#define FETCH_FAR   ((uintptr_t)32768) /* most batches of frames (replay.c), */
+#define FETCH_STEP  ((uintptr_t)1024)  /* ... and one of them */
 
 struct source {
     const uint8_t *at, *end; /* to be read without asking; there may be more */
@@ -76,8 +78,22 @@ static inline void source_fetch_next(struct source *s)
     const uintptr_t at = (uintptr_t)s->at, end = at + FETCH_AHEAD;
     uintptr_t from = s->fetched;
 
-    if (from - at > FETCH_AHEAD + FETCH_LINE) /* behind what was read, or in another piece of memory */
+    if (from - at > FETCH_FAR + FETCH_LINE) /* behind what was read, or in another piece of memory */
         from = at;
+    for (; from < end; from += FETCH_LINE)
+        __builtin_prefetch((const void *)from);
+    s->fetched = from;
+}
+
+/* While something else is done, between records that are read one right after the other: some of those to come, as far ahead as
+ * many packets. */
+static inline void source_fetch_some(struct source *s)
+{
+    const uintptr_t at = (uintptr_t)s->at, end = s->fetched + FETCH_STEP;
+    uintptr_t from = s->fetched;
+
+    if (from - at > FETCH_FAR - FETCH_STEP)
+        return;
     for (; from < end; from += FETCH_LINE)
         __builtin_prefetch((const void *)from);
     s->fetched = from;

@@ -3,7 +3,7 @@
  * The run: a capture's frames through a host, in their order, and what is written of them.
  *
  *   open -> fill the window -> who is local -> host, interfaces, addresses
- *     -> { fill, learn, fetch ahead, BATCH frames: policy changes due, host_frame(), write, tell } -> counts
+ *     -> { fetch ahead, BATCH frames: policy changes due, host_frame(), write, tell; read as many, learn } -> counts
  *
  * Invariants: every frame that was read is given to the host once and told of once; read == written + those
  * that their fate keeps out. A broken capture ends the reading, not the frames before it. One thread.
@@ -17,9 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture_inside.h"
 #include "replay_inside.h"
 
-#define BATCH          16u /* frames given to the host before more are read */
+#define BATCH          32u /* frames given to the host before as many are read */
 #define SOON           4u  /* so many frames ahead */
 #define BYTES_SOON     12u
 #define BYTES_MOST     2048u
@@ -342,40 +343,41 @@ static inline void fetch_frames(const struct window *w, bool writes)
     __builtin_prefetch(&w->packets[(w->tail + SOON) % WINDOW]);
 }
 
-/* A frame is read for each one that is done: the next one's bytes come from memory meanwhile. */
+/* As many frames as a batch has are read in one go: what reads them is then found in the nearest cache, where what gives a frame
+ * to the host leaves no room for it. Their bytes come from memory before that, some with each frame given. */
+static int read_batch(struct replay_run *r)
+{
+    struct window *w = r->window;
+    int result = 0;
+
+    for (unsigned i = 0; i < BATCH; i++)
+        window_read(w);
+    if (r->interfaces < capture_interface_count(r->capture))
+        result = add_interfaces(r);
+    window_learn(w, r->host);
+    return result;
+}
+
 static int batch(struct replay_run *r)
 {
     struct window *w = r->window;
     const bool holds = r->world == NULL && r->changes == r->config->change_count, writes = r->writer != NULL;
+    const uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head;
     int result = 0;
 
     if (holds)
         host_hold(r->host);
-    for (uint64_t end = w->tail + BATCH < w->head ? w->tail + BATCH : w->head; w->tail < end;) {
+    while (result == 0 && w->tail < end) {
         fetch_frames(w, writes);
         result = one_frame(r, holds);
-        if (result != 0)
-            break;
-        w->tail++;
-        window_read(w);
-        if (r->interfaces < capture_interface_count(r->capture)) {
-            if (holds)
-                host_let(r->host);
-            else if (r->world != NULL)
-                world_let(r);
-            result = add_interfaces(r);
-            if (holds)
-                host_hold(r->host);
-            if (result != 0)
-                break;
-        }
-        window_learn(w, r->host);
+        w->tail += result == 0;
+        source_fetch_some(&r->capture->source);
     }
     if (holds)
         host_let(r->host);
     else if (r->world != NULL)
         world_let(r);
-    return result;
+    return result == 0 ? read_batch(r) : result;
 }
 
 static int all_frames(struct replay_run *r)
