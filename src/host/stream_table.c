@@ -181,24 +181,28 @@ __attribute__((noinline)) void streams_fetch(struct lane *l, struct ahead *const
     struct host *h = l->host;
     struct stream *const *words = h->streams->of;
     const UINT64 known = h->streams->of_count;
-    struct stream *const *at[AHEAD];
+    struct stream *const *word[AHEAD];
+    const struct ahead *whose[AHEAD];
     struct stream *found[AHEAD];
-    size_t n = 0;
+    size_t n = 0, streams = 0;
 
     for (size_t i = 0; i < count; i++) {
         const UINT32 slot = is_talking(of[i]) ? flow_table_slot(l->flows, of[i]->flow) : UINT32_MAX;
 
-        at[i] = slot < known ? &words[slot] : NULL;
-        __builtin_prefetch(at[i]);
+        if (slot >= known)
+            continue; /* an address that is nowhere would be looked for each time */
+        __builtin_prefetch(&words[slot]);
+        word[n] = &words[slot];
+        whose[n++] = of[i];
     }
-    for (size_t i = 0; i < count; i++) {
-        struct stream *st = at[i] != NULL ? __atomic_load_n(at[i], __ATOMIC_RELAXED) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct stream *st = __atomic_load_n(word[i], __ATOMIC_RELAXED);
 
         if (st == NULL)
             continue;
-        stream_fetch(st, of[i]->course == COURSE_OUT ? 0 : 1, stream_touches(of[i]->packet));
-        found[n++] = st;
+        stream_fetch(st, whose[i]->course == COURSE_OUT ? 0 : 1, stream_touches(whose[i]->packet));
+        found[streams++] = st;
     }
-    if (n != 0 && h->stream_sink->fetch != NULL)
-        h->stream_sink->fetch(h, found, n);
+    if (streams != 0 && h->stream_sink->fetch != NULL)
+        h->stream_sink->fetch(h, found, streams);
 }
