@@ -11,22 +11,6 @@
 #include "host/paths.h"
 #include "host/walk.h"
 
-/* What the next frame touches first was fetched with fifteen others, and sixteen frames that callouts see, with their copies, are
- * more than the nearest cache holds: once more, while this one is seen to. */
-static inline void draw_near(const struct lane *l, UINT64 number)
-{
-    const struct ahead *next = &l->ahead[number % AHEAD];
-    const struct host_flow *flow = next->flow;
-
-    if (next->number != number || flow == NULL)
-        return;
-    __builtin_prefetch(flow);
-    __builtin_prefetch((const char *)flow + sizeof(*flow) - 1);
-    ale_endpoint_prefetch(l, flow->endpoint);
-    __builtin_prefetch(next->packet);
-    __builtin_prefetch((const char *)next->packet + 64);
-}
-
 /* As path_find() does for such a flow. False: another thread has come while somebody was told, and it is another one. */
 static inline bool point_at(struct scene *s, const struct ahead *a, struct host_outcome *out)
 {
@@ -35,7 +19,6 @@ static inline bool point_at(struct scene *s, const struct ahead *a, struct host_
     bool is;
 
     lane_enter(s->lane);
-    draw_near(s->lane, a->number + 1);
     is = f->id == a->flow_id && f->state == ALE_AUTHORIZED && f->reasons == 0 &&
          (f->marks & (FLOW_MARK_TORN | FLOW_MARK_GONE)) == 0;
     if (__builtin_expect(is, 1)) {
