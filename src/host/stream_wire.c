@@ -496,13 +496,11 @@ void wire_feed(struct wire_pass *pass, struct stream_wire **w, int dir, const ui
         pass->s->host->wire_unchanged++;
 }
 
-bool wire_segment(struct scene *s, struct stream_wire *w)
+bool wire_segment_slow(struct scene *s, struct stream_wire *w)
 {
     const int dir = s->packet_direction == FWP_DIRECTION_OUTBOUND ? 0 : 1;
     bool rewritten;
 
-    if (w == NULL)
-        return false;
     if (w->st != NULL && rewrite_is_ahead(w->rewrite, dir, s->packet) && stream_may_edit(w->st))
         rewrite_withhold(w->rewrite);
     rewritten = rewrite_segment(w->rewrite, dir, s->packet);

@@ -47,7 +47,11 @@ void wire_note(struct scene *s, struct stream *st);
 void wire_feed(struct wire_pass *pass, struct stream_wire **w, int dir, const uint8_t *bytes, uint32_t size,
                uint32_t lost, UINT32 flags, struct stream_fed *out);
 /* False: it goes as it came. True: others have been sent in its place, or none. */
-bool wire_segment(struct scene *s, struct stream_wire *w);
+bool wire_segment_slow(struct scene *s, struct stream_wire *w);
+static inline bool wire_segment(struct scene *s, struct stream_wire *w)
+{
+    return w != NULL && wire_segment_slow(s, w);
+}
 void wire_done(struct stream_wire *w);
 UINT64 wire_dropped_by(
     const struct stream_wire *w); /* the filter whose callout dropped the connection; 0: unknown */
