@@ -3,10 +3,12 @@
  * statistics: inline inspection. Counts what is indicated at each layer by protocol, changes nothing, and
  * tells a program that asks (statistics.h).
  *
- *   classify() --> counts[processor][layer][protocol] <-- IRP_MJ_DEVICE_CONTROL adds the processors up
+ *   classifyFn --> counts[processor][layer][protocol] <-- IRP_MJ_DEVICE_CONTROL adds the processors up
  *
  * The filters' action is FWP_ACTION_CALLOUT_INSPECTION: such a callout has no say, and its answer is CONTINUE
- * whatever others said. classify() runs on all processors at once and at up to DISPATCH_LEVEL. Each processor
+ * whatever others said. A classify function is called for each packet, so what is known of its layer when it is
+ * compiled, which value tells the protocol, is not found out there: most layers have a function of their own.
+ * They run on all processors at once and at up to DISPATCH_LEVEL. Each processor
  * has counters of its own, so that none waits for another's cache line; they are interlocked all the same,
  * because a thread below DISPATCH_LEVEL may be moved between asking where it runs and counting.
  *
@@ -45,7 +47,7 @@ _Dispatch_type_(IRP_MJ_DEVICE_CONTROL) static DRIVER_DISPATCH control;
 /* ---- counting --------------------------------------------------------------------------------------------
  */
 
-/* The IP header is in front of the data at INBOUND_IPPACKET and at their beginning at the others. */
+/* The IP header is in front of the data, by `back` bytes, at INBOUND_IPPACKET, and at their beginning at the others. */
 static UINT16 protocol_in_header(NET_BUFFER *packet, ULONG back, BOOLEAN v6)
 {
     UCHAR storage[40], *header;
@@ -62,63 +64,11 @@ static UINT16 protocol_in_header(NET_BUFFER *packet, ULONG back, BOOLEAN v6)
     return protocol;
 }
 
-/* STATISTICS_OTHER where nothing tells. */
-static UINT16 protocol_of(const FWPS_INCOMING_VALUES *values, const FWPS_INCOMING_METADATA_VALUES *metadata,
-                          NET_BUFFER_LIST *packets)
+static FORCEINLINE ULONG header_size(const FWPS_INCOMING_METADATA_VALUES *metadata)
 {
-    ULONG back = FWPS_IS_METADATA_FIELD_PRESENT(metadata, FWPS_METADATA_FIELD_IP_HEADER_SIZE)
-                     ? metadata->ipHeaderSize
-                     : 0;
-
-#define PROTOCOL_FIELD(layer)                                                                                \
-    case FWPS_LAYER_##layer:                                                                                 \
-        return values->incomingValue[FWPS_FIELD_##layer##_IP_PROTOCOL].value.uint8
-    switch (values->layerId) {
-        PROTOCOL_FIELD(INBOUND_TRANSPORT_V4);
-        PROTOCOL_FIELD(INBOUND_TRANSPORT_V6);
-        PROTOCOL_FIELD(OUTBOUND_TRANSPORT_V4);
-        PROTOCOL_FIELD(OUTBOUND_TRANSPORT_V6);
-        PROTOCOL_FIELD(DATAGRAM_DATA_V4);
-        PROTOCOL_FIELD(DATAGRAM_DATA_V6);
-        PROTOCOL_FIELD(ALE_RESOURCE_ASSIGNMENT_V4);
-        PROTOCOL_FIELD(ALE_RESOURCE_ASSIGNMENT_V6);
-        PROTOCOL_FIELD(ALE_AUTH_RECV_ACCEPT_V4);
-        PROTOCOL_FIELD(ALE_AUTH_RECV_ACCEPT_V6);
-        PROTOCOL_FIELD(ALE_AUTH_CONNECT_V4);
-        PROTOCOL_FIELD(ALE_AUTH_CONNECT_V6);
-        PROTOCOL_FIELD(ALE_FLOW_ESTABLISHED_V4);
-        PROTOCOL_FIELD(ALE_FLOW_ESTABLISHED_V6);
-        PROTOCOL_FIELD(ALE_RESOURCE_RELEASE_V4);
-        PROTOCOL_FIELD(ALE_RESOURCE_RELEASE_V6);
-        PROTOCOL_FIELD(ALE_ENDPOINT_CLOSURE_V4);
-        PROTOCOL_FIELD(ALE_ENDPOINT_CLOSURE_V6);
-    case FWPS_LAYER_STREAM_V4:
-    case FWPS_LAYER_STREAM_V6:
-    case FWPS_LAYER_STREAM_PACKET_V4:
-    case FWPS_LAYER_STREAM_PACKET_V6:
-    case FWPS_LAYER_ALE_AUTH_LISTEN_V4:
-    case FWPS_LAYER_ALE_AUTH_LISTEN_V6:
-        return IPPROTO_TCP;
-    case FWPS_LAYER_INBOUND_ICMP_ERROR_V4:
-    case FWPS_LAYER_OUTBOUND_ICMP_ERROR_V4:
-        return IPPROTO_ICMP;
-    case FWPS_LAYER_INBOUND_ICMP_ERROR_V6:
-    case FWPS_LAYER_OUTBOUND_ICMP_ERROR_V6:
-        return IPPROTO_ICMPV6;
-    case FWPS_LAYER_INBOUND_IPPACKET_V4:
-        return protocol_in_header(NET_BUFFER_LIST_FIRST_NB(packets), back, FALSE);
-    case FWPS_LAYER_INBOUND_IPPACKET_V6:
-        return protocol_in_header(NET_BUFFER_LIST_FIRST_NB(packets), back, TRUE);
-    case FWPS_LAYER_OUTBOUND_IPPACKET_V4:
-    case FWPS_LAYER_IPFORWARD_V4:
-        return protocol_in_header(NET_BUFFER_LIST_FIRST_NB(packets), 0, FALSE);
-    case FWPS_LAYER_OUTBOUND_IPPACKET_V6:
-    case FWPS_LAYER_IPFORWARD_V6:
-        return protocol_in_header(NET_BUFFER_LIST_FIRST_NB(packets), 0, TRUE);
-    default:
-        return STATISTICS_OTHER;
-    }
-#undef PROTOCOL_FIELD
+    return FWPS_IS_METADATA_FIELD_PRESENT(metadata, FWPS_METADATA_FIELD_IP_HEADER_SIZE)
+               ? metadata->ipHeaderSize
+               : 0;
 }
 
 static ULONG64 bytes_of(const NET_BUFFER_LIST *packets)
@@ -144,65 +94,105 @@ static FORCEINLINE void count(UINT16 layer, UINT16 protocol, ULONG64 bytes)
     InterlockedAddNoFence64(&counter->bytes, (LONG64)bytes);
 }
 
-static void NTAPI classify(const FWPS_INCOMING_VALUES *values, const FWPS_INCOMING_METADATA_VALUES *metadata,
-                           void *layer_data, const void *context, const FWPS_FILTER *filter,
-                           UINT64 flow_context, FWPS_CLASSIFY_OUT *out)
+static FORCEINLINE void say_nothing(FWPS_CLASSIFY_OUT *out)
 {
-    UNREFERENCED_PARAMETER(context);
-    UNREFERENCED_PARAMETER(filter);
-    UNREFERENCED_PARAMETER(flow_context);
-    count(values->layerId, protocol_of(values, metadata, layer_data), bytes_of(layer_data));
     if ((out->rights & FWPS_RIGHT_ACTION_WRITE) != 0)
         out->actionType = FWP_ACTION_CONTINUE;
 }
 
+/* A layer's function; `protocol` is an expression of its parameters. */
+#define CLASSIFY(name, layer, protocol)                                                                      \
+    static void NTAPI classify_##name(                                                                       \
+        const FWPS_INCOMING_VALUES *values, const FWPS_INCOMING_METADATA_VALUES *metadata, void *layer_data, \
+        const void *context, const FWPS_FILTER *filter, UINT64 flow_context, FWPS_CLASSIFY_OUT *out)         \
+    {                                                                                                        \
+        UNREFERENCED_PARAMETER(values);                                                                      \
+        UNREFERENCED_PARAMETER(metadata);                                                                    \
+        UNREFERENCED_PARAMETER(context);                                                                     \
+        UNREFERENCED_PARAMETER(filter);                                                                      \
+        UNREFERENCED_PARAMETER(flow_context);                                                                \
+        say_nothing(out);                                                                                    \
+        count(layer, protocol, bytes_of(layer_data));                                                        \
+    }
+#define CLASSIFY_BOTH(layer, protocol_v4, protocol_v6)                                                       \
+    CLASSIFY(layer##_V4, FWPS_LAYER_##layer##_V4, protocol_v4)                                               \
+    CLASSIFY(layer##_V6, FWPS_LAYER_##layer##_V6, protocol_v6)
+
+/* The layer's values tell it. */
+#define VALUE(layer)          values->incomingValue[FWPS_FIELD_##layer##_IP_PROTOCOL].value.uint8
+#define CLASSIFY_VALUE(layer) CLASSIFY_BOTH(layer, VALUE(layer##_V4), VALUE(layer##_V6))
+/* The packet does. */
+#define FIRST NET_BUFFER_LIST_FIRST_NB((NET_BUFFER_LIST *)layer_data)
+
+CLASSIFY_BOTH(INBOUND_IPPACKET, protocol_in_header(FIRST, header_size(metadata), FALSE),
+              protocol_in_header(FIRST, header_size(metadata), TRUE))
+CLASSIFY_BOTH(OUTBOUND_IPPACKET, protocol_in_header(FIRST, 0, FALSE), protocol_in_header(FIRST, 0, TRUE))
+CLASSIFY_BOTH(IPFORWARD, protocol_in_header(FIRST, 0, FALSE), protocol_in_header(FIRST, 0, TRUE))
+CLASSIFY_VALUE(INBOUND_TRANSPORT)
+CLASSIFY_VALUE(OUTBOUND_TRANSPORT)
+CLASSIFY_VALUE(DATAGRAM_DATA)
+CLASSIFY_BOTH(INBOUND_ICMP_ERROR, IPPROTO_ICMP, IPPROTO_ICMPV6)
+CLASSIFY_BOTH(OUTBOUND_ICMP_ERROR, IPPROTO_ICMP, IPPROTO_ICMPV6)
+CLASSIFY_BOTH(STREAM_PACKET, IPPROTO_TCP, IPPROTO_TCP)
+CLASSIFY_VALUE(ALE_RESOURCE_ASSIGNMENT)
+CLASSIFY_BOTH(ALE_AUTH_LISTEN, IPPROTO_TCP, IPPROTO_TCP)
+CLASSIFY_VALUE(ALE_AUTH_RECV_ACCEPT)
+CLASSIFY_VALUE(ALE_AUTH_CONNECT)
+CLASSIFY_VALUE(ALE_FLOW_ESTABLISHED)
+CLASSIFY_VALUE(ALE_RESOURCE_RELEASE)
+CLASSIFY_VALUE(ALE_ENDPOINT_CLOSURE)
+/* Nothing does, at all the others. */
+CLASSIFY(other, values->layerId, STATISTICS_OTHER)
+
 /* At STREAM the layer's data are no packet but a piece of the stream. */
+static ULONG64 bytes_of_stream(const FWPS_STREAM_CALLOUT_IO_PACKET *packet)
+{
+    return packet != NULL && packet->streamData != NULL ? packet->streamData->dataLength : 0;
+}
+
 static void NTAPI classify_stream(const FWPS_INCOMING_VALUES *values,
                                   const FWPS_INCOMING_METADATA_VALUES *metadata, void *layer_data,
                                   const void *context, const FWPS_FILTER *filter, UINT64 flow_context,
                                   FWPS_CLASSIFY_OUT *out)
 {
-    const FWPS_STREAM_CALLOUT_IO_PACKET *packet = layer_data;
-    ULONG64 bytes = packet != NULL && packet->streamData != NULL ? packet->streamData->dataLength : 0;
-
     UNREFERENCED_PARAMETER(metadata);
     UNREFERENCED_PARAMETER(context);
     UNREFERENCED_PARAMETER(filter);
     UNREFERENCED_PARAMETER(flow_context);
-    count(values->layerId, IPPROTO_TCP, bytes);
-    if ((out->rights & FWPS_RIGHT_ACTION_WRITE) != 0)
-        out->actionType = FWP_ACTION_CONTINUE;
+    say_nothing(out);
+    count(values->layerId, IPPROTO_TCP, bytes_of_stream(layer_data));
 }
 
-#define BOTH(layer, function)                                                                                \
-    {FWPS_LAYER_##layer##_V4, &FWPM_LAYER_##layer##_V4, function, 0},                                        \
+#define BOTH(layer, v4, v6)                                                                                  \
+    {FWPS_LAYER_##layer##_V4, &FWPM_LAYER_##layer##_V4, v4, 0},                                              \
     {                                                                                                        \
-        FWPS_LAYER_##layer##_V6, &FWPM_LAYER_##layer##_V6, function, 0                                       \
+        FWPS_LAYER_##layer##_V6, &FWPM_LAYER_##layer##_V6, v6, 0                                             \
     }
+#define BOTH_OWN(layer) BOTH(layer, classify_##layer##_V4, classify_##layer##_V6)
 #define BOTH_DISCARDS(layer)                                                                                 \
-    {FWPS_LAYER_##layer##_V4_DISCARD, &FWPM_LAYER_##layer##_V4_DISCARD, classify, 0},                        \
+    {FWPS_LAYER_##layer##_V4_DISCARD, &FWPM_LAYER_##layer##_V4_DISCARD, classify_other, 0},                  \
     {                                                                                                        \
-        FWPS_LAYER_##layer##_V6_DISCARD, &FWPM_LAYER_##layer##_V6_DISCARD, classify, 0                       \
+        FWPS_LAYER_##layer##_V6_DISCARD, &FWPM_LAYER_##layer##_V6_DISCARD, classify_other, 0                 \
     }
 
 static const struct callout_layer layers[] = {
-    BOTH(INBOUND_IPPACKET, classify),
-    BOTH(OUTBOUND_IPPACKET, classify),
-    BOTH(IPFORWARD, classify),
-    BOTH(INBOUND_TRANSPORT, classify),
-    BOTH(OUTBOUND_TRANSPORT, classify),
-    BOTH(STREAM, classify_stream),
-    BOTH(DATAGRAM_DATA, classify),
-    BOTH(INBOUND_ICMP_ERROR, classify),
-    BOTH(OUTBOUND_ICMP_ERROR, classify),
-    BOTH(STREAM_PACKET, classify),
-    BOTH(ALE_RESOURCE_ASSIGNMENT, classify),
-    BOTH(ALE_AUTH_LISTEN, classify),
-    BOTH(ALE_AUTH_RECV_ACCEPT, classify),
-    BOTH(ALE_AUTH_CONNECT, classify),
-    BOTH(ALE_FLOW_ESTABLISHED, classify),
-    BOTH(ALE_RESOURCE_RELEASE, classify),
-    BOTH(ALE_ENDPOINT_CLOSURE, classify),
+    BOTH_OWN(INBOUND_IPPACKET),
+    BOTH_OWN(OUTBOUND_IPPACKET),
+    BOTH_OWN(IPFORWARD),
+    BOTH_OWN(INBOUND_TRANSPORT),
+    BOTH_OWN(OUTBOUND_TRANSPORT),
+    BOTH(STREAM, classify_stream, classify_stream),
+    BOTH_OWN(DATAGRAM_DATA),
+    BOTH_OWN(INBOUND_ICMP_ERROR),
+    BOTH_OWN(OUTBOUND_ICMP_ERROR),
+    BOTH_OWN(STREAM_PACKET),
+    BOTH_OWN(ALE_RESOURCE_ASSIGNMENT),
+    BOTH_OWN(ALE_AUTH_LISTEN),
+    BOTH_OWN(ALE_AUTH_RECV_ACCEPT),
+    BOTH_OWN(ALE_AUTH_CONNECT),
+    BOTH_OWN(ALE_FLOW_ESTABLISHED),
+    BOTH_OWN(ALE_RESOURCE_RELEASE),
+    BOTH_OWN(ALE_ENDPOINT_CLOSURE),
     BOTH_DISCARDS(INBOUND_IPPACKET),
     BOTH_DISCARDS(OUTBOUND_IPPACKET),
     BOTH_DISCARDS(IPFORWARD),
