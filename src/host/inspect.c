@@ -103,8 +103,8 @@ static void note_of(const struct scene *s, const struct prepared *prepared, UINT
 {
     const struct told *t;
 
-    if (s->reauthorize != 0 || s->shown != NULL || s->icmp || s->loopback || s->any_remote ||
-        s->interface == NULL || (prepared->of_profile != 0 && k->again) || !k->plain || prepared->each != 0 ||
+    if (s->reauthorize != 0 || s->shown != NULL || s->icmp || s->any_remote || s->interface == NULL ||
+        (prepared->of_profile != 0 && k->again) || !k->plain || prepared->each != 0 ||
         prepared->of_owner != 0 || prepared->placed_late || (prepared->metadata & OF_SOME) != 0)
         return;
     t = tell_of(s->lane->scratch, s);

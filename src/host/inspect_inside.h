@@ -69,7 +69,7 @@ static inline struct told *tell_of(struct scratch *room, const struct scene *s)
 /* Nothing of it is special but, perhaps, which flow it is of, or that there is none yet. */
 static inline bool is_usual(const struct scene *s)
 {
-    return !s->icmp && !s->loopback && s->packet != NULL;
+    return !s->icmp && s->packet != NULL;
 }
 
 /* Where a packet's headers stand, and their sizes: of a whole packet that begins near its frame's beginning. */
