@@ -65,29 +65,10 @@ static inline struct host_flow_key host_flow_key_tcp(uint8_t version, const unio
 /* Of a packet that is neither a group's nor ICMP's; `in`: the host is its destination. */
 static inline void host_flow_key_of(const struct wire_packet *p, bool in, struct host_flow_key *key)
 {
-    uint64_t ports; /* and what stands behind them, in one piece, as in the packet */
-
     key->local = *(in ? &p->destination : &p->source);
     key->remote = *(in ? &p->source : &p->destination);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    _Static_assert(
-        offsetof(struct wire_packet, destination_port) == offsetof(struct wire_packet, source_port) + 2 &&
-            offsetof(struct wire_packet, version) == offsetof(struct wire_packet, source_port) + 4 &&
-            offsetof(struct wire_packet, protocol) == offsetof(struct wire_packet, source_port) + 5,
-        "in the order of the key");
-    memcpy(&ports, (const uint8_t *)p + offsetof(struct wire_packet, source_port), sizeof(ports));
-    ports &= 0xffffffffffff;
-    if (in)
-        ports = (ports & 0xffff00000000) | (ports & 0xffff) << 16 | (ports >> 16 & 0xffff);
-    memcpy((uint8_t *)key + offsetof(struct host_flow_key, local_port), &ports, sizeof(ports));
-#else
-    (void)ports;
-    key->local_port = in ? p->destination_port : p->source_port;
-    key->remote_port = in ? p->source_port : p->destination_port;
-    key->version = p->version;
-    key->protocol = p->protocol;
-    key->flags = key->compartment = 0;
-#endif
+    host_flow_key_ends(key, in ? p->destination_port : p->source_port,
+                       in ? p->source_port : p->destination_port, p->version, p->protocol);
 }
 #define FLOW_KEY_ANY_REMOTE      0x01
 #define FLOW_KEY_ICMP            0x02

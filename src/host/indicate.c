@@ -332,14 +332,6 @@ static bool meets_foreign(const struct asking *a)
     return false;
 }
 
-void indicate_count(const struct scene *s, unsigned n)
-{
-    if (__builtin_expect(s->lane == &s->host->lanes[0], 1))
-        host_count_worker_by(&s->lane->classified, n);
-    else
-        __atomic_fetch_add(&s->host->counts.classified, n, __ATOMIC_RELAXED);
-}
-
 /* False: out of memory, or the like. */
 static bool ask(struct asking *a, const struct engine_snapshot *snapshot, struct host_answer *answer)
 {
@@ -350,7 +342,7 @@ static bool ask(struct asking *a, const struct engine_snapshot *snapshot, struct
     if (a->ours && a->room->level <= KEPT_LEVELS)
         keep_values(a);
     fill_values(a, a->tested);
-    indicate_count(a->s, 1);
+    host_count_classified(a->s, 1);
     if (h->config.judge.judge != NULL && ((a->unknown & a->tested) != 0 || meets_foreign(a))) {
         struct host_question q = {.layer = a->layer,
                                   .snapshot = snapshot,

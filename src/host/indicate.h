@@ -271,8 +271,7 @@ static inline bool plan_stands(const struct plan *plan, const struct engine *e,
            ((int)!plan->callouts | (int)(plan->generation == engine_callout_generation(e))) != 0;
 }
 
-/* Of indicate.c, for inspect.c: so many more in the counts; what an observer is told; IRQL-01. */
-void indicate_count(const struct scene *s, unsigned n);
+/* Of indicate.c, for inspect.c: what an observer is told; IRQL-01. */
 struct host_event indicate_event(struct scene *s, const struct engine_layer *layer,
                                  const struct host_answer *answer);
 enum host_cause indicate_cause(const struct scene *s, enum host_layer role, bool discard);

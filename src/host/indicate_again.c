@@ -99,7 +99,7 @@ static void answer_settled(struct scene *s, const struct plan *plan, bool listen
     out->verdict = plan->answer.verdict;
     out->filter_id = out->verdict.filter_id;
     out->depends = plan->answer.depends;
-    indicate_count(s, 1);
+    host_count_classified(s, 1);
     if (listens && out->depends)
         tell_again(s, out->layer, &plan->answer, false,
                    s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL);
@@ -127,7 +127,7 @@ void indicate_heard(struct scene *s, const struct heard *h)
         return;
     }
     if (!h->empty)
-        indicate_count(s, 1);
+        host_count_classified(s, 1);
     if (h->judged)
         __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
     if (h->told)
@@ -145,7 +145,7 @@ void indicate_answer_recalled(struct scene *s, const struct plan *plan, const st
     out->depends = known->answer.depends;
     out->blocked = out->verdict.action == FWP_ACTION_BLOCK;
     out->callout = out->blocked ? known->callout : 0;
-    indicate_count(s, 1);
+    host_count_classified(s, 1);
     if (known->judged)
         __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
     if (known->sets && s->options != NULL)

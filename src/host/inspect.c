@@ -328,7 +328,7 @@ bool inspect(struct scene *s, enum host_layer role, const struct plan *plan, str
     stayed = lane_rest(s->lane);
     prepare(i, s, role, !inspects);
     prepare_one(i, role);
-    indicate_count(s, 1);
+    host_count_classified(s, 1);
     *out = (struct answer){.role = role,
                            .layer = id,
                            .verdict = {.action = FWP_ACTION_PERMIT,

@@ -222,7 +222,7 @@ unsigned inspect_along(struct scene *s, enum layer_row row, UINT32 rest)
     if (g.looking)
         engine_looks_end(&g.by);
     ale_classified(s);
-    indicate_count(s, asked);
+    host_count_classified(s, asked);
     room->level--;
     lane_back(l, stayed);
     engine_unpin(l->reader);

@@ -713,4 +713,13 @@ static inline bool host_perhaps_local(const struct host *h, uint8_t version, con
            (__atomic_load_n(&h->local_hint, __ATOMIC_ACQUIRE) & host_local_bit(a)) != 0;
 }
 
+/* So many classifications more. */
+static inline void host_count_classified(const struct scene *s, unsigned n)
+{
+    if (__builtin_expect(s->lane == &s->host->lanes[0], 1))
+        host_count_worker_by(&s->lane->classified, n);
+    else
+        __atomic_fetch_add(&s->host->counts.classified, n, __ATOMIC_RELAXED);
+}
+
 #endif

@@ -332,7 +332,6 @@ struct stream_chunk *stream_pop_some(struct stream_run *r, struct stream_place *
 void stream_out(struct stream_run *r, struct stream_chunk *c);       /* to the sink; freed */
 void stream_chunk_done(struct streams *all, struct stream_chunk *c); /* it has come out */
 
-void indicate_count(const struct scene *s, unsigned n); /* so many classifications more */
 /* stream_work.c. The pipeline itself: somebody is inside. */
 void stream_owe(struct stream_run *r, unsigned k, bool opens); /* a deferral */
 void stream_hold_again(struct stream_run *r);                  /* the sink hears whether some place defers */
@@ -351,7 +350,7 @@ static inline enum engine_stage_answer stream_call(struct stream_run *r, unsigne
     r->asking = k;
     r->asked = true;
     r->put = false;
-    indicate_count(r->s, 1);
+    host_count_classified(r->s, 1);
     stream_count(&r->host->streams->counts.indicated, shown->size);
     answer = engine_stage_ask(r->s->lane->reader, r->request, &d->set->stages[k].is, out);
     ale_classified(r->s);
