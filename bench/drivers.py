@@ -14,25 +14,15 @@ import subprocess
 import sys
 import tempfile
 
+from replayed import cpu_time
+
 WEIR, MAKE, DRIVER = sys.argv[1:4]
 PACKETS, PAIRS = (200000, 3) if "--quick" in sys.argv else (1000000, 7)
 
 
 def run(capture, out, *more):
-    once(capture, out, *more)
-    os.unlink(out)
-    return once(capture, out, *more)
-
-
-def once(capture, out, *more):
-    process = subprocess.Popen([WEIR, "replay", "-q", "--local", "10.0.0.0/8", capture, "-w", out] + list(more),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit("exit status %d\n%s" % (process.returncode, errors.decode()[-500:]))
-    return usage.ru_utime + usage.ru_stime
+    cpu_time(WEIR, capture, out, "--local", "10.0.0.0/8", *more)
+    return cpu_time(WEIR, capture, out, "--local", "10.0.0.0/8", *more)
 
 
 def main():

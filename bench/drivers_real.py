@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from replayed import cpu_time
+
 WEIR, DRIVER, CAPTURES = sys.argv[1:4]
 VERBOSE = "-v" in sys.argv
 LEAST, PACKETS, RUNS = 100, 40000, 5
@@ -52,21 +54,8 @@ def write(path, link, packets, times):
             base += lasts + 10**9
 
 
-def once(capture, out, *more):
-    if os.path.exists(out):
-        os.unlink(out)
-    process = subprocess.Popen([WEIR, "replay", "-q", capture, "-w", out] + list(more), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit("%s: exit status %d\n%s" % (capture, process.returncode, errors.decode()[-500:]))
-    return usage.ru_utime + usage.ru_stime
-
-
 def least(capture, out, *more):
-    return min(once(capture, out, *more) for _ in range(RUNS))
+    return min(cpu_time(WEIR, capture, out, *more) for _ in range(RUNS))
 
 
 def is_ours(capture, out):
@@ -85,13 +74,14 @@ def main():
             link, packets = packets_of(os.path.join(CAPTURES, name), work)
             if len(packets) < LEAST:
                 continue
-            write(capture, link, packets, PACKETS // len(packets) or 1)
+            times = PACKETS // len(packets) or 1
+            write(capture, link, packets, times)
             if not is_ours(capture, out):
                 continue
             write(one, link, packets[:1], 1)
             without = least(capture, out) - least(one, out)
             with_it = least(capture, out, *driver) - least(one, out, *driver)
-            count = len(packets) * (PACKETS // len(packets) or 1)
+            count = len(packets) * times
             found.append((without / with_it, without / count * 1e9, with_it / count * 1e9, name))
             if VERBOSE:
                 print("%.2f  %4.0f and %4.0f ns a packet  %s" % found[-1], flush=True)

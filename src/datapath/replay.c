@@ -343,8 +343,8 @@ static inline void fetch_frames(const struct window *w, bool writes)
     __builtin_prefetch(&w->packets[(w->tail + SOON) % WINDOW]);
 }
 
-/* As many frames as a batch has are read in one go: what reads them is then found in the nearest cache, where what gives a frame
- * to the host leaves no room for it. Their bytes come from memory before that, some with each frame given. */
+/* As many frames as a batch has are read in one go: quicker than one after each that is given to the host, whose code is more than
+ * the processor keeps at hand. Their bytes come from memory before that, some with each frame given. */
 static int read_batch(struct replay_run *r)
 {
     struct window *w = r->window;

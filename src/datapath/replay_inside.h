@@ -33,8 +33,7 @@ enum answer_seen { ANSWER_NONE, ANSWER_REFUSED };
 
 /*
  * Frames [tail, head), counted from 0, stand at n % WINDOW, of a long capture all but a batch (replay.c) of WINDOW; those below
- * `learned` have been looked at. Frames
- * that ask for somebody (SYN, datagrams to this host) and those that show somebody (SYN-ACK) are chained by
+ * `learned` have been looked at. Frames that ask for somebody (SYN, datagrams to this host) and those that show somebody (SYN-ACK) are chained by
  * their tuple, newest first: chains[] holds frame numbers from 1, before[] the one before in the chain.
  */
 struct window {
