@@ -615,7 +615,7 @@ static int run(struct run *r)
         .host = {.engine = r->s->engine,
                  .unknown = HOST_THING_APP | HOST_THING_USER | HOST_THING_PACKAGE | HOST_THING_PROCESS |
                             HOST_THING_LUID | HOST_THING_PROFILE | HOST_THING_QUARANTINE | HOST_THING_SIO,
-                 .judge = {r->judge, explain_judge},
+                 .judge = {r->judge, explain_judge, explain_judge_forgets(r->judge)},
                  .observer = {.ctx = r,
                               .decisions_only = o->events == NULL,
                               .light = o->events == NULL && r->drivers == NULL,

@@ -65,6 +65,20 @@ static void tell_turn(const struct engine_callout *c, const struct engine_reques
     rt_set_current(before);
 }
 
+static __attribute__((noinline)) void meet(struct engine_met *met, const struct engine_entry *entry,
+                                           const struct engine_filter *f, const struct engine_arbitration *a)
+{
+    struct engine_meeting *m = &met->at[met->count];
+
+    if (met->count++ >= ENGINE_MEETINGS)
+        return;
+    if (entry->kind != ENGINE_ENTRY_INSPECTION)
+        met->decide |= 1u << (met->count - 1);
+    m->filter = f;
+    m->slot = entry->slot;
+    engine_arb_show(a, a->filter != NULL ? a->filter->id : 0, &m->shown);
+}
+
 static struct engine_asked ask_registered(const struct engine_callout *c, const struct engine_request *q,
                                           const struct engine_entry *entry, const struct engine_filter *f,
                                           struct engine_arbitration *a)
@@ -73,6 +87,8 @@ static struct engine_asked ask_registered(const struct engine_callout *c, const 
     FWPS_CLASSIFY_OUT0 shown, returned;
     UINT64 context;
 
+    if (q->met != NULL)
+        meet(q->met, entry, f, a);
     if (!engine_call_wanted(c, q, f, &context))
         return continued;
     engine_arb_show(a, running, &returned);

@@ -320,6 +320,22 @@ struct engine_turns {
     void (*after)(void *ctx, const struct engine_filter *f, const FWPS_CLASSIFY_OUT0 *returned);
 };
 
+/*
+ * The registered callouts that a classify comes to, in order, for who wants to have the inspections among them called again
+ * for a question that cannot have another answer (engine_meet_again()). Written by the classify.
+ */
+#define ENGINE_MEETINGS 4
+struct engine_meeting { /* good for this version of the layer, while that is pinned */
+    const struct engine_filter *filter;
+    struct engine_callout_slot *slot;
+    FWPS_CLASSIFY_OUT0 shown; /* before it was called; or was not, for want of a flow's context */
+};
+struct engine_met {
+    UINT32 count;  /* zeroed by who asks; more than ENGINE_MEETINGS: the rest is not there */
+    UINT32 decide; /* bits: those that do not only inspect */
+    struct engine_meeting at[ENGINE_MEETINGS];
+};
+
 struct engine_request {
     const FWPS_INCOMING_VALUES0 *values;
     const FWPS_INCOMING_METADATA_VALUES0 *metadata; /* may be NULL */
@@ -330,6 +346,7 @@ struct engine_request {
     struct engine_class_cache *cache; /* may be NULL */
     const struct engine_trace *trace; /* may be NULL */
     const struct engine_turns *turns; /* may be NULL */
+    struct engine_met *met;           /* may be NULL */
     const struct engine_assumption *assumptions;
     size_t assumption_count;
     bool supposed; /* nothing happens, somebody only asks what if: the observer is not told */
@@ -405,6 +422,10 @@ bool engine_inspection_begin(struct engine_reader *r, const struct engine_inspec
 void engine_inspection_call(struct engine_reader *r, const struct engine_request *q,
                             const struct engine_inspection *x, UINT64 context);
 void engine_inspection_end(struct engine_reader *r, const struct engine_inspection *x);
+/* An inspection is called once more, as a classify that comes to it would do, with what it was shown before; not if it is no
+ * longer registered, or CLS-22 forbids it. While pinned. */
+void engine_meet_again(struct engine_reader *r, const struct engine_request *q,
+                       const struct engine_meeting *m);
 /*
  * Inspections that follow each other in one packet's way: what is the same for each is settled before the first. The reader
  * is pinned all the while; a callout may classify with it, deeper on the same stack.
@@ -489,6 +510,10 @@ enum engine_stage_answer engine_stage_ask(struct engine_reader *r, const struct 
                                           const struct engine_stage *stage, FWPS_CLASSIFY_OUT0 *out);
 /* Is the stage's callout registered, and with which flags? 0 where it is not. */
 bool engine_stage_registered(const struct engine_stage *stage, struct engine_reader *r, UINT32 *flags);
+/* Will engine_stage_ask() ask nobody, and hear nothing that decides, as long as the callouts are what they are
+ * (engine_callout_generation())? So with a foreign callout that inspects, is assumed to go on, or of which nothing is known
+ * (*unknown, else untouched). */
+bool engine_stage_silent(const struct engine_stage *stage, const struct engine_request *q, bool *unknown);
 
 /* ---- observing ------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,8 @@
  * inspection: the layer whose only filter asks an inspection callout. Nothing is arbitrated: the callout has no say (ARB-19),
  * and where nobody decides the layer permits (ARB-24). What is left of a classify is to call it.
  *
+ * Also an inspection of a layer with other filters, where the answer is known before it is asked (engine_meet_again()).
+ *
  * As in classify: no lock, no allocation; the caller's pin keeps filter and registration, counting in keeps the callout
  * registered until it has returned. What there is to find at the layer is found once a version of it (engine_inspects()): on
  * the way through the snapshot to the registration each step would wait for the one before.
@@ -61,6 +63,24 @@ void engine_inspection_call(struct engine_reader *reader, const struct engine_re
 
     engine_call(&x->registration->callout, q, x->filter, context, &out);
     engine_leave(reader, x->registration, x->listed);
+}
+
+void engine_meet_again(struct engine_reader *reader, const struct engine_request *q,
+                       const struct engine_meeting *m)
+{
+    struct engine_registration *r = atomic_load(&m->slot->registration);
+    FWPS_CLASSIFY_OUT0 out = m->shown;
+    UINT64 context;
+    bool listed;
+
+    if (r == NULL)
+        return;
+    if (engine_enter(reader, m->slot, r, &listed) &&
+        engine_call_wanted(&r->callout, q, m->filter, &context)) {
+        engine_request_complete(q);
+        engine_call(&r->callout, q, m->filter, context, &out);
+    }
+    engine_leave(reader, r, listed);
 }
 
 /* ---- several that follow each other ---------------------------------------------------------------------- */

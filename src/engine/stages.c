@@ -121,6 +121,18 @@ enum engine_stage_answer engine_stage_ask(struct engine_reader *reader, const st
     return ENGINE_STAGE_SUBSTITUTE;
 }
 
+bool engine_stage_silent(const struct engine_stage *stage, const struct engine_request *q, bool *unknown)
+{
+    FWPS_CLASSIFY_OUT0 out = {.actionType = FWP_ACTION_CONTINUE};
+
+    if (stage->slot == NULL || atomic_load(&stage->slot->registration) != NULL ||
+        !atomic_load_explicit(&stage->slot->foreign, memory_order_relaxed))
+        return false;
+    if (ask_foreign(q, stage, &out) == ENGINE_STAGE_FOREIGN)
+        *unknown = *unknown || stage->kind != ENGINE_STAGE_INSPECTION; /* ARB-19 */
+    return stage->kind == ENGINE_STAGE_INSPECTION || out.actionType == FWP_ACTION_CONTINUE;
+}
+
 bool engine_stage_registered(const struct engine_stage *stage, struct engine_reader *reader, UINT32 *flags)
 {
     struct engine_registration *r = stage->slot != NULL ? atomic_load(&stage->slot->registration) : NULL;

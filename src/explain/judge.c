@@ -47,6 +47,7 @@ struct explain_judge {
     UINT32 bucket_count, world_count;
     UINT64 version;                         /* of the policy that everything below is about */
     UINT64 generation;                      /* of the callouts */
+    UINT64 forgets;                         /* so often worlds were given up */
     struct world *only[ENGINE_LAYER_COUNT]; /* of a layer whose filters test nothing: there is one answer */
     UINT8 *vector;                          /* of the question */
     size_t vector_room;
@@ -97,6 +98,7 @@ static void forget_worlds(struct explain_judge *j)
         }
     }
     j->world_count = 0;
+    j->forgets++;
     memset(j->only, 0, sizeof j->only);
 }
 
@@ -110,6 +112,11 @@ void explain_judge_destroy(struct explain_judge *j)
     free(j->vector);
     free(j->assumptions);
     free(j);
+}
+
+const UINT64 *explain_judge_forgets(const struct explain_judge *j)
+{
+    return &j->forgets;
 }
 
 void explain_judge_counts(const struct explain_judge *j, struct explain_judge_counts *out)
@@ -490,6 +497,8 @@ NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_que
     a->depends = w->depends;
     a->depends_on = w->depends_on;
     a->depends_on_callout = w->has_callout ? &w->callout : NULL;
+    a->supposed = w->fields;
+    a->supposed_values = w->values;
     if (w->forced)
         a->verdict = (struct engine_verdict){.action = w->blocked ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT};
     else if (w->kept && keep(j, w, &w->verdict))

@@ -44,6 +44,8 @@ void explain_judge_destroy(struct explain_judge *j);
  * says; STATUS_INTERNAL_ERROR: the engine judged a world otherwise than the search (a bug of ours). */
 NTSTATUS explain_judge(void *ctx, struct engine_reader *r, const struct host_question *q,
                        struct host_answer *a);
+/* host_judge.forgets. */
+const UINT64 *explain_judge_forgets(const struct explain_judge *j);
 void explain_judge_counts(const struct explain_judge *j, struct explain_judge_counts *out);
 
 #endif

@@ -131,6 +131,10 @@ struct host_answer {
     UINT64 depends_on;              /* field bits */
     const GUID *depends_on_callout; /* the first foreign callout that it depends on; NULL: none. Valid while
                                        the observer is told */
+    /* Of the judge: the fields (bits) in whose place callouts were shown others, and these, by field. Valid until
+     * host_judge.forgets differs. */
+    UINT64 supposed;
+    const FWP_VALUE0 *supposed_values;
 };
 /*
  * Asked only where a filter tests an unknown field, or where a callout is foreign without an assumption; else
@@ -143,6 +147,7 @@ struct host_judge {
     void *ctx;
     NTSTATUS(*judge)
     (void *ctx, struct engine_reader *r, const struct host_question *q, struct host_answer *a);
+    const UINT64 *forgets; /* counts when what answers point to goes; NULL: it goes at once */
 };
 
 /* Why a classification took place. */

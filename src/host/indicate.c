@@ -2,134 +2,22 @@
 /*
  * One classification, from a scene to an answer.
  *
- *   indicate() -> pin -> the layer's plan (what do its filters test?) -> nothing there, nobody listens: done
- *                  |
- *                  +--> the tested values -> engine, or the judge where an unknown one is tested -> observer
- *                  |           |                 |
- *                  |           |   (an answer that was given before, to a question that differs in nothing: recall.c)
- *                  |                             |
- *                  |                             +--> complete(): a callout or an observer is about to see
- * it: |                                  the other values, metadata, the packet at its offset
- *                  +--> blocked: the same again at the layer's discard layer, if it has one (ORD-17)
+ *   indicate() -> pin -> the layer's plan (scratch.c) -> nothing there, nobody listens: done
+ *     |
+ *     +--> answered before, to a question that differs in nothing (recall.c) -> its inspections, if it has any: meet_again()
+ *     +--> else question(): the tested values -> engine, or the judge where an unknown one is tested -> observer
+ *     |                                            |
+ *     |      a callout or an observer is about to see it: complete(): the other values, metadata, the packet at its offset
+ *     +--> blocked: the same again at the layer's discard layer, if it has one (ORD-17)
  *
  * What stands on this stack is of one classification; what must outlive a return into the host (the packet's
  * list) is in the lane's scratch, a level for each classification under way. No lane is held here.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/recall.h"
 #include "host/stream_inside.h"
 #include "host/walk.h"
-
-int scratch_create(struct host *h, struct scratch **out)
-{
-    struct scratch *room = aligned_alloc(_Alignof(struct scratch), sizeof(*room));
-
-    if (room == NULL)
-        return -ENOMEM;
-    memset(room, 0, sizeof(*room));
-    room->host = h;
-    if (values_prepare(room, &h->config) != 0)
-        goto fail;
-    inspect_prepare(room);
-    for (unsigned i = 0; i < LEVELS; i++)
-        if (ndis_packet_create(&room->packets[i]) != 0)
-            goto fail;
-    *out = room;
-    return 0;
-
-fail:
-    scratch_destroy(room);
-    return -ENOMEM;
-}
-
-void scratch_destroy(struct scratch *room)
-{
-    if (room == NULL)
-        return;
-    for (unsigned i = 0; i < LEVELS; i++)
-        ndis_packet_destroy(room->packets[i]);
-    for (unsigned i = 0; i < ENGINE_LAYER_COUNT; i++)
-        for (unsigned level = 0; level < KEPT_LEVELS; level++)
-            for (unsigned in = 0; in < 2; in++)
-                free(room->kept[level][i][in]);
-    recall_destroy(room);
-    free(room->overrides);
-    free(room);
-}
-
-/* ---- what a layer's filters need ------------------------------------------------------------------------
- */
-
-static bool assumed(const struct host_config *c, const GUID *callout)
-{
-    for (size_t i = 0; i < c->assumption_count; i++)
-        if (memcmp(&c->assumptions[i].callout_key, callout, sizeof(*callout)) == 0)
-            return true;
-    return false;
-}
-
-static void plan_filter(struct plan *plan, const struct host_config *c, const struct engine_filter *f)
-{
-    const struct engine_filter_desc *desc = engine_filter_desc(f);
-    FWP_ACTION_TYPE action = desc->fwps->action.type;
-    UINT16 fields[ENGINE_MAX_FIELDS];
-    size_t n = engine_filter_fields(f, fields, ENGINE_MAX_FIELDS);
-
-    for (size_t i = 0; i < n; i++)
-        plan->tested |= 1ULL << fields[i];
-    if (!(action & FWP_ACTION_FLAG_CALLOUT))
-        return;
-    plan->callouts = true;
-    if (engine_callout_state(c->engine, &desc->callout_key) == ENGINE_CALLOUT_REGISTERED)
-        plan->ours = true;
-    if (action == FWP_ACTION_CALLOUT_INSPECTION || assumed(c, &desc->callout_key) ||
-        engine_callout_state(c->engine, &desc->callout_key) != ENGINE_CALLOUT_FOREIGN)
-        return; /* ARB-19: whatever an inspection says */
-    if (plan->foreign_count == MAX_FOREIGN)
-        plan->many = true;
-    else
-        plan->foreign[plan->foreign_count++] = f;
-}
-
-static __attribute__((noinline)) void make_plan(struct plan *plan, const struct host *h,
-                                                const struct prepared *prepared,
-                                                const struct engine_snapshot *snapshot, UINT16 layer)
-{
-    const struct engine_filter *const *filters;
-    UINT64 generation = engine_callout_generation(h->config.engine);
-    size_t n = engine_snapshot_filters(snapshot, layer, &filters);
-
-    *plan = (struct plan){.layer = layer,
-                          .prepared = prepared,
-                          .version = engine_snapshot_layer_version(snapshot, layer),
-                          .count = (UINT32)n,
-                          .generation = generation};
-    for (size_t i = 0; i < n; i++)
-        plan_filter(plan, &h->config, filters[i]);
-    plan->steady = !plan->callouts && values_are_steady(prepared, plan->tested);
-    plan->alone = plan->ours && n == 1 && plan->foreign_count == 0 && !plan->many;
-    plan->only = n == 1 ? engine_filter_fwps(filters[0])->filterId : 0;
-    plan->inspects = plan->alone && engine_inspects(snapshot, layer, &plan->inspector);
-}
-
-static __attribute__((noinline)) void plan_again(struct scratch *room, const struct engine_snapshot *snapshot,
-                                                 UINT16 layer)
-{
-    make_plan(&room->plan[layer], room->host, &room->prepared[layer], snapshot, layer);
-}
-
-static inline const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot,
-                                         UINT16 layer)
-{
-    const struct plan *plan = &room->plan[layer];
-
-    if (__builtin_expect(!plan_stands(plan, room->host->config.engine, snapshot, layer), 0))
-        plan_again(room, snapshot, layer);
-    return plan;
-}
 
 /* ---- one question ---------------------------------------------------------------------------------------
  */
@@ -153,6 +41,7 @@ struct asking {
     struct ndis_packet *packet;      /* room for the list; NULL: none left */
     struct engine_request request;
     struct engine_flow flow;
+    struct engine_met met;
     struct kept *kept; /* has values and metadata; NULL: they are below */
     FWPS_INCOMING_VALUES0 values;
     FWPS_STREAM_CALLOUT_IO_PACKET0 stream_io;
@@ -302,6 +191,7 @@ static void prepare_request(struct asking *a)
     q->layer_data = NULL;
     q->classify_context = scene_classify_context(s);
     q->turns = s->turns;
+    q->met = NULL;
     q->flow = &a->flow;
     q->pended = s->pended;
     q->cache = indicate_cache(s, a->role, a->discard);
@@ -511,19 +401,16 @@ static void asking_begin(struct asking *a, struct scene *s, const struct plan *p
     prepare_request(a);
 }
 
-static void keep(const struct asking *a, const struct engine_snapshot *snapshot, const struct recall_key *key,
-                 const struct host_answer *answer)
+static void keep(const struct asking *a, const struct recall_key *key, const struct host_answer *answer)
 {
     const struct recall_question q = {.layer = a->layer->id,
-                                      .ours = a->ours,
                                       .judged = a->judged,
                                       .version = a->version,
                                       .generation = a->generation,
                                       .callout = blocker(answer->verdict.filter),
-                                      .values = a->request.values->incomingValue,
-                                      .unknown = a->unknown};
+                                      .met = &a->met};
 
-    recall_keep(a->s, snapshot, key, &q, answer);
+    recall_keep(a->s, key, &q, answer);
 }
 
 /* Not inlined: the way past an empty layer needs none of this stack. */
@@ -541,8 +428,12 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     asking_begin(&a, s, plan, out->role, out->layer, discard);
     room->level++;
     if (a.count != 0) {
+        if (key->context != 0) {
+            a.met.count = a.met.decide = 0;
+            a.request.met = &a.met;
+        }
         if (ask(&a, snapshot, &answer) && key->context != 0)
-            keep(&a, snapshot, key, &answer);
+            keep(&a, key, &answer);
         settle(&a, &answer);
     }
     if (__builtin_expect(room->hears, 0))
@@ -564,6 +455,68 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
     out->verdict = answer.verdict;
     out->depends = answer.depends;
     indicate_answered(s, out);
+}
+
+/* ---- an answer that is known, of inspections that are to be called all the same */
+
+struct meeting_again {
+    struct asking *a;
+    const struct recalled *known;
+    FWPS_INCOMING_VALUES0 values;
+    FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS];
+};
+
+/* engine_request.complete: as the judge's, they see what it supposes. */
+static void complete_supposed(void *ctx)
+{
+    struct meeting_again *m = ctx;
+    const FWPS_INCOMING_VALUES0 *from = m->a->request.values;
+    const struct host_answer *answer = &m->known->answer;
+
+    if (m->a->complete)
+        return;
+    complete(m->a);
+    if (answer->supposed == 0)
+        return;
+    m->values = *from;
+    m->values.incomingValue = m->value;
+    memcpy(m->value, from->incomingValue, from->valueCount * sizeof(m->value[0]));
+    for (UINT64 rest = answer->supposed; rest != 0; rest &= rest - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(rest);
+
+        m->value[i].value = answer->supposed_values[i];
+    }
+    m->a->request.values = &m->values;
+}
+
+static __attribute__((noinline)) void meet_again(struct scene *s, const struct plan *plan,
+                                                 const struct recalled *given, bool discard, bool listens,
+                                                 struct answer *out)
+{
+    struct scratch *room = s->lane->scratch;
+    const bool stayed = lane_rest(s->lane);
+    struct recalled known; /* a callout may bring about others */
+    struct meeting_again m;
+    struct asking a;
+
+    recalled_copy(&known, given);
+    asking_begin(&a, s, plan, out->role, out->layer, discard);
+    m.a = &a;
+    m.known = &known;
+    a.request.complete = complete_supposed;
+    a.request.complete_ctx = &m;
+    room->level++;
+    if (room->level <= KEPT_LEVELS)
+        keep_values(&a);
+    for (UINT32 i = 0; i < known.met_count; i++)
+        engine_meet_again(s->lane->reader, &a.request, &known.met[i]);
+    ale_classified(s);
+    indicate_answer_recalled(s, a.tested, &known, discard, listens, out);
+    shift_receive_offset(&a, &known.answer);
+    if (a.stream_frame != NULL)
+        (void)ndis_frame_done(a.stream_frame);
+    room->level--;
+    lane_back(s->lane, stayed);
 }
 
 /* May an answer be one that was given before? Who looks at all values hears each time what they are. */
@@ -593,8 +546,11 @@ static void classify_at(struct scene *s, enum host_layer role, UINT16 id, bool d
                (!listens || s->host->config.observer.decisions_only)) {
         indicate_answer_settled(s, plan, listens, out);
     } else if (plan->count != 0 && may_recall(s, plan, listens) &&
-               (known = recall_find(s, snapshot, plan, id, &key)) != NULL) {
-        indicate_answer_recalled(s, plan, known, discard, listens, out);
+               (known = recall_find(s, snapshot, plan, id, false, &key)) != NULL) {
+        if (known->met_count == 0)
+            indicate_answer_recalled(s, plan->tested, known, discard, listens, out);
+        else
+            meet_again(s, plan, known, discard, listens, out);
     } else {
         question(s, snapshot, plan, discard, listens, &key, out);
     }
@@ -727,7 +683,7 @@ const struct recalled *indicate_recalls(struct scene *s, enum host_layer role)
     struct recall_key key;
 
     if (plan->count != 0 && may_recall(s, plan, observed(s->host, role, plan)))
-        known = recall_find(s, snapshot, plan, id, &key);
+        known = recall_find(s, snapshot, plan, id, true, &key);
     if (known != NULL && known->answer.verdict.action == FWP_ACTION_BLOCK && discard < ENGINE_LAYER_COUNT &&
         plan_of(room, snapshot, discard)->ours)
         known = NULL;
@@ -741,7 +697,7 @@ bool indicate_known(struct scene *s, enum host_layer role, const struct recalled
     const struct plan *plan = &s->lane->scratch->plan[id];
 
     *out = (struct answer){.role = role, .layer = id};
-    indicate_answer_recalled(s, plan, known, false, observed(s->host, role, plan), out);
+    indicate_answer_recalled(s, plan->tested, known, false, observed(s->host, role, plan), out);
     if (out->blocked)
         discard_by_policy(s, role, out);
     return out->blocked;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of one classification share: values*.c, metadata.c, offsets.c and indicate.c. A lane's
+ * What the files of one classification share: values*.c, metadata.c, offsets.c, scratch.c and indicate.c. A lane's
  * scratch: what was prepared once for each layer, what is remembered of the policy's version, and the room
  * that a classification needs, a level for each that is under way on this lane (a callout may call back into
  * the host, which then classifies again before the first has returned).
@@ -271,6 +271,19 @@ static inline bool plan_stands(const struct plan *plan, const struct engine *e,
            ((int)!plan->callouts | (int)(plan->generation == engine_callout_generation(e))) != 0;
 }
 
+/* scratch.c: the layer's plan is made anew. */
+void plan_again(struct scratch *room, const struct engine_snapshot *snapshot, UINT16 layer);
+/* Of the version that is pinned. */
+static inline const struct plan *plan_of(struct scratch *room, const struct engine_snapshot *snapshot,
+                                         UINT16 layer)
+{
+    const struct plan *plan = &room->plan[layer];
+
+    if (__builtin_expect(!plan_stands(plan, room->host->config.engine, snapshot, layer), 0))
+        plan_again(room, snapshot, layer);
+    return plan;
+}
+
 /* Of indicate.c, for inspect.c: what an observer is told; IRQL-01. */
 struct host_event indicate_event(struct scene *s, const struct engine_layer *layer,
                                  const struct host_answer *answer);
@@ -309,8 +322,9 @@ struct recalled;
 void indicate_hear(const struct scene *s, UINT64 tested, bool complete, const struct heard *x);
 /* A settled plan's answer; who listens hears of decisions alone. Of the scene are read: as indicate_settled() does. */
 void indicate_answer_settled(struct scene *s, const struct plan *plan, bool listens, struct answer *out);
-void indicate_answer_recalled(struct scene *s, const struct plan *plan, const struct recalled *known,
-                              bool discard, bool listens, struct answer *out);
+/* tested: the plan's fields; the inspections that were met have been called. */
+void indicate_answer_recalled(struct scene *s, UINT64 tested, const struct recalled *known, bool discard,
+                              bool listens, struct answer *out);
 /* Counts and tells once more what was heard. Of the scene are read: as indicate_settled() does. */
 void indicate_heard(struct scene *s, const struct heard *h);
 

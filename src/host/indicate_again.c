@@ -134,8 +134,8 @@ void indicate_heard(struct scene *s, const struct heard *h)
         tell_again(s, h->layer, &h->answer, h->empty, h->discard ? HOST_CAUSE_DISCARD : HOST_CAUSE_INITIAL);
 }
 
-void indicate_answer_recalled(struct scene *s, const struct plan *plan, const struct recalled *known,
-                              bool discard, bool listens, struct answer *out)
+void indicate_answer_recalled(struct scene *s, UINT64 tested, const struct recalled *known, bool discard,
+                              bool listens, struct answer *out)
 {
     const enum host_cause cause = indicate_cause(s, out->role, discard);
     struct scratch *room = s->lane->scratch;
@@ -152,7 +152,7 @@ void indicate_answer_recalled(struct scene *s, const struct plan *plan, const st
         *s->options = known->options;
     listens = listens && indicate_matters(s->host, out->role, &known->answer);
     if (__builtin_expect(room->hears, 0))
-        indicate_hear(s, plan->tested, false,
+        indicate_hear(s, tested, known->met_count != 0,
                       &(struct heard){.layer = out->layer,
                                       .discard = discard,
                                       .judged = known->judged,
@@ -163,10 +163,9 @@ void indicate_answer_recalled(struct scene *s, const struct plan *plan, const st
     if (s->host->config.observer.light) {
         tell_again(s, out->layer, &known->answer, false, cause);
     } else {
-        struct recalled told = *known; /* who is told may do what makes room for another */
+        struct recalled told; /* who is told may do what makes room for another */
 
-        if (told.answer.depends_on_callout != NULL)
-            told.answer.depends_on_callout = &told.depends_on_callout;
+        recalled_copy(&told, known);
         tell_again(s, out->layer, &told.answer, false, cause);
     }
 }

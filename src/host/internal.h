@@ -599,7 +599,7 @@ struct lane {
     void *endpoints;         /* ale_endpoint.c's */
     void *ale;               /* ale.c's: operations, contexts */
     void *segments;          /* tcp_segments.c's: out-of-order data */
-    struct scratch *scratch; /* indicate.c's */
+    struct scratch *scratch; /* scratch.c's */
     struct memory *memory;   /* paths_memory.c's: tuples of which later frames must know */
     struct near near;        /* paths_course.c's */
     struct ahead *ahead;     /* AHEAD of them, by the frame's number */

@@ -9,12 +9,13 @@
  *                   directions, flags. Few of them: compared with those met lately, and numbered
  *   classes         of the ports and the remote address where a filter tests them; with its type, and the protocol
  *
- *   recall_find() --found--> counted and told as the one before it was, without values (indicate.c)
- *        | none
- *        +--> the question --recall_keep()--> kept, unless somebody may have heard of it or done something about it
+ *   recall_find() --found--> the inspections that it came to are called; counted and told as the one before it was, without
+ *        |                   values (indicate.c)
+ *        +--none--> the question --recall_keep()--> kept, unless somebody may have heard of it or had a part in it
  *
- * Kept are answers that only the engine and the judge had a part in, and the host's own callouts, which set options: none of
- * a layer whose filters' other callouts of ours these values may reach, none that the engine's observer hears of, none that absorbs. Not asked: packets that are asked about
+ * Kept are answers that only the engine and the judge had a part in, and the host's own callouts, which set options: of what
+ * inspections say nothing hangs (ARB-19), so that they are kept beside it; none that another callout was met on the way to, none
+ * that the engine's observer hears of, none that absorbs. Not asked: packets that are asked about
  * again, proxied sockets, redirection's turns, observers of everything, visitors,
  * host_knobs.long_way (tests/unit/host_short.c and host_recall.c hold the two against each other).
  *
@@ -245,8 +246,16 @@ static inline void count(struct recalls *r, bool found)
     r->asked = r->found = 0;
 }
 
+/* What its inspections are to be shown is no longer there. */
+static bool is_forgotten(const struct scene *s, const struct recalled *known)
+{
+    const UINT64 *forgets = s->host->config.judge.forgets;
+
+    return known->answer.supposed != 0 && (forgets == NULL || *forgets != known->forgets);
+}
+
 const struct recalled *recall_find(const struct scene *s, const struct engine_snapshot *snapshot,
-                                   const struct plan *plan, UINT16 layer, struct recall_key *key)
+                                   const struct plan *plan, UINT16 layer, bool alone, struct recall_key *key)
 {
     struct scratch *room = s->lane->scratch;
     struct recalls *r = room->recalls[layer];
@@ -277,53 +286,63 @@ const struct recalled *recall_find(const struct scene *s, const struct engine_sn
         if (!is_key(&known->key, key))
             return NULL;
     }
-    if (is_heard(s, known->answer.verdict.action))
+    if (is_heard(s, known->answer.verdict.action) ||
+        (known->met_count != 0 && (alone || is_forgotten(s, known))))
         return NULL;
     count(r, true);
     room->recalled++;
     return known;
 }
 
-/* Could a callout of ours be asked about these values? But for the host's own, which set options and nothing else. */
-static bool reaches_ours(const struct scene *s, const struct engine_snapshot *snapshot, UINT16 layer,
-                         const FWPS_INCOMING_VALUE0 *values, UINT64 unknown)
+/* Had a callout of ours a part in the answer, but for the host's own, which set options and nothing else? */
+static bool is_theirs(const struct scene *s, const struct engine_met *met)
 {
-    const struct engine_filter *const *filters;
-    const size_t n = engine_snapshot_filters(snapshot, layer, &filters);
-    struct engine *e = s->host->config.engine;
-    bool known[ENGINE_MAX_FIELDS];
-
-    for (unsigned i = 0; i < ENGINE_MAX_FIELDS; i++)
-        known[i] = (unknown >> i & 1) == 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct engine_filter_desc *d = engine_filter_desc(filters[i]);
-
-        if ((d->fwps->action.type & FWP_ACTION_FLAG_CALLOUT) != 0 &&
-            engine_callout_state(e, &d->callout_key) == ENGINE_CALLOUT_REGISTERED &&
-            !(s->options != NULL && ale_sets_options(s->lane, &d->callout_key)) &&
-            engine_filter_match3(filters[i], values, known) != ENGINE_MATCH_NO)
+    if (met->count > ENGINE_MEETINGS)
+        return true;
+    for (UINT32 i = 0; i < met->count; i++)
+        if ((met->decide >> i & 1) != 0 &&
+            (s->options == NULL ||
+             !ale_sets_options(s->lane, &engine_filter_desc(met->at[i].filter)->callout_key)))
             return true;
-    }
     return false;
 }
 
-void recall_keep(const struct scene *s, const struct engine_snapshot *snapshot, const struct recall_key *key,
-                 const struct recall_question *q, const struct host_answer *answer)
+static void keep_met(struct recalled *to, const struct engine_met *met)
 {
+    to->met_count = 0;
+    for (UINT32 i = 0; i < met->count; i++)
+        if ((met->decide >> i & 1) == 0)
+            to->met[to->met_count++] = met->at[i];
+}
+
+/* Where to keep the answer: where there is one under the key that may not be given any more, where there is none, beside. */
+static struct recalled *place_of(struct recalls *r, const struct recall_key *key)
+{
+    const UINT32 at = slot_of(key);
+
+    if (is_key(&r->answers[at].key, key) || r->answers[at].key.context == 0)
+        return &r->answers[at];
+    return &r->answers[at ^ 1];
+}
+
+void recall_keep(const struct scene *s, const struct recall_key *key, const struct recall_question *q,
+                 const struct host_answer *answer)
+{
+    const UINT64 *forgets = s->host->config.judge.forgets;
     struct scratch *room = s->lane->scratch;
     struct recalls *r = room->recalls[q->layer];
     struct recalled *to;
-    UINT32 at;
 
     if (r == NULL || r->version != q->version || r->generation != q->generation)
         return;
     count(r, false);
     if ((answer->verdict.flags & ENGINE_VERDICT_ABSORB) != 0 || is_heard(s, answer->verdict.action) ||
-        (q->ours && reaches_ours(s, snapshot, q->layer, q->values, q->unknown)))
+        is_theirs(s, q->met))
         return;
-    at = slot_of(key);
-    to = &r->answers[r->answers[at].key.context == 0 ? at : at ^ 1];
+    to = place_of(r, key);
     to->key = *key;
+    keep_met(to, q->met);
+    to->forgets = forgets != NULL ? *forgets : 0;
     to->judged = q->judged;
     to->callout = q->callout;
     to->sets = s->options != NULL && s->options->set != 0;

@@ -550,9 +550,11 @@ void stream_feed(struct scene *s, struct stream *st, int dir, const uint8_t *byt
     switch (lost == 0 && d->run == NULL ? stream_look(s, st, dir, bytes, size, flags, &came)
                                         : STREAM_LOOKED_NOT) {
     case STREAM_LOOKED_STRAIGHT:
+        out->depends = came.depends;
         out->same = true;
         break;
     case STREAM_LOOKED:
+        out->depends = came.depends;
         report_fed(st, dir, &f, &came, out);
         break;
     case STREAM_LOOKED_NOT:

@@ -34,10 +34,10 @@ struct stream_stage {
 struct stream_set {
     struct stream_set *chain; /* streams.sets */
     UINT32 references, count;
-    bool depends;  /* some filter's match hangs on what is unknown */
+    bool depends;  /* on what is unknown: whether some filter matches, what some foreign callout says */
     bool edits;    /* some stage may change what passes */
-    bool asks;     /* some stage has a callout */
-    bool inspects; /* there is one stage, an inspection of a callout, whatever is unknown */
+    bool asks;     /* some filter that matches has a callout, be it a foreign one that is no stage */
+    bool inspects; /* there is one stage, an inspection of a callout */
     struct stream_stage stages[];
 };
 #define STREAM_STAGES 64u /* lighter ones of a longer list are not asked: counted */
@@ -195,7 +195,8 @@ struct streams {
     struct host_stream_counts counts; /* atomic, each */
     bool joined;                /* a callout may join flows that are there: they are to be authorized again */
     UINT64 unseen;              /* stages beyond STREAM_STAGES */
-    bool looks;                 /* stream_look() may be taken, as far as the host's configuration goes */
+    bool looks;                 /* stream_look() may be taken, as far as the host's configuration goes, */
+    bool looks_unsure;          /* also where something depends on what is unknown */
     struct engine_request look; /* stream_look()'s; what is the same for all stands there from the start */
     struct engine_flow look_flow;
     UINT64 looked; /* pieces that it was taken for */
@@ -350,10 +351,13 @@ static inline enum engine_stage_answer stream_call(struct stream_run *r, unsigne
     r->asking = k;
     r->asked = true;
     r->put = false;
-    host_count_classified(r->s, 1);
-    stream_count(&r->host->streams->counts.indicated, shown->size);
     answer = engine_stage_ask(r->s->lane->reader, r->request, &d->set->stages[k].is, out);
     ale_classified(r->s);
+    if (__builtin_expect(answer == ENGINE_STAGE_ASKED,
+                         1)) /* what a foreign callout is asked is no classification */
+        stream_count(&r->host->streams->counts.indicated, shown->size);
+    if (__builtin_expect(answer != ENGINE_STAGE_FOREIGN && answer != ENGINE_STAGE_ASSUMED, 1))
+        host_count_classified(r->s, 1);
     r->asking = UINT_MAX;
     p->asking = false;
     return answer;
@@ -404,8 +408,8 @@ static inline void stream_run_end(struct stream_dir *d, const struct stream_run 
 }
 /* stream_look.c */
 void stream_look_prepare(struct host *h); /* for h->streams; again when knobs or observers are others */
-/* stream_feed()'s work for a piece (bytes, or one mark) that a single inspection is shown; nothing depends on what is
- * unknown. *came: what came out, if it was looked at. */
+/* stream_feed()'s work for a piece (bytes, or one mark) that a single inspection is shown. *came: what came out, if it was
+ * looked at. */
 enum stream_looked {
     STREAM_LOOKED_NOT, /* it is another case, and nothing has happened */
     STREAM_LOOKED,

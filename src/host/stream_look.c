@@ -20,9 +20,10 @@ void stream_look_prepare(struct host *h)
     struct streams *all = h->streams;
     const struct host_config *c = &h->config;
 
-    /* Who hears of more than decisions hears of each piece. */
+    /* Who hears of more than decisions hears of each piece; so does, of what depends, who is not content with less. */
     all->looks = c->knobs.split_list == 0 && !c->knobs.long_way &&
                  (c->observer.classified == NULL || c->observer.decisions_only);
+    all->looks_unsure = all->looks && (c->observer.classified == NULL || c->observer.repeated != NULL);
     all->look_flow.context = ale_flow_context;
     all->look = (struct engine_request){.flow = &all->look_flow,
                                         .assumptions = c->assumptions,
@@ -33,8 +34,10 @@ void stream_look_prepare(struct host *h)
 /* A classification in another one has values of its own. */
 static inline bool is_common(const struct scene *s, const struct stream_dir *d)
 {
-    return s->host->streams->looks && d->set != NULL && d->set->inspects && d->places->head == NULL &&
-           d->places->waits == STREAM_GOES && !d->places->allowed && !d->ended &&
+    const struct streams *all = s->host->streams;
+
+    return d->set != NULL && d->set->inspects && (d->set->depends ? all->looks_unsure : all->looks) &&
+           d->places->head == NULL && d->places->waits == STREAM_GOES && !d->places->allowed && !d->ended &&
            s->lane->scratch->level == 0 && s->turns == NULL;
 }
 
@@ -121,6 +124,19 @@ static inline bool lets_go(const struct stream_run *r, const struct stream_dir *
            c->next == NULL && !d->ended && !stream_stopped(r->st);
 }
 
+/* As stream_enter() has it told by indicate(). */
+static __attribute__((noinline)) void tell_unsure(const struct scene *s, UINT16 layer)
+{
+    const struct host_observer *o = &s->host->config.observer;
+    const struct host_answer answer = {.verdict = {.action = FWP_ACTION_PERMIT,
+                                                   .rights = FWPS_RIGHT_ACTION_WRITE,
+                                                   .flags = ENGINE_VERDICT_IMPLICIT},
+                                       .depends = true};
+
+    if (o->classified != NULL)
+        o->repeated(o->ctx, engine_layer_by_id(layer), &answer, s->flow_id);
+}
+
 /* True: straight. */
 static inline bool look(struct scene *s, struct stream *st, int dir, struct stream_chunk *c,
                         struct stream_tally *came)
@@ -137,6 +153,7 @@ static inline bool look(struct scene *s, struct stream *st, int dir, struct stre
     all->looked++;
     stream_run_make(&r, s, st, dir, &all->look, came);
     stream_run_begin(d, &r);
+    came->depends = d->set->depends;
     put(&r, d, c);
     answers.actionType = 0;
     answers.outContext = answers.filterId = 0;
@@ -187,6 +204,8 @@ enum stream_looked stream_look(struct scene *s, struct stream *st, int dir, cons
         d->generation == engine_callout_generation(h->config.engine) && describe(s, layer) &&
         (c = size != 0 ? stream_chunks_fed(h, bytes, size, flags) : stream_mark_fed(h, mark)) != NULL)
         looked = look(s, st, dir, c, came) ? STREAM_LOOKED_STRAIGHT : STREAM_LOOKED;
+    if (__builtin_expect(looked != STREAM_LOOKED_NOT && came->depends, 0))
+        tell_unsure(s, layer);
     s->packet_direction = way;
     l->scratch->level--;
     engine_unpin(l->reader);

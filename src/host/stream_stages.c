@@ -3,7 +3,8 @@
  * stream_stages: which stages a direction of a flow has: the filters that match it at ST, in order of evaluation.
  * Computed when its first data come and anew when policy or callouts have changed; between the two a set stands.
  *
- *   engine_stages() -> without those that came later than the flow (STR-28) -> a set that others share, or a new one
+ *   engine_stages() -> without those that came later than the flow (STR-28), and foreign callouts that decide nothing
+ *        -> a set that others share, or a new one
  *        -> if it is another than before: each place that stays keeps what it holds; what a place that goes holds
  *           is behind all that places further down hold, and goes on to the next that stays, or to the sink
  */
@@ -124,12 +125,21 @@ static bool joins(struct stream_run *r, const struct engine_stage *stage)
 
 /* ---- sets */
 
-static bool is_set(const struct stream_set *set, const struct engine_stage *stages, UINT32 count,
-                   bool depends)
+/* The stages that a set is of. */
+struct staging {
+    struct engine_stage stages[STREAM_STAGES];
+    UINT32 count;
+    bool depends; /* the set's */
+    bool asks;    /* a callout is among those that match, be it one that is not here */
+};
+
+static bool is_set(const struct stream_set *set, const struct staging *of)
 {
-    if (set->count != count || set->depends != depends)
+    const struct engine_stage *stages = of->stages;
+
+    if (set->count != of->count || set->depends != of->depends || set->asks != of->asks)
         return false;
-    for (UINT32 i = 0; i < count; i++)
+    for (UINT32 i = 0; i < of->count; i++)
         if (set->stages[i].is.filter != stages[i].filter || set->stages[i].is.sublayer != stages[i].sublayer)
             return false;
     return true;
@@ -147,14 +157,15 @@ static void know_parties(struct host *h, struct stream_set *set)
 }
 
 /* With a reference more; NULL: no memory. */
-static struct stream_set *set_of(struct host *h, const struct engine_stage *stages, UINT32 count,
-                                 bool depends)
+static struct stream_set *set_of(struct host *h, const struct staging *of)
 {
+    const struct engine_stage *stages = of->stages;
+    const UINT32 count = of->count;
     struct streams *all = h->streams;
     struct stream_set *set;
 
     for (set = all->sets; set != NULL; set = set->chain)
-        if (is_set(set, stages, count, depends)) {
+        if (is_set(set, of)) {
             set->references++;
             know_parties(h, set);
             return set;
@@ -164,7 +175,8 @@ static struct stream_set *set_of(struct host *h, const struct engine_stage *stag
         return NULL;
     set->references = 1;
     set->count = count;
-    set->depends = depends;
+    set->depends = of->depends;
+    set->asks = of->asks;
     for (UINT32 i = count; i-- > 0;) {
         const FWPS_FILTER3 *f = engine_filter_fwps(stages[i].filter);
         struct stream_stage *stage = &set->stages[i];
@@ -177,9 +189,8 @@ static struct stream_set *set_of(struct host *h, const struct engine_stage *stag
             i + 1 < count && stages[i + 1].sublayer == stages[i].sublayer ? set->stages[i + 1].next : i + 1;
         set->edits = set->edits ||
                      (stages[i].kind != ENGINE_STAGE_PERMIT && stages[i].kind != ENGINE_STAGE_INSPECTION);
-        set->asks = set->asks || stages[i].slot != NULL;
     }
-    set->inspects = count == 1 && !depends && stages[0].kind == ENGINE_STAGE_INSPECTION && set->asks;
+    set->inspects = count == 1 && stages[0].kind == ENGINE_STAGE_INSPECTION && stages[0].slot != NULL;
     set->chain = all->sets;
     all->sets = set;
     know_parties(h, set);
@@ -327,6 +338,32 @@ static void put(struct stream_run *r, struct stream_set *set, struct stream_plac
 
 static void keep_common(struct stream_run *r, struct stream_set *set, const struct engine_snapshot *snapshot);
 
+/* Takes out stages of which the flow hears nothing. One of which nobody knows what it says stays where what comes before
+ * it may decide: then the flow depends on it no more. */
+static void leave_out(struct stream_run *r, struct staging *of)
+{
+    const UINT32 n = of->count;
+    bool unknown, decides = false;
+
+    of->count = 0;
+    of->asks = false;
+    for (UINT32 i = 0; i < n; i++) {
+        const struct engine_stage *stage = &of->stages[i];
+
+        if (!joins(r, stage))
+            continue;
+        of->asks = of->asks || stage->slot != NULL;
+        unknown = false;
+        if (!r->host->config.knobs.long_way && engine_stage_silent(stage, r->request, &unknown) &&
+            !(unknown && decides)) {
+            of->depends = of->depends || unknown;
+            continue;
+        }
+        decides = decides || stage->kind != ENGINE_STAGE_INSPECTION;
+        of->stages[of->count++] = *stage;
+    }
+}
+
 bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot, UINT64 unknown)
 {
     struct streams *all = r->host->streams;
@@ -334,32 +371,30 @@ bool stream_stages(struct stream_run *r, const struct engine_snapshot *snapshot,
     const UINT16 layer = layer_id(LAYER_ST, r->st->version);
     const UINT64 version = engine_snapshot_layer_version(snapshot, layer);
     const UINT64 generation = engine_callout_generation(r->host->config.engine);
-    struct engine_stage stages[STREAM_STAGES];
     struct stream_place *places;
     struct stream_set *set;
-    size_t n, count = 0;
-    bool depends;
+    struct staging of;
+    size_t n;
 
     if (d->set != NULL && d->version == version && d->generation == generation)
         return true;
     streams_notice(r->host, snapshot);
-    n = engine_stages(snapshot, layer, r->request->values->incomingValue, unknown, stages, STREAM_STAGES,
-                      &depends);
+    n = engine_stages(snapshot, layer, r->request->values->incomingValue, unknown, of.stages, STREAM_STAGES,
+                      &of.depends);
     if (n > STREAM_STAGES) {
         stream_count(&all->unseen, n - STREAM_STAGES);
         n = STREAM_STAGES;
     }
-    for (size_t i = 0; i < n; i++)
-        if (joins(r, &stages[i]))
-            stages[count++] = stages[i];
-    set = set_of(r->host, stages, (UINT32)count, depends);
+    of.count = (UINT32)n;
+    leave_out(r, &of);
+    set = set_of(r->host, &of);
     if (set == NULL)
         return false;
     keep_common(r, set, snapshot);
     if (set == d->set) {
         set->references--;
     } else {
-        places = places_take(d, (UINT32)count);
+        places = places_take(d, of.count);
         if (places == NULL) {
             stream_set_unref(all, set);
             return false;
@@ -382,7 +417,7 @@ static void keep_common(struct stream_run *r, struct stream_set *set, const stru
     struct streams *all = r->host->streams;
     struct stream_common *common = &all->common[r->st->version == 6];
 
-    if (!common->possible || common->set != NULL || r->st->id < all->since_newest || set->depends ||
+    if (!common->possible || common->set != NULL || r->st->id < all->since_newest ||
         engine_snapshot_version(snapshot) != all->since_version)
         return;
     common->set = set;

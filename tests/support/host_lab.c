@@ -534,6 +534,7 @@ UINT64 host_lab_callout(struct host_lab *l, const char *where, struct host_lab_c
     c->id = l->next_callout++;
     c->key = (GUID){.Data1 = 0xca110000, .Data2 = (UINT16)c->id};
     registered.key = c->key;
+    registered.flags = c->registered;
     registered.context = c->runs_as;
     registered.id = c->id;
     registered.layer_id = layer_named(strsep(&rest, " "))->id;

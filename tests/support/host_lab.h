@@ -34,6 +34,7 @@ struct host_lab_callout {
     FWP_ACTION_TYPE action; /* 0: leaves actionType alone */
     bool clear_write;
     bool inspects;                                                     /* FWP_ACTION_CALLOUT_INSPECTION */
+    UINT32 registered;                                                 /* FWP_CALLOUT_FLAG_* */
     UINT32 flags;                                                      /* OR-ed into classifyOut->flags */
     void (*also)(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out); /* at the end of the classify */
     void (*gone)(struct host_lab_callout *c);                          /* at the end of flowDeleteFn */

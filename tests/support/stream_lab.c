@@ -443,6 +443,17 @@ struct player *stream_lab_play(struct stream_lab *l, const struct player *what)
     return p;
 }
 
+GUID stream_lab_foreign(struct stream_lab *l, UINT16 weight, FWP_ACTION_TYPE type)
+{
+    struct driver_lab_script *s = SCRIPT(&l->d, .ctx = NULL); /* for its key: it is never registered */
+
+    driver_lab_add_half(&l->d, "ST", s);
+    assert_int_equal(engine_callout_set_foreign(l->d.host.engine, &s->key, true), 0);
+    sublayer(l, weight);
+    s->filter_id = filter(l, type, &s->key);
+    return s->key;
+}
+
 /* ---- feeding */
 
 void stream_lab_bytes(struct stream_lab *l, bool out, const void *bytes, size_t size, UINT32 flags)

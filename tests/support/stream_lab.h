@@ -94,6 +94,9 @@ struct player *stream_lab_player(struct stream_lab *l, const struct player *p);
 void stream_lab_filter(struct stream_lab *l, struct player *p);
 /* A plain filter at ST, in a sublayer of this weight. */
 UINT64 stream_lab_plain(struct stream_lab *l, UINT16 weight, FWP_ACTION_TYPE action);
+/* A filter of another machine's callout at ST: of this type, in a sublayer of this weight (0: of the one before it). Returns
+ * the callout's key. */
+GUID stream_lab_foreign(struct stream_lab *l, UINT16 weight, FWP_ACTION_TYPE type);
 void stream_lab_moves(struct player *p, const struct move *moves, size_t count);
 #define MOVES(p, ...)                                                                                        \
     stream_lab_moves((p), (const struct move[]){__VA_ARGS__},                                                \

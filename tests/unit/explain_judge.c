@@ -248,6 +248,7 @@ static void a_request_is_completed_under_the_world(void **state)
     struct engine_reader *r;
     struct host_answer a;
     struct asked x = {0};
+    UINT64 forgets;
 
     assert_int_equal(engine_reader_create(l->s.engine, &r), 0);
     assert_int_equal(engine_filter_create(&desc, &f), 0);
@@ -264,10 +265,20 @@ static void a_request_is_completed_under_the_world(void **state)
     assert_int_equal(a.verdict.action, FWP_ACTION_BLOCK);
     assert_true(a.verdict.filter_id == 990);
     assert_true(completed && seen_completed && seen_world);
+    /* ... and who calls somebody again without asking is told the same, until it is forgotten. */
+    assert_true(a.supposed == UINT64_C(1) << port);
+    assert_int_equal(a.supposed_values[port].type, FWP_UINT16);
+    assert_int_equal(a.supposed_values[port].uint16, 443);
+    forgets = *explain_judge_forgets(j);
+    assert_int_equal(judge_it(j, r, &x.q, &a), STATUS_SUCCESS);
+    assert_true(*explain_judge_forgets(j) == forgets);
     engine_set_observer(l->s.engine, NULL);
     assert_int_equal(engine_txn_begin(l->s.engine, &t), 0);
     assert_int_equal(engine_txn_remove(t, LAB_LAYER, 990), 0);
     assert_int_equal(engine_txn_commit(t), 0);
+    assert_int_equal(judge_it(j, r, &x.q, &a), STATUS_SUCCESS);
+    assert_true(*explain_judge_forgets(j) != forgets);
+    assert_true(a.supposed == 0);
     engine_filter_unref(f);
     engine_reader_destroy(r);
     explain_judge_destroy(j);

@@ -2,7 +2,8 @@
 /*
  * The straight way of one callout (inspect.c) against the general one: two hosts over one engine, the second with
  * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it, and
- * half of them are inspections, which are asked in one go where they follow each other; it looks at all that it is shown, and
+ * half of them are inspections, which are asked in one go where they follow each other, or beside an answer that was given
+ * before; it looks at all that it is shown, and
  * sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
  * or brings one in, sets the network's profile, which counts for the same packet's next layer, gives the flow a context or takes
  * it away. Some run as drivers of their own: who runs, how deep in classifies and at which IRQL is what they are shown, too.
@@ -318,7 +319,6 @@ static void on_classified(void *ctx, const struct host_event *e)
     mix_number(&s->heard, e->flow_id);
     mix_number(&s->heard, e->endpoint_id);
     mix_number(&s->heard, e->cause);
-    mix_number(&s->heard, e->unknown);
     mix_number(&s->heard, e->empty);
     mix_number(&s->heard, e->request->values->layerId);
 }

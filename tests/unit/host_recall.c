@@ -3,9 +3,11 @@
  * Answers that are given once more (recall.c) against answers that are asked for each time: two hosts over one engine, the
  * second with host_knobs.long_way, are given flows of random programs, ports and peers under random policies, which
  * change, as do profiles, callouts and what the event log wants to hear. Each frame's outcome, all that the observers
- * and the engine's observer hear, and all counters must be the same; and answers must have been recalled.
+ * and the engine's observer hear, all that callouts are shown (values, metadata, packet, classifyOut) and all counters must be
+ * the same; and answers must have been recalled, also such whose inspections were called all the same.
  *
- * The judge here answers by what it may answer by: which filters the known values refuse.
+ * The judge here answers by what it may answer by: which filters the known values refuse. In the place of what is unknown it
+ * shows callouts values of its own, which it forgets now and then for others.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +24,7 @@
 #define RULES   40
 #define TOLD    64
 #define OWNERS  5
-#define CALLERS 3
+#define CALLERS 6
 
 struct word { /* what an observer heard */
     UINT64 number, frame, time_ns, flow_id, endpoint_id, filter_id, depends_on;
@@ -36,7 +38,7 @@ struct side {
     struct word told[TOLD];
     unsigned count;
     UINT64 logged; /* what the engine's observer heard, mixed */
-    UINT64 calls;  /* of callouts */
+    UINT64 calls;  /* of callouts, and what they were shown, mixed */
     struct host_outcome outcome;
 };
 
@@ -53,6 +55,9 @@ struct world {
     struct host_lab_callout callouts[CALLERS];
     bool gone[CALLERS], foreign[CALLERS]; /* unregistered; and another machine's */
     unsigned callout_count;
+    UINT64 forgets;
+    FWP_VALUE0 supposed[2][ENGINE_MAX_FIELDS]; /* of unknown fields: those of forgets % 2, until it forgets */
+    UINT64 met; /* calls of inspections beside other filters, by the first side */
 };
 
 static struct world *running; /* owner_of() and the engine's observer have no other way to it */
@@ -128,6 +133,112 @@ static void on_logged(void *ctx, const struct engine_request *q, const struct en
             w->now->logged * 31 + (v->filter_id << 8 | q->values->layerId) * (1 + v->ended_count) + v->action;
 }
 
+/* ---- what callouts are shown ---------------------------------------------------------------------------- */
+
+static UINT64 mixed(UINT64 h, UINT64 x)
+{
+    h = (h ^ x) * 0x9e3779b97f4a7c15ull;
+    return h ^ h >> 29;
+}
+
+static UINT64 mixed_bytes(UINT64 h, const void *bytes, size_t size)
+{
+    const UINT8 *b = bytes;
+
+    for (size_t i = 0; i < size; i++)
+        h = mixed(h, b[i]);
+    return mixed(h, size);
+}
+
+static UINT64 value_of(const FWP_VALUE0 *v)
+{
+    switch (v->type) {
+    case FWP_EMPTY:
+        return 0;
+    case FWP_UINT8:
+        return v->uint8;
+    case FWP_UINT16:
+        return v->uint16;
+    case FWP_UINT32:
+        return v->uint32;
+    case FWP_UINT64:
+        return *v->uint64;
+    case FWP_BYTE_ARRAY16_TYPE:
+        return mixed_bytes(0, v->byteArray16, 16);
+    case FWP_BYTE_BLOB_TYPE:
+        return mixed_bytes(0, v->byteBlob->data, v->byteBlob->size);
+    default: /* what it points to is the host's, for all */
+        return 1;
+    }
+}
+
+/* host_lab_callout.also */
+static void look(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
+{
+    const FWPS_INCOMING_METADATA_VALUES0 *m = c->metadata;
+    const NET_BUFFER_LIST *list = c->layer_data;
+    struct world *w = c->ctx;
+    UINT64 h;
+
+    if (w->now == NULL)
+        return;
+    h = mixed(w->now->calls, c->id);
+    h = mixed(h, c->values->layerId);
+    for (UINT32 i = 0; i < c->values->valueCount; i++) {
+        const FWP_VALUE0 *v = &c->values->incomingValue[i].value;
+
+        h = mixed(mixed(h, v->type), value_of(v));
+    }
+    h = mixed(h, m->currentMetadataValues);
+    h = mixed(h, m->flowHandle);
+    h = mixed(h, m->ipHeaderSize << 8 | m->transportHeaderSize);
+    if (list != NULL && host_lab_layer("ST") != c->values->layerId) {
+        const NET_BUFFER *nb = list->FirstNetBuffer;
+
+        h = mixed_bytes(h, (const UINT8 *)nb->CurrentMdl->MappedSystemVa + nb->CurrentMdlOffset,
+                        nb->DataLength);
+    }
+    h = mixed(h, (UINT64)out->rights << 32 | (out->filterId & 0xffff));
+    w->now->calls = mixed(h, c->flow_context);
+    w->met += c->inspects && w->now == &w->sides[0];
+}
+
+struct supposing {
+    struct world *world;
+    const struct engine_request *original;
+    struct engine_request request;
+    UINT64 unknown;
+    FWPS_INCOMING_VALUES0 in;
+    FWPS_INCOMING_VALUE0 values[ENGINE_MAX_FIELDS];
+};
+
+/* engine_request.complete */
+static void suppose(void *ctx)
+{
+    struct supposing *x = ctx;
+
+    engine_request_complete(x->original);
+    x->request.metadata = x->original->metadata;
+    x->request.layer_data = x->original->layer_data;
+    x->in = *x->original->values;
+    x->in.incomingValue = x->values;
+    memcpy(x->values, x->original->values->incomingValue, x->in.valueCount * sizeof(x->values[0]));
+    for (unsigned i = 0; i < x->in.valueCount; i++)
+        if ((x->unknown >> i & 1) != 0)
+            x->values[i].value = x->world->supposed[x->world->forgets % 2][i];
+    x->request.values = &x->in;
+}
+
+static void forget(struct world *w)
+{
+    w->forgets++;
+    for (unsigned i = 0; i < ENGINE_MAX_FIELDS; i++) {
+        w->supposed[w->forgets % 2][i] =
+            (FWP_VALUE0){.type = FWP_UINT32, .uint32 = (UINT32)w->forgets * 64 + i};
+        w->supposed[(w->forgets + 1) % 2][i] = (FWP_VALUE0){.type = FWP_UINT8, .uint8 = 0xdd};
+    }
+}
+
 /* Depends on the unknown fields of filters that the known ones leave possible; of foreign callouts on the first. */
 static NTSTATUS judge(void *ctx, struct engine_reader *r, const struct host_question *q,
                       struct host_answer *answer)
@@ -135,11 +246,18 @@ static NTSTATUS judge(void *ctx, struct engine_reader *r, const struct host_ques
     const struct engine_filter *const *filters;
     const size_t n = engine_snapshot_filters(q->snapshot, q->layer->id, &filters);
     const FWPS_INCOMING_VALUE0 *values = q->request->values->incomingValue;
-    NTSTATUS status = engine_classify_pinned(r, q->snapshot, q->request, &answer->verdict);
+    struct supposing x = {
+        .world = running, .original = q->request, .request = *q->request, .unknown = q->unknown & q->tested};
     bool known[ENGINE_MAX_FIELDS];
     UINT16 fields[ENGINE_MAX_FIELDS];
+    NTSTATUS status;
 
     (void)ctx;
+    x.request.complete = suppose;
+    x.request.complete_ctx = &x;
+    status = engine_classify_pinned(r, q->snapshot, &x.request, &answer->verdict);
+    answer->supposed = x.unknown;
+    answer->supposed_values = running->supposed[running->forgets % 2];
     for (unsigned i = 0; i < ENGINE_MAX_FIELDS; i++)
         known[i] = (q->unknown >> i & 1) == 0;
     for (size_t i = 0; i < n; i++) {
@@ -276,10 +394,15 @@ static void add_callout(struct world *w)
         return;
     c = &w->callouts[w->callout_count++];
     c->action = chance(w, 2) ? FWP_ACTION_BLOCK : FWP_ACTION_PERMIT;
+    c->inspects = !chance(w, 3);
+    c->registered = chance(w, 6) ? FWP_CALLOUT_FLAG_CONDITIONAL_ON_FLOW : 0;
+    c->also = look;
+    c->ctx = w;
+    w->lab.sublayer = (UINT16)any(w, 3);
     snprintf(text, sizeof(text), "%s", layer);
     conditions(w, layer, text, sizeof(text));
     host_lab_callout(&w->lab, text, c);
-    if (chance(w, 2))
+    if (!chance(w, 3))
         return;
     assert_int_equal(engine_callout_unregister(w->lab.engine, &c->key), STATUS_SUCCESS);
     w->gone[w->callout_count - 1] = true;
@@ -352,11 +475,7 @@ static void some_frame(struct world *w)
         w->now = &w->sides[i];
         w->now->count = 0;
         host_prefetch(w->now->host, &f, 1);
-        for (unsigned c = 0; c < CALLERS; c++)
-            w->callouts[c].calls = 0;
         host_frame(w->now->host, &f, &w->now->outcome);
-        for (unsigned c = 0; c < CALLERS; c++)
-            w->now->calls += (UINT64)w->callouts[c].calls << (16 * c);
     }
     w->now = NULL;
     same_frame(w);
@@ -373,6 +492,8 @@ static void something(struct world *w)
         add_callout(w);
     if (what == 7)
         turn_callout(w);
+    if (what == 7 && chance(w, 2))
+        forget(w);
     if (what == 3)
         engine_observe_permits(w->lab.engine, chance(w, 4));
     if (what == 4)
@@ -403,7 +524,7 @@ static void make_side(struct world *w, struct side *s, bool long_way)
         .engine = w->lab.engine,
         .knobs = {.long_way = long_way},
         .limits = {.flows = 64},
-        .judge = {.judge = w->x % 4 != 0 ? judge : NULL},
+        .judge = {.judge = w->x % 4 != 0 ? judge : NULL, .forgets = &w->forgets},
         .observer = {.ctx = s, .decisions_only = true, .classified = on_classified, .flow = on_flow},
         .owner_of = owner_of,
         .start_ns = w->now_ns,
@@ -422,7 +543,7 @@ static void make_side(struct world *w, struct side *s, bool long_way)
     assert_int_equal(host_address_add(s->host, 1, 6, &a, 64, false), 0);
 }
 
-static UINT64 run(unsigned seed, unsigned steps)
+static UINT64 run(unsigned seed, unsigned steps, UINT64 *met)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct engine_observer observer = {.classified = on_logged};
@@ -436,6 +557,7 @@ static UINT64 run(unsigned seed, unsigned steps)
     observer.ctx = w;
     engine_set_observer(w->lab.engine, &observer);
     engine_observe_blocks(w->lab.engine, false);
+    forget(w);
     w->now_ns = 1000000000000ull;
     make_side(w, &w->sides[0], false);
     make_side(w, &w->sides[1], true);
@@ -450,8 +572,11 @@ static UINT64 run(unsigned seed, unsigned steps)
     }
     for (unsigned i = 0; i < 2; i++)
         host_counts(w->sides[i].host, &counts[i]);
+    if (memcmp(&counts[0], &counts[1], sizeof(counts[0])) != 0)
+        print_message("seed %u\n", seed);
     assert_memory_equal(&counts[0], &counts[1], sizeof(counts[0]));
     recalled = w->sides[0].host->lanes[0].scratch->recalled;
+    *met += w->met;
     assert_int_equal(w->sides[1].host->lanes[0].scratch->recalled, 0);
     for (unsigned i = 0; i < 2; i++)
         host_destroy(w->sides[i].host);
@@ -465,13 +590,14 @@ static void a_recalled_answer_is_the_engines(void **state)
 {
     const char *text = getenv("WEIR_RUNS");
     const unsigned runs = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 100;
-    UINT64 recalled = 0;
+    UINT64 recalled = 0, met = 0;
 
     (void)state;
     for (unsigned seed = 1; seed <= runs; seed++)
-        recalled += run(seed, 300);
+        recalled += run(seed, 300, &met);
     if (text != NULL)
-        printf("%llu answers of %u runs were recalled\n", (unsigned long long)recalled, runs);
+        printf("%llu answers of %u runs were recalled, inspections called %llu times\n",
+               (unsigned long long)recalled, runs, (unsigned long long)met);
     assert_true(recalled > runs * 50);
 }
 
