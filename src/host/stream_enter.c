@@ -78,14 +78,17 @@ static bool inside(void *ctx, const struct stream_question *q, struct host_answe
     struct stream_run *r = &e->run;
     struct stream_dir *d = &r->st->dir[r->dir];
     struct stream_tally *t = r->tally;
+    bool unheard;
 
     r->request = q->request;
     e->ok = stream_stages(r, q->snapshot, q->unknown) || d->set != NULL;
     if (!e->ok)
         return false;
     t->depends = d->set->depends;
+    unheard = d->set->unheard; /* the set may go meanwhile */
     e->fn(r, e->ctx);
     stream_meanwhile(r);
+    t->depends = t->depends || (unheard && (r->asked || t->runs + t->marks != 0));
     a->depends = t->depends;
     if (t->removed_by != 0 && t->same + t->injected + t->marks == 0 && d->waiting == 0) {
         a->verdict.action = FWP_ACTION_BLOCK;

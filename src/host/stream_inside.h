@@ -34,9 +34,10 @@ struct stream_stage {
 struct stream_set {
     struct stream_set *chain; /* streams.sets */
     UINT32 references, count;
-    bool depends;  /* on what is unknown: whether some filter matches, what some foreign callout says */
-    bool edits;    /* some stage may change what passes */
-    bool asks;     /* some filter that matches has a callout, be it a foreign one that is no stage */
+    bool depends; /* some filter's match hangs on what is unknown */
+    bool unheard; /* a foreign callout that is no stage would say what nobody knows about all that is shown */
+    bool edits;   /* some stage may change what passes */
+    bool asks;    /* some filter that matches has a callout, be it a foreign one that is no stage */
     bool inspects; /* there is one stage, an inspection of a callout */
     struct stream_stage stages[];
 };

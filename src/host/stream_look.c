@@ -36,8 +36,9 @@ static inline bool is_common(const struct scene *s, const struct stream_dir *d)
 {
     const struct streams *all = s->host->streams;
 
-    return d->set != NULL && d->set->inspects && (d->set->depends ? all->looks_unsure : all->looks) &&
-           d->places->head == NULL && d->places->waits == STREAM_GOES && !d->places->allowed && !d->ended &&
+    return d->set != NULL && d->set->inspects &&
+           (d->set->depends || d->set->unheard ? all->looks_unsure : all->looks) && d->places->head == NULL &&
+           d->places->waits == STREAM_GOES && !d->places->allowed && !d->ended &&
            s->lane->scratch->level == 0 && s->turns == NULL;
 }
 
@@ -153,7 +154,7 @@ static inline bool look(struct scene *s, struct stream *st, int dir, struct stre
     all->looked++;
     stream_run_make(&r, s, st, dir, &all->look, came);
     stream_run_begin(d, &r);
-    came->depends = d->set->depends;
+    came->depends = d->set->depends || d->set->unheard;
     put(&r, d, c);
     answers.actionType = 0;
     answers.outContext = answers.filterId = 0;

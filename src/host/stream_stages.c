@@ -130,6 +130,7 @@ struct staging {
     struct engine_stage stages[STREAM_STAGES];
     UINT32 count;
     bool depends; /* the set's */
+    bool unheard; /* and its other answers */
     bool asks;    /* a callout is among those that match, be it one that is not here */
 };
 
@@ -137,7 +138,8 @@ static bool is_set(const struct stream_set *set, const struct staging *of)
 {
     const struct engine_stage *stages = of->stages;
 
-    if (set->count != of->count || set->depends != of->depends || set->asks != of->asks)
+    if (set->count != of->count || set->depends != of->depends || set->unheard != of->unheard ||
+        set->asks != of->asks)
         return false;
     for (UINT32 i = 0; i < of->count; i++)
         if (set->stages[i].is.filter != stages[i].filter || set->stages[i].is.sublayer != stages[i].sublayer)
@@ -176,6 +178,7 @@ static struct stream_set *set_of(struct host *h, const struct staging *of)
     set->references = 1;
     set->count = count;
     set->depends = of->depends;
+    set->unheard = of->unheard;
     set->asks = of->asks;
     for (UINT32 i = count; i-- > 0;) {
         const FWPS_FILTER3 *f = engine_filter_fwps(stages[i].filter);
@@ -346,7 +349,7 @@ static void leave_out(struct stream_run *r, struct staging *of)
     bool unknown, decides = false;
 
     of->count = 0;
-    of->asks = false;
+    of->asks = of->unheard = false;
     for (UINT32 i = 0; i < n; i++) {
         const struct engine_stage *stage = &of->stages[i];
 
@@ -356,7 +359,7 @@ static void leave_out(struct stream_run *r, struct staging *of)
         unknown = false;
         if (!r->host->config.knobs.long_way && engine_stage_silent(stage, r->request, &unknown) &&
             !(unknown && decides)) {
-            of->depends = of->depends || unknown;
+            of->unheard = of->unheard || unknown;
             continue;
         }
         decides = decides || stage->kind != ENGINE_STAGE_INSPECTION;
