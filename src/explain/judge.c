@@ -401,16 +401,9 @@ struct filled {
 
 static void fill(struct filled *x)
 {
-    const FWPS_INCOMING_VALUES0 *in = x->original->values;
-
     x->request.metadata = x->original->metadata;
     x->request.layer_data = x->original->layer_data;
-    x->in = (FWPS_INCOMING_VALUES0){in->layerId, in->valueCount, x->values};
-    memcpy(x->values, in->incomingValue, in->valueCount * sizeof x->values[0]);
-    for (UINT16 i = 0; i < in->valueCount; i++) {
-        if (x->world->fields >> i & 1)
-            x->values[i].value = x->world->values[i];
-    }
+    host_suppose(x->original->values, x->world->fields, x->world->values, &x->in, x->values);
 }
 
 /* A callout or an observer will look. */

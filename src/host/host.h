@@ -136,6 +136,14 @@ struct host_answer {
     UINT64 supposed;
     const FWP_VALUE0 *supposed_values;
 };
+/* `from` with these values in the place of the fields (bits): into `to`, which has `room` for as many. */
+static inline void host_suppose(const FWPS_INCOMING_VALUES0 *from, UINT64 fields, const FWP_VALUE0 *values,
+                                FWPS_INCOMING_VALUES0 *to, FWPS_INCOMING_VALUE0 *room)
+{
+    for (UINT32 i = 0; i < from->valueCount; i++)
+        room[i].value = (fields >> i & 1) != 0 ? values[i] : from->incomingValue[i].value;
+    *to = (FWPS_INCOMING_VALUES0){from->layerId, from->valueCount, room};
+}
 /*
  * Asked only where a filter tests an unknown field, or where a callout is foreign without an assumption; else
  * the host asks engine_classify() itself. The answer hangs on policy, callouts and which filters the known

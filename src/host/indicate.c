@@ -408,6 +408,7 @@ static void keep(const struct asking *a, const struct recall_key *key, const str
                                       .version = a->version,
                                       .generation = a->generation,
                                       .callout = blocker(answer->verdict.filter),
+                                      .unknown = a->unknown,
                                       .met = &a->met};
 
     recall_keep(a->s, key, &q, answer);
@@ -443,6 +444,7 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
                                       .empty = a.count == 0,
                                       .judged = a.judged,
                                       .told = listens && of_interest(&a, &answer),
+                                      .unknown = a.unknown,
                                       .answer = answer});
     if (listens && of_interest(&a, &answer))
         tell(&a, &answer);
@@ -462,31 +464,28 @@ static __attribute__((noinline)) void question(struct scene *s, const struct eng
 struct meeting_again {
     struct asking *a;
     const struct recalled *known;
+    const FWPS_INCOMING_VALUES0 *plain; /* as they are; those below with what is supposed */
     FWPS_INCOMING_VALUES0 values;
     FWPS_INCOMING_VALUE0 value[ENGINE_MAX_FIELDS];
 };
 
-/* engine_request.complete: as the judge's, they see what it supposes. */
+/* engine_request.complete, before each inspection: as the judge's, they see what it supposes, unless it has forgotten it
+ * meanwhile: the one before may have changed the policy, and asked by it. */
 static void complete_supposed(void *ctx)
 {
     struct meeting_again *m = ctx;
-    const FWPS_INCOMING_VALUES0 *from = m->a->request.values;
     const struct host_answer *answer = &m->known->answer;
+    const bool first = !m->a->complete;
 
-    if (m->a->complete)
-        return;
     complete(m->a);
     if (answer->supposed == 0)
         return;
-    m->values = *from;
-    m->values.incomingValue = m->value;
-    memcpy(m->value, from->incomingValue, from->valueCount * sizeof(m->value[0]));
-    for (UINT64 rest = answer->supposed; rest != 0; rest &= rest - 1) {
-        const unsigned i = (unsigned)__builtin_ctzll(rest);
-
-        m->value[i].value = answer->supposed_values[i];
+    if (recalled_is_forgotten(m->a->s, m->known))
+        m->a->request.values = m->plain;
+    else if (first) {
+        host_suppose(m->plain, answer->supposed, answer->supposed_values, &m->values, m->value);
+        m->a->request.values = &m->values;
     }
-    m->a->request.values = &m->values;
 }
 
 static __attribute__((noinline)) void meet_again(struct scene *s, const struct plan *plan,
@@ -508,6 +507,7 @@ static __attribute__((noinline)) void meet_again(struct scene *s, const struct p
     room->level++;
     if (room->level <= KEPT_LEVELS)
         keep_values(&a);
+    m.plain = a.request.values;
     for (UINT32 i = 0; i < known.met_count; i++)
         engine_meet_again(s->lane->reader, &a.request, &known.met[i]);
     ale_classified(s);

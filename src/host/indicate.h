@@ -177,6 +177,7 @@ struct heard {
     UINT16 layer;
     bool settled; /* by the layer's plan, which has the answer */
     bool discard, empty, judged, told;
+    UINT64 unknown; /* fields, as the observer is told */
     struct host_answer answer;
 };
 #define HEARD_MOST 6

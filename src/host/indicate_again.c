@@ -65,8 +65,8 @@ static bool tell_briefly(const struct scene *s, UINT16 layer, const struct host_
 }
 
 /* An answer that somebody was told before, now without values. */
-static void tell_in_full(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
-                         enum host_cause cause)
+static void tell_in_full(struct scene *s, UINT16 layer, const struct host_answer *answer, UINT64 unknown,
+                         bool empty, enum host_cause cause)
 {
     const struct host_config *c = &s->host->config;
     const FWPS_INCOMING_VALUES0 none = {.layerId = layer};
@@ -76,6 +76,7 @@ static void tell_in_full(struct scene *s, UINT16 layer, const struct host_answer
 
     event.cause = cause;
     event.request = &request;
+    event.unknown = unknown;
     event.empty = empty;
     if (c->observer.light) {
         c->observer.classified(c->observer.ctx, &event);
@@ -86,11 +87,11 @@ static void tell_in_full(struct scene *s, UINT16 layer, const struct host_answer
     lane_back(s->lane, stayed);
 }
 
-static inline void tell_again(struct scene *s, UINT16 layer, const struct host_answer *answer, bool empty,
-                              enum host_cause cause)
+static inline void tell_again(struct scene *s, UINT16 layer, const struct host_answer *answer, UINT64 unknown,
+                              bool empty, enum host_cause cause)
 {
     if (!tell_briefly(s, layer, answer, cause))
-        tell_in_full(s, layer, answer, empty, cause);
+        tell_in_full(s, layer, answer, unknown, empty, cause);
 }
 
 /* A settled plan's answer; who listens hears of decisions alone. */
@@ -101,7 +102,7 @@ static void answer_settled(struct scene *s, const struct plan *plan, bool listen
     out->depends = plan->answer.depends;
     host_count_classified(s, 1);
     if (listens && out->depends)
-        tell_again(s, out->layer, &plan->answer, false,
+        tell_again(s, out->layer, &plan->answer, 0, false,
                    s->reauthorize != 0 ? HOST_CAUSE_REAUTHORIZE : HOST_CAUSE_INITIAL);
 }
 
@@ -131,7 +132,8 @@ void indicate_heard(struct scene *s, const struct heard *h)
     if (h->judged)
         __atomic_fetch_add(&s->host->counts.asked_judge, 1, __ATOMIC_RELAXED);
     if (h->told)
-        tell_again(s, h->layer, &h->answer, h->empty, h->discard ? HOST_CAUSE_DISCARD : HOST_CAUSE_INITIAL);
+        tell_again(s, h->layer, &h->answer, h->unknown, h->empty,
+                   h->discard ? HOST_CAUSE_DISCARD : HOST_CAUSE_INITIAL);
 }
 
 void indicate_answer_recalled(struct scene *s, UINT64 tested, const struct recalled *known, bool discard,
@@ -157,15 +159,16 @@ void indicate_answer_recalled(struct scene *s, UINT64 tested, const struct recal
                                       .discard = discard,
                                       .judged = known->judged,
                                       .told = listens,
+                                      .unknown = known->unknown,
                                       .answer = known->answer});
     if (!listens)
         return;
     if (s->host->config.observer.light) {
-        tell_again(s, out->layer, &known->answer, false, cause);
+        tell_again(s, out->layer, &known->answer, known->unknown, false, cause);
     } else {
         struct recalled told; /* who is told may do what makes room for another */
 
         recalled_copy(&told, known);
-        tell_again(s, out->layer, &told.answer, false, cause);
+        tell_again(s, out->layer, &told.answer, told.unknown, false, cause);
     }
 }

@@ -246,14 +246,6 @@ static inline void count(struct recalls *r, bool found)
     r->asked = r->found = 0;
 }
 
-/* What its inspections are to be shown is no longer there. */
-static bool is_forgotten(const struct scene *s, const struct recalled *known)
-{
-    const UINT64 *forgets = s->host->config.judge.forgets;
-
-    return known->answer.supposed != 0 && (forgets == NULL || *forgets != known->forgets);
-}
-
 const struct recalled *recall_find(const struct scene *s, const struct engine_snapshot *snapshot,
                                    const struct plan *plan, UINT16 layer, bool alone, struct recall_key *key)
 {
@@ -287,7 +279,7 @@ const struct recalled *recall_find(const struct scene *s, const struct engine_sn
             return NULL;
     }
     if (is_heard(s, known->answer.verdict.action) ||
-        (known->met_count != 0 && (alone || is_forgotten(s, known))))
+        (known->met_count != 0 && (alone || recalled_is_forgotten(s, known))))
         return NULL;
     count(r, true);
     room->recalled++;
@@ -344,6 +336,7 @@ void recall_keep(const struct scene *s, const struct recall_key *key, const stru
     keep_met(to, q->met);
     to->forgets = forgets != NULL ? *forgets : 0;
     to->judged = q->judged;
+    to->unknown = q->unknown;
     to->callout = q->callout;
     to->sets = s->options != NULL && s->options->set != 0;
     if (to->sets)

@@ -22,7 +22,8 @@ struct recalled {
     struct ale_options options;
     struct host_answer answer; /* answer.supposed: where somebody met is to be shown them */
     GUID depends_on_callout;   /* answer.depends_on_callout points here, or is NULL */
-    UINT64 forgets;            /* the judge's, of answer.supposed_values */
+    UINT64 unknown;            /* fields, as the observer is told */
+    UINT64 forgets;            /* the judge's, of answer.supposed_values: */
     UINT32 met_count;          /* inspections, which are to be asked each time */
     struct engine_meeting met[ENGINE_MEETINGS];
 };
@@ -34,12 +35,21 @@ static inline void recalled_copy(struct recalled *to, const struct recalled *fro
         to->answer.depends_on_callout = &to->depends_on_callout;
 }
 
+/* What its inspections are to be shown is no longer there. */
+static inline bool recalled_is_forgotten(const struct scene *s, const struct recalled *known)
+{
+    const UINT64 *forgets = s->host->config.judge.forgets;
+
+    return known->answer.supposed != 0 && (forgets == NULL || *forgets != known->forgets);
+}
+
 /* A question that was asked, for recall_keep(). */
 struct recall_question {
     UINT16 layer;
     bool judged;                /* the judge was asked */
     UINT64 version, generation; /* as the plan's were */
     UINT32 callout;             /* as in struct recalled */
+    UINT64 unknown;             /* as in struct recalled */
     const struct engine_met *met;
 };
 

@@ -41,6 +41,11 @@ struct stream_set {
     bool inspects; /* there is one stage, an inspection of a callout */
     struct stream_stage stages[];
 };
+/* Hangs what becomes of a piece that all stages are shown on what is unknown? */
+static inline bool stream_set_unsure(const struct stream_set *set)
+{
+    return set->depends || set->unheard;
+}
 #define STREAM_STAGES 64u /* lighter ones of a longer list are not asked: counted */
 
 /* ---- what moves */
@@ -354,11 +359,11 @@ static inline enum engine_stage_answer stream_call(struct stream_run *r, unsigne
     r->put = false;
     answer = engine_stage_ask(r->s->lane->reader, r->request, &d->set->stages[k].is, out);
     ale_classified(r->s);
-    if (__builtin_expect(answer == ENGINE_STAGE_ASKED,
-                         1)) /* what a foreign callout is asked is no classification */
-        stream_count(&r->host->streams->counts.indicated, shown->size);
+    /* What a foreign callout is asked is no classification. */
     if (__builtin_expect(answer != ENGINE_STAGE_FOREIGN && answer != ENGINE_STAGE_ASSUMED, 1))
         host_count_classified(r->s, 1);
+    if (__builtin_expect(answer == ENGINE_STAGE_ASKED, 1))
+        stream_count(&r->host->streams->counts.indicated, shown->size);
     r->asking = UINT_MAX;
     p->asking = false;
     return answer;

@@ -37,7 +37,7 @@ static inline bool is_common(const struct scene *s, const struct stream_dir *d)
     const struct streams *all = s->host->streams;
 
     return d->set != NULL && d->set->inspects &&
-           (d->set->depends || d->set->unheard ? all->looks_unsure : all->looks) && d->places->head == NULL &&
+           (stream_set_unsure(d->set) ? all->looks_unsure : all->looks) && d->places->head == NULL &&
            d->places->waits == STREAM_GOES && !d->places->allowed && !d->ended &&
            s->lane->scratch->level == 0 && s->turns == NULL;
 }
@@ -125,7 +125,7 @@ static inline bool lets_go(const struct stream_run *r, const struct stream_dir *
            c->next == NULL && !d->ended && !stream_stopped(r->st);
 }
 
-/* As stream_enter() has it told by indicate(). */
+/* As stream_enter() has it told by indicate(); who listens is content with less (looks_unsure). */
 static __attribute__((noinline)) void tell_unsure(const struct scene *s, UINT16 layer)
 {
     const struct host_observer *o = &s->host->config.observer;
@@ -154,7 +154,7 @@ static inline bool look(struct scene *s, struct stream *st, int dir, struct stre
     all->looked++;
     stream_run_make(&r, s, st, dir, &all->look, came);
     stream_run_begin(d, &r);
-    came->depends = d->set->depends || d->set->unheard;
+    came->depends = stream_set_unsure(d->set);
     put(&r, d, c);
     answers.actionType = 0;
     answers.outContext = answers.filterId = 0;

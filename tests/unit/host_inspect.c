@@ -3,8 +3,7 @@
  * The straight way of one callout (inspect.c) against the general one: two hosts over one engine, the second with
  * host_knobs.long_way, are given the same frames. At random layers stands one callout alone, or with a filter beside it, and
  * half of them are inspections, which are asked in one go where they follow each other, or beside an answer that was given
- * before; it looks at all that it is shown, and
- * sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
+ * before; it looks at all that it is shown, and sometimes writes into the packet, moves its data, leaves marks on its list, keeps it, takes the filter of an inspection away
  * or brings one in, sets the network's profile, which counts for the same packet's next layer, gives the flow a context or takes
  * it away. Some run as drivers of their own: who runs, how deep in classifies and at which IRQL is what they are shown, too.
  * Programs of several users send, are sent to, bind, listen and close; the interface's profile changes.
@@ -22,6 +21,7 @@
 #include "host/internal.h"
 #include "host_lab.h"
 #include "ndis/nbl.h"
+#include "shown.h"
 
 #define WORLDS 200
 #define STEPS  250
@@ -76,100 +76,6 @@ static unsigned any(struct world *w, unsigned below)
 }
 
 /* ---- what is shown --------------------------------------------------------------------------------------- */
-
-static void mix(uint64_t *h, const void *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        *h = (*h ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3ull;
-}
-
-static void mix_number(uint64_t *h, uint64_t n)
-{
-    mix(h, &n, sizeof(n));
-}
-
-static void mix_value(uint64_t *h, const FWP_VALUE0 *v)
-{
-    mix_number(h, v->type);
-    switch (v->type) {
-    case FWP_EMPTY:
-        break;
-    case FWP_UINT8:
-        mix_number(h, v->uint8);
-        break;
-    case FWP_UINT16:
-        mix_number(h, v->uint16);
-        break;
-    case FWP_UINT32:
-        mix_number(h, v->uint32);
-        break;
-    case FWP_UINT64:
-        mix_number(h, *v->uint64);
-        break;
-    case FWP_BYTE_ARRAY6_TYPE:
-        mix(h, v->byteArray6, 6);
-        break;
-    case FWP_BYTE_ARRAY16_TYPE:
-        mix(h, v->byteArray16, 16);
-        break;
-    default: /* of its owner, or the host's: the same for both sides */
-        mix_number(h, (uintptr_t)v->byteBlob);
-        break;
-    }
-}
-
-static void mix_metadata(uint64_t *h, const FWPS_INCOMING_METADATA_VALUES0 *m)
-{
-    const uint64_t numbers[] = {m->currentMetadataValues,
-                                m->currentL2MetadataValues,
-                                m->flowHandle,
-                                m->ipHeaderSize,
-                                m->transportHeaderSize,
-                                m->compartmentId,
-                                m->pathMtu,
-                                m->transportEndpointHandle,
-                                m->parentEndpointHandle,
-                                m->remoteScopeId.Value,
-                                m->icmpIdAndSequence,
-                                m->packetDirection,
-                                m->processId,
-                                m->token,
-                                (uintptr_t)m->processPath,
-                                (uintptr_t)m->subProcessTag,
-                                m->fragmentMetadata.fragmentIdentification,
-                                m->discardMetadata.discardReason,
-                                m->discardMetadata.filterId,
-                                m->ethernetMacHeaderSize,
-                                m->completionHandle != NULL};
-
-    mix(h, numbers, sizeof(numbers));
-}
-
-static void mix_list(uint64_t *h, const NET_BUFFER_LIST *list)
-{
-    const NET_BUFFER *nb = list->FirstNetBuffer;
-    unsigned information = 0;
-
-    mix_number(h, nb->DataOffset);
-    mix_number(h, nb->DataLength);
-    mix_number(h, nb->CurrentMdlOffset);
-    mix_number(h, nb->Next == NULL && list->Next == NULL && list->Context == NULL &&
-                      list->ParentNetBufferList == NULL);
-    mix_number(h, list->NblFlags);
-    mix_number(h, (uint64_t)list->Status);
-    mix_number(h, (uintptr_t)list->Scratch);
-    mix_number(h, (uintptr_t)nb->ProtocolReserved[0]);
-    for (unsigned i = 0; i < MaxNetBufferListInfo; i++)
-        if (list->NetBufferListInfo[i] != NULL)
-            information = information * 64 + i;
-    mix_number(h, information);
-    for (const MDL *mdl = nb->MdlChain; mdl != NULL; mdl = mdl->Next) {
-        mix_number(h, mdl->ByteCount);
-        mix_number(h, mdl->MdlFlags);
-        mix_number(h, (uint8_t *)mdl->StartVa + mdl->ByteOffset == mdl->MappedSystemVa);
-        mix(h, mdl->MappedSystemVa, mdl->ByteCount);
-    }
-}
 
 /* Packet layers: filters of the others bring flows to be asked about again, and those of the two sides at other frames. */
 static bool is_of_packets(const char *where)
@@ -268,9 +174,9 @@ static void play(struct world *w, struct host_lab_callout *c, NET_BUFFER_LIST *l
 
 static void mix_thread(uint64_t *h)
 {
-    mix_number(h, (uintptr_t)rt_current());
-    mix_number(h, rt_carried()->in_classify);
-    mix_number(h, rt_carried()->irql);
+    shown_number(h, (uintptr_t)rt_current());
+    shown_number(h, rt_carried()->in_classify);
+    shown_number(h, rt_carried()->irql);
 }
 
 /* A flow's context has gone. */
@@ -279,7 +185,7 @@ static void gone(struct host_lab_callout *c)
     struct world *w = c->ctx;
 
     contexts++;
-    mix_number(&w->now->shown, c->id);
+    shown_number(&w->now->shown, c->id);
     mix_thread(&w->now->shown);
 }
 
@@ -290,20 +196,20 @@ static void look(struct host_lab_callout *c, FWPS_CLASSIFY_OUT0 *out)
 
     w->now->calls++;
     calls++;
-    mix_number(h, c->id);
-    mix_number(h, c->values->layerId);
+    shown_number(h, c->id);
+    shown_number(h, c->values->layerId);
     for (UINT32 i = 0; i < c->values->valueCount; i++)
-        mix_value(h, &c->values->incomingValue[i].value);
-    mix_metadata(h, c->metadata);
-    mix_number(h, out->actionType);
-    mix_number(h, out->rights);
-    mix_number(h, c->flow_context);
+        shown_value(h, &c->values->incomingValue[i].value);
+    shown_metadata(h, c->metadata);
+    shown_number(h, out->actionType);
+    shown_number(h, out->rights);
+    shown_number(h, c->flow_context);
     mix_thread(h);
-    mix_number(h, c->layer_data != NULL);
+    shown_number(h, c->layer_data != NULL);
     if (c->layer_data == NULL || c->values->layerId == FWPS_LAYER_STREAM_V4 ||
         c->values->layerId == FWPS_LAYER_STREAM_V6)
         return;
-    mix_list(h, c->layer_data);
+    shown_list(h, c->layer_data);
     play(w, c, c->layer_data);
 }
 
@@ -312,15 +218,16 @@ static void on_classified(void *ctx, const struct host_event *e)
     struct side *s = ctx;
 
     s->told++;
-    mix_number(&s->heard, e->number);
-    mix_number(&s->heard, e->layer->id);
-    mix_number(&s->heard, e->answer->verdict.filter_id);
-    mix_number(&s->heard, e->answer->verdict.action);
-    mix_number(&s->heard, e->flow_id);
-    mix_number(&s->heard, e->endpoint_id);
-    mix_number(&s->heard, e->cause);
-    mix_number(&s->heard, e->empty);
-    mix_number(&s->heard, e->request->values->layerId);
+    shown_number(&s->heard, e->number);
+    shown_number(&s->heard, e->layer->id);
+    shown_number(&s->heard, e->answer->verdict.filter_id);
+    shown_number(&s->heard, e->answer->verdict.action);
+    shown_number(&s->heard, e->flow_id);
+    shown_number(&s->heard, e->endpoint_id);
+    shown_number(&s->heard, e->cause);
+    shown_number(&s->heard, e->unknown);
+    shown_number(&s->heard, e->empty);
+    shown_number(&s->heard, e->request->values->layerId);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------------------- */

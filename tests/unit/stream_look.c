@@ -79,9 +79,8 @@ static struct move any_move(void)
 static void step(struct stream_lab *l, struct player *p, bool apart)
 {
     char bytes[24];
-    const size_t rolled = roll(5) == 0 ? 0 : 1 + roll(20);
+    size_t size = roll(5) == 0 ? 0 : 1 + roll(20);
     UINT32 flags = roll(4) == 0 ? HOST_STREAM_PUSH : 0;
-    size_t size = rolled;
 
     for (size_t i = 0; i < size; i++)
         bytes[i] = (char)('a' + roll(26));
